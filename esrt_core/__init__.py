@@ -1,0 +1,1 @@
+"""Upscale pictures and clips with ESRT."""

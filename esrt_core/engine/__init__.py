@@ -1,0 +1,1 @@
+"""A network, a device and tiles: a Frame in, a larger Frame out."""

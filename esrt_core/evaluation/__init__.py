@@ -1,0 +1,1 @@
+"""The field's protocol: how good a result is."""

@@ -1,0 +1,1 @@
+"""The network in formats that other programs run."""

@@ -1,0 +1,1 @@
+"""Upscale a picture, a folder or a clip from file to file."""
