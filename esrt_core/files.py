@@ -1,0 +1,184 @@
+"""Targets: refused early where they cannot be written, and written beside themselves, then renamed."""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from esrt_core.errors import TargetError
+
+TEMPORARY_MARK = ".esrt-tmp"
+_NAME_LIMIT = 255  # bytes of one name on every common file system
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
+_WINDOWS_CHARACTERS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file would be larger than the file system allows; choose another disk",
+    errno.EACCES: "no permission to write there; choose another folder with -o",
+    errno.EPERM: "no permission to write there; choose another folder with -o",
+    errno.EROFS: "the disk is read-only; choose another folder with -o",
+    errno.EISDIR: "it is a folder; name a file, or end the path with a slash",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another path",
+    errno.ENOENT: "its folder does not exist; create it first",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one with -o",
+    errno.EEXIST: "it exists; use --overwrite or another name",
+    errno.EILSEQ: "the disk cannot hold this name; choose another one with -o",
+}
+
+
+def check_target(target: Path, overwrite: bool, sources: Iterable[Path]) -> None:
+    """Refuse a target that cannot or must not be written, before any work.
+
+    Raises TargetError: the target is one of `sources` (also through a link, or on a case-blind disk), exists while
+    `overwrite` is False, is a folder or a device, has a name that is too long or reserved on Windows, or lies in a
+    folder that is missing or cannot be written.
+    """
+    _check_name(target)
+    try:
+        present = os.path.lexists(target)
+        if present:
+            _check_existing(target, overwrite, sources)
+        _check_folder(_followed(target).parent, target)
+    except OSError as error:
+        raise _as_target_error(error, target) from error
+
+
+@contextmanager
+def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` when the block ends well, else remove it.
+
+    Without `overwrite` an existing file is never replaced, not even one that appeared meanwhile. A symbolic link is
+    written through. Raises TargetError where the file system refuses.
+    """
+    final = _followed(target)
+    temporary = _temporary_path(final)
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            yield temporary
+            _publish(temporary, final, overwrite)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), str(final)):
+            raise
+        raise _as_target_error(error, target) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes on the disk of `folder` or of its nearest existing parent."""
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """Tell whether both paths lead to one existing file: through links, or names equal on a case-blind disk."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
+
+
+def target_key(target: Path) -> str:
+    """Return a key that is equal for two targets exactly when one would overwrite the other."""
+    final = _followed(target.absolute())
+    folder = Path(os.path.realpath(final.parent))
+    name = final.name.casefold() if _is_case_blind(folder) else final.name
+    return str(folder / name)
+
+
+def _check_name(target: Path) -> None:
+    name = target.name
+    if not name or "\0" in str(target):
+        raise TargetError(f"{str(target)!r} names no file; give a file name with -o")
+    if len(os.fsencode(name)) > _NAME_LIMIT:
+        shown = f"{name[:40]}...{name[-12:]}"
+        raise TargetError(f"{shown}: the name is longer than {_NAME_LIMIT} bytes; choose a shorter one with -o")
+    if _WINDOWS_DEVICES.fullmatch(name) or (os.name == "nt" and _WINDOWS_CHARACTERS.search(name)):
+        raise TargetError(f"{target}: this name is reserved on Windows; choose another one with -o")
+
+
+def _check_existing(target: Path, overwrite: bool, sources: Iterable[Path]) -> None:
+    for source in sources:
+        if same_file(target, source):
+            raise TargetError(
+                f"{target} is the input {source} itself; an input is never overwritten, choose another name"
+            )
+    if target.is_dir():
+        raise TargetError(f"{target} is a folder; name a file in it, or end the path with a slash")
+    if target.exists() and not target.is_file():
+        raise TargetError(f"{target} is not a regular file; use -o - to write to a pipe")
+    if target.exists() and not overwrite:
+        raise TargetError(f"{target} exists; use --overwrite or another name")
+
+
+def _check_folder(folder: Path, target: Path) -> None:
+    if not folder.exists():
+        raise TargetError(f"{target}: the folder {folder} does not exist; create it first")
+    if not folder.is_dir():
+        raise TargetError(f"{target}: {folder} is a file, not a folder; choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TargetError(f"{target}: no permission to write in {folder}; choose another folder with -o")
+
+
+def _followed(target: Path) -> Path:
+    """Return where a symbolic link leads: renaming onto the link itself would replace the link."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
+
+
+def _temporary_path(target: Path) -> Path:
+    random = secrets.token_hex(6)
+    suffix = target.suffix if len(target.suffix) <= 16 else ""
+    stem = target.stem
+    while stem and len(os.fsencode(f".{stem}.{random}{TEMPORARY_MARK}{suffix}")) > _NAME_LIMIT:
+        stem = stem[:-1]
+    return target.with_name(f".{stem}.{random}{TEMPORARY_MARK}{suffix}")
+
+
+def _publish(temporary: Path, final: Path, overwrite: bool) -> None:
+    _flush_to_disk(temporary)
+    if overwrite:
+        if final.exists():
+            shutil.copymode(final, temporary)
+        temporary.replace(final)
+        return
+    try:
+        os.link(temporary, final)  # fails where the target exists, unlike a rename
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links: claim the name first
+        os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        temporary.replace(final)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_case_blind(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            names = (entry.name for entry in entries if entry.name.swapcase() != entry.name)
+            name = next(names, None)
+    except OSError:
+        return False
+    probe = folder / name if name is not None else folder
+    return same_file(probe, probe.with_name(probe.name.swapcase()))
+
+
+def _as_target_error(error: OSError, target: Path) -> TargetError:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return TargetError(f"{target} cannot be written: {reason}")
