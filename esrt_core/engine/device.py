@@ -1,0 +1,43 @@
+"""Device and precision: what was asked for against what the machine has."""
+
+import torch
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.errors import DeviceError
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name as in EngineOptions; raise DeviceError when the machine or this torch lacks it."""
+    if name == "auto":
+        return torch.device("cuda" if _has_cuda() else "mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        _check_cuda(device, name)
+    elif device.type != "cpu" and not getattr(torch, device.type).is_available():
+        raise DeviceError(f"no {device.type} device is available here: use --device cpu")
+    return device
+
+
+def choose_precision(options: EngineOptions, device: torch.device) -> str:
+    """Return "fp32", "fp16" or "bf16". Only a CUDA device gets half precision without being asked."""
+    if options.precision == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    return options.precision
+
+
+def _has_cuda() -> bool:
+    return torch.cuda.is_available() and torch.cuda.device_count() > 0
+
+
+def _check_cuda(device: torch.device, name: str) -> None:
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise DeviceError(
+            f"{name} was asked for, but this torch ({torch.__version__}) is built for CPUs only: "
+            "install a CUDA build from https://pytorch.org/get-started/locally or use --device cpu"
+        )
+    if not _has_cuda():
+        raise DeviceError(f"{name} was asked for, but torch finds no CUDA device: check the driver or use --device cpu")
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceError(f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s)")

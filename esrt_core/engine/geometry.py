@@ -1,0 +1,65 @@
+"""Where tiles lie and where they meet: integers only, one axis at a time. No torch."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+MULTIPLE = 8  # px; tile sides are multiples of it, so that windows and their four pieces come out even
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Hold the px [start, stop) over which one tile fades into the next; empty for a hard cut."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Hold one axis of the tiling: `size` px covered by tiles of one `length` that begin at `starts`."""
+
+    size: int
+    length: int
+    starts: tuple[int, ...]
+    seams: tuple[Seam, ...]
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Return the px [start, stop) that a tile contributes, its seams included."""
+        start = self.seams[index - 1].start if index else 0
+        stop = self.seams[index].stop if index < len(self.seams) else self.size
+        return start, stop
+
+
+def split_axis(size: int, tile: int, halo: int, ramp: int) -> Axis:
+    """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbours.
+
+    All tiles have one length, the smallest that serves (a multiple of MULTIPLE), and begin at equal distances, so no
+    tile is mostly overlap. In the middle of each overlap lies a seam of `ramp` px. Up to `tile` px is one tile of
+    exactly that size. On an even `size` all starts and seams are even. `tile` must be a multiple of MULTIPLE and at
+    least 4 * `halo`; `halo` and `ramp` even, `ramp` at most 2 * `halo`.
+    """
+    if size <= tile:
+        return Axis(size, size, (0,), ())
+    overlap = 2 * halo
+    count = _ceil_div(size - overlap, tile - overlap)
+    length = _ceil_div(_ceil_div(size + (count - 1) * overlap, count), MULTIPLE) * MULTIPLE
+    travel = size - length  # of the last tile's start
+    step = 2 if travel % 2 == 0 else 1
+    starts = tuple(step * (i * travel // (step * (count - 1))) for i in range(count))
+    seams = tuple(_seam(start, previous + length, ramp) for previous, start in pairwise(starts))
+    return Axis(size, length, starts, seams)
+
+
+def window_count(length: int, window: int) -> int:
+    """Return into how many windows of about `window` px an axis of a tile is cut."""
+    return max(1, (2 * length + window) // (2 * window))
+
+
+def _seam(start: int, stop: int, ramp: int) -> Seam:
+    """Put a seam of `ramp` px, even if the overlap [start, stop) begins even, into the middle of an overlap."""
+    margin = (stop - start - ramp) // 4 * 2
+    return Seam(start + margin, start + margin + ramp)
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)

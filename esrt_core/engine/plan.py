@@ -1,0 +1,116 @@
+"""Plan: what the engine will do for a picture of a given size, and what it costs. No torch."""
+
+from dataclasses import dataclass
+
+from esrt_core.engine.geometry import MULTIPLE, Axis, split_axis, window_count
+from esrt_core.errors import OptionError
+
+MIN_SIDE = 8  # px; smaller pictures are padded to it by repeating their edges
+WHOLE_LIMIT = 1_000_000  # px; the largest input that tile 0 takes
+LADDER = (384, 256, 192, 128, 96, 64, 48, 32)  # px; the tiles tried, from the first smaller one, when memory runs out
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Hold the constants of the program for one kind of device; benchmarks/geometry.md has the reasons.
+
+    tile and halo in px, `window` the side of the attention windows, `ramp` the px over which tiles fade into each
+    other, `batch_pixels` how many px go through the network at once.
+    """
+
+    tile: int
+    halo: int
+    window: int
+    ramp: int
+    batch_pixels: int
+
+
+TILINGS = {
+    "cpu": Tiling(tile=192, halo=8, window=48, ramp=8, batch_pixels=18_432),
+    "gpu": Tiling(tile=256, halo=8, window=48, ramp=8, batch_pixels=8 * 256 * 256),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold the tiles of one picture.
+
+    width, height  of the picture in px.
+    tile           the tile size asked for or chosen; 0 for the whole picture in the paper's form.
+    rows, columns  the tiling of the (padded) height and width; all tiles have one shape.
+    windows        (rows, columns) of attention windows in a tile.
+    batch          tiles that go through the network at once.
+    """
+
+    width: int
+    height: int
+    scale: int
+    tile: int
+    rows: Axis
+    columns: Axis
+    windows: tuple[int, int]
+    batch: int
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return len(self.rows.starts) * len(self.columns.starts)
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """(height, width) of every tile in px."""
+        return self.rows.length, self.columns.length
+
+    @property
+    def computed_pixels(self) -> int:
+        """Pixels that go through the network, the overlaps counted as often as they are computed."""
+        return self.tiles * self.rows.length * self.columns.length
+
+
+def make_plan(
+    width: int, height: int, scale: int, device_kind: str = "cpu", precision: str = "fp32", tile: int | None = None
+) -> Plan:
+    """Plan the tiles of a `width` x `height` picture.
+
+    `device_kind` is "cpu", "cuda", "mps" or "xpu"; `tile` as in EngineOptions. Raise OptionError when the whole
+    picture (tile 0) is too large for the paper's form.
+    """
+    tiling = TILINGS["cpu" if device_kind == "cpu" else "gpu"]
+    if tile == 0:
+        return _whole(width, height, scale)
+    side = (tile or tiling.tile) // MULTIPLE * MULTIPLE
+    smallest = MIN_SIDE if device_kind == "cpu" else min(side, 64)
+    rows = split_axis(max(height, smallest), side, tiling.halo, tiling.ramp)
+    columns = split_axis(max(width, smallest), side, tiling.halo, tiling.ramp)
+    windows = (window_count(rows.length, tiling.window), window_count(columns.length, tiling.window))
+    batch = max(1, tiling.batch_pixels // (rows.length * columns.length))
+    return Plan(width, height, scale, side, rows, columns, windows, batch)
+
+
+def smaller_tile(tile: int) -> int | None:
+    """Return the next smaller tile of the ladder, or None at its end."""
+    return next((rung for rung in LADDER if rung < tile), None)
+
+
+def estimate_memory(plan: Plan, precision: str = "fp32") -> int:
+    """Estimate the bytes that one batch takes on its device while the network runs, from measured peaks."""
+    pixels = min(plan.batch, plan.tiles) * plan.rows.length * plan.columns.length
+    return pixels * (8_000 if precision == "fp32" else 5_000)
+
+
+def estimate_work(plan: Plan) -> float:
+    """Estimate the multiply-adds of a plan: the convolutions' share is constant per px, attention's is not."""
+    convolutions = {2: 0.70e6, 3: 0.80e6, 4: 1.02e6}[plan.scale]
+    height, width = plan.tile_shape
+    tokens = height * width / (plan.windows[0] * plan.windows[1] * 4)  # of one piece
+    return plan.computed_pixels * (convolutions + 3 * 288 * tokens)  # softmax makes attention about 3 times as dear
+
+
+def _whole(width: int, height: int, scale: int) -> Plan:
+    if width * height > WHOLE_LIMIT:
+        raise OptionError(
+            f"the whole picture at once (tile 0) is limited to {WHOLE_LIMIT / 1e6:g} megapixels because its time grows "
+            f"with the square of the pixels; {width} x {height} is {width * height / 1e6:.1f}: leave --tile out"
+        )
+    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_SIDE), max(width, MIN_SIDE)))
+    return Plan(width, height, scale, 0, rows, columns, (1, 1), 1)

@@ -1,0 +1,71 @@
+"""Stitcher: tiles in, finished pixels out, with no float copy of the whole picture."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from esrt_core.engine.geometry import Axis, Seam
+
+Write = Callable[[int, int, Tensor], None]  # top, left, (C, H, W)
+
+
+class Stitcher:
+    """Fade tiles into their neighbours and pass on what is final.
+
+    Tiles come in row-major order, each (C, length, length) of its axis times `scale`. Along every seam the earlier
+    tile's weight falls linearly from 1 to 0 and the later one's is the rest, so equal values stay what they are.
+    Only the last tile's right seam and one row of bottom seams are kept. `write` gets each finished piece once.
+    """
+
+    def __init__(self, rows: Axis, columns: Axis, scale: int, write: Write) -> None:
+        self._rows = rows
+        self._columns = columns
+        self._scale = scale
+        self._write = write
+        self._next = 0
+        self._right: Tensor | None = None  # the last tile's px in the seam to its right
+        self._below: dict[int, Tensor] = {}  # by column: the px in the seam to the row below
+
+    def add(self, tile: Tensor) -> None:
+        """Take the next tile."""
+        row, column = divmod(self._next, len(self._columns.starts))
+        self._next += 1
+        piece = self._crop(tile, row, column)
+        piece, self._right = self._fade(piece, 2, self._columns, column, self._right)
+        piece, below = self._fade(piece, 1, self._rows, row, self._below.pop(column, None))
+        if below is not None:
+            self._below[column] = below
+        self._write(self._rows.span(row)[0] * self._scale, self._columns.span(column)[0] * self._scale, piece)
+
+    def _crop(self, tile: Tensor, row: int, column: int) -> Tensor:
+        """Cut off what neither this tile's own area nor its seams need."""
+        (top, bottom), (left, right) = (self._local(self._rows, row), self._local(self._columns, column))
+        return tile[:, top:bottom, left:right]
+
+    def _local(self, axis: Axis, index: int) -> tuple[int, int]:
+        start, stop = axis.span(index)
+        return (start - axis.starts[index]) * self._scale, (stop - axis.starts[index]) * self._scale
+
+    def _fade(
+        self, piece: Tensor, dim: int, axis: Axis, index: int, before: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Blend the seam before a piece and cut off the seam after it; return both."""
+        if before is not None and before.shape[dim]:
+            width = before.shape[dim]
+            faded = torch.lerp(before, piece.narrow(dim, 0, width), _weights(width, dim, piece))
+            piece = torch.cat([faded, piece.narrow(dim, width, piece.shape[dim] - width)], dim)
+        if index == len(axis.seams):
+            return piece, None
+        kept = piece.shape[dim] - _length(axis.seams[index]) * self._scale
+        return piece.narrow(dim, 0, kept), piece.narrow(dim, kept, piece.shape[dim] - kept).clone()
+
+
+def _length(seam: Seam) -> int:
+    return seam.stop - seam.start
+
+
+def _weights(width: int, dim: int, like: Tensor) -> Tensor:
+    """Make the later tile's weights across a seam: the centres of `width` equal steps from 0 to 1."""
+    ramp = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
+    return ramp[:, None] if dim == 1 else ramp

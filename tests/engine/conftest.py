@@ -1,0 +1,26 @@
+"""A small random network and generated pictures."""
+
+import numpy as np
+import pytest
+import torch
+
+from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.model import ESRT, ESRTConfig
+
+
+def make_network(scale: int = 2) -> ESRT:
+    torch.manual_seed(3)
+    return ESRT(ESRTConfig(scale, channels=16, blocks=1)).eval()
+
+
+def noise(height: int, width: int, *channels: int, seed: int = 1) -> Plane:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, *channels), np.uint8)
+
+
+def rgb(height: int, width: int, seed: int = 1) -> Frame:
+    return Frame((noise(height, width, 3, seed=seed),), ColorSpace.RGB)
+
+
+@pytest.fixture(scope="session")
+def network() -> ESRT:
+    return make_network()
