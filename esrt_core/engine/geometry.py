@@ -36,7 +36,7 @@ def split_axis(size: int, tile: int, halo: int, ramp: int) -> Axis:
     All tiles have one length, the smallest that serves (a multiple of MULTIPLE), and begin at equal distances, so no
     tile is mostly overlap. In the middle of each overlap lies a seam of `ramp` px. Up to `tile` px is one tile of
     exactly that size. On an even `size` all starts and seams are even. `tile` must be a multiple of MULTIPLE and at
-    least 4 * `halo`; `halo` and `ramp` even, `ramp` at most 2 * `halo`.
+    least 6 * `halo`; `halo` and `ramp` even, `ramp` at most 2 * `halo`.
     """
     if size <= tile:
         return Axis(size, size, (0,), ())

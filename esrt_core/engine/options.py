@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from esrt_core.errors import OptionError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-MIN_TILE = 32  # px; below it the overlap is more than half of a tile
+MIN_TILE = 48  # px; below it the seams of one tile would touch each other
 MAX_TILE = 2048
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 

@@ -7,7 +7,7 @@ from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px; smaller pictures are padded to it by repeating their edges
 WHOLE_LIMIT = 1_000_000  # px; the largest input that tile 0 takes
-LADDER = (384, 256, 192, 128, 96, 64, 48, 32)  # px; the tiles tried, from the first smaller one, when memory runs out
+LADDER = (384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
 
 
 @dataclass(frozen=True)
