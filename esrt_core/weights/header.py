@@ -1,0 +1,85 @@
+"""Read the header of a safetensors file: names, shapes and metadata, without torch and without the numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from esrt_core.errors import WeightsError
+from esrt_core.weights.configuration import Configuration, Shapes, read_configuration
+from esrt_core.weights.metadata import CheckpointMetadata, from_strings
+
+MAX_BYTES = 256 * 2**20  # the largest network that configuration.py admits has about 190 MB
+
+
+@dataclass(frozen=True)
+class Header:
+    """Hold what a weights file says without its numbers."""
+
+    shapes: Shapes
+    metadata: CheckpointMetadata
+
+
+def check_file(path: Path) -> None:
+    """Raise WeightsError unless the path is a readable, non-empty file of a sensible size."""
+    try:
+        if path.is_dir():
+            raise WeightsError(f"{path} is a folder; expected a weights file.")
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} does not exist; expected a weights file (.safetensors or .pth).") from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
+    if size == 0:
+        raise WeightsError(f"{path} is empty; expected a weights file.")
+    if size > MAX_BYTES:
+        raise WeightsError(f"{path} has {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}.")
+
+
+@contextmanager
+def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
+    """Open a safetensors file; whatever is wrong with its form becomes one WeightsError."""
+    check_file(path)
+    try:
+        with safe_open(path, framework) as file:
+            yield file
+    except SafetensorError as error:
+        size = path.stat().st_size
+        if "file not fully covered" in str(error) or "InvalidOffset" in str(error):
+            problem = f"is cut off or damaged: it has {size:,} bytes, not as many as its header describes"
+        else:
+            problem = f"is not a safetensors file, or its header is damaged ({str(error).splitlines()[0]})"
+        raise WeightsError(f"{path} {problem}; download or make it again.") from error
+
+
+def read_header(path: Path) -> Header:
+    """Return the shapes and the metadata of a safetensors file, inferred from the shapes where it has none of ours.
+
+    Raises WeightsError when the file is missing, damaged, not ESRT, or contradicts its own metadata.
+    """
+    with open_safetensors(path, "numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        entries: dict[str, str] = file.metadata() or {}
+    return Header(shapes, describe(shapes, entries, str(path)))
+
+
+def describe(shapes: Shapes, entries: dict[str, str], name: str) -> CheckpointMetadata:
+    """Return the metadata in `entries`, checked against the shapes, or what the shapes alone show."""
+    found = read_configuration(shapes, name)
+    metadata = from_strings(entries, name)
+    if metadata is None:
+        return CheckpointMetadata(found.scale, found.channels, found.blocks)
+    said = Configuration(metadata.scale, metadata.channels, metadata.blocks)
+    if said != found:
+        raise WeightsError(f"{name} says that it holds {said}, but its tensors are those of {found}.")
+    return metadata
+
+
+def scale_of(path: Path) -> int:
+    """Return the scale of a safetensors file, read off its shapes."""
+    return read_header(path).metadata.scale
