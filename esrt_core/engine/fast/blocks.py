@@ -1,0 +1,91 @@
+"""The convolutional blocks with their learned scalars folded into the weights. Plain forms: esrt_core.model.blocks."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, scaled
+from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
+
+
+class FastCA(nn.Module):
+    """Channel attention, in place."""
+
+    def __init__(self, ca: CA) -> None:
+        super().__init__()
+        self.down = FixedLinear(ca.down.weight.flatten(1), ca.down.bias)
+        self.up = FixedLinear(ca.up.weight.flatten(1), ca.up.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Overwrite x (B, C, H, W) and return it."""
+        pooled = x.mean((2, 3))  # (B, C)
+        gates = torch.sigmoid(self.up(F.relu(self.down(pooled))))
+        return x.mul_(gates[:, :, None, None])
+
+
+class FastARFB(nn.Module):
+    """An ARFB in which the second residual unit ends in the 1 x 1 convolution that follows it.
+
+    With r2 = m1 r1 + m2 expand(p), fuse([l2 r2, l3 r1]) = (l2 m1 A + l3 B) r1 + l2 m2 A expand(p), where A and B are
+    the halves of fuse: neither r2 nor the concatenation is made.
+    """
+
+    slope1: Tensor
+    slope2: Tensor
+
+    def __init__(self, arfb: ARFB) -> None:
+        super().__init__()
+        ru1, ru2 = arfb.ru1, arfb.ru2
+        first, second = exact(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
+        through = exact(arfb.l2 * ru2.m2) * first
+        self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias)
+        self.register_buffer("slope1", ru1.act.weight.detach().clone())
+        self.expand1 = FixedConv(ru1.m2 * ru1.expand.weight, scaled(ru1.m2, ru1.expand.bias))
+        self.m1 = float(ru1.m1)
+        self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias)
+        self.register_buffer("slope2", ru2.act.weight.detach().clone())
+        self.expand2 = FixedConv(
+            torch.einsum("oi,icyx->ocyx", through, exact(ru2.expand.weight)), scaled(through, ru2.expand.bias)
+        )
+        self.skip = FixedLinear(exact(arfb.l2 * ru2.m1) * first + exact(arfb.l3) * second)
+        self.ca = FastCA(arfb.ca)
+        self.conv = FixedConv(arfb.l5 * arfb.conv.weight)
+        self.l4 = float(arfb.l4)
+        self.positive = float(arfb.l5) >= 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), channels last, to the same."""
+        r1 = self.expand1(F.prelu(self.reduce1(x), self.slope1)).add_(x, alpha=self.m1)
+        y: Tensor = self.expand2(F.prelu(self.reduce2(r1), self.slope2))
+        self.skip.add_to(rows(y), rows(r1))
+        y = self.conv(self.ca(y.relu_()))
+        # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
+        y = y.clamp_(min=0) if self.positive else y.clamp_(max=0)
+        return y.add_(x, alpha=self.l4)
+
+
+class FastHPB(nn.Module):
+    """An HPB whose 1 x 1 convolution acts before the low branch is enlarged, on a quarter of the pixels."""
+
+    def __init__(self, hpb: HPB) -> None:
+        super().__init__()
+        low, high = exact(hpb.fuse.weight).flatten(1).chunk(2, 1)
+        self.arfb_enc = FastARFB(hpb.arfb_enc)
+        self.arfb_low = FastARFB(hpb.arfb_low)
+        self.arfb_high = FastARFB(hpb.arfb_high)
+        self.fuse_low = FixedLinear(low)
+        self.fuse_high = FixedLinear(high)
+        self.ca = FastCA(hpb.ca)
+        self.arfb_out = FastARFB(hpb.arfb_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), channels last, to the same."""
+        encoded = self.arfb_enc(x)
+        low = F.avg_pool2d(encoded, 2)
+        high = self.arfb_high(encoded.sub_(resize_to(low, x)))
+        for _ in range(5):
+            low = self.arfb_low(low)
+        y = resize_to(planes(self.fuse_low(rows(low))), x)
+        self.fuse_high.add_to(rows(y), rows(high))
+        out: Tensor = self.arfb_out(self.ca(y.relu_()))
+        return out.add_(x)

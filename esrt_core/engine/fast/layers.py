@@ -1,0 +1,68 @@
+"""Linear layers with fixed weights, on channels-last maps."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FixedConv(nn.Module):
+    """A 3 x 3 convolution (zero padding of 1) whose weights are already computed."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", settled(weight).contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", None if bias is None else settled(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, D, H, W)."""
+        return F.conv2d(x, self.weight, self.bias, padding=1)
+
+
+class FixedLinear(nn.Module):
+    """A linear layer over the last axis whose weights are already computed."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", settled(weight))
+        self.register_buffer("bias", None if bias is None else settled(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., D)."""
+        return F.linear(x, self.weight, self.bias)
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        """Add the layer's result for x (..., C) to a contiguous (..., D) in place; the bias is left out."""
+        total.view(-1, total.shape[-1]).addmm_(x.reshape(-1, x.shape[-1]), self.weight.t())
+
+
+def settled(weights: Tensor) -> Tensor:
+    """Detach composed weights and round them to float32, once."""
+    return weights.detach().to(torch.float32)
+
+
+def exact(parameter: Tensor) -> Tensor:
+    """Return a parameter in float64, so that composing weights costs no precision."""
+    return parameter.detach().to(torch.float64)
+
+
+def scaled(factor: Tensor, bias: Tensor | None) -> Tensor | None:
+    """Multiply a layer's bias, if it has one, by a scalar or a matrix."""
+    if bias is None:
+        return None
+    return factor @ exact(bias) if factor.dim() == 2 else factor * bias
+
+
+def rows(x: Tensor) -> Tensor:
+    """View a channels-last map (B, C, H, W) as contiguous (B, H, W, C)."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def planes(x: Tensor) -> Tensor:
+    """View (B, H, W, C) as a channels-last map (B, C, H, W)."""
+    return x.permute(0, 3, 1, 2)
