@@ -1,0 +1,66 @@
+"""Options that several commands share. Values that only the core can judge stay text or plain numbers here."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+
+
+def parse_number(text: str) -> Decimal:
+    """Return a decimal number exactly as it is written; anything else is a command line that does not parse."""
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise typer.BadParameter(f"{text!r} is not a number") from error
+
+
+def _number(names: tuple[str, ...], text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, parser=parse_number, metavar="NUMBER", help=text)
+    return option
+
+
+ScaleOpt = Annotated[
+    Decimal | None,
+    _number(("-s", "--scale"), "Factor of the sides, above 1 and up to 16. Default 4, or that of a --model FILE."),
+]
+WidthOpt = Annotated[
+    int | None, typer.Option(metavar="PX", help="Width of the result; with --height, fit inside both.")
+]
+HeightOpt = Annotated[int | None, typer.Option(metavar="PX", help="Height of the result.")]
+LongestOpt = Annotated[int | None, typer.Option(metavar="PX", help="Longer side of the result.")]
+MegapixelsOpt = Annotated[Decimal | None, _number(("--megapixels",), "Size of the result in million pixels.")]
+
+ModelOpt = Annotated[str, typer.Option(metavar="NAME|FILE", help="auto, clean, photo, or a weights file.")]
+DeviceOpt = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+ThreadsOpt = Annotated[int | None, typer.Option(metavar="N", help="CPU threads.")]
+TileOpt = Annotated[
+    int | None,
+    typer.Option(metavar="PX", help="Side of a tile; 0 is the whole picture at once, for small ones."),
+]
+PrecisionOpt = Annotated[str, typer.Option(metavar="NAME", help="auto, fp32, fp16 or bf16.")]
+TtaOpt = Annotated[bool, typer.Option("--tta", help="Average the eight flips and rotations; 8 times slower.")]
+
+FormatOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="NAME", help="Format of the result: png, jpeg, webp ... Default: by -o, else as the input."
+    ),
+]
+QualityOpt = Annotated[int | None, typer.Option(metavar="N", help="1 to 100, for formats that lose detail.")]
+BackgroundOpt = Annotated[
+    str,
+    typer.Option(metavar="COLOUR", help="What shows through in a format without transparency: white, '#ff8800' ..."),
+]
+StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the colour profile.")]
+MaxPixelsOpt = Annotated[int | None, typer.Option(metavar="N", help="Largest picture to read or write, in pixels.")]
+AllowTruncatedOpt = Annotated[bool, typer.Option("--allow-truncated", help="Take what is left of a damaged picture.")]
+OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
+CompareOpt = Annotated[
+    bool,
+    typer.Option("--compare", help="Also write a sheet of the crops where bicubic and ESRT differ most."),
+]
+
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object for every input.")]
+QuietOpt = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+VerboseOpt = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
+DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]

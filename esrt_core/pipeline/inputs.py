@@ -1,0 +1,32 @@
+"""What the user names as input: a picture's file, or the bytes of one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from esrt_core.errors import OptionError
+from esrt_core.media.image import probe
+from esrt_core.media.picture import ImageInfo, ReadLimits, Source
+
+
+@dataclass(frozen=True)
+class Input:
+    """Name one picture: its file's path, or the bytes that came through standard input."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return str(self.source) if isinstance(self.source, Path) else "standard input"
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, where it has one."""
+        return self.source if isinstance(self.source, Path) else None
+
+
+def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
+    """Describe a picture by its headers. Raise OptionError for a folder, MediaError for what cannot be read."""
+    if picture.path is not None and picture.path.is_dir():
+        raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
+    return probe(picture.source, limits)

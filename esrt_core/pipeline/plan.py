@@ -1,0 +1,120 @@
+"""What will be done for one picture, decided and checked before any pixel is decoded."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.files import check_target, free_bytes, target_key
+from esrt_core.media.options import EncodeOptions
+from esrt_core.media.picture import ImageInfo
+from esrt_core.pipeline.inputs import Input, examine
+from esrt_core.pipeline.options import UpscaleOptions
+from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
+from esrt_core.pipeline.targets import Target, decide_target
+
+# Bytes per pixel that even a very smooth picture takes: with less than that free, the work cannot end well.
+LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
+
+
+@dataclass(frozen=True)
+class UpscalePlan:
+    """Hold what upscale_picture() carries out.
+
+    `pages` counts those that are written: one where the target's format has no room for more.
+    """
+
+    source: Input
+    info: ImageInfo
+    size: SizePlan
+    target: Target
+    pages: int
+    options: UpscaleOptions
+
+    @property
+    def encode(self) -> EncodeOptions:
+        """How to write: a lossless source stays lossless in its own format."""
+        options = self.options.encode
+        if options.lossless is None and options.quality is None and self.target.format == self.info.format:
+            return replace(options, lossless=self.info.lossless)
+        return options
+
+    def size_of_page(self, width: int, height: int, scales: Sequence[int]) -> SizePlan:
+        """Return the size of a page of (width, height) px: one that differs from the first grows by the same factor."""
+        if (width, height) == (self.info.width, self.info.height):
+            return self.size
+        factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
+        return plan_size(SizeRequest(factor=factor), width, height, scales)
+
+
+def plan_upscale(source: Input, options: UpscaleOptions, scales: Sequence[int]) -> UpscalePlan:
+    """Look at a picture's headers and decide its size, format and target. `scales` are those of the weights.
+
+    Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
+    or an output that cannot be meant, TargetError for a place that cannot be written.
+    """
+    info = examine(source, options.limits)
+    try:
+        size = plan_size(options.size, info.width, info.height, scales)
+    except OptionError as error:
+        raise OptionError(f"{source.name}: {error}") from error
+    target = decide_target(source, info.format, options.size.suffix(scales), options)
+    room = target.format.animation if info.animated else target.format.pages
+    plan = UpscalePlan(source, info, size, target, info.pages if room else 1, options)
+    _check_result(plan)
+    _check_place(plan)
+    return plan
+
+
+def check_distinct(plans: Iterable[UpscalePlan]) -> None:
+    """Raise OptionError where two pictures would become one file."""
+    seen: dict[str, UpscalePlan] = {}
+    for plan in plans:
+        if plan.target.path is None:
+            continue
+        key = target_key(plan.target.path)
+        if key in seen:
+            both = f"{seen[key].source.name} and {plan.source.name}"
+            raise OptionError(f"{both} would both become {plan.target.path}; upscale them one by one with -o")
+        seen[key] = plan
+
+
+def _check_result(plan: UpscalePlan) -> None:
+    """Refuse a result that is larger than allowed, or than its format can be."""
+    size, entry, name = plan.size, plan.target.format, plan.source.name
+    limit = plan.options.limits.max_pixels
+    if size.width * size.height > limit:
+        raise MediaError(
+            f"{name}: the result would have {size.width} x {size.height} px, more than the {limit:,} px allowed; "
+            "ask for a smaller size or raise --max-pixels"
+        )
+    if entry.max_side is not None and max(size.width, size.height) > entry.max_side:
+        raise MediaError(
+            f"{name}: {entry.label} holds at most {entry.max_side:,} px a side and the result would have "
+            f"{size.width} x {size.height} px; ask for a smaller size or another --format"
+        )
+
+
+def _check_place(plan: UpscalePlan) -> None:
+    """Refuse a target that cannot be written, its sheet's included, and a disk that is surely too full."""
+    path = plan.target.path
+    if path is None:
+        return
+    sources = [plan.source.path] if plan.source.path else []
+    sheet = plan.target.sheet if plan.options.compare else None
+    for each in (path, sheet):
+        if each is not None:
+            _check_one(each, plan.options.overwrite, sources)
+    needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
+    free = free_bytes(path.parent)
+    if free < needed:
+        raise TargetError(
+            f"{path}: at least {needed:,} bytes are needed and {free:,} are free on this disk; "
+            "free some space or choose another folder with -o"
+        )
+
+
+def _check_one(path: Path, overwrite: bool, sources: Sequence[Path]) -> None:
+    check_target(path, overwrite, sources)
