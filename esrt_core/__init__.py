@@ -1,1 +1,49 @@
-"""Upscale pictures and clips with ESRT."""
+"""Upscale pictures and clips with ESRT.
+
+    from esrt_core import Upscaler, upscale
+
+    larger = upscale(image, scale=4)        # a Pillow image or a NumPy array in, the same kind out
+    upscaler = Upscaler(scale=2.5)          # keeps its networks for many pictures
+    larger = [upscaler.upscale(image) for image in images]
+
+Names are imported when they are used: `import esrt_core` loads neither torch nor NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esrt_core.api import Upscaler, upscale
+    from esrt_core.errors import (
+        DeviceError,
+        EsrtError,
+        MediaError,
+        OptionError,
+        TargetError,
+        WeightsError,
+    )
+    from esrt_core.progress import Progress
+
+__all__ = [
+    "DeviceError",
+    "EsrtError",
+    "MediaError",
+    "OptionError",
+    "Progress",
+    "TargetError",
+    "Upscaler",
+    "WeightsError",
+    "upscale",
+]
+
+_HOMES = {"Upscaler": "esrt_core.api", "upscale": "esrt_core.api", "Progress": "esrt_core.progress"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'esrt_core' has no attribute '{name}'")
+    return getattr(import_module(_HOMES.get(name, "esrt_core.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

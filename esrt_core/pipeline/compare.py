@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from esrt_core.evaluation.difference import Box, most_different
-from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.media.alpha import composite
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.options import WHITE
 from esrt_core.media.sheet import Rgb, Row, draw_sheet
 from esrt_core.pipeline.depth import with_depth
 from esrt_core.resample import enlarge_bicubic
@@ -20,7 +22,7 @@ def comparison_sheet(source: Frame, result: Frame, model: str) -> Frame:
     Needs as much memory again as the result.
     """
     bicubic = enlarge_bicubic(source, result.width, result.height)
-    boxes = most_different([visible(bicubic), visible(result)], CROP, CROPS)
+    boxes = most_different([composite(each, WHITE).planes[0] for each in (bicubic, result)], CROP, CROPS)
     rows = tuple(
         Row(
             f"{box.width} x {box.height} px at {box.left}, {box.top}",
@@ -32,21 +34,9 @@ def comparison_sheet(source: Frame, result: Frame, model: str) -> Frame:
     return draw_sheet(title, ("source", "bicubic", f"ESRT ({model})"), rows)
 
 
-def visible(frame: Frame) -> Plane:
-    """Return the colour that shows: (H, W) or (H, W, 3), what is transparent on white."""
-    colour = frame.planes[0]
-    if frame.alpha is None or (frame.alpha == frame.peak).all():
-        return colour
-    share = frame.alpha.astype(np.float32) / np.float32(frame.peak)
-    if colour.ndim == 3:
-        share = share[..., None]
-    blended: Plane = (colour * share + np.float32(frame.peak) * (1 - share)).astype(colour.dtype)
-    return blended
-
-
 def displayed(frame: Frame) -> Rgb:
     """Return a small frame as 8-bit RGB (H, W, 3)."""
-    colour = visible(frame)
+    colour = composite(frame, WHITE).planes[0]
     if frame.depth == 32:
         colour = np.floor(np.clip(colour, 0, 1) * 255 + 0.5).astype(np.uint8)
     else:

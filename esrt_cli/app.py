@@ -1,0 +1,90 @@
+"""The `esrt` program: its commands in one list, and the one place where an error becomes a line and an exit code."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from esrt_cli.commands.train import train
+from esrt_cli.commands.upscale import upscale
+from esrt_cli.console import Console, prepare_streams
+from esrt_cli.signals import Interrupted, interruptible
+from esrt_core.errors import EsrtError, StopError
+
+PROGRAM = "esrt"
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"max_content_width": 100})
+
+# A command's module imports only typer and what its own module needs for parsing; its work is imported when it runs.
+app.command()(upscale)
+app.command()(train)
+
+
+def program_version() -> str:
+    """Return the installed version, or say that there is none."""
+    try:
+        return version("esrt-upscaler")
+    except PackageNotFoundError:
+        return "0 (not installed)"
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Upscale pictures with ESRT, the Efficient Super-Resolution Transformer."""
+    if show_version:
+        typer.echo(f"{PROGRAM} {program_version()}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code.
+
+    0: all is done. 1: something asked for could not be done. 2: the command line does not parse. 130, 143: stopped.
+    """
+    prepare_streams()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn developers; users are told in the program's own words
+    try:
+        with interruptible():
+            return _run(arguments)
+    except Interrupted as stop:
+        Console().error(f"{stop}; nothing unfinished was left behind")
+        return stop.exit_code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(arguments, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except StopError as error:
+        Console().error(str(error))
+        return error.exit_code
+    except EsrtError as error:
+        Console().error(str(error))
+        return 1
+    except TyperException as error:
+        Console().error(f"{error.format_message().rstrip('.')}; see '{_help_command(error)}'")
+        return error.exit_code
+    except MemoryError:
+        Console().error("out of memory; a smaller --tile or a smaller size needs less")
+        return 1
+    except BrokenPipeError:
+        # The reader has gone (`| head`). Leave nothing to flush, or the interpreter complains at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return int(code or 0)
+
+
+def _help_command(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else PROGRAM} --help"

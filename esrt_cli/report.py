@@ -1,0 +1,112 @@
+"""Plans, results and errors in words, in JSON and as a progress bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from esrt_core.progress import Progress, ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    from esrt_cli.console import Console
+    from esrt_core.pipeline.estimate import Estimate
+    from esrt_core.pipeline.plan import UpscalePlan
+    from esrt_core.pipeline.upscale import Result
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
+    """Say what is about to happen to one picture."""
+    info, size = plan.info, plan.size
+    pages = f", {plan.pages} {'frames' if info.animated else 'pages'}" if plan.pages > 1 else ""
+    passes = " then ".join(f"x{scale}" for scale in size.passes) + (" then down" if size.resample else "")
+    tiles = f"{estimate.tiles} tile{'s' if estimate.tiles != 1 else ''}"
+    return (
+        f"{plan.source.name}: {info.format.label} {info.width} x {info.height}{pages} -> {plan.target.name}: "
+        f"{plan.target.format.label} {size.width} x {size.height} ({passes}; {estimate.device}, {estimate.precision}, "
+        f"{tiles}, about {duration(estimate.seconds)})"
+    )
+
+
+def result_line(result: Result) -> str:
+    """Say what became of one picture."""
+    sheet = f", comparison in {result.sheet}" if result.sheet else ""
+    return f"{result.target}: {result.size[0]} x {result.size[1]}, {duration(result.seconds)}{sheet}"
+
+
+def detail_line(result: Result) -> str:
+    """Say how one picture was made."""
+    passes = " then ".join(f"x{scale}" for scale in result.passes)
+    return (
+        f"{result.source}: {passes} with {result.model} on {result.device} in {result.precision}, tile {result.tile}, "
+        f"{result.computed} tiles computed, {result.reused} reused"
+    )
+
+
+def result_json(result: Result) -> str:
+    """Return a result as one JSON object on one line; bytes of a name that are no UTF-8 become escaped surrogates."""
+    return json.dumps({"ok": True, **dataclasses.asdict(result)})
+
+
+def plan_json(plan: UpscalePlan, estimate: Estimate) -> str:
+    """Return a plan as one JSON object on one line."""
+    return json.dumps(
+        {
+            "ok": True,
+            "source": plan.source.name,
+            "target": plan.target.name,
+            "format": plan.target.format.name,
+            "source_size": [plan.info.width, plan.info.height],
+            "size": [plan.size.width, plan.size.height],
+            "pages": plan.pages,
+            "passes": plan.size.passes,
+            "resampled": plan.size.resample,
+            "notes": plan.target.notes,
+            **dataclasses.asdict(estimate),
+        }
+    )
+
+
+def error_json(source: str, error: Exception) -> str:
+    """Return a failed input as one JSON object on one line."""
+    return json.dumps({"ok": False, "source": source, "error": str(error)})
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[ProgressCallback]:
+    """Show a bar with the time left on standard error while the block runs, where that is a terminal."""
+    if not console.shows_progress():
+        yield ignore_progress
+        return
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+    )
+    with Bar(*columns, TimeRemainingColumn(), console=Terminal(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, unit="")
+
+        def show(report: Progress) -> None:
+            bar.update(task, completed=report.done, total=report.total or None, unit=report.unit)
+
+        yield show

@@ -1,0 +1,168 @@
+"""Carry out the plan of one picture: decode, enlarge, encode."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from esrt_core.errors import OptionError, TargetError
+from esrt_core.files import atomic_write, make_folder
+from esrt_core.media.frame import Frame
+from esrt_core.media.image import decode, encode
+from esrt_core.media.options import EncodeOptions
+from esrt_core.media.picture import Metadata, Page, Picture
+from esrt_core.pipeline.compare import comparison_sheet
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.enlarge import enlarge
+from esrt_core.pipeline.plan import UpscalePlan
+from esrt_core.progress import Progress, ProgressCallback, ignore_progress
+
+_IN_MEMORY = 64 * 2**20  # bytes of a result for standard output that are kept out of a temporary file
+
+
+@dataclass(frozen=True)
+class Result:
+    """Say what became of one picture.
+
+    source, target  what was read and written; `sheet` is the comparison, where one was asked for.
+    source_size     (width, height) px, as is `size`.
+    passes          scales of the network's passes; `resampled` says that a reduction followed.
+    computed        tiles that went through the network; `reused` ones equalled them byte for byte.
+    notes           what was changed, lost or repaired on the way.
+    """
+
+    source: str
+    target: str
+    format: str
+    source_size: tuple[int, int]
+    size: tuple[int, int]
+    pages: int
+    passes: tuple[int, ...]
+    resampled: bool
+    model: str
+    device: str
+    precision: str
+    tile: int
+    computed: int
+    reused: int
+    seconds: float
+    notes: tuple[str, ...]
+    sheet: str | None = None
+
+
+def upscale_picture(
+    plan: UpscalePlan,
+    engines: Engines,
+    progress: ProgressCallback = ignore_progress,
+    stream: BinaryIO | None = None,
+) -> Result:
+    """Make the larger picture of a plan and write it to its target, or to `stream` where the target is no file.
+
+    Pages go through one by one. Nothing appears under the target's name before it is complete. Raise MediaError,
+    TargetError, WeightsError or DeviceError as their rooms do.
+    """
+    started = time.perf_counter()
+    picture = decode(plan.source.source, plan.options.limits)
+    work = _Work(plan, engines, progress)
+    lost = _write(work, picture, stream)
+    sheet = _write_sheet(plan, work) if plan.options.compare else None
+    notes = (*plan.target.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
+    return _result(plan, work, tuple(dict.fromkeys(notes)), time.perf_counter() - started, sheet)
+
+
+@dataclass
+class _Work:
+    """Carry what is learnt while the pages go through."""
+
+    plan: UpscalePlan
+    engines: Engines
+    progress: ProgressCallback
+    notes: dict[str, None] = field(default_factory=dict)
+    tile: int = 0
+    computed: int = 0
+    reused: int = 0
+    first: tuple[Frame, Frame] | None = None
+
+    def pages(self, picture: Picture) -> Iterator[Page]:
+        """Yield the enlarged pages."""
+        for index, page in enumerate(islice(picture.pages, self.plan.pages)):
+            size = self.plan.size_of_page(page.frame.width, page.frame.height, self.engines.scales)
+            enlarged = enlarge(page.frame, size, self.engines, self._reporter(index))
+            self.notes.update(dict.fromkeys((*page.notes, *enlarged.notes)))
+            self.computed += enlarged.computed
+            self.reused += enlarged.reused
+            self.tile = min(self.tile, enlarged.tile) if index else enlarged.tile
+            if index == 0 and self.plan.options.compare:
+                self.first = (page.frame, enlarged.frame)
+            yield replace(page, frame=enlarged.frame)
+
+    def _reporter(self, index: int) -> ProgressCallback:
+        """Count the tiles of one page on top of those of the pages before it, which have as many."""
+        pages = self.plan.pages
+
+        def report(page: Progress) -> None:
+            self.progress(Progress(page.stage, index * page.total + page.done, pages * page.total, page.unit))
+
+        return report
+
+
+def _write(work: _Work, picture: Picture, stream: BinaryIO | None) -> tuple[str, ...]:
+    plan = work.plan
+    target, name = plan.target.path, plan.target.format.name
+    if target is None:
+        if stream is None:
+            raise OptionError("the result is meant for standard output, but there is no stream for it")
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+            lost = encode(work.pages(picture), cast(BinaryIO, file), name, picture.metadata, plan.encode)
+            file.seek(0)
+            _pour(file, stream)
+        return lost
+    make_folder(target.parent)
+    with atomic_write(target, plan.options.overwrite) as temporary:
+        return encode(work.pages(picture), temporary, name, picture.metadata, plan.encode)
+
+
+def _pour(file: IO[bytes], stream: BinaryIO) -> None:
+    try:
+        shutil.copyfileobj(file, stream)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TargetError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _write_sheet(plan: UpscalePlan, work: _Work) -> Path | None:
+    if plan.target.sheet is None or work.first is None:
+        return None
+    sheet = comparison_sheet(*work.first, model=work.engines.model)
+    with atomic_write(plan.target.sheet, plan.options.overwrite) as temporary:
+        encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())
+    return plan.target.sheet
+
+
+def _result(plan: UpscalePlan, work: _Work, notes: tuple[str, ...], seconds: float, sheet: Path | None) -> Result:
+    engine = work.engines.upscaler(plan.size.passes[-1])
+    return Result(
+        source=plan.source.name,
+        target=plan.target.name,
+        format=plan.target.format.name,
+        source_size=(plan.info.width, plan.info.height),
+        size=(plan.size.width, plan.size.height),
+        pages=plan.pages,
+        passes=plan.size.passes,
+        resampled=plan.size.resample,
+        model=work.engines.model,
+        device=engine.device_name,
+        precision=engine.precision,
+        tile=work.tile,
+        computed=work.computed,
+        reused=work.reused,
+        seconds=round(seconds, 3),
+        notes=notes,
+        sheet=None if sheet is None else str(sheet),
+    )

@@ -1,0 +1,106 @@
+"""The program as a whole: help, version, exit codes, and what is not imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from esrt_cli import app as app_module
+from esrt_cli.app import main
+from esrt_core.errors import StopError
+from tests.cli.conftest import Run
+
+LIGHT = """
+import sys
+from esrt_cli.app import main
+code = main(sys.argv[1:])
+heavy = {"torch", "numpy", "PIL", "imageio", "matplotlib"} & set(sys.modules)
+print("HEAVY", sorted(heavy), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        ([], 0),
+        (["--show-completion", "bash"], 0),
+        (["upscale", "--help"], 0),
+        (["upscale"], 2),
+        (["--nonsense"], 2),
+        (["upscale", "a.png", "--scale", "large"], 2),
+    ],
+)
+def test_help_version_completion_and_option_errors_import_nothing_heavy(arguments: list[str], code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False)
+    assert "HEAVY []" in done.stderr or (done.returncode, done.stderr) == (0, "")  # completion exits by itself
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_completion_imports_nothing_heavy() -> None:
+    script = "import sys, atexit\n" + (
+        "atexit.register(lambda: sys.stderr.write(repr({'torch', 'numpy', 'PIL'} & set(sys.modules))))\n" + LIGHT
+    )
+    environment = {**os.environ, "_ESRT_COMPLETE": "complete_bash", "COMP_WORDS": "esrt upsc", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.split() == ["upscale"]
+    assert done.stderr == "set()"
+
+
+def test_the_core_package_itself_imports_nothing_heavy() -> None:
+    script = "import sys, esrt_core; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_alone_it_shows_its_help(run: Run) -> None:
+    done = run()
+    assert done.code == 0
+    assert b"Usage: esrt" in done.out
+    assert b"upscale" in done.out
+
+
+def test_the_version_is_one_line(run: Run) -> None:
+    done = run("--version")
+    assert done.out.startswith(b"esrt ")
+    assert done.out.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nonsense"], "error: No such option: --nonsense; see 'esrt --help'"),
+        (["enlarge"], "error: No such command 'enlarge'; see 'esrt --help'"),
+        (["upscale"], "error: Missing argument 'IN'; see 'esrt upscale --help'"),
+        (["upscale", "a", "--tile", "big"], "error: Invalid value for '--tile'"),
+        (["upscale", "a", "-s", "4x"], "error: Invalid value for '-s' / '--scale': '4x' is not a number"),
+        (["upscale", "a", "-s"], "error: Option '-s' requires an argument"),
+    ],
+)
+def test_a_command_line_that_does_not_parse_is_one_line_and_two(run: Run, arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert done.err.startswith(message)
+    assert done.err.count("\n") == 1
+    assert done.out == b""
+
+
+def test_a_stop_carries_its_own_exit_code(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise StopError("stopped", 143)
+
+    monkeypatch.setattr(app_module, "app", stop)
+    assert run() == type(run("--version"))(143, b"", "error: stopped\n")
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def exhaust(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(app_module, "app", exhaust)
+    assert main([]) == 1
+    assert capsys.readouterr().err.startswith("error: out of memory")

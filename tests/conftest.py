@@ -1,0 +1,48 @@
+"""What tests of several rooms need: tiny networks in files, and pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.weights.checkpoint import save_checkpoint
+from esrt_core.weights.metadata import CheckpointMetadata
+
+WeightsOf = Callable[[int], Path]
+MakePicture = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def weights_of(tmp_path_factory: pytest.TempPathFactory) -> WeightsOf:
+    """Return the file of a tiny random network of a scale."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def path_of(scale: int) -> Path:
+        path = folder / f"tiny_x{scale}.safetensors"
+        if not path.exists():
+            torch.manual_seed(scale)
+            network = ESRT(ESRTConfig(scale, channels=16, blocks=1))
+            save_checkpoint(network, path, CheckpointMetadata(scale, channels=16, blocks=1))
+        return path
+
+    return path_of
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> MakePicture:
+    """Return a maker of picture files in `tmp_path`: smooth colours with a bright square."""
+
+    def make(name: str = "a.png", width: int = 20, height: int = 12, mode: str = "RGB") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        y, x = np.mgrid[0:height, 0:width]
+        pixels = np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], axis=-1)
+        pixels[height // 4 : height // 2, width // 4 : width // 2] = 255
+        Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path)
+        return path
+
+    return make
