@@ -1,1 +1,1 @@
-"""Train ESRT from scratch, or fit it to a folder of pictures."""
+"""Training: pictures become weights."""

@@ -1,0 +1,82 @@
+"""Several processes that train one network: started by torchrun, gloo on CPUs, nccl on GPUs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+PATIENCE = timedelta(minutes=30)  # the others wait while one process builds the patch store
+
+
+@dataclass(frozen=True)
+class Replica:
+    """Say which of how many processes this is, and its device."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files and reports."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Return the network with gradients averaged over the processes."""
+        if self.world == 1:
+            return network
+        return DistributedDataParallel(network, gradient_as_bucket_view=True)
+
+    def largest(self, values: list[float]) -> list[float]:
+        """Return the largest of each value over the processes, so that all take the same decision."""
+        if self.world == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return tensor.tolist()
+
+    def gather(self, values: list[float]) -> list[list[float]]:
+        """Return the lists of all processes, in their order."""
+        if self.world == 1:
+            return [values]
+        lists: list[list[float]] = [[] for _ in range(self.world)]
+        dist.all_gather_object(lists, values)
+        return lists
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def replica(device: str) -> Iterator[Replica]:
+    """Join the processes that torchrun started, and leave them at the end; alone without torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Replica(device=torch.device(device))
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    on_gpu = device.startswith("cuda")
+    own = torch.device("cuda", local) if on_gpu else torch.device(device)
+    if on_gpu:
+        torch.cuda.set_device(own)
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield Replica(dist.get_rank(), dist.get_world_size(), own)
+    finally:
+        dist.destroy_process_group()
+
+
+def mean_over(replica: Replica, value: Tensor) -> Tensor:
+    """Return the mean of a tensor over the processes."""
+    if replica.world > 1:
+        dist.all_reduce(value)
+        value /= replica.world
+    return value

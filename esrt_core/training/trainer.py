@@ -1,0 +1,151 @@
+"""The training loop."""
+
+import time
+from typing import Any
+
+from torch import nn
+
+from esrt_core.errors import StopError, TrainingError
+from esrt_core.training.distributed import Replica
+from esrt_core.training.loss import Loss
+from esrt_core.training.optimiser import build_optimisers
+from esrt_core.training.options import TrainOptions
+from esrt_core.training.recorder import Recorder
+from esrt_core.training.sampler import Sampler
+from esrt_core.training.schedule import Point, Schedule
+from esrt_core.training.state import TrainingState, restore_counters
+from esrt_core.training.step import Stepper
+from esrt_core.training.stop import StopRequest
+from esrt_core.training.validation import Validator
+
+UPSAMPLERS = ("tail.", "up.")
+UNUSED = ".l1"  # a scalar that the published network has and never uses
+MOST_SKIPPED = 10
+
+
+class Trainer:
+    """Train the network of a state until its schedule ends."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        options: TrainOptions,
+        schedule: Schedule,
+        lr: float,
+        sampler: Sampler,
+        validator: Validator,
+        replica: Replica,
+        recorder: Recorder,
+    ) -> None:
+        self.state = state
+        self.options = options
+        self.schedule = schedule
+        self.lr = lr
+        self.sampler = sampler
+        self.validator = validator
+        self.replica = replica
+        self.recorder = recorder
+        self._stepper: Stepper | None = None
+        self._due: tuple[object, ...] = ()
+        self._parts = 1
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        restore_counters(self.state, content)
+        self._set_phase(self.state.body_rests)
+        for optimiser, saved in zip(self.state.optimisers, content["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+    def run(self, stop: StopRequest) -> None:
+        """Train to the end. Raises StopError, the state saved, after a signal; TrainingError when nothing is finite."""
+        began = time.perf_counter() - self.state.seconds
+        saved = time.perf_counter()
+        while True:
+            point = self._decide(time.perf_counter() - began, stop)
+            if int(point.fraction * self.options.validations) > self.state.validated:
+                self._validate(point)
+            if point.fraction >= 1:
+                break
+            if time.perf_counter() - saved > self.options.save_seconds:
+                self.recorder.save(self.state)
+                saved = time.perf_counter()
+            self._enter(point)
+            self._train(point)
+        self.recorder.save(self.state)
+
+    def _decide(self, seconds: float, stop: StopRequest) -> Point:
+        """Return what is due, the same in every process; stop here when one of them was told to."""
+        self.state.seconds, number = self.replica.largest([seconds, float(stop.number)])
+        if number:
+            self.recorder.flush()
+            self.recorder.save(self.state)
+            text = f"Stopped after {self.state.step} steps, everything is saved; the same command goes on."
+            raise StopError(text, 128 + int(number))
+        return self.schedule.at(self.state.step, self.state.seconds, self.state.joined)
+
+    def _enter(self, point: Point) -> None:
+        """Change phase, patch, batch and loss where the schedule does."""
+        due = (point.stage, point.body_rests, point.mse)
+        if due == self._due:
+            return
+        self._due = due
+        if point.body_rests != self.state.body_rests or not self.state.optimisers:
+            if self.state.body_rests:
+                self.state.joined = self.state.step
+            self._set_phase(point.body_rests)
+        loss = Loss(self.options.fft_weight, point.mse)
+        network = self.replica.wrap(self.state.network)
+        self._stepper = Stepper(network, loss, self.replica.device, self._parts)
+
+    def _set_phase(self, body_rests: bool) -> None:
+        self.state.body_rests = body_rests
+        choose_trained(self.state.network, body_rests)
+        self.state.optimisers = build_optimisers(
+            self.state.network, self.options.optimiser, self.lr, self.options.weight_decay
+        )
+
+    def _train(self, point: Point) -> None:
+        """Do one step."""
+        assert self._stepper is not None
+        for optimiser in self.state.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * point.lr_factor
+        batch = self.sampler.batch(self.state.step, point.stage.patch, point.stage.batch)
+        result = self._stepper.step(batch, self.state.optimisers)
+        self.state.step += 1
+        if result.finite:
+            self.state.skipped = 0
+            self.state.ema.update(self.state.network)
+        else:
+            self._skip()
+        self._tell_about_parts()
+        self.recorder.step(self.state, point, self.lr, result)
+
+    def _skip(self) -> None:
+        self.state.skipped += 1
+        if self.state.skipped >= MOST_SKIPPED:
+            raise TrainingError(
+                f"{MOST_SKIPPED} steps in a row gave no finite loss or gradient, so the run stopped at step "
+                f"{self.state.step}; its last good weights are kept: start anew with a lower --lr."
+            )
+
+    def _tell_about_parts(self) -> None:
+        assert self._stepper is not None
+        if self._stepper.parts != self._parts:
+            self._parts = self._stepper.parts
+            self.recorder.notice(
+                f"The GPU's memory is too small for the batch: it is computed in {self._parts} parts from now on."
+            )
+
+    def _validate(self, point: Point) -> None:
+        self.state.validated = int(point.fraction * self.options.validations)
+        self.recorder.flush()
+        own = self.recorder.averaged(self.state)
+        self.recorder.validated(self.state, self.validator.psnr(own), own)
+
+
+def choose_trained(network: nn.Module, body_rests: bool) -> None:
+    """Let gradients be made for what is trained: everything, or the upsampler alone."""
+    for name, value in network.named_parameters():
+        resting = name.endswith(UNUSED) or (body_rests and not name.startswith(UPSAMPLERS))
+        value.requires_grad_(not resting)
