@@ -21,7 +21,7 @@ INDEX_NAME = "index.json"
 KEPT_NAMES = ("auto", "clean", "photo")  # the bundled kinds
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+ -]{0,127}")
+_FILE = re.compile(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}")  # no folders, nothing hidden
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.weights.catalog import INDEX_NAME, CatalogRow, dump_rows
+from esrt_core.weights.describe import describe_file
 from esrt_core.weights.digest import digest_of
-from esrt_core.weights.header import read_header
 
 
 def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
@@ -28,8 +28,8 @@ def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
 
 
 def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
-    """Return the row of one .safetensors file, from its content and its header; its name by default from the file's."""
-    metadata = read_header(path).metadata
+    """Return the row of one weights file, from its content and its header; its name by default from the file's."""
+    metadata = describe_file(path)
     digest = digest_of(path)
     return CatalogRow(
         name=name or name_from_file(path),
@@ -47,5 +47,6 @@ def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
 
 
 def name_from_file(path: Path) -> str:
-    """Return the name that a file's name suggests: its stem without a scale at the end."""
-    return re.sub(r"[_-]x[234]$", "", path.stem)
+    """Return the name that a file's name suggests: its stem without a scale at the end, in characters of a name."""
+    stem = re.sub(r"[_-]x[234]$", "", path.stem)
+    return re.sub(r"[^A-Za-z0-9._-]", "_", stem).lstrip("._-")[:64] or "weights"

@@ -1,0 +1,62 @@
+"""Take a weights file into the user's own collection, under a name."""
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+
+from esrt_core.errors import WeightsError
+from esrt_core.weights.catalog import KEPT_NAMES, CatalogRow, check_name
+from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
+from esrt_core.weights.describe import PICKLED
+from esrt_core.weights.entry import Entry, imported_entry, imported_folder
+from esrt_core.weights.header import check_file
+from esrt_core.weights.index import describe_row
+from esrt_core.weights.records import imported_rows, keep_imported
+from esrt_core.weights.settings import StoreOptions, make_folder
+
+
+def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptions) -> Entry:
+    """Copy a .safetensors file, or convert a .pth or .pt file, so that --model NAME means it at its scale.
+
+    Raises WeightsError when it is not ESRT in every number, when the name is kept or cannot be one, and when it is
+    taken at this scale unless `overwrite`.
+    """
+    check_name(name)
+    if name in KEPT_NAMES:
+        raise WeightsError(f"the name '{name}' is kept for bundled weights; choose another with --name.")
+    check_file(source)
+    folder = make_folder(imported_folder(options))
+    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
+        copy = _copy(source, Path(temporary))
+        row = describe_row(copy, name)
+        older = [each for each in imported_rows(options) if (each.name, each.scale) == (name, row.scale)]
+        if older and not overwrite:
+            raise WeightsError(f"'{row.title}' is there already; use --overwrite or another --name.")
+        row = dataclasses.replace(row, file=f"{name}_x{row.scale}-{row.sha256[:8]}.safetensors")
+        entry = imported_entry(row, options)
+        copy.replace(entry.path)
+    keep_imported(row, options)
+    _delete_files(older, row, options)
+    return entry
+
+
+def _copy(source: Path, folder: Path) -> Path:
+    """Return a safetensors copy in the folder whose every number was looked at."""
+    copy = folder / f"{source.stem[:64]}.safetensors"
+    if source.suffix.lower() in PICKLED:
+        checkpoint = load_checkpoint(source)
+        save_checkpoint(checkpoint.network, copy, checkpoint.metadata)
+        return copy
+    shutil.copyfile(source, copy)
+    try:
+        load_checkpoint(copy)
+    except WeightsError as error:
+        raise WeightsError(str(error).replace(str(copy), str(source))) from error
+    return copy
+
+
+def _delete_files(rows: list[CatalogRow], kept: CatalogRow, options: StoreOptions) -> None:
+    for row in rows:
+        if row.file != kept.file:
+            imported_entry(row, options).path.unlink(missing_ok=True)

@@ -1,0 +1,60 @@
+"""Where weights are kept, and whether and how the network may be used."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from esrt_core.errors import OptionError, WeightsError
+from esrt_core.weights.download import DownloadOptions
+
+_SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+}
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Say where weights are kept and what may be downloaded.
+
+    `cache` holds what can be downloaded again, `data` what cannot: imported weights and recorded hashes. `index` is the
+    address or path of an index with more weights, "" for none.
+    """
+
+    cache: Path
+    data: Path
+    index: str = ""
+    offline: bool = False
+    download: DownloadOptions = field(default_factory=DownloadOptions)
+
+
+def store_options(environment: Mapping[str, str] = os.environ) -> StoreOptions:
+    """Read ESRT_HOME, ESRT_INDEX and ESRT_OFFLINE; the folders are the system's own without ESRT_HOME."""
+    switch = environment.get("ESRT_OFFLINE", "").strip().lower()
+    if switch not in _SWITCH:
+        raise OptionError(f"ESRT_OFFLINE is {switch!r}; expected 1 or 0.")
+    home = environment.get("ESRT_HOME", "")
+    if home:
+        root = Path(home).expanduser().absolute()
+        cache, data = root / "cache", root / "data"
+    else:
+        cache = platformdirs.user_cache_path("esrt", appauthor=False)
+        data = platformdirs.user_data_path("esrt", appauthor=False)
+    return StoreOptions(cache, data, environment.get("ESRT_INDEX", ""), _SWITCH[switch])
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder of the store and return it. Raises WeightsError when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a folder that can.")
+    return folder
