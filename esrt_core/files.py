@@ -32,19 +32,26 @@ _REASONS = {
 }
 
 
-def check_target(target: Path, overwrite: bool, sources: Iterable[Path]) -> None:
+def display_name(path: Path) -> str:
+    """Return a path as messages show it: on one line and printable, also where its name is not UTF-8."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def check_target(target: Path, overwrite: bool, sources: Iterable[Path], may_make_folder: bool = False) -> None:
     """Refuse a target that cannot or must not be written, before any work.
 
     Raises TargetError: the target is one of `sources` (also through a link, or on a case-blind disk), exists while
     `overwrite` is False, is a folder or a device, has a name that is too long or reserved on Windows, or lies in a
-    folder that is missing or cannot be written.
+    folder that is missing (unless `may_make_folder`) or cannot be written.
     """
     _check_name(target)
     try:
         present = os.path.lexists(target)
         if present:
             _check_existing(target, overwrite, sources)
-        _check_folder(_followed(target).parent, target)
+        folder = _followed(target).parent
+        _check_folder(_nearest_existing(folder) if may_make_folder else folder, target)
     except OSError as error:
         raise _as_target_error(error, target) from error
 
@@ -74,10 +81,17 @@ def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of `folder` or of its nearest existing parent."""
-    folder = folder.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(_nearest_existing(folder)).free
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing. Raises TargetError where the file system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise TargetError(f"{display_name(folder)} is a file, not a folder; choose another path") from error
+    except OSError as error:
+        raise _as_target_error(error, folder) from error
 
 
 def same_file(first: Path, second: Path) -> bool:
@@ -99,35 +113,46 @@ def target_key(target: Path) -> str:
 def _check_name(target: Path) -> None:
     name = target.name
     if not name or "\0" in str(target):
-        raise TargetError(f"{str(target)!r} names no file; give a file name with -o")
+        raise TargetError(f"{display_name(target)!r} names no file; give a file name with -o")
     if len(os.fsencode(name)) > _NAME_LIMIT:
-        shown = f"{name[:40]}...{name[-12:]}"
+        shown = f"{display_name(Path(name[:40]))}...{display_name(Path(name[-12:]))}"
         raise TargetError(f"{shown}: the name is longer than {_NAME_LIMIT} bytes; choose a shorter one with -o")
     if _WINDOWS_DEVICES.fullmatch(name) or (os.name == "nt" and _WINDOWS_CHARACTERS.search(name)):
-        raise TargetError(f"{target}: this name is reserved on Windows; choose another one with -o")
+        raise TargetError(f"{display_name(target)}: this name is reserved on Windows; choose another one with -o")
 
 
 def _check_existing(target: Path, overwrite: bool, sources: Iterable[Path]) -> None:
     for source in sources:
         if same_file(target, source):
             raise TargetError(
-                f"{target} is the input {source} itself; an input is never overwritten, choose another name"
+                f"{display_name(target)} is the input itself, which is never overwritten; choose another name"
             )
     if target.is_dir():
-        raise TargetError(f"{target} is a folder; name a file in it, or end the path with a slash")
+        raise TargetError(f"{display_name(target)} is a folder; name a file in it, or end the path with a slash")
     if target.exists() and not target.is_file():
-        raise TargetError(f"{target} is not a regular file; use -o - to write to a pipe")
+        raise TargetError(f"{display_name(target)} is not a regular file; use -o - to write to a pipe")
     if target.exists() and not overwrite:
-        raise TargetError(f"{target} exists; use --overwrite or another name")
+        raise TargetError(f"{display_name(target)} exists; use --overwrite or another name")
 
 
 def _check_folder(folder: Path, target: Path) -> None:
     if not folder.exists():
-        raise TargetError(f"{target}: the folder {folder} does not exist; create it first")
+        raise TargetError(f"{display_name(target)}: the folder {display_name(folder)} does not exist; create it first")
     if not folder.is_dir():
-        raise TargetError(f"{target}: {folder} is a file, not a folder; choose another path")
+        raise TargetError(
+            f"{display_name(target)}: {display_name(folder)} is a file, not a folder; choose another path"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise TargetError(f"{target}: no permission to write in {folder}; choose another folder with -o")
+        raise TargetError(
+            f"{display_name(target)}: no permission to write in {display_name(folder)}; choose another folder with -o"
+        )
+
+
+def _nearest_existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _followed(target: Path) -> Path:
@@ -181,4 +206,4 @@ def _is_case_blind(folder: Path) -> bool:
 
 def _as_target_error(error: OSError, target: Path) -> TargetError:
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return TargetError(f"{target} cannot be written: {reason}")
+    return TargetError(f"{display_name(target)} cannot be written: {reason}")

@@ -9,9 +9,13 @@ class Format:
     """Describe one format.
 
     name        the value of `--format`.          label       what people call it.
-    pillow      Pillow's names for it.            extensions  the first one is used for new files.
-    max_side    the largest side in px that the encoder takes, measured, or None.
-    extra       the optional package that reads and writes it, or None.
+    pillow           Pillow's names for it.
+    extensions       the first one is for new files.
+    writable         we write it; else the result is a PNG.
+    gray ... dpi     what a file of it can hold: gray without colour, alpha, 16 bits, float, frames, pages, metadata.
+    default_quality  for a format with a lossy form, 1 to 100; None where there is none or lossless is the default.
+    max_side         the largest side in px, and max_pixels the largest area, that the encoder takes; None: no limit.
+    extra            the optional package that reads and writes it, or None.
     """
 
     name: str
@@ -29,8 +33,9 @@ class Format:
     exif: bool = False
     xmp: bool = False
     dpi: bool = False
-    lossy: bool = False
+    default_quality: int | None = None
     max_side: int | None = None
+    max_pixels: int | None = None
     extra: str | None = None
 
 
@@ -47,26 +52,143 @@ PNG = Format(
     exif=True,
     xmp=True,
     dpi=True,
-    max_side=1_000_000,
 )
 JPEG = Format(
     "jpeg",
     "JPEG",
-    ("JPEG", "MPO"),
+    ("JPEG", "MPO"),  # a phone's JPEG with a second picture or a gain map
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     writable=True,
     icc=True,
     exif=True,
     xmp=True,
     dpi=True,
-    lossy=True,
+    default_quality=95,
     max_side=65_500,
 )
-FORMATS: tuple[Format, ...] = (PNG, JPEG)
+WEBP = Format(
+    "webp",
+    "WebP",
+    ("WEBP",),
+    (".webp",),
+    writable=True,
+    gray=False,
+    alpha=True,
+    animation=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=90,
+    max_side=16_383,
+)
+TIFF = Format(
+    "tiff",
+    "TIFF",
+    ("TIFF",),
+    (".tif", ".tiff"),
+    writable=True,
+    alpha=True,
+    deep=True,
+    floating=True,
+    pages=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
+)
+BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True)
+AVIF = Format(
+    "avif",
+    "AVIF",
+    ("AVIF",),
+    (".avif", ".avifs"),
+    writable=True,
+    alpha=True,
+    animation=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=85,
+    max_side=32_768,  # the encoder takes 65,536, but decoders stop here
+    max_pixels=16_384 * 16_384,
+)
+GIF = Format(
+    "gif",
+    "GIF",
+    ("GIF",),
+    (".gif",),
+    writable=True,
+    alpha=True,
+    animation=True,
+    max_side=65_535,
+)
+JPEG2000 = Format(
+    "jpeg2000",
+    "JPEG 2000",
+    ("JPEG2000",),
+    (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
+    writable=True,
+    alpha=True,
+    default_quality=None,
+)
+PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm", ".pfm"), writable=True)
+TGA = Format("tga", "TGA", ("TGA",), (".tga", ".icb", ".vda", ".vst"), writable=True, alpha=True, max_side=65_535)
+QOI = Format("qoi", "QOI", ("QOI",), (".qoi",), writable=True, gray=False, alpha=True)
+HEIF = Format(
+    "heic",
+    "HEIC",
+    ("HEIF",),
+    (".heic", ".heif", ".hif", ".heics", ".heifs"),
+    writable=True,
+    alpha=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=90,
+    max_side=16_384,
+    extra="pillow_heif",
+)
+JXL = Format(
+    "jxl",
+    "JPEG XL",
+    ("JXL",),
+    (".jxl",),
+    writable=True,
+    alpha=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=95,
+    extra="pillow_jxl",
+)
+ICO = Format("ico", "ICO", ("ICO",), (".ico",))
+ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
+FORMATS: tuple[Format, ...] = (
+    PNG,
+    JPEG,
+    WEBP,
+    TIFF,
+    BMP,
+    AVIF,
+    GIF,
+    JPEG2000,
+    PPM,
+    TGA,
+    QOI,
+    HEIF,
+    JXL,
+    ICO,
+    ICNS,
+    Format("pcx", "PCX", ("PCX",), (".pcx",)),
+    Format("sgi", "SGI", ("SGI",), (".sgi", ".rgb", ".bw")),
+    Format("psd", "Photoshop", ("PSD",), (".psd",)),
+    Format("dds", "DDS", ("DDS",), (".dds",)),
+    Format("sun", "Sun raster", ("SUN",), (".ras",)),
+)
 FALLBACK = PNG
 
 _BY_EXTENSION = {extension: entry for entry in FORMATS for extension in entry.extensions}
-_BY_NAME = {entry.name: entry for entry in FORMATS} | {"jpg": JPEG}
+_BY_NAME = {entry.name: entry for entry in FORMATS} | {"jpg": JPEG, "tif": TIFF, "jp2": JPEG2000, "heif": HEIF}
 _BY_PILLOW = {name: entry for entry in FORMATS for name in entry.pillow}
 
 
@@ -88,3 +210,8 @@ def format_of_pillow(name: str) -> Format:
 def written_as(source: Format) -> Format:
     """Return the format in which a picture of format `source` is written: its own, or PNG."""
     return source if source.writable else FALLBACK
+
+
+def writable_names() -> tuple[str, ...]:
+    """Return the names that `--format` takes."""
+    return tuple(entry.name for entry in FORMATS if entry.writable)

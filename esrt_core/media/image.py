@@ -1,18 +1,14 @@
 """Still pictures and animations: look at a file, decode it, encode it."""
 
-import io
-from collections.abc import Iterable
-from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
-from PIL import Image
+from collections.abc import Iterator
+from dataclasses import replace
 
 from esrt_core.errors import MediaError
-from esrt_core.media.formats import format_named, format_of_pillow
-from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.encoding import encode, pages_kept
+from esrt_core.media.opening import opened
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import ImageInfo, Metadata, Page, Picture, ReadLimits, Source
+from esrt_core.media.reading import describe, load_what_headers_hide, read, read_pages
 
 __all__ = [
     "EncodeOptions",
@@ -24,46 +20,53 @@ __all__ = [
     "Source",
     "decode",
     "encode",
+    "pages_kept",
     "probe",
 ]
 
 
+class _LazyPages:
+    """Decode a file's pages anew, one by one, each time they are iterated."""
+
+    def __init__(self, source: Source, limits: ReadLimits, count: int) -> None:
+        self._source, self._limits, self._count = source, limits, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Page]:
+        return read_pages(self._source, self._limits)
+
+
 def probe(source: Source, limits: ReadLimits) -> ImageInfo:
     """Describe a picture by its headers. Raises MediaError when it cannot or must not be read."""
-    return _open(source).info
+    with opened(source, limits) as opening:
+        return describe(opening).info
 
 
 def decode(source: Source, limits: ReadLimits) -> Picture:
-    """Decode a picture. Raises MediaError when it cannot or must not be read."""
-    return _open(source)
+    """Decode a picture. Raises MediaError when it cannot or must not be read.
 
-
-def encode(
-    pages: Iterable[Page], target: Path | BinaryIO, format: str, metadata: Metadata, options: EncodeOptions
-) -> tuple[str, ...]:
-    """Write `pages` as one file of the format named `format`; return notes on what was lost."""
-    entry = format_named(format)
-    if entry is None:
-        raise MediaError(f"{format}: not a format")
-    frame = next(iter(pages)).frame
-    colour = frame.planes[0]
-    if frame.alpha is not None and entry.alpha:
-        colour = np.dstack([colour, frame.alpha])
-    Image.fromarray(colour).save(target, entry.pillow[0])
-    return ()
-
-
-def _open(source: Source) -> Picture:
+    A truncated file is refused, or with `limits.allow_truncated` decoded as far as it goes, which is noted.
+    """
     try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=["PNG", "JPEG"]) as image:
-            mode = "L" if image.mode in ("1", "L") else "RGBA" if image.has_transparency_data else "RGB"
-            pixels = np.asarray(image.convert(mode))
-            name = image.format or ""
-    except OSError as error:
-        raise MediaError(f"{source!r}: {error}") from error
-    space = ColorSpace.GRAY if mode == "L" else ColorSpace.RGB
-    alpha = np.ascontiguousarray(pixels[..., 3]) if mode == "RGBA" else None
-    plane = pixels if mode == "L" else np.ascontiguousarray(pixels[..., :3])
-    frame = Frame((plane,), space, 8, alpha)
-    info = ImageInfo(format_of_pillow(name), frame.width, frame.height, space, 8, alpha is not None, 1, False, None, 0)
-    return Picture((Page(frame),), info)
+        return _decode(source, replace(limits, allow_truncated=False), limits)
+    except MediaError:
+        if not limits.allow_truncated:
+            raise
+    picture = _decode(source, limits, limits)
+    return replace(
+        picture, notes=("the file is truncated or damaged: a part of the picture is missing", *picture.notes)
+    )
+
+
+def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
+    """Decode a still picture within `limits`; the pages of a longer file will be decoded within `later`."""
+    with opened(source, limits) as opening:
+        load_what_headers_hide(opening)
+        description = describe(opening)
+        info = description.info
+        if info.pages > 1:
+            return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
+        page = read(opening, description, description.page_numbers[0])
+    return Picture((page,), info, description.metadata, (*info.notes, *page.notes))

@@ -1,0 +1,175 @@
+"""TIFF pages: which ones count, and those that Pillow would cut to 8 bits or cannot read."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from tifffile import PHOTOMETRIC
+
+from esrt_core.media.colour import to_srgb
+from esrt_core.media.frame import ColorSpace
+from esrt_core.media.modes import Layout
+from esrt_core.media.orientation import UPRIGHT, shown_size, stored_view
+from esrt_core.media.picture import Page
+from esrt_core.media.samples import Samples, integers_to_16, normalise, page_of, widen_to_16
+
+_COLOUR_SAMPLES: dict[int, int] = {
+    PHOTOMETRIC.MINISBLACK: 1,
+    PHOTOMETRIC.MINISWHITE: 1,
+    PHOTOMETRIC.PALETTE: 1,
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.YCBCR: 3,
+    PHOTOMETRIC.CIELAB: 3,
+    PHOTOMETRIC.SEPARATED: 4,
+}
+_CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
+
+
+def page_numbers(tiff: tifffile.TiffFile) -> tuple[list[int], tuple[str, ...]]:
+    """Return the numbers of the pages that are pictures, and a note when previews or masks are left out."""
+    kept = [number for number, page in enumerate(tiff.pages) if not page.aspage().subfiletype & 0b101]
+    if not kept:
+        return [0], ()
+    dropped = len(tiff.pages) - len(kept)
+    return kept, (f"{dropped} smaller previews or masks in the TIFF left out",) if dropped else ()
+
+
+def is_deep(page: tifffile.TiffPage) -> bool:
+    """Tell whether a page has more than 8 bits a sample or float samples."""
+    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8
+
+
+def layout_of_page(page: tifffile.TiffPage) -> Layout:
+    """Return what a page becomes."""
+    gray = _COLOUR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
+    space = ColorSpace.GRAY if gray else ColorSpace.RGB
+    if page.photometric in _CONVERTED or not is_deep(page):
+        return Layout("", space, 8, _has_alpha(page))
+    is_float = page.dtype is not None and page.dtype.kind == "f"
+    return Layout("", space, 32 if is_float else 16, _has_alpha(page))
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """Return the page's orientation tag, 1 when it has none or a wrong one."""
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
+
+
+def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
+    """Decode one page, oriented. Raises NotImplementedError for what is not read, and what tifffile and
+    imagecodecs raise at damaged data."""
+    colour, alpha, notes = _separate(page, _channels_last(page))
+    orientation = orientation_of(page)
+    if page.photometric in _CONVERTED:
+        converted = _to_srgb(colour, _CONVERTED[page.photometric], icc)
+        alpha8 = None if alpha is None else _to_8(alpha)
+        return _oriented(
+            replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
+        )
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        colour = np.moveaxis(page.colormap, 0, -1)[colour]  # (H, W, 3), 16 bits
+        return _oriented(page_of(colour.astype(np.uint16), None, 16, notes), orientation)
+    read = _scaled(colour, alpha, page)
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
+        read = replace(read, frame=replace(read.frame, planes=(inverted,)))
+    if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
+        read = _unpremultiplied(read)
+    return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
+
+
+def _channels_last(page: tifffile.TiffPage) -> Samples:
+    samples = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
+        samples = np.moveaxis(samples, 0, -1)
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif":
+        raise NotImplementedError(
+            f"a TIFF page holds {samples.dtype} samples of shape {samples.shape}; only flat pictures are read"
+        )
+    return samples
+
+
+def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
+    """Return colour, alpha and a note on channels that are neither."""
+    if page.photometric not in _COLOUR_SAMPLES:
+        name = getattr(page.photometric, "name", page.photometric)
+        raise NotImplementedError(f"a TIFF page has the photometric interpretation {name}, which is not read")
+    count = _COLOUR_SAMPLES[page.photometric]
+    if samples.ndim == 2:
+        return samples, None, ()
+    colour = samples[..., 0] if count == 1 else samples[..., :count]
+    alpha = samples[..., count] if _has_alpha(page) else None
+    extra = samples.shape[2] - count - (alpha is not None)
+    notes = (f"{extra} channels that are neither colour nor alpha left out",) if extra > 0 else ()
+    return colour, alpha, notes
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
+
+
+def _scaled(colour: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
+    if colour.dtype.kind == "f":
+        values, value_range, notes = normalise(colour)
+        clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
+        return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+    if colour.dtype == np.uint8:
+        return page_of(np.ascontiguousarray(colour), None if alpha is None else np.ascontiguousarray(alpha), 8)
+    if colour.dtype == np.uint16:
+        bits = int(page.bitspersample)
+        return page_of(widen_to_16(colour, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+    wide, notes = integers_to_16(colour)
+    wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
+    return page_of(wide, wide_alpha, 16, notes)
+
+
+def _as_fraction(samples: Samples) -> NDArray[np.float64]:
+    return np.clip(samples.astype(np.float64) / np.iinfo(samples.dtype).max, 0, 1)
+
+
+def _to_srgb(colour: Samples, mode: str, icc: bytes | None) -> Page:
+    convert, note = to_srgb(mode, icc)
+    height, width = colour.shape[:2]
+    image = Image.frombytes(mode, (width, height), _to_8(colour).tobytes(), "raw", mode)
+    notes = (note,) if colour.dtype.itemsize == 1 else (note, f"{mode} reduced to 8 bits")
+    return page_of(np.array(convert(image)), None, 8, notes)
+
+
+def _to_8(samples: Samples) -> NDArray[np.uint8]:
+    """Return the upper 8 bits of integers (in LAB a and b are signed, so rounding could turn their sign)."""
+    if samples.dtype.kind == "f":
+        raise NotImplementedError(
+            "a TIFF page holds CMYK or LAB as float numbers, which is not read; convert it to RGB first"
+        )
+    return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
+
+
+def _unpremultiplied(page: Page) -> Page:
+    frame = page.frame
+    assert frame.alpha is not None
+    colour = frame.planes[0].astype(np.float32)
+    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (colour.ndim - 2))
+    straight = np.divide(colour * frame.peak, alpha, out=np.zeros_like(colour), where=alpha > 0)
+    straight = np.clip(straight, 0, frame.peak)
+    if frame.depth != 32:
+        straight = np.rint(straight)
+    return replace(page, frame=replace(frame, planes=(straight.astype(frame.planes[0].dtype),)))
+
+
+def _oriented(page: Page, orientation: int) -> Page:
+    if orientation == UPRIGHT:
+        return page
+    frame = page.frame
+    alpha = None if frame.alpha is None else _turn(frame.alpha, orientation)
+    return replace(page, frame=replace(frame, planes=(_turn(frame.planes[0], orientation),), alpha=alpha))
+
+
+def _turn(stored: Any, orientation: int) -> Any:
+    width, height = shown_size(stored.shape[1], stored.shape[0], orientation)
+    shown = np.empty((height, width, *stored.shape[2:]), stored.dtype)
+    stored_view(shown, orientation)[...] = stored
+    return shown
