@@ -84,10 +84,10 @@ def _attempt(opening: Opened, read: Callable[[Opened], Value], otherwise: Value,
 def _read_exif(opening: Opened) -> tuple[bytes | None, int]:
     exif = _exif_of(opening)
     orientation = exif.get(_ORIENTATION, UPRIGHT)
-    if _ORIENTATION in exif:
-        exif[_ORIENTATION] = UPRIGHT
     if opening.format is TIFF:
-        exif = _descriptive(exif)
+        exif = _descriptive(exif)  # a copy: Pillow orients a TIFF's pixels by the original
+    elif _ORIENTATION in exif:
+        exif[_ORIENTATION] = UPRIGHT
     data = exif_bytes(exif) if len(exif) else None
     return data, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else UPRIGHT
 

@@ -1,5 +1,6 @@
 """TIFF pages: 8, 16 bits or float, deflated, with their metadata."""
 
+import io
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ from esrt_core.media.picture import Metadata
 _ASCII, _BYTE, _LONG = 2, 1, 4
 _CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
 _STRIP_BYTES = 1 << 20
-_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+_DIRECTORIES = {34664: ExifTags.IFD.Exif, 34852: ExifTags.IFD.GPSInfo}  # placeholder: tag. tifffile refuses the tags
 _TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
 _XMP_TAG = 700
 
@@ -71,21 +72,24 @@ def _extra_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
         exif = load_exif(metadata.exif)
         texts = {tag: str(exif[tag]).encode() for tag in _TEXT_TAGS if tag in exif}
         tags += [(tag, _ASCII, len(text) + 1, text + b"\0", True) for tag, text in texts.items()]
-        tags += [(tag, _LONG, 1, 0, True) for tag in _DIRECTORIES if exif.get_ifd(tag)]
+        tags += [(placeholder, _LONG, 1, 0, True) for placeholder, tag in _DIRECTORIES.items() if exif.get_ifd(tag)]
     return tags
 
 
 def _append_directories(file: BinaryIO, exif_data: bytes) -> None:
-    """Append the EXIF and GPS directories and point to them: tifffile writes no directories within a page's tags."""
+    """Append the EXIF and GPS directories and point to them: tifffile writes none within a page's tags."""
     exif = load_exif(exif_data)
+    file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         tags = tiff.pages.first.tags
-        for directory in _DIRECTORIES:
-            if values := exif.get_ifd(directory):
-                offset = file.seek(0, 2)
+        for placeholder, tag in _DIRECTORIES.items():
+            if values := exif.get_ifd(tag):
+                offset = file.seek(0, io.SEEK_END)
                 offset += file.write(b"\0" * (offset % 2))
-                file.write(_directory_bytes(values, directory, offset))
-                tags[int(directory)].overwrite(offset)
+                file.write(_directory_bytes(values, tag, offset))
+                tags[placeholder].overwrite(offset)
+                file.seek(tags[placeholder].offset)
+                file.write(int(tag).to_bytes(2, "little"))
 
 
 def _directory_bytes(values: dict[int, Any], group: int, offset: int) -> bytes:
