@@ -1,0 +1,90 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from esrt_core.errors import WeightsError
+from esrt_core.weights.catalog import BUNDLED, KEPT_NAMES, CatalogRow, bundled_rows, dump_rows, parse_rows, read_rows
+from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.digest import digest_of
+from esrt_core.weights.index import describe_row
+
+ROW = CatalogRow(
+    "mine", 4, "custom", "mine_x4.safetensors", 10, "a" * 64, ("https://h/m",), "MIT", "photos", {"S": 1.5}, "c"
+)
+
+
+def test_what_is_dumped_is_parsed() -> None:
+    rows = (ROW, replace(ROW, scale=2))
+    assert parse_rows(dump_rows(rows).encode(), "i") == (rows[1], rows[0])
+
+
+def test_keys_of_a_later_version_are_passed_over() -> None:
+    index = json.loads(dump_rows([ROW]))
+    index["weights"][0]["speed"] = 3
+    assert parse_rows(json.dumps(index).encode(), "i") == (ROW,)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff{", "index i is not JSON"),
+        (b"[]", "i is not an index"),
+        (b'{"esrt_index": 1}', "i is not an index"),
+        (b'{"esrt_index": 9, "weights": []}', "has version 9, this program knows 1"),
+        (b'{"esrt_index": 1, "weights": [{"name": "a"}]}', "row 1 of index i cannot be used: it lacks 'scale'"),
+        (b'{"esrt_index": 1, "weights": [3]}', "row 1 of index i cannot be used"),
+        (dump_rows([ROW, ROW]).encode(), "more than one row for mine x4"),
+        (dump_rows([ROW]).replace('"psnr": {', '"psnr": {"x": "high", ').encode(), "row 1 of index i cannot be used"),
+    ],
+)
+def test_what_is_no_index_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(WeightsError, match=words):
+        parse_rows(content, "i")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../x"},
+        {"name": ""},
+        {"scale": 5},
+        {"file": "../../etc/passwd"},
+        {"file": "a/b"},
+        {"file": "a\\b"},
+        {"file": ".hidden"},
+        {"file": ""},
+        {"sha256": "A" * 64},
+        {"sha256": "a" * 63},
+        {"bytes": 0},
+    ],
+)
+def test_rows_that_cannot_be_are_refused(change: dict[str, str | int]) -> None:
+    index = json.loads(dump_rows([ROW]))
+    index["weights"][0].update(change)
+    with pytest.raises(WeightsError, match="row 1 of index i cannot be used"):
+        parse_rows(json.dumps(index).encode(), "i")
+
+
+def test_a_missing_index_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="cannot be read: No such file"):
+        read_rows(tmp_path / "none.json")
+
+
+def test_the_bundled_catalog_is_that_of_the_bundled_files() -> None:
+    rows = bundled_rows()
+    assert {row.scale for row in rows if row.name == "clean"} == {2, 3, 4}
+    assert sorted(row.file for row in rows) == sorted(path.name for path in BUNDLED.glob("*.safetensors"))
+    for row in rows:
+        assert row.name in KEPT_NAMES
+        assert digest_of(BUNDLED / row.file) == row.digest
+        assert describe_row(BUNDLED / row.file) == row
+        assert row.licence
+        assert row.training_data
+        assert row.psnr
+        load_checkpoint(BUNDLED / row.file)
+
+
+def test_the_bundled_files_leave_the_wheel_small() -> None:
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 12_000_000
