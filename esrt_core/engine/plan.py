@@ -1,11 +1,11 @@
 """Plan: what the engine will do for a picture of a given size, and what it costs. No torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from esrt_core.engine.geometry import MULTIPLE, Axis, split_axis, window_count
 from esrt_core.errors import OptionError
 
-MIN_SIDE = 8  # px; smaller pictures are padded to it by repeating their edges
+MIN_SIDE = 8  # px
 WHOLE_LIMIT = 1_000_000  # px; the largest input that tile 0 takes
 LADDER = (384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
 
@@ -15,7 +15,8 @@ class Tiling:
     """Hold the constants of the program for one kind of device; benchmarks/geometry.md has the reasons.
 
     tile and halo in px, `window` the side of the attention windows, `ramp` the px over which tiles fade into each
-    other, `batch_pixels` how many px go through the network at once.
+    other, `batch_pixels` how many px go through the network at once; `smallest` is the side to which smaller pictures
+    are padded by repeating their edges.
     """
 
     tile: int
@@ -23,11 +24,12 @@ class Tiling:
     window: int
     ramp: int
     batch_pixels: int
+    smallest: int = MIN_SIDE
 
 
 TILINGS = {
     "cpu": Tiling(tile=192, halo=8, window=48, ramp=8, batch_pixels=18_432),
-    "gpu": Tiling(tile=256, halo=8, window=48, ramp=8, batch_pixels=8 * 256 * 256),
+    "gpu": Tiling(tile=256, halo=8, window=48, ramp=8, batch_pixels=8 * 256 * 256, smallest=64),
 }
 
 
@@ -75,16 +77,31 @@ def make_plan(
     `device_kind` is "cpu", "cuda", "mps" or "xpu"; `tile` as in EngineOptions. Raise OptionError when the whole
     picture (tile 0) is too large for the paper's form.
     """
-    tiling = TILINGS["cpu" if device_kind == "cpu" else "gpu"]
     if tile == 0:
-        return _whole(width, height, scale)
-    side = (tile or tiling.tile) // MULTIPLE * MULTIPLE
-    smallest = MIN_SIDE if device_kind == "cpu" else min(side, 64)
-    rows = split_axis(max(height, smallest), side, tiling.halo, tiling.ramp)
-    columns = split_axis(max(width, smallest), side, tiling.halo, tiling.ramp)
+        return whole_plan(width, height, scale)
+    tiling = TILINGS["cpu" if device_kind == "cpu" else "gpu"]
+    return tiled_plan(width, height, scale, tiling if tile is None else replace(tiling, tile=tile))
+
+
+def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:
+    """Plan tiles by the constants of a tiling."""
+    side = tiling.tile // MULTIPLE * MULTIPLE
+    rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.ramp)
+    columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp)
     windows = (window_count(rows.length, tiling.window), window_count(columns.length, tiling.window))
     batch = max(1, tiling.batch_pixels // (rows.length * columns.length))
     return Plan(width, height, scale, side, rows, columns, windows, batch)
+
+
+def whole_plan(width: int, height: int, scale: int) -> Plan:
+    """Plan one tile without windows, the paper's form; raise OptionError above WHOLE_LIMIT."""
+    if width * height > WHOLE_LIMIT:
+        raise OptionError(
+            f"the whole picture at once (tile 0) is limited to {WHOLE_LIMIT / 1e6:g} megapixels because its time grows "
+            f"with the square of the pixels; {width} x {height} is {width * height / 1e6:.1f}: leave --tile out"
+        )
+    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_SIDE), max(width, MIN_SIDE)))
+    return Plan(width, height, scale, 0, rows, columns, (1, 1), 1)
 
 
 def smaller_tile(tile: int) -> int | None:
@@ -104,13 +121,3 @@ def estimate_work(plan: Plan) -> float:
     height, width = plan.tile_shape
     tokens = height * width / (plan.windows[0] * plan.windows[1] * 4)  # of one piece
     return plan.computed_pixels * (convolutions + 3 * 288 * tokens)  # softmax makes attention about 3 times as dear
-
-
-def _whole(width: int, height: int, scale: int) -> Plan:
-    if width * height > WHOLE_LIMIT:
-        raise OptionError(
-            f"the whole picture at once (tile 0) is limited to {WHOLE_LIMIT / 1e6:g} megapixels because its time grows "
-            f"with the square of the pixels; {width} x {height} is {width * height / 1e6:.1f}: leave --tile out"
-        )
-    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_SIDE), max(width, MIN_SIDE)))
-    return Plan(width, height, scale, 0, rows, columns, (1, 1), 1)

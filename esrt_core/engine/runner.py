@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from esrt_core.engine.device import DTYPES
+from esrt_core.engine.drift import keep_colours
+from esrt_core.engine.fast import fast_form
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
 
@@ -13,65 +15,48 @@ Windows = tuple[int, int]
 
 
 class Runner:
-    """Run batches (B, 3, h, w) in [0, 1] to (B, 3, scale * h, scale * w) in float32, not clamped, on `device`.
+    """Run batches (B, 3, h, w) in [0, 1] to (B, 3, scale * h, scale * w), float32 in [0, 1], on `device`.
 
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
-    `redone` counts them.
+    `redone` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
+    averages the eight flips and rotations.
     """
 
-    def __init__(self, network: ESRT, device: torch.device, precision: str, tta: bool = False) -> None:
+    def __init__(
+        self, network: ESRT, device: torch.device, precision: str = "fp32", plain: bool = False, tta: bool = False
+    ) -> None:
         self.device = device
         self.redone = 0
         self._tta = tta
-        self._full = _placed(network, device)
-        self._half = None if precision == "fp32" else _placed(HalfBody(network, DTYPES[precision]), device)
+        self._full = _plain(network, device) if plain else fast_form(network).to(device)
+        self._half = None if plain or precision == "fp32" else fast_form(network, DTYPES[precision]).to(device)
 
     def __call__(self, x: Tensor, windows: Windows, exact: bool = False) -> Tensor:
         """Run a batch; `exact` asks for float32 whatever the precision. Raise WeightsError for a result not finite."""
         if self._half is None or exact:
-            return self._finite(self._ensemble(self._full, x, windows))
+            return keep_colours(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)
         bad = spoiled(x, y)
         if bad.any():
             self.redone += int(bad.sum())
-            y[bad] = self._finite(self._ensemble(self._full, x[bad], windows))
+            y[bad] = self._in_float32(x[bad], windows)
+        return keep_colours(x, y)
+
+    def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
+        y = self._ensemble(self._full, x, windows)
+        if not torch.isfinite(y.sum()):
+            raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
 
     def _ensemble(self, network: nn.Module, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
-        total = None
+        total = torch.zeros(())
         for turn in range(8):
-            y = _unturn(_run(network, _turn(x, turn), windows[::-1] if turn & 4 else windows), turn)
-            total = y if total is None else total + y
-        assert total is not None
+            turned_windows = windows[::-1] if turn & 4 else windows
+            total = total.to(x.device) + _unturned(_run(network, _turned(x, turn), turned_windows), turn)
         return total / 8
-
-    def _finite(self, y: Tensor) -> Tensor:
-        if not torch.isfinite(y.sum()):
-            raise WeightsError("the network's result is not finite in float32: its weights are damaged")
-        return y
-
-
-class HalfBody(nn.Module):
-    """ESRT with its two backbones in half precision; head, skip path and the last convolutions stay float32."""
-
-    def __init__(self, network: ESRT, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network)
-        self.network.lcb.to(dtype)
-        self.network.ltb.to(dtype)
-        self.dtype = dtype
-
-    def forward(self, x: Tensor, windows: Windows) -> Tensor:
-        """Compute as ESRT.forward does."""
-        net = self.network
-        features = net.head(x)
-        backbone = net.ltb(net.lcb(features.to(self.dtype)), windows).float()
-        body = net.a1 * features + net.a2 * backbone
-        out: Tensor = net.up(features).relu() + net.tail(net.reduce(body))
-        return out
 
 
 def spoiled(x: Tensor, y: Tensor) -> Tensor:
@@ -84,9 +69,8 @@ def _constant(x: Tensor) -> Tensor:
     return (x.amax((2, 3)) == x.amin((2, 3))).all(1)
 
 
-def _placed(network: nn.Module, device: torch.device) -> nn.Module:
-    network = copy.deepcopy(network).eval().requires_grad_(False).to(device)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def _plain(network: ESRT, device: torch.device) -> nn.Module:
+    return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
 def _run(network: nn.Module, x: Tensor, windows: Windows) -> Tensor:
@@ -94,12 +78,12 @@ def _run(network: nn.Module, x: Tensor, windows: Windows) -> Tensor:
     return y
 
 
-def _turn(x: Tensor, turn: int) -> Tensor:
-    """Apply one of the eight symmetries: bits of `turn` flip rows, flip columns, transpose."""
+def _turned(x: Tensor, turn: int) -> Tensor:
+    """Apply one of the eight symmetries: the bits of `turn` flip rows, flip columns, transpose."""
     x = x.flip([dim for bit, dim in ((1, 2), (2, 3)) if turn & bit])
     return x.transpose(2, 3) if turn & 4 else x
 
 
-def _unturn(x: Tensor, turn: int) -> Tensor:
+def _unturned(x: Tensor, turn: int) -> Tensor:
     x = x.transpose(2, 3) if turn & 4 else x
     return x.flip([dim for bit, dim in ((1, 2), (2, 3)) if turn & bit])

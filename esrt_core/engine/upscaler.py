@@ -56,7 +56,7 @@ class Upscaler:
     def _use(self, device: torch.device) -> None:
         self._device = device
         self._precision = choose_precision(self._options, device)
-        self._runner = Runner(self._network, device, self._precision, self._options.tta)
+        self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
         self._cache = TileCache()
 
     @property
