@@ -33,6 +33,7 @@ class VideoPlan:
     slots          frames of the result.
     segment_slots  frames of one segment.
     needed         bytes that the work is expected to take on the disk, the result included.
+    threads        of the encoder: its bytes depend on them.
     """
 
     clip: ClipInfo
@@ -49,6 +50,7 @@ class VideoPlan:
     slots: int
     segment_slots: int
     needed: int
+    threads: int
     notes: tuple[str, ...]
     options: VideoOptions
 
@@ -74,13 +76,13 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, scales: Sequence[int], thre
     pixels = _pixels(layout, codec, encoder, size, options)
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
-    join = _join_request(clip, container, timeline, read, options, target)
+    join = _join_request(clip, container, codec, timeline, read, options, target)
     slots = timeline.end - timeline.begin if not timeline.keep else max(clip.video.timing.frames, 1)
     needed = expected_bytes(codec, size, slots, clip.size)
     notes = (*clip.notes, *_notes(clip, read, options, encode, join))
     plan = VideoPlan(
         clip, target, work_folder(target), container, codec, encoder, size, read, timeline, encode, join, slots,
-        max(round(options.segment * timeline.rate), 1), needed, notes, options,
+        max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
     )  # fmt: skip
     _check_place(plan)
     return plan
@@ -221,15 +223,16 @@ def _timeline(clip: ClipInfo, options: VideoOptions) -> Timeline:
     timing = clip.video.timing
     late = timing.start - clip.start
     end = None if options.end is None else options.end - late
-    timeline = make_timeline(timing, options.vfr == "keep", (options.start or Fraction(0)) - late, end)
+    start = (options.start or Fraction(0)) - late
+    timeline = make_timeline(timing, options.vfr == "keep", start, end)
     if timeline.begin >= timeline.end:
         raise OptionError(f"{clip.path} shows no frame between --start and --end")
     return timeline
 
 
 def _encode_settings(
-    clip: ClipInfo, read: ReadRequest, timeline: Timeline, size: SizePlan, pixels: str, codec: Codec, encoder: Encoder,
-    threads: int, options: VideoOptions,
+    clip: ClipInfo, read: ReadRequest, timeline: Timeline, size: SizePlan, pixels: str,
+    codec: Codec, encoder: Encoder, threads: int, options: VideoOptions,
 ) -> EncodeSettings:  # fmt: skip
     shape, video = shape_of(clip.video, read), clip.video
     turned = read.turn and video.rotation in (90, 270)
@@ -260,8 +263,9 @@ def _tags(clip: ClipInfo) -> ColorTags:
 
 
 def _join_request(
-    clip: ClipInfo, container: Container, timeline: Timeline, read: ReadRequest, options: VideoOptions, target: Path
-) -> JoinRequest:
+    clip: ClipInfo, container: Container, codec: Codec, timeline: Timeline, read: ReadRequest, options: VideoOptions,
+    target: Path,
+) -> JoinRequest:  # fmt: skip
     video, start = clip.video, options.start or Fraction(0)
     lost = lost_streams(container, clip.others)
     if [stream for stream in lost if stream.kind != "data"] and not options.drop:
@@ -275,9 +279,11 @@ def _join_request(
         source=clip,
         container=container,
         streams=kept,
+        codec=codec.name,
         offset=max(video.timing.start + timeline.offset - clip.start - start, Fraction(0)),
         start=start,
         duration=None if options.end is None else min(options.end, clip.duration) - start,
+        colors=_tags(clip),
         rotation=0 if read.turn else video.rotation,
         mastering=video.mastering,
         light=video.light,
@@ -315,6 +321,6 @@ def _check_place(plan: VideoPlan) -> None:
     free = free_bytes(plan.target.parent)
     if free < plan.needed:
         raise TargetError(
-            f"{plan.target}: about {plan.needed / 1e9:.1f} GB are needed for the work and {free / 1e9:.1f} GB are free; "
-            "free some space or choose another folder with -o"
+            f"{plan.target}: about {plan.needed / 1e9:.1f} GB are needed for the work and {free / 1e9:.1f} GB are "
+            "free; free some space or choose another folder with -o"
         )

@@ -1,0 +1,128 @@
+"""ClipInfo: what a clip holds, as far as it must be kept."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.media.clip_timing import Timing
+from esrt_core.media.pixel_layout import PixelLayout
+
+# The numbers are those of ITU-T H.273, which every container and codec shares; 2 means unspecified.
+UNSPECIFIED = 2
+RGB_MATRIX = 0
+MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+FULL_RANGE = 2  # ffmpeg's number; 1 is studio range, 0 unspecified
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """Carry what a clip says about its colours, as numbers; see above."""
+
+    range: int = 0
+    matrix: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+    @property
+    def hdr(self) -> str | None:
+        """Return "PQ" or "HLG" for a clip of high dynamic range."""
+        return HDR_TRANSFERS.get(self.transfer)
+
+    def matrix_name(self, height: int) -> str:
+        """Return the matrix; where the clip doesn't say, as players guess it: by its size."""
+        return MATRICES.get(self.matrix, "bt709" if height > 576 else "bt601")
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """Hold the display that an HDR clip was graded on.
+
+    primaries  x and y of red, green, blue and white, in 1/50000.
+    luminance  the least and the most, in 1/10000 cd/m2.
+    """
+
+    primaries: tuple[tuple[int, int], ...]
+    luminance: tuple[int, int]
+
+    def text(self) -> str:
+        """Return it as encoders write it."""
+        red, green, blue, white = (f"({x},{y})" for x, y in self.primaries)
+        least, most = self.luminance
+        return f"G{green}B{blue}R{red}WP{white}L({most},{least})"
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """Describe the picture.
+
+    width, height  px as they are stored, before rotation.
+    pixels         ffmpeg's name of the stored pixel format; `layout` is how we carry it.
+    rotation       counter-clockwise degrees by which players turn it: 0, 90, 180 or 270.
+    mirrored       players also mirror it, or turn it by another angle.
+    aspect         shape of a pixel, width to height.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    pixels: str
+    layout: PixelLayout
+    colors: ColorTags
+    timing: Timing
+    rotation: int = 0
+    mirrored: bool = False
+    aspect: Fraction = Fraction(1)
+    interlaced: bool = False
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether it is stored as RGB."""
+        return "rgb" in self.pixels or "bgr" in self.pixels or self.pixels.startswith(("gbr", "pal"))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the layout carries the stored samples as they are."""
+        return self.pixels.replace("yuvj", "yuv") == self.layout.name
+
+
+@dataclass(frozen=True)
+class OtherStream:
+    """Describe a stream that is copied: sound, subtitle, attachment, data, or a cover picture ("cover")."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """Describe a clip.
+
+    container  ffmpeg's name of the format, such as "mov" or "matroska".
+    start      seconds at which the container starts; streams may start later.
+    """
+
+    path: Path
+    container: str
+    start: Fraction
+    duration: Fraction
+    size: int
+    video: VideoStream
+    others: tuple[OtherStream, ...]
+    chapters: int = 0
+    notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether frames have no time of their own, as in AVI: they follow each other at the rate."""
+        return self.container == "avi"
+
+    def of_kind(self, kind: str) -> tuple[OtherStream, ...]:
+        """Return the streams of a kind."""
+        return tuple(stream for stream in self.others if stream.kind == kind)

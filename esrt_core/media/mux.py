@@ -1,0 +1,121 @@
+"""Join segments and everything else of the source into the result. Packets are copied; nothing is encoded again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.media.clip import UNSPECIFIED, ClipInfo, ColorTags, Mastering, OtherStream
+from esrt_core.media.containers import Container, subtitle_codec
+from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url, has_option, run
+
+_UNTAGGED = ColorTags()
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """Say what the result holds.
+
+    streams   those of the source that are copied, beside the picture.
+    offset    seconds of the first frame after the start of the result.
+    start     seconds of the source, after its own start, at which the result starts.
+    duration  seconds after which the result ends, or None for all.
+    codec     of the picture.
+    rotation  counter-clockwise degrees, carried as metadata.
+    """
+
+    source: ClipInfo
+    container: Container
+    streams: tuple[OtherStream, ...]
+    offset: Fraction
+    codec: str = "h264"
+    start: Fraction = Fraction(0)
+    duration: Fraction | None = None
+    rotation: int = 0
+    colors: ColorTags = _UNTAGGED
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Name a segment's file and the seconds until the next one begins."""
+
+    path: Path
+    start: Fraction
+    end: Fraction
+
+
+def write_list(target: Path, pieces: Sequence[Piece]) -> None:
+    """Write the list of segments in ffconcat form; the names are relative to it and hold no special character.
+
+    ffconcat counts microseconds: rounding the times, not the durations, keeps the sum from drifting.
+    """
+    lines = ["ffconcat version 1.0"]
+    for piece in pieces:
+        micros = round(piece.end * 1_000_000) - round(piece.start * 1_000_000)
+        lines += [f"file {piece.path.name}", f"duration {micros // 1_000_000}.{micros % 1_000_000:06d}"]
+    target.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def join(pieces: Path, target: Path, request: JoinRequest) -> None:
+    """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot."""
+    run(join_arguments(pieces, target, request))
+
+
+def join_arguments(pieces: Path, target: Path, request: JoinRequest) -> list[str]:
+    """Return ffmpeg's arguments for `join`."""
+    shift = -(request.source.start + request.start)
+    window = [] if request.duration is None else ["-ss", "0", "-t", _seconds(request.duration)]
+    picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", file_url(pieces)]
+    source = ["-itsoffset", _seconds(shift), "-f", request.source.container, "-i", file_url(request.source.path)]
+    metadata = ["-map_metadata", "1", "-map_metadata:s:v:0", f"1:s:{request.source.video.index}", "-map_chapters", "1"]
+    # fmt: off
+    return [
+        "-copyts", *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source, "-map", "0:v:0", *_maps(request),
+        "-c", "copy", *_subtitle_codecs(request), *metadata, *_tags(request), *window,
+        "-max_interleave_delta", "0", "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
+    ]
+    # fmt: on
+
+
+def _picture_tags(request: JoinRequest) -> list[str]:
+    """Return the tags that raw pictures lost on their way; old releases of ffmpeg know only the first."""
+    tags = ["-display_rotation:v:0", str(request.rotation)] if request.rotation else []
+    if request.mastering and has_option("mastering_display"):
+        tags += ["-mastering_display:v:0", request.mastering.text()]
+    if request.light and has_option("content_light"):
+        tags += ["-content_light:v:0", f"{request.light[0]},{request.light[1]}"]
+    return tags
+
+
+def _colors(colors: ColorTags) -> list[str]:
+    """Return the tags for the container: not every codec carries all of them, and raw pictures none."""
+    tags = {"colorspace": colors.matrix, "color_primaries": colors.primaries, "color_trc": colors.transfer}
+    known = {name: value for name, value in tags.items() if value != UNSPECIFIED}
+    if colors.range:
+        known["color_range"] = colors.range
+    return [argument for name, value in known.items() for argument in (f"-{name}:v:0", str(value))]
+
+
+def _maps(request: JoinRequest) -> list[str]:
+    return [argument for stream in request.streams for argument in ("-map", f"1:{stream.index}")]
+
+
+def _subtitle_codecs(request: JoinRequest) -> list[str]:
+    subtitles = [stream for stream in request.streams if stream.kind == "subtitle"]
+    codecs = [subtitle_codec(request.container, stream.codec) or "copy" for stream in subtitles]
+    return [argument for number, codec in enumerate(codecs) for argument in (f"-c:s:{number}", codec)]
+
+
+def _tags(request: JoinRequest) -> list[str]:
+    """Return what the container says of the picture; Apple's players take HEVC under one of its two names only."""
+    tags = ["-disposition:v:0", "default", *_colors(request.colors)]
+    if request.container.muxer not in ("mp4", "mov"):
+        return tags
+    name = ["-tag:v:0", "hvc1"] if request.codec == "hevc" else []
+    return [*tags, *name, "-movflags", "+faststart+use_metadata_tags"]
+
+
+def _seconds(value: Fraction) -> str:
+    return f"{float(value):.6f}"

@@ -1,0 +1,129 @@
+"""Clips made by ffmpeg's own test sources, and an engine that enlarges by repetition, for the tests of clips."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.media.ffmpeg import run
+from esrt_core.media.frame import Frame
+
+
+def make(target: Path, *arguments: str) -> Path:
+    """Run ffmpeg with arguments and write a file."""
+    run([*arguments, "-y", str(target)])
+    return target
+
+
+def picture(size: str = "32x24", rate: str = "25", seconds: float = 0.4, extra: str = "") -> list[str]:
+    """Return the input arguments of a moving test picture."""
+    return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}{extra}"]
+
+
+def sound(seconds: float = 0.4, pitch: int = 440) -> list[str]:
+    """Return the input arguments of a tone."""
+    return ["-f", "lavfi", "-i", f"sine=frequency={pitch}:duration={seconds}"]
+
+
+def x264(*more: str) -> list[str]:
+    """Return the output arguments of H.264."""
+    return ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *more]
+
+
+def streams(path: Path) -> list[tuple[str, str, str]]:
+    """Return kind, codec and language of every stream."""
+    with av.open(str(path)) as container:
+        return [
+            (
+                stream.type,
+                stream.codec_context.codec.canonical_name if stream.codec_context else "",
+                stream.language or "",
+            )
+            for stream in container.streams
+        ]
+
+
+def times(path: Path, kind: str = "video") -> list[float]:
+    """Return the sorted times of all packets of the first stream of a kind."""
+    with av.open(str(path)) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        return sorted(float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.size)
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    """Return the decoded luma planes."""
+    with av.open(str(path)) as container:
+        return [frame.reformat(format="gray").to_ndarray() for frame in container.decode(video=0)]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Stand for a weights file."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """Stand for the engine's result."""
+
+    frame: Frame
+    notes: tuple[str, ...] = ()
+    tile: int = 96
+    computed: int = 1
+    reused: int = 0
+
+
+class Repeater:
+    """Stand for an Upscaler: every pixel is repeated."""
+
+    device_name = "cpu"
+    precision = "fp32"
+
+    def __init__(self, scale: int, owner: Repeaters) -> None:
+        self.scale = scale
+        self._owner = owner
+
+    def plan(self, width: int, height: int) -> Repeater:
+        """Return something that knows a tile."""
+        return self
+
+    tile = 96
+
+    def upscale(self, frame: Frame) -> Upscaled:
+        """Enlarge a frame; stop where the owner wants it."""
+        self._owner.calls += 1
+        if self._owner.calls == self._owner.stop_at:
+            raise KeyboardInterrupt
+        planes = tuple(self._grown(plane) for plane in frame.planes)
+        alpha = None if frame.alpha is None else self._grown(frame.alpha)
+        return Upscaled(dataclasses.replace(frame, planes=planes, alpha=alpha))
+
+    def _grown(self, plane: np.ndarray) -> np.ndarray:
+        return np.repeat(np.repeat(plane, self.scale, 0), self.scale, 1)
+
+
+class Repeaters:
+    """Stand for Engines; `stop_at` is the call at which a Ctrl-C arrives."""
+
+    model = "repeat"
+    options = EngineOptions()
+    scales: Sequence[int] = (2, 3, 4)
+
+    def __init__(self, stop_at: int = 0) -> None:
+        self.calls = 0
+        self.stop_at = stop_at
+
+    def weights(self, scale: int) -> Weights:
+        """Return a stand-in."""
+        return Weights("0" * 64)
+
+    def upscaler(self, scale: int) -> Repeater:
+        """Return a repeater."""
+        return Repeater(scale, self)
