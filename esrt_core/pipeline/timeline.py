@@ -59,11 +59,8 @@ class Slot:
     frame: ClipFrame
 
 
-def make_timeline(timing: Timing, keep: bool, start: Fraction, end: Fraction | None, counted: bool = False) -> Timeline:
-    """Return the timeline from `start` to `end`, in seconds after the clip's first frame (both may lie outside).
-
-    `counted` says that the result's container counts frames, so that a tick must be a frame.
-    """
+def make_timeline(timing: Timing, keep: bool, start: Fraction, end: Fraction | None) -> Timeline:
+    """Return the timeline from `start` to `end`, in seconds after the clip's first frame (both may lie outside)."""
     keep = keep and timing.variable
     length = timing.end - timing.first
     if keep:
