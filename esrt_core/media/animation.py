@@ -28,7 +28,7 @@ class _Spool(ImageFile.ImageFile):
     _mode = "RGB"
 
     def __init__(self, file: IO[bytes], size: tuple[int, int], count: int, *, opaque: bool) -> None:
-        self._frame_size, self._opaque = size, opaque
+        self._raw, self._frame_size, self._opaque = file, size, opaque
         self.n_frames = count
         self.is_animated = count > 1
         self._number = 0
@@ -43,6 +43,7 @@ class _Spool(ImageFile.ImageFile):
         if not 0 <= frame < self.n_frames:
             raise EOFError("no more frames")
         self._number = frame
+        self.fp = self._raw  # loading a frame drops it
         offset = frame * self._frame_size[0] * self._frame_size[1] * 4
         raw = "RGBX" if self._opaque else "RGBA"
         self.tile = [ImageFile._Tile("raw", (0, 0, *self._frame_size), offset, (raw, 0, 1))]

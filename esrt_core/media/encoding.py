@@ -17,7 +17,7 @@ from esrt_core.media.colour import to_srgb
 from esrt_core.media.embedding import embeddable
 from esrt_core.media.encoder import check_fits
 from esrt_core.media.fitting import fit
-from esrt_core.media.formats import GIF, TIFF, Format, format_named, writable_names
+from esrt_core.media.formats import AVIF, GIF, TIFF, Format, format_named, writable_names
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.metadata import for_size, stripped
 from esrt_core.media.opening import load_extra
@@ -105,6 +105,8 @@ def _encode_animation(
     first = next(frames)
     width, height = first[0].width, first[0].height
     metadata = _fitting_metadata(metadata, width, height, target, ColorSpace.RGB, notes)
+    if target is AVIF and metadata.loop:
+        notes.append(f"the animation plays for ever, not {metadata.loop} times: AVIF keeps no count")
     write_animation(chain([first], frames), file, target, metadata, options, folder)
 
 

@@ -16,6 +16,7 @@ from esrt_core.media.modes import Layout, layout_of, read_page, without_needless
 from esrt_core.media.opening import Opened, check_size, decoding, opened
 from esrt_core.media.orientation import shown_size
 from esrt_core.media.picture import ImageInfo, Metadata, Page, ReadLimits, Source
+from esrt_core.media.silence import quiet_stderr
 from esrt_core.media.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
@@ -96,11 +97,12 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
     assert opening.tiff is not None
     page = opening.tiff.pages[number].aspage()
-    check_size(opening.name, page.imagewidth, page.imagelength, opening.limits)
+    check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
     if opening.image is None or is_deep(page):
         return read_tiff_page(page, icc)
     opening.image.seek(number)
-    opening.image.load()  # Pillow orients TIFFs by itself
+    with quiet_stderr():
+        opening.image.load()  # Pillow orients TIFFs by itself
     return read_page(opening.image, layout_of(opening.image, icc), icc)
 
 
@@ -116,7 +118,8 @@ def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) ->
     opening.file.seek(0)
     try:
         with decoding(opening.name, opening.limits):
-            return deep.read_deep(opening.format, opening.file.read(), bits, image, orientation)
+            with quiet_stderr():
+                return deep.read_deep(opening.format, opening.file.read(), bits, image, orientation)
     except MediaError:
         if not opening.limits.allow_truncated:
             raise
@@ -130,7 +133,10 @@ def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
         return page_numbers(opening.tiff)
     if opening.format not in _ANIMATIONS:
         return [0], ()
-    return list(range(getattr(opening.image, "n_frames", 1))), ()
+    numbers = list(range(getattr(opening.image, "n_frames", 1)))
+    if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
+        return numbers[1:], ("the still picture for viewers without animation is left out",)
+    return numbers, ()
 
 
 def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]:
@@ -140,7 +146,7 @@ def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]
         return (*shown_size(*opening.image.size, orientation), orientation)
     page = opening.tiff.pages[first].aspage()
     orientation = orientation_of(page)
-    return (*shown_size(page.imagewidth, page.imagelength, orientation), orientation)
+    return (*shown_size(int(page.imagewidth), int(page.imagelength), orientation), orientation)
 
 
 def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> Layout:

@@ -16,8 +16,9 @@ from esrt_core.media.gif import to_palette
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import Metadata
 
-_PNG_LEVEL = 6
-_OPTIMISED_JPEG_PIXELS = 4_000_000  # optimised Huffman tables need the whole picture's coefficients in memory
+_PNG_LEVEL = 3  # on upscaled photos 5 % larger than 6, in a third of the time
+_OPTIMISED_JPEG_PIXELS = 12_000_000  # optimised Huffman tables need the whole picture's coefficients in memory
+_AVIF_SPEED = 8  # half the time of 6
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR_END = len(_PNG_SIGNATURE) + 25
 
@@ -49,7 +50,7 @@ def quality_parameters(target: Format, options: EncodeOptions, pixels: int) -> d
     if target is WEBP:
         return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
     if target is AVIF:
-        return {"quality": quality, "subsampling": "4:4:4", "speed": 6}
+        return {"quality": quality, "subsampling": "4:4:4", "speed": _AVIF_SPEED}
     if target is HEIF:
         return {"quality": -1 if lossless else quality, "chroma": 444}
     if target is JXL:

@@ -88,7 +88,7 @@ def _channels_last(page: tifffile.TiffPage) -> Samples:
         samples = np.moveaxis(samples, 0, -1)
     if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif":
         raise NotImplementedError(
-            f"a TIFF page holds {samples.dtype} samples of shape {samples.shape}; only flat pictures are read"
+            f"a TIFF page of {samples.dtype} samples and shape {samples.shape} is not a flat picture; it"
         )
     return samples
 
@@ -97,7 +97,7 @@ def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Sampl
     """Return colour, alpha and a note on channels that are neither."""
     if page.photometric not in _COLOUR_SAMPLES:
         name = getattr(page.photometric, "name", page.photometric)
-        raise NotImplementedError(f"a TIFF page has the photometric interpretation {name}, which is not read")
+        raise NotImplementedError(f"a TIFF page has the photometric interpretation {name}, which")
     count = _COLOUR_SAMPLES[page.photometric]
     if samples.ndim == 2:
         return samples, None, ()
@@ -142,9 +142,7 @@ def _to_srgb(colour: Samples, mode: str, icc: bytes | None) -> Page:
 def _to_8(samples: Samples) -> NDArray[np.uint8]:
     """Return the upper 8 bits of integers (in LAB a and b are signed, so rounding could turn their sign)."""
     if samples.dtype.kind == "f":
-        raise NotImplementedError(
-            "a TIFF page holds CMYK or LAB as float numbers, which is not read; convert it to RGB first"
-        )
+        raise NotImplementedError("a TIFF page with CMYK or LAB as float numbers")
     return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
 
 
