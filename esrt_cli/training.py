@@ -69,7 +69,7 @@ class TrainView:
     def _unusable_line(self, event: Unusable) -> None:
         self._unusable += 1
         if self._unusable <= MOST_UNUSABLE:
-            self._line(f"not used: {event.path}: {event.reason}")
+            self._line(f"not used: {event.reason} ({event.path.parent})")
         elif self._unusable == MOST_UNUSABLE + 1:
             self._line("not used: more pictures, which are not listed")
 

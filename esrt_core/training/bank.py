@@ -1,21 +1,23 @@
 """The picture bank: every training picture's pixels, decoded once, in two flat arrays."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.errors import MediaError
+from esrt_core.evaluation.pairs import read_pair
 from esrt_core.progress import Progress, ProgressCallback
-from esrt_core.resample import imresize
 from esrt_core.training.events import Unusable
-from esrt_core.training.pictures import Picture, Pixels, read_rgb8
+from esrt_core.training.pictures import LIMITS, Picture
 
+MOST_WORKERS = 16
+
+Pixels = NDArray[np.uint8]
 Table = NDArray[np.int64]  # a row a picture: LR height, LR width, first LR px, first HR px
-COLUMNS = ("height", "width", "first_lr", "first_hr")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class PictureBank:
     hr: Pixels
     table: Table
     scale: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the pixels in bytes."""
+        return self.lr.nbytes + self.hr.nbytes
 
 
 def layout(pictures: Sequence[Picture], scale: int) -> Table:
@@ -44,80 +51,57 @@ def lr_pixels(table: Table) -> int:
     return int((table[:, 0] * table[:, 1]).sum())
 
 
-def bank_bytes(table: Table, scale: int) -> int:
-    """Return the size of a bank."""
-    return 3 * lr_pixels(table) * (1 + scale**2)
-
-
-def fill_memory(
-    pictures: Sequence[Picture], scale: int, workers: int, progress: ProgressCallback
-) -> tuple[PictureBank, tuple[Unusable, ...]]:
-    """Decode all pictures into memory; also returns those that turned out to be damaged."""
+def empty_bank(pictures: Sequence[Picture], scale: int) -> PictureBank:
+    """Make a bank in memory with room for the pictures."""
     table = layout(pictures, scale)
-    lr = np.empty((lr_pixels(table), 3), np.uint8)
-    hr = np.empty((lr_pixels(table) * scale**2, 3), np.uint8)
-    good, damaged = fill(lr, hr, table, pictures, scale, workers, progress)
-    return PictureBank(lr, hr, table[good], scale), damaged
+    count = lr_pixels(table)
+    return PictureBank(np.empty((count, 3), np.uint8), np.empty((count * scale**2, 3), np.uint8), table, scale)
 
 
 def fill(
-    lr: Pixels,
-    hr: Pixels,
-    table: Table,
-    pictures: Sequence[Picture],
-    scale: int,
-    workers: int,
-    progress: ProgressCallback,
-) -> tuple[list[int], tuple[Unusable, ...]]:
-    """Decode pictures into the arrays, several at once; return the rows that are filled, and what was damaged."""
+    bank: PictureBank, pictures: Sequence[Picture], progress: ProgressCallback
+) -> tuple[PictureBank, tuple[Unusable, ...]]:
+    """Decode pictures into a bank with room for them, several at once.
+
+    Returns the bank, whose table lacks those that turned out to be damaged, and these.
+    """
     good: list[int] = []
     damaged: list[Unusable] = []
-
-    def store(row: int) -> MediaError | None:
-        try:
-            small, large = read_pair(pictures[row], scale)
-        except MediaError as error:
-            return error
-        _, _, first_lr, first_hr = table[row]
-        lr[first_lr : first_lr + small.shape[0] * small.shape[1]] = small.reshape(-1, 3)
-        hr[first_hr : first_hr + large.shape[0] * large.shape[1]] = large.reshape(-1, 3)
-        return None
-
-    for row, error in enumerate(_parallel(store, len(pictures), workers)):
+    for row, error in enumerate(_decoded(bank, pictures)):
         if error is None:
             good.append(row)
         else:
             damaged.append(Unusable(pictures[row].path, str(error)))
         progress(Progress("reading pictures", row + 1, len(pictures), "pictures"))
-    return good, tuple(damaged)
+    return replace(bank, table=bank.table[good]), tuple(damaged)
 
 
-def _parallel(store: Callable[[int], MediaError | None], count: int, workers: int) -> Iterator[MediaError | None]:
-    with ThreadPoolExecutor(workers) as pool:
+def read_pixels(picture: Picture, scale: int) -> tuple[Pixels, Pixels]:
+    """Read a picture as LR (h, w, 3) and HR (h * scale, w * scale, 3), uint8 RGB, LR as the evaluation makes it.
+
+    Raises MediaError.
+    """
+    pair = read_pair(picture.path, picture.lr_path, scale, LIMITS)
+    if pair.lr.shape[:2] != picture.lr_size(scale):
+        raise MediaError(f"{picture.path.name} has not the size that its header says")
+    return pair.lr, pair.hr
+
+
+def _decoded(bank: PictureBank, pictures: Sequence[Picture]) -> Iterator[MediaError | None]:
+    """Decode every picture into its place; yields, in their order, what was wrong with each."""
+
+    def store(row: int) -> MediaError | None:
         try:
-            yield from pool.map(store, range(count))
+            lr, hr = read_pixels(pictures[row], bank.scale)
+        except MediaError as error:
+            return error
+        _, _, first_lr, first_hr = bank.table[row]
+        bank.lr[first_lr : first_lr + lr.size // 3] = lr.reshape(-1, 3)
+        bank.hr[first_hr : first_hr + hr.size // 3] = hr.reshape(-1, 3)
+        return None
+
+    with ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
+        try:
+            yield from pool.map(store, range(len(pictures)))
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def read_pair(picture: Picture, scale: int) -> tuple[Pixels, Pixels]:
-    """Read a picture as LR (h, w, 3) and HR (h * scale, w * scale, 3), uint8 RGB.
-
-    The LR is made by MATLAB's bicubic, rounded to 8 bits, unless it is given. Raises MediaError.
-    """
-    height, width = picture.lr_size(scale)
-    large = read_rgb8(picture.path)
-    if large.shape[:2] != (picture.height, picture.width):
-        raise MediaError("its header and its pixels have different sizes")
-    large = large[: height * scale, : width * scale]
-    if picture.lr_path is None:
-        return imresize(large, height, width), large
-    small = read_rgb8(picture.lr_path)
-    if small.shape[:2] != (height, width):
-        raise MediaError("the small picture's header and its pixels have different sizes")
-    return small, large
-
-
-def default_workers() -> int:
-    """Return how many pictures to decode at once."""
-    return min(16, os.cpu_count() or 1)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 PATIENCE = timedelta(minutes=30)  # the others wait while one process builds the patch store
@@ -16,10 +16,11 @@ PATIENCE = timedelta(minutes=30)  # the others wait while one process builds the
 
 @dataclass(frozen=True)
 class Replica:
-    """Say which of how many processes this is, and its device."""
+    """Say which of how many processes this is (`local_rank`: on this machine), and its device."""
 
     rank: int = 0
     world: int = 1
+    local_rank: int = 0
     device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
 
     @property
@@ -56,27 +57,19 @@ class Replica:
 
 
 @contextmanager
-def replica(device: str) -> Iterator[Replica]:
+def replica(device: torch.device) -> Iterator[Replica]:
     """Join the processes that torchrun started, and leave them at the end; alone without torchrun."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Replica(device=torch.device(device))
+        yield Replica(device=device)
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    on_gpu = device.startswith("cuda")
-    own = torch.device("cuda", local) if on_gpu else torch.device(device)
+    on_gpu = device.type == "cuda"
+    own = torch.device("cuda", local) if on_gpu else device
     if on_gpu:
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
     try:
-        yield Replica(dist.get_rank(), dist.get_world_size(), own)
+        yield Replica(dist.get_rank(), dist.get_world_size(), local, own)
     finally:
         dist.destroy_process_group()
-
-
-def mean_over(replica: Replica, value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes."""
-    if replica.world > 1:
-        dist.all_reduce(value)
-        value /= replica.world
-    return value

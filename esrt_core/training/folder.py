@@ -14,11 +14,10 @@ from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write, free_bytes
 from esrt_core.training.events import Trained, Validated
 from esrt_core.training.options import TrainOptions
+from esrt_core.training.result import TrainResult
 
 COLUMNS = ("step", "seconds", "fraction", "loss", "lr", "patch", "batch", "pixels_per_second", "psnr")
-MAY_CHANGE = frozenset(
-    {"steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "compile", "out"}
-)
+MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out"))
 ROOM = 100 * 2**20  # bytes that a run's files need, with a margin
 
 
@@ -63,10 +62,15 @@ class RunFolder:
         """Return what run.json says; raises TrainingError when it is damaged."""
         try:
             content: dict[str, Any] = json.loads(self.record.read_text("utf-8"))
-            content["options"].keys()
+            content["options"].keys(), content["results"].keys()
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise TrainingError(f"{self.record} is damaged; delete the folder or choose another --out.") from error
         return content
+
+    def read_result(self) -> TrainResult | None:
+        """Return the result of a run that is complete."""
+        results = self.read_record()["results"] if self.record.exists() else None
+        return TrainResult(**{**results, "best": self.best}) if results else None
 
     def write_record(self, options: TrainOptions, data: dict[str, Any], results: dict[str, Any]) -> None:
         """Write run.json."""

@@ -53,7 +53,6 @@ class TrainOptions:
     fft_weight: float = 0.0
     mse_last: float = 0.0
     degrade: str = "none"
-    compile: bool = False
     save_seconds: float = 120.0
     validations: int = 10
     channels: int = 32

@@ -2,12 +2,14 @@
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from esrt_core.model.esrt import ESRT
+from esrt_core.training.data import Data
 from esrt_core.training.distributed import Replica
 from esrt_core.training.events import Notice, Started, Trained, TrainObserver, Validated
 from esrt_core.training.folder import Log, RunFolder
+from esrt_core.training.options import TrainOptions
 from esrt_core.training.schedule import Point
 from esrt_core.training.state import TrainingState
 from esrt_core.training.step import StepResult
@@ -62,27 +64,30 @@ class Recorder:
         self._summary: Trained | None = None
         self._averaged: ESRT | None = None
 
-    def begin(self, state: TrainingState) -> None:
-        """Open the log."""
+    def create(self, options: TrainOptions, data: Data, state: TrainingState) -> None:
+        """Make the folder; the best weights are those of the start until others beat them."""
+        if self.replica.leads:
+            self.folder.path.mkdir(parents=True, exist_ok=True)
+            self.folder.write_record(options, data.summary(), {})
+            self._write_best(state)
+
+    def begin(self, state: TrainingState, data: Data) -> None:
+        """Open the log and report what the run begins with."""
         if self.replica.leads:
             self._log = self.folder.open_log(state.step)
-        self._window = Window(time.perf_counter())
-
-    def observe_start(self, state: TrainingState, pictures: int, held_out: int) -> None:
-        """Report what the run begins with."""
-        if self.replica.leads:
             self.observer(
                 Started(
                     folder=self.folder.path,
                     device=str(self.replica.device),
-                    pictures=pictures,
-                    held_out=held_out,
+                    pictures=len(data.training),
+                    held_out=len(data.held_out),
                     bicubic_psnr=state.bicubic_psnr,
                     start_psnr=state.start_psnr,
                     step=state.step,
                     seconds=state.seconds,
                 )
             )
+        self._window = Window(time.perf_counter())
 
     def close(self) -> None:
         """Close the log."""
@@ -116,27 +121,29 @@ class Recorder:
         state.ema.copy_to(self._averaged)
         return self._averaged
 
-    def validated(self, state: TrainingState, psnr: float, network: ESRT) -> None:
+    def validated(self, state: TrainingState, psnr: float) -> None:
         """Take note of a validation; better weights than all before, the start included, are kept as the best."""
         best = psnr > state.best_psnr
         state.last_psnr = psnr
         if best:
             state.best_psnr, state.best_step = psnr, state.step
-            self.write_best(network)
+            self._write_best(state)
         self._report(Validated(state.step, state.seconds, psnr, best))
         self._window = Window(time.perf_counter())
 
-    def write_best(self, network: ESRT) -> None:
-        """Write best.safetensors."""
-        if self.replica.leads:
-            save_checkpoint(network, self.folder.best, self.metadata)
-
     def save(self, state: TrainingState) -> None:
         """Write last.safetensors (the averaged weights) and everything needed to go on."""
-        network = self.averaged(state)
         if self.replica.leads:
-            save_checkpoint(network, self.folder.last, self.metadata)
+            save_checkpoint(self.averaged(state), self.folder.last, self._described(state, state.last_psnr))
             state.save(self.folder.state)
+
+    def _write_best(self, state: TrainingState) -> None:
+        if self.replica.leads:
+            save_checkpoint(self.averaged(state), self.folder.best, self._described(state, state.best_psnr))
+
+    def _described(self, state: TrainingState, psnr: float) -> CheckpointMetadata:
+        training = {**self.metadata.training, "steps": state.step, "hours": round(state.seconds / 3600, 3)}
+        return replace(self.metadata, training=training, psnr={"held-out": round(psnr, 3)})
 
     def _report(self, event: Trained | Validated) -> None:
         if self._log is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,78 +10,114 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from esrt_core.training.bank import PictureBank
+from esrt_core.training.degradation import Damage, degrade, draw_damage, region_side
 
 TURNS = 8  # flips and rotations of a square
 CANDIDATES = 2  # crops drawn for each one taken: the more detailed is
+GPU_SHARE = 0.6  # of the free memory that the pictures may take
 
-Integers = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Crops:
     """Name square crops: rows of the bank's table, top left LR px and the turn of each. All have one shape."""
 
-    rows: Integers
-    top: Integers
-    left: Integers
-    turn: Integers
+    rows: Tensor
+    top: Tensor
+    left: Tensor
+    turn: Tensor
+
+    def taken(self, choice: Tensor) -> "Crops":
+        """Return one of the candidates (B, CANDIDATES) of each sample."""
+        index = choice[:, None]
+        return Crops(*(x.gather(1, index)[:, 0] for x in (self.rows, self.top, self.left, self.turn)))
 
 
-def draw_crops(bank: PictureBank, patch: int, count: int, seed: int, step: int) -> Crops:
-    """Draw `count` x CANDIDATES crops, pictures in proportion to their size.
-
-    The draw depends on the seed and the step alone, so that there is no order of the data to save.
-    """
-    random = np.random.default_rng((seed, step))
-    heights, widths = bank.table[:, 0], bank.table[:, 1]
+def draw_crops(random: np.random.Generator, table: NDArray[np.int64], patch: int, count: int) -> NDArray[np.int64]:
+    """Draw crops as (4, count, CANDIDATES): row, top, left and turn; pictures in proportion to their size."""
+    heights, widths = table[:, 0], table[:, 1]
     ends = np.cumsum(heights * widths)
     shape = (count, CANDIDATES)
     rows = np.searchsorted(ends, random.integers(0, ends[-1], shape), side="right")
     top = random.integers(0, heights[rows] - patch + 1)
     left = random.integers(0, widths[rows] - patch + 1)
-    return Crops(rows, top, left, random.integers(0, TURNS, shape))
+    return np.stack([rows, top, left, random.integers(0, TURNS, shape)])
 
 
 class Sampler:
-    """Make batches from a bank. Pixels are gathered where the bank's tensors are."""
+    """Make batches from a bank. What is drawn depends on the seed and the step alone: there is no order to save.
 
-    def __init__(self, bank: PictureBank, seed: int, rank: int = 0, world: int = 1, device: str = "cpu") -> None:
-        self.bank = bank
+    The pixels lie on the device when its memory holds them, and are gathered where they lie.
+    """
+
+    def __init__(self, bank: PictureBank, seed: int, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        self.scale = bank.scale
         self.seed = seed
-        self.share = slice(rank, None, world)
-        self.lr = torch.from_numpy(bank.lr).to(device)
-        self.hr = torch.from_numpy(bank.hr).to(device)
+        self.device = device
+        self.rank = rank
+        self.world = world
+        home = device if _fits(bank, device) else torch.device("cpu")
+        self.table = bank.table
+        self._table = torch.from_numpy(bank.table).to(home)
+        self._lr = torch.from_numpy(bank.lr).to(home)
+        self._hr = torch.from_numpy(bank.hr).to(home)
 
-    def batch(self, step: int, patch: int, count: int) -> tuple[Tensor, Tensor]:
-        """Return this process's share of the batch of a step.
+    def batch(self, step: int, patch: int, count: int) -> Batch:
+        """Return this process's share of the batch of a step, LR as in the bank.
 
         LR (B, 3, patch, patch) and HR (B, 3, patch * scale, ...), float32 RGB in [0, 1], channels last in memory.
         """
-        drawn = draw_crops(self.bank, patch, count, self.seed, step)
-        crops = Crops(*(values[self.share] for values in (drawn.rows, drawn.top, drawn.left, drawn.turn)))
-        candidates = self._gather(self.lr, crops, patch, 1)  # (B, CANDIDATES, patch, patch, 3)
-        best = detail(candidates).argmax(1)
-        chosen = np.arange(len(best)), best.cpu().numpy()
-        taken = Crops(*(values[chosen] for values in (crops.rows, crops.top, crops.left, crops.turn)))
-        small = candidates[torch.arange(len(best), device=best.device), best]
-        return as_input(small), as_input(self._gather(self.hr, taken, patch, self.bank.scale))
+        lr, hr = self._crops(np.random.default_rng((self.seed, step)), patch, count)
+        return as_input(lr).to(self.device), as_input(hr).to(self.device)
 
-    def _gather(self, pixels: Tensor, crops: Crops, patch: int, factor: int) -> Tensor:
-        """Return uint8 crops (..., side, side, 3) of LR (factor 1) or HR (factor = scale), side = patch * factor."""
-        _, width, first_lr, first_hr = np.moveaxis(self.bank.table[crops.rows], -1, 0)
-        first = (first_lr if factor == 1 else first_hr) + (crops.top * factor) * (width * factor) + crops.left * factor
-        down, across = turned_grid(patch * factor)
+    def damaged_batch(self, step: int, patch: int, count: int) -> Batch:
+        """Return what batch() does with LR made from HR by random damage."""
+        random = np.random.default_rng((self.seed, step))
+        side = region_side(patch)
+        hr = as_input(self._crops(random, side, count)[1]).to(self.device)
+        drawn = draw_damage(random, count)
+        damage = Damage(**{name: self._share(values) for name, values in vars(drawn).items()})
+        lr = degrade(hr, self.scale, damage, int(random.integers(2**62)) + self.rank)
+        top, left = (int(place) for place in random.integers(0, side - patch + 1, 2))
+        return _cut(lr, top, left, patch), _cut(hr, top * self.scale, left * self.scale, patch * self.scale)
+
+    def _share(self, values: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(values[self.rank :: self.world])
+
+    def _crops(self, random: np.random.Generator, side: int, count: int) -> Batch:
+        """Return uint8 LR (B, side, side, 3) and HR."""
+        drawn = draw_crops(random, self.table, side, count)[:, self.rank :: self.world]
+        crops = Crops(*torch.from_numpy(drawn).to(self._lr.device))
+        candidates = self._gather(self._lr, crops, side, 1)  # (B, CANDIDATES, side, side, 3)
+        choice = detail(candidates).argmax(1)
+        lr = candidates[torch.arange(len(choice), device=choice.device), choice]
+        return lr, self._gather(self._hr, crops.taken(choice), side, self.scale)
+
+    def _gather(self, pixels: Tensor, crops: Crops, side: int, factor: int) -> Tensor:
+        """Return uint8 crops (..., side * factor, side * factor, 3) of LR (factor 1) or HR (factor = scale)."""
+        _, width, first_lr, first_hr = self._table[crops.rows].unbind(-1)
+        first = (first_lr if factor == 1 else first_hr) + crops.top * width * factor**2 + crops.left * factor
+        down, across = turned_grid(side * factor, pixels.device)
         indices = first[..., None, None] + down[crops.turn] * (width * factor)[..., None, None] + across[crops.turn]
-        return pixels[torch.from_numpy(indices).to(pixels.device)]
+        return pixels[indices]
+
+
+def _fits(bank: PictureBank, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return device.type == "cpu"
+    free, _ = torch.cuda.mem_get_info(device)
+    return bank.lr.nbytes + bank.hr.nbytes < GPU_SHARE * free
 
 
 @lru_cache(maxsize=8)
-def turned_grid(side: int) -> tuple[Integers, Integers]:
-    """Return the row and the column of every pixel of a square under each turn: two arrays (TURNS, side, side)."""
+def turned_grid(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the row and the column of every pixel of a square under each turn: two tensors (TURNS, side, side)."""
     rows, columns = np.indices((side, side), np.int64)
     turns = [(k, flip) for flip in (False, True) for k in range(4)]
-    turned = [[np.rot90(grid.T if flip else grid, k) for k, flip in turns] for grid in (rows, columns)]
-    return np.stack(turned[0]), np.stack(turned[1])
+    turned = (np.stack([np.rot90(grid.T if flip else grid, k) for k, flip in turns]) for grid in (rows, columns))
+    down, across = (torch.from_numpy(grid).to(device) for grid in turned)
+    return down, across
 
 
 def detail(crops: Tensor) -> Tensor:
@@ -94,3 +131,7 @@ def detail(crops: Tensor) -> Tensor:
 def as_input(pixels: Tensor) -> Tensor:
     """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) in [0, 1]."""
     return pixels.permute(0, 3, 1, 2).float().div_(255)
+
+
+def _cut(pixels: Tensor, top: int, left: int, side: int) -> Tensor:
+    return pixels[..., top : top + side, left : left + side].contiguous(memory_format=torch.channels_last)

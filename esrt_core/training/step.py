@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from esrt_core.training.graph import GradientGraph
 from esrt_core.training.loss import Loss
 
 MAX_NORM = 1.0
@@ -28,10 +29,10 @@ class StepResult:
 
 
 class Stepper:
-    """Train a network, possibly wrapped for several processes, by one step at a time.
+    """Train a network, perhaps wrapped for several processes, step by step on batches of one shape.
 
-    The forward pass runs in bfloat16 on a GPU, weights and loss stay float32. When the GPU's memory does not suffice
-    the batch is halved and the gradients of its parts are added up; `parts` says into how many.
+    On a GPU the forward pass runs in bfloat16, weights and loss stay float32, and a graph is replayed. When its memory
+    does not suffice the batch is halved and the gradients of its parts are added up; `parts` says into how many.
     """
 
     def __init__(self, network: nn.Module, loss: Loss, device: torch.device, parts: int = 1) -> None:
@@ -40,13 +41,14 @@ class Stepper:
         self.device = device
         self.parts = parts
         self.trained = [value for value in network.parameters() if value.requires_grad]
+        self._replicated = isinstance(network, DistributedDataParallel)
+        self._graph: GradientGraph | None = None
 
-    def step(self, batch: tuple[Tensor, Tensor], optimisers: list[Optimizer]) -> StepResult:
+    def step(self, lr: Tensor, hr: Tensor, optimisers: list[Optimizer]) -> StepResult:
         """Train on LR (B, 3, H, W) and HR; weights stay as they are when the loss or a gradient is not finite."""
-        loss = self._gradients(*batch)
+        loss = self._gradients(lr, hr)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)
-        values = torch.stack([loss, norm]).tolist()
-        result = StepResult(*values)
+        result = StepResult(*torch.stack([loss, norm]).tolist())
         if result.finite:
             for optimiser in optimisers:
                 optimiser.step()
@@ -56,28 +58,38 @@ class Stepper:
         """Leave fresh gradients in the parameters; return the loss."""
         while True:
             try:
-                return self._accumulate(lr, hr)
+                return self._graphed(lr, hr) if self._can_graph() else self._accumulated(lr, hr)
             except torch.OutOfMemoryError:
                 if 2 * self.parts > len(lr):
                     raise
-                self.parts *= 2
-                self._clear()
-                torch.cuda.empty_cache()
+            self.parts *= 2
+            self._graph = None
+            self._clear()
+            torch.cuda.empty_cache()
 
-    def _accumulate(self, lr: Tensor, hr: Tensor) -> Tensor:
+    def _can_graph(self) -> bool:
+        return self.device.type == "cuda" and not self._replicated and self.parts == 1
+
+    def _graphed(self, lr: Tensor, hr: Tensor) -> Tensor:
+        if self._graph is None:
+            self._graph = GradientGraph(self._accumulated, lr, hr)
+        return self._graph(lr, hr)
+
+    def _accumulated(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """Add up the gradients of the parts of a batch."""
         self._clear()
         total = torch.zeros((), device=self.device)
         pieces = list(zip(lr.chunk(self.parts), hr.chunk(self.parts), strict=True))
         for index, (small, large) in enumerate(pieces):
-            last = index == len(pieces) - 1
-            with self._synchronised(last):
+            with self._synchronised(index == len(pieces) - 1):
                 loss = self._forward(small, large) * (len(small) / len(lr))
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        # Weights cast inside a graph must be cast again by each replay, so there is no cache of them.
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False):
             result = self.network(lr)
         return self.loss(result, hr)
 

@@ -6,19 +6,18 @@ from typing import Any
 from torch import nn
 
 from esrt_core.errors import StopError, TrainingError
-from esrt_core.training.distributed import Replica
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Sampler
 from esrt_core.training.schedule import Point, Schedule
+from esrt_core.training.start import UPSAMPLERS
 from esrt_core.training.state import TrainingState, restore_counters
 from esrt_core.training.step import Stepper
 from esrt_core.training.stop import StopRequest
 from esrt_core.training.validation import Validator
 
-UPSAMPLERS = ("tail.", "up.")
 UNUSED = ".l1"  # a scalar that the published network has and never uses
 MOST_SKIPPED = 10
 
@@ -34,7 +33,6 @@ class Trainer:
         lr: float,
         sampler: Sampler,
         validator: Validator,
-        replica: Replica,
         recorder: Recorder,
     ) -> None:
         self.state = state
@@ -43,7 +41,7 @@ class Trainer:
         self.lr = lr
         self.sampler = sampler
         self.validator = validator
-        self.replica = replica
+        self.replica = validator.replica
         self.recorder = recorder
         self._stepper: Stepper | None = None
         self._due: tuple[object, ...] = ()
@@ -110,8 +108,9 @@ class Trainer:
         for optimiser in self.state.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * point.lr_factor
-        batch = self.sampler.batch(self.state.step, point.stage.patch, point.stage.batch)
-        result = self._stepper.step(batch, self.state.optimisers)
+        draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
+        lr, hr = draw(self.state.step, point.stage.patch, point.stage.batch)
+        result = self._stepper.step(lr, hr, self.state.optimisers)
         self.state.step += 1
         if result.finite:
             self.state.skipped = 0
@@ -140,8 +139,7 @@ class Trainer:
     def _validate(self, point: Point) -> None:
         self.state.validated = int(point.fraction * self.options.validations)
         self.recorder.flush()
-        own = self.recorder.averaged(self.state)
-        self.recorder.validated(self.state, self.validator.psnr(own), own)
+        self.recorder.validated(self.state, self.validator.psnr(self.recorder.averaged(self.state)))
 
 
 def choose_trained(network: nn.Module, body_rests: bool) -> None:

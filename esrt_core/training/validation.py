@@ -2,22 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from esrt_core.engine.fast import fast_form
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.protocol import bicubic, psnr_y
-from esrt_core.training.bank import read_pair
+from esrt_core.model.esrt import ESRT
+from esrt_core.training.bank import Pixels, read_pixels
+from esrt_core.training.degradation import degrade, draw_damage
 from esrt_core.training.distributed import Replica
-from esrt_core.training.pictures import Picture, Pixels
+from esrt_core.training.pictures import Picture
 
 WINDOW = 48  # LR px: the attention's windows have about this side, as in inference
-CPU_PIXELS = 60_000  # LR px in all; a GPU takes whole pictures
-MOST_SIDE = 256
-MIN_VALIDATION_SIDE = 16
+CPU_PIXELS = 60_000  # LR px of all crops: a validation costs a few seconds
+GPU_PIXELS = 2_000_000
+MOST_PSNR = 100.0  # dB, so that one flat crop that is hit exactly does not make the mean infinite
 
 
 @dataclass(frozen=True)
@@ -31,23 +34,25 @@ class Crop:
 
 def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[Crop, ...]:
     """Read held-out pictures and cut their middles, squares of such a side that all have `budget` LR px at most."""
-    side = min(MOST_SIDE, math.isqrt(max(1, budget // max(1, len(pictures)))))
+    side = math.isqrt(budget // len(pictures))
     crops = []
     for picture in pictures:
         try:
-            lr, hr = read_pair(picture, scale)
+            lr, hr = read_pixels(picture, scale)
         except MediaError as error:
-            raise TrainingError(f"{picture.path} is held out to validate on, but {error}.") from error
+            raise TrainingError(f"{picture.path} is held out to validate on, but it is damaged: {error}") from error
         crops.append(_middle(picture.path.name, lr, hr, side, scale))
     return tuple(crops)
 
 
-def _middle(name: str, lr: Pixels, hr: Pixels, side: int, scale: int) -> Crop:
-    height, width = (min(side, length) for length in lr.shape[:2])
-    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
-    small = lr[top : top + height, left : left + width]
-    large = hr[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
-    return Crop(name, np.ascontiguousarray(small), np.ascontiguousarray(large))
+def damaged(crops: Sequence[Crop], scale: int, seed: int) -> tuple[Crop, ...]:
+    """Return the crops with LR made by the damage that the seed decides."""
+    made = []
+    for index, crop in enumerate(crops):
+        random = np.random.default_rng((seed, index))
+        lr = degrade(as_network_input(crop.hr), scale, draw_damage(random, 1), int(random.integers(2**62)))
+        made.append(replace(crop, lr=as_pixels(lr)))
+    return tuple(made)
 
 
 class Validator:
@@ -62,23 +67,40 @@ class Validator:
         """Return the mean PSNR of bicubic, dB."""
         return _mean([psnr_y(bicubic(crop.lr, self.scale), crop.hr, self.scale) for crop in self.crops])
 
-    def psnr(self, network: nn.Module) -> float:
+    def psnr(self, network: ESRT) -> float:
         """Return the mean PSNR of a network, dB; the same number in every process."""
+        fast = fast_form(network)
         own = self.crops[self.replica.rank :: self.replica.world]
-        values = [psnr_y(enlarge(network, crop.lr, self.replica.device), crop.hr, self.scale) for crop in own]
+        values = [psnr_y(enlarge(fast, crop.lr, self.replica.device), crop.hr, self.scale) for crop in own]
         return _mean([value for part in self.replica.gather(values) for value in part])
 
 
 @torch.inference_mode()
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
     """Enlarge uint8 RGB (H, W, 3) in float32, attention in windows; the result is rounded to uint8."""
-    x = torch.from_numpy(lr).to(device).permute(2, 0, 1)[None].float().div(255)
     windows = (max(1, round(lr.shape[0] / WINDOW)), max(1, round(lr.shape[1] / WINDOW)))
-    y = network(x, windows).clamp(0, 1).mul(255).round()
-    result: Pixels = y[0].permute(1, 2, 0).to("cpu", torch.uint8).contiguous().numpy()
-    return result
+    return as_pixels(network(as_network_input(lr).to(device), windows))
+
+
+def as_network_input(pixels: Pixels) -> Tensor:
+    """Turn uint8 (H, W, 3) into float32 (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div(255)
+
+
+def as_pixels(picture: Tensor) -> Pixels:
+    """Turn float (1, 3, H, W) into rounded uint8 (H, W, 3)."""
+    rounded = picture[0].clamp(0, 1).mul(255).round().permute(1, 2, 0)
+    pixels: Pixels = rounded.to("cpu", torch.uint8).contiguous().numpy()
+    return pixels
+
+
+def _middle(name: str, lr: Pixels, hr: Pixels, side: int, scale: int) -> Crop:
+    height, width = (min(side, length) for length in lr.shape[:2])
+    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+    small = lr[top : top + height, left : left + width]
+    large = hr[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
+    return Crop(name, small.copy(), large.copy())
 
 
 def _mean(values: list[float]) -> float:
-    finite = [min(value, 100.0) if math.isfinite(value) or value > 0 else 0.0 for value in values]
-    return sum(finite) / len(finite)
+    return sum(min(value, MOST_PSNR) for value in values) / len(values)
