@@ -1,6 +1,6 @@
 """The loop: tiles of pictures into batches, through the network, back to their pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -8,26 +8,27 @@ from torch import Tensor
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.reuse import TileCache, tile_key
 from esrt_core.engine.runner import Runner
-from esrt_core.progress import Progress, ProgressCallback
 
-WAITING = 32  # tiles that may wait, their results known, for the batch before them
+WAITING = 32  # tiles whose result is known that may wait for the others of their batch
+
+TilesDone = Callable[[int], None]
 
 
 @torch.inference_mode()
-def run_pictures(pictures: Sequence[Picture], runner: Runner, cache: TileCache, progress: ProgressCallback) -> int:
-    """Compute all tiles of pictures of one plan, equal tiles once; return how many were computed."""
-    total = sum(picture.plan.tiles for picture in pictures)
-    done = computed = 0
-    for batch in _batches(pictures, cache):
-        computed += len(batch.inputs)
+def run_pictures(pictures: Sequence[Picture], runner: Runner, cache: TileCache, tiles_done: TilesDone) -> None:
+    """Compute all tiles of some pictures, equal tiles once; pictures with tiles of one shape share batches.
+
+    `tiles_done` is told after every batch how many tiles of how many are done so far.
+    """
+    done = 0
+    for batch in _batches(sorted(pictures, key=_tile_form), cache):
         batch.run(runner, cache)
         done += len(batch.waiting)
-        progress(Progress("upscale", done, total, "tiles"))
-    return computed
+        tiles_done(done)
 
 
 class Batch:
-    """Hold tiles in their order: those to compute, once each, and those whose result is known."""
+    """Hold tiles in their order: those to compute, each once, and those whose result is known."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Picture, bytes]] = []
@@ -45,17 +46,23 @@ class Batch:
         if known is not None:
             self.results[key] = known
         else:
-            self.inputs[key] = picture.to_rgb(planes)
+            picture.computed += 1
+            self.inputs[key] = picture.decode(planes)
 
-    def full(self, size: int) -> bool:
-        """Say whether it is time to run."""
-        return len(self.inputs) == size or len(self.waiting) == size + WAITING
+    def accepts(self, picture: Picture) -> bool:
+        """Say whether a tile of this picture may join."""
+        if not self.waiting:
+            return True
+        first = self.waiting[0][0]
+        full = len(self.inputs) == first.plan.batch or len(self.waiting) == first.plan.batch + WAITING
+        return not full and _tile_form(first) == _tile_form(picture)
 
     def run(self, runner: Runner, cache: TileCache) -> None:
         """Compute what is missing and hand every result to its picture, in order."""
         if self.inputs:
             first = self.waiting[0][0]
-            results = runner(torch.stack(list(self.inputs.values())), first.plan.windows, first.exact)
+            x = torch.stack(list(self.inputs.values()))  # (B, 3, h, w)
+            results = runner(x, first.plan.windows, first.plan.batch, first.exact)
             for key, result in zip(self.inputs, results, strict=True):
                 self.results[key] = result
                 cache.put(key, result)
@@ -67,9 +74,14 @@ def _batches(pictures: Sequence[Picture], cache: TileCache) -> Iterator[Batch]:
     batch = Batch()
     for picture in pictures:
         for index in range(picture.plan.tiles):
-            batch.add(picture, index, cache)
-            if batch.full(picture.plan.batch):
+            if not batch.accepts(picture):
                 yield batch
                 batch = Batch()
+            batch.add(picture, index, cache)
     if batch.waiting:
         yield batch
+
+
+def _tile_form(picture: Picture) -> tuple[tuple[int, int], bool]:
+    """Return what tiles in one batch must have in common."""
+    return picture.plan.tile_shape, picture.exact

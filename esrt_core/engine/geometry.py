@@ -50,6 +50,13 @@ def split_axis(size: int, tile: int, halo: int, ramp: int) -> Axis:
     return Axis(size, length, starts, seams)
 
 
+def halved(axis: Axis) -> Axis:
+    """Return the same tiling of a plane of half the size, such as chroma; everything in `axis` must be even."""
+    starts = tuple(start // 2 for start in axis.starts)
+    seams = tuple(Seam(seam.start // 2, seam.stop // 2) for seam in axis.seams)
+    return Axis(axis.size // 2, axis.length // 2, starts, seams)
+
+
 def window_count(length: int, window: int) -> int:
     """Return into how many windows of about `window` px an axis of a tile is cut."""
     return max(1, (2 * length + window) // (2 * window))

@@ -1,68 +1,131 @@
 """Picture: one frame on its way through the engine, from tiles cut out of it to the finished planes."""
 
-import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from esrt_core.engine.colour import from_rgb, to_numbers, to_rgb
+from esrt_core.engine.chroma import MARGIN
+from esrt_core.engine.colour import Coding
+from esrt_core.engine.geometry import Axis, halved
 from esrt_core.engine.plan import Plan
 from esrt_core.engine.stitch import Stitcher
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
 
 class Picture:
-    """Cut a frame (without its alpha) into the tiles of a plan, take their results in order, give the larger frame."""
+    """Cut a frame (without its alpha) into the tiles of a plan, take their results in order, give the larger planes.
+
+    The plan may be for a larger size: the frame's last row and column are repeated, and cut off again at the end.
+    """
 
     def __init__(self, frame: Frame, plan: Plan, device: torch.device) -> None:
         self.plan = plan
-        self._frame = _padded(frame, plan.rows.size, plan.columns.size)
+        self.computed = 0  # tiles of this picture that went through the network
+        self._true_shapes = [plane.shape for plane in frame.planes]
+        self._coding = Coding.of(frame)
+        self._planes = _padded(frame, plan, self._coding)
         self._device = device
-        size = (plan.rows.size * plan.scale, plan.columns.size * plan.scale)
-        channels = (3,) if frame.space == ColorSpace.RGB else ()
-        self._out: Plane = np.empty((*size, *channels), frame.planes[0].dtype)
-        self._stitcher = Stitcher(plan.rows, plan.columns, plan.scale, self._write)
+        self._layers = self._make_layers()
 
     @property
     def kind(self) -> str:
         """Name what a tile's result depends on besides its bytes."""
-        return f"{self._frame.space} {self._frame.depth}"
+        return str(self._coding)
 
     @property
     def exact(self) -> bool:
         """Whether the depth asks for float32."""
-        return self._frame.depth > 8
+        return self._coding.depth > 8
 
     def cut(self, index: int) -> tuple[Plane, ...]:
-        """Return a tile's pixels as views."""
+        """Return a tile's numbers; halved chroma with the samples around it."""
         row, column = divmod(index, len(self.plan.columns.starts))
         (height, width), top, left = self.plan.tile_shape, self.plan.rows.starts[row], self.plan.columns.starts[column]
-        return tuple(plane[top : top + height, left : left + width] for plane in self._frame.planes)
+        first = np.ascontiguousarray(self._planes[0][top : top + height, left : left + width])
+        rows, columns = (
+            _chroma_span(start, length, plane_size, half)
+            for start, length, plane_size, half in zip(
+                (top, left), (height, width), self._planes[-1].shape, self._coding.halved, strict=False
+            )
+        )
+        return first, *(plane[np.ix_(rows, columns)] for plane in self._planes[1:])
 
-    def to_rgb(self, planes: tuple[Plane, ...]) -> Tensor:
+    def decode(self, planes: tuple[Plane, ...]) -> Tensor:
         """Turn a tile into the network's input (3, h, w)."""
-        return to_rgb(planes, self._frame, self._device)
+        return self._coding.decode(planes, self._device)
 
     def add(self, result: Tensor) -> None:
         """Take the next tile's result (3, H, W), in row-major order."""
-        self._stitcher.add(from_rgb(result, self._frame))
+        for layer, numbers in zip(self._layers, self._coding.encode(result), strict=True):
+            layer.stitcher.add(numbers)
 
     def finished(self) -> tuple[Plane, ...]:
-        """Return the planes of the larger frame, cut to its true size."""
-        height, width = self.plan.height * self.plan.scale, self.plan.width * self.plan.scale
-        return (np.ascontiguousarray(self._out[:height, :width]),)
+        """Return the larger planes, cut to their true size."""
+        planes = [plane for layer in self._layers for plane in layer.planes]
+        scale = self.plan.scale
+        return tuple(
+            np.ascontiguousarray(plane[: shape[0] * scale, : shape[1] * scale])
+            for plane, shape in zip(planes, self._true_shapes, strict=True)
+        )
+
+    def _make_layers(self) -> list["Layer"]:
+        """Make one layer for planes of equal size."""
+        plan, coding, dtype = self.plan, self._coding, self._planes[0].dtype
+        if coding.space == ColorSpace.RGB:
+            return [Layer(plan.rows, plan.columns, plan.scale, coding, dtype, interleaved=True)]
+        layers = [Layer(plan.rows, plan.columns, plan.scale, coding, dtype)]
+        if coding.space == ColorSpace.YUV:
+            rows, columns = (
+                halved(axis) if half else axis
+                for axis, half in zip((plan.rows, plan.columns), coding.halved, strict=True)
+            )
+            layers.append(Layer(rows, columns, plan.scale, coding, dtype, count=2))
+        return layers
+
+
+class Layer:
+    """Hold output planes of one size and the stitcher that fills them."""
+
+    def __init__(
+        self,
+        rows: Axis,
+        columns: Axis,
+        scale: int,
+        coding: Coding,
+        dtype: np.dtype[Any],
+        count: int = 1,
+        interleaved: bool = False,
+    ) -> None:
+        shape = (rows.size * scale, columns.size * scale, *((3,) if interleaved else ()))
+        self.planes: list[Plane] = [np.empty(shape, dtype) for _ in range(count)]
+        self.stitcher = Stitcher(rows, columns, scale, self._write)
+        self._coding = coding
 
     def _write(self, top: int, left: int, piece: Tensor) -> None:
-        numbers = np.moveaxis(to_numbers(piece, self._frame), 0, -1)  # (H, W, C)
-        area = self._out[top : top + piece.shape[1], left : left + piece.shape[2]]
-        area[...] = numbers.reshape(area.shape)
+        numbers = self._coding.round(piece)  # (C, H, W)
+        parts = [np.moveaxis(numbers, 0, -1)] if self.planes[0].ndim == 3 else list(numbers)
+        for plane, part in zip(self.planes, parts, strict=True):
+            plane[top : top + part.shape[0], left : left + part.shape[1]] = part
 
 
-def _padded(frame: Frame, height: int, width: int) -> Frame:
-    """Repeat the last row and column until the frame has this size; leave out alpha."""
-    pad = ((0, height - frame.height), (0, width - frame.width))
-    if pad == ((0, 0), (0, 0)):
-        return dataclasses.replace(frame, alpha=None)
-    planes = tuple(np.pad(plane, (*pad, (0, 0))[: plane.ndim], mode="edge") for plane in frame.planes)
-    return dataclasses.replace(frame, planes=planes, alpha=None)
+def _padded(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:
+    """Repeat the last row and column of every plane up to the plan's size."""
+    planes = []
+    for index, plane in enumerate(frame.planes):
+        height, width = (
+            size // 2 if half and index else size
+            for size, half in zip((plan.rows.size, plan.columns.size), coding.halved, strict=True)
+        )
+        pad = ((0, height - plane.shape[0]), (0, width - plane.shape[1]), (0, 0))[: plane.ndim]
+        planes.append(np.pad(plane, pad, mode="edge") if any(after for _, after in pad) else plane)
+    return planes
+
+
+def _chroma_span(start: int, length: int, size: int, half: bool) -> NDArray[np.intp]:
+    """Return which chroma rows or columns go with luma [start, start + length); the border is repeated."""
+    if not half:
+        return np.arange(start, start + length)
+    return np.arange(start // 2 - MARGIN, (start + length) // 2 + MARGIN).clip(0, size - 1)

@@ -69,18 +69,21 @@ class Plan:
         return self.tiles * self.rows.length * self.columns.length
 
 
-def make_plan(
-    width: int, height: int, scale: int, device_kind: str = "cpu", precision: str = "fp32", tile: int | None = None
-) -> Plan:
-    """Plan the tiles of a `width` x `height` picture.
+def make_plan(width: int, height: int, scale: int, device_kind: str = "cpu", tile: int | None = None) -> Plan:
+    """Plan the tiles of a `width` x `height` picture; `tile` as in EngineOptions.
 
-    `device_kind` is "cpu", "cuda", "mps" or "xpu"; `tile` as in EngineOptions. Raise OptionError when the whole
+    Raise OptionError when the whole
     picture (tile 0) is too large for the paper's form.
     """
     if tile == 0:
         return whole_plan(width, height, scale)
-    tiling = TILINGS["cpu" if device_kind == "cpu" else "gpu"]
+    tiling = tiling_for(device_kind)
     return tiled_plan(width, height, scale, tiling if tile is None else replace(tiling, tile=tile))
+
+
+def tiling_for(device_kind: str) -> Tiling:
+    """Return the constants for "cpu", "cuda", "mps" or "xpu"."""
+    return TILINGS["cpu" if device_kind == "cpu" else "gpu"]
 
 
 def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:

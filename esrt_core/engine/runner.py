@@ -31,8 +31,13 @@ class Runner:
         self._full = _plain(network, device) if plain else fast_form(network).to(device)
         self._half = None if plain or precision == "fp32" else fast_form(network, DTYPES[precision]).to(device)
 
-    def __call__(self, x: Tensor, windows: Windows, exact: bool = False) -> Tensor:
-        """Run a batch; `exact` asks for float32 whatever the precision. Raise WeightsError for a result not finite."""
+    def __call__(self, x: Tensor, windows: Windows, batch: int = 1, exact: bool = False) -> Tensor:
+        """Run a batch; `exact` asks for float32 whatever the precision. Raise WeightsError for a result not finite.
+
+        Anywhere but on a CPU, where results do not depend on it, a smaller batch is filled up to `batch`.
+        """
+        if self.device.type != "cpu" and len(x) < batch:
+            return self(torch.cat([x, x[-1:].expand(batch - len(x), -1, -1, -1)]), windows, batch, exact)[: len(x)]
         if self._half is None or exact:
             return keep_colours(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)

@@ -2,30 +2,35 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from esrt_core.engine.batches import run_pictures
+from esrt_core.engine.colour import Coding
 from esrt_core.engine.device import choose_device, choose_precision
+from esrt_core.engine.groups import group_frames
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, estimate_work, make_plan, smaller_tile
-from esrt_core.engine.reuse import TileCache
+from esrt_core.engine.reuse import CACHE_BYTES, TileCache
 from esrt_core.engine.runner import Runner
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
-from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.progress import Progress, ProgressCallback, ignore_progress
+
+DEFAULTS = EngineOptions()
 
 
 @dataclass(frozen=True)
 class Upscaled:
     """Hold a result: the larger frame, what should be said about it, and how it came about.
 
+    notes     what happened for the first time while it was made, such as memory that ran out.
     tile      the tile in px that was used (0: the whole picture at once); smaller than planned after memory ran out.
-    computed  tiles that went through the network; `reused` ones were equal to them byte for byte.
+    computed  tiles that went through the network; the `reused` ones were equal to others byte for byte.
     """
 
     frame: Frame
@@ -38,18 +43,21 @@ class Upscaled:
 class Upscaler:
     """Enlarge frames with one network on one device.
 
-    The device gets batches of tiles, never a whole picture, and finished rows come back: besides the two frames, the
-    memory needed does not grow with the picture's height. On one device, with one thread count and one torch version,
-    the result depends on the frame, the network and `EngineOptions` alone.
+    The device gets batches of tiles, never a whole picture, and finished pieces come back, so that beyond the frames
+    themselves memory does not grow with them. On one device, with one thread count and one torch version, a result
+    depends on the frame, the network and the options alone (and on `tile`, where memory ran out).
     """
 
-    def __init__(self, network: ESRT, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
+        """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._network = network
         self._options = options
         self._tile = options.tile
-        self._notes: dict[str, None] = {}  # said once; a dict keeps the order
+        self._cache = TileCache(cache_bytes)
+        self._notes: dict[str, str] = {}  # by subject; emptied into the next result
+        self._said_redone = False
         self._pace: float | None = None  # seconds per multiply-add
         self._use(choose_device(options.device))
 
@@ -57,7 +65,6 @@ class Upscaler:
         self._device = device
         self._precision = choose_precision(self._options, device)
         self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
-        self._cache = TileCache()
 
     @property
     def scale(self) -> int:
@@ -71,61 +78,66 @@ class Upscaler:
 
     @property
     def precision(self) -> str:
-        """The precision in use: "fp32", "fp16" or "bf16"."""
+        """The precision in use for 8-bit frames: "fp32", "fp16" or "bf16"; deeper ones always get fp32."""
         return self._precision
 
     def plan(self, width: int, height: int) -> Plan:
         """Plan the tiles of a picture; raise OptionError when tile 0 was asked for and the picture is too large."""
-        return make_plan(width, height, self.scale, self._device.type, self._precision, self._tile)
+        return make_plan(width, height, self.scale, self._device.type, self._tile)
 
     def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
-        """Enlarge a frame; space, depth and alpha stay as they are.
+        """Enlarge a frame; space, depth, chroma's subsampling and alpha stay as they are.
 
-        A constant alpha plane stays constant. Raise WeightsError when the network's result is not finite.
+        Alpha is enlarged as a gray picture; where it is constant it stays so. Raise WeightsError when the network's
+        result is not finite, and OptionError as `plan` does.
         """
-        return next(self.upscale_many([frame], progress))
+        return self._upscale([frame], progress)[0]
 
-    def upscale_many(self, frames: Iterable[Frame], progress: ProgressCallback = ignore_progress) -> Iterator[Upscaled]:
-        """Enlarge frames one by one, in order."""
-        for frame in frames:
-            yield self._upscale(frame, progress)
+    def upscale_many(self, frames: Iterable[Frame]) -> Iterator[Upscaled]:
+        """Enlarge frames as they come, in order, with the bytes that `upscale` gives.
+
+        Small ones are taken in groups, so that tiles of one shape share batches; memory is bounded by a group.
+        """
+        for group in group_frames(frames, self._device.type):
+            yield from self._upscale(group, ignore_progress)
 
     def estimate_seconds(self, width: int, height: int) -> float:
-        """Estimate the time for a picture from the pace of one tile, measured at the first call."""
+        """Estimate the time for an RGB picture from the pace of one tile, which is measured at the first call."""
         if self._pace is None:
             self._pace = self._measure_pace()
-        return self._pace * estimate_work(self.plan(width, height)) * (8 if self._options.tta else 1)
+        return self._pace * estimate_work(self.plan(width, height))
 
-    def _upscale(self, frame: Frame, progress: ProgressCallback) -> Upscaled:
+    def _upscale(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
         while True:
             try:
-                return self._attempt(frame, progress)
+                return self._attempt(frames, progress)
             except torch.OutOfMemoryError:
-                if not self._shrink(frame):
+                if not self._shrink(frames):
                     raise
 
-    def _attempt(self, frame: Frame, progress: ProgressCallback) -> Upscaled:
-        plan = self.plan(frame.width, frame.height)
-        parts = [frame] if frame.alpha is None or is_constant(frame.alpha) else [frame, gray(frame.alpha, frame.depth)]
-        pictures = [Picture(part, plan, self._device) for part in parts]
-        computed = run_pictures(pictures, self._runner, self._cache, progress)
-        reused = sum(picture.plan.tiles for picture in pictures) - computed
-        return Upscaled(self._assemble(frame, pictures), tuple(self._notes), plan.tile, computed, reused)
+    def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
+        jobs = [self._pictures(frame) for frame in frames]
+        pictures = [picture for job in jobs for picture in job]
+        run_pictures(pictures, self._runner, self._cache, _reporter(pictures, progress))
+        self._note_redone()
+        notes, self._notes = tuple(self._notes.values()), {}
+        return [
+            _finish(frame, job, notes if index == 0 else ())
+            for index, (frame, job) in enumerate(zip(frames, jobs, strict=True))
+        ]
 
-    def _assemble(self, frame: Frame, pictures: Sequence[Picture]) -> Frame:
-        planes = pictures[0].finished()
-        alpha: Plane | None = None
-        if len(pictures) > 1:
-            alpha = pictures[1].finished()[0]
-        elif frame.alpha is not None:
-            size = (frame.height * self.scale, frame.width * self.scale)
-            alpha = np.full(size, frame.alpha.flat[0], frame.alpha.dtype)
-        return dataclasses.replace(frame, planes=planes, alpha=alpha)
+    def _pictures(self, frame: Frame) -> list[Picture]:
+        """Make what goes through the network for a frame: its colours, and its alpha where that is not constant."""
+        parts = [frame]
+        if frame.alpha is not None and not _is_constant(frame.alpha):
+            parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))
+        return [Picture(part, self.plan(*_even_size(part)), self._device) for part in parts]
 
-    def _shrink(self, frame: Frame) -> bool:
+    def _shrink(self, frames: Sequence[Frame]) -> bool:
         """Take the next smaller tile, in the end the CPU; say whether there is a next try."""
         self._cache.clear()
-        smaller = smaller_tile(self.plan(frame.width, frame.height).tile)
+        tile = max(self.plan(frame.width, frame.height).tile for frame in frames)
+        smaller = smaller_tile(tile)
         if smaller is not None:
             self._tile = smaller
         elif self._device.type != "cpu":
@@ -133,26 +145,54 @@ class Upscaler:
             self._use(torch.device("cpu"))
         else:
             return False
+        self._notes["memory"] = (
+            f"memory ran out: going on with tiles of {self._tile or 'the usual'} px on {self._device}"
+        )
         return True
+
+    def _note_redone(self) -> None:
+        if self._runner.redone and not self._said_redone:
+            self._said_redone = True
+            self._notes["redone"] = f"{self._precision} spoiled a tile, which was computed again in fp32"
 
     def _measure_pace(self) -> float:
         """Time one tile: seconds per multiply-add of the estimate."""
+        noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
         plan = self.plan(128, 128)
-        noise = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
-        picture = Picture(gray(noise, 8), plan, self._device)
-        tile = picture.to_rgb(picture.cut(0))[None]
+        picture = Picture(Frame((noise,)), plan, self._device)
         with torch.inference_mode():
+            tile = picture.decode(picture.cut(0))[None]
             self._runner(tile, plan.windows)  # the first run also prepares the kernels
             start = time.perf_counter()
             self._runner(tile, plan.windows).cpu()
-            return (time.perf_counter() - start) / estimate_work(plan)
+        return (time.perf_counter() - start) / (estimate_work(plan) / plan.tiles)
 
 
-def gray(plane: Plane, depth: int) -> Frame:
-    """Make a gray frame of one plane (H, W)."""
-    return Frame((plane,), ColorSpace.GRAY, depth)
+def _finish(frame: Frame, pictures: Sequence[Picture], notes: tuple[str, ...]) -> Upscaled:
+    """Put a frame's finished planes together."""
+    plan = pictures[0].plan
+    alpha: Plane | None = None
+    if len(pictures) > 1:
+        alpha = pictures[1].finished()[0]
+    elif frame.alpha is not None:
+        size = (frame.height * plan.scale, frame.width * plan.scale)
+        alpha = np.full(size, frame.alpha.flat[0], frame.alpha.dtype)
+    larger = dataclasses.replace(frame, planes=pictures[0].finished(), alpha=alpha)
+    computed = sum(picture.computed for picture in pictures)
+    reused = sum(picture.plan.tiles for picture in pictures) - computed
+    return Upscaled(larger, notes, plan.tile, computed, reused)
 
 
-def is_constant(plane: Plane) -> bool:
-    """Say whether all values are equal."""
+def _even_size(frame: Frame) -> tuple[int, int]:
+    """Return (width, height), even where chroma is halved."""
+    rows, columns = Coding.of(frame).halved
+    return frame.width + (frame.width % 2 if columns else 0), frame.height + (frame.height % 2 if rows else 0)
+
+
+def _is_constant(plane: Plane) -> bool:
     return bool((plane == plane.flat[0]).all())
+
+
+def _reporter(pictures: Sequence[Picture], progress: ProgressCallback) -> Callable[[int], None]:
+    total = sum(picture.plan.tiles for picture in pictures)
+    return lambda done: progress(Progress("upscale", done, total, "tiles"))
