@@ -1,6 +1,7 @@
 """The upsampler as one 5 x 5 convolution. Plain form: esrt_core.model.esrt.Upsampler."""
 
 import math
+from copy import deepcopy
 from itertools import product
 
 import torch
@@ -73,14 +74,29 @@ def _taps(where: int) -> tuple[Tensor, Tensor]:
 def _answers(upsampler: Upsampler, edge_y: bool, edge_x: bool) -> tuple[Tensor, Tensor]:
     """Push unit impulses through an upsampler: answers (y, x, C, D, H, W) above what it makes of zeros, (D, H, W)."""
     like = upsampler.last.weight
-    channels, scale = like.shape[1], math.prod(upsampler.factors)
+    channels = like.shape[1]
     (height, ys), (width, xs) = (_impulses(edge) for edge in (edge_y, edge_x))
     inputs = like.new_zeros(len(ys), len(xs), channels, channels, height, width)
     for (i, y), (j, x) in product(enumerate(ys), enumerate(xs)):
         inputs[i, j, :, :, y, x].fill_diagonal_(1)
-    rest = F.pixel_unshuffle(upsampler(torch.zeros_like(inputs[0, 0, :1])), scale)
-    answers = F.pixel_unshuffle(upsampler(inputs.flatten(0, 2)), scale) - rest
-    return answers.view(*inputs.shape[:3], *answers.shape[1:]), rest[0]
+    answers = _unshuffled(_without_biases(upsampler), inputs.flatten(0, 2))
+    return answers.view(*inputs.shape[:3], *answers.shape[1:]), _unshuffled(
+        upsampler, torch.zeros_like(inputs[0, 0, :1])
+    )[0]
+
+
+def _unshuffled(upsampler: Upsampler, x: Tensor) -> Tensor:
+    """Upsample, then undo the PixelShuffles: (B, C, H, W) to (B, 3 * scale ** 2, H, W)."""
+    return F.pixel_unshuffle(upsampler(x), math.prod(upsampler.factors))
+
+
+def _without_biases(upsampler: Upsampler) -> Upsampler:
+    """Copy an upsampler and set its biases to zero: what is left is linear."""
+    linear = deepcopy(upsampler)
+    for name, parameter in linear.named_parameters():
+        if name.endswith("bias"):
+            parameter.detach().zero_()
+    return linear
 
 
 def _impulses(edge: bool) -> tuple[int, list[int]]:

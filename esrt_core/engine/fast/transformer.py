@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows
+from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, settled
 from esrt_core.model.transformer import ET, WHOLE, Windows, windowed_attention
 
 PATCH = 3  # px a side of the patch that makes a token
@@ -19,6 +19,11 @@ class FastET(nn.Module):
     from box sums. After the attention the tokens exist once, in the order (pixel of the patch, channel) of x in memory.
     """
 
+    reduce_bias: Tensor
+    expand_bias: Tensor
+    fc1_bias: Tensor
+    fc2_bias: Tensor
+
     def __init__(self, et: ET) -> None:
         super().__init__()
         emha, channels = et.emha, et.norm1.normalized_shape[0] // PATCH**2
@@ -26,26 +31,28 @@ class FastET(nn.Module):
         self.eps1, self.eps2 = et.norm1.eps, et.norm2.eps
         reduce, reduce_bias = _after_norm(et.norm1, emha.reduce)
         self.reduce = FixedConv(reduce.view(-1, channels, PATCH, PATCH))
-        self.qkv = FixedLinear(emha.qkv.weight, exact(emha.qkv.weight) @ reduce_bias)
+        self.register_buffer("reduce_bias", settled(reduce_bias))
+        self.qkv = FixedLinear(emha.qkv.weight)
         order = torch.arange(PATCH**2 * channels).view(channels, PATCH**2).t().flatten()
-        self.expand = FixedLinear(emha.expand.weight[order], emha.expand.bias[order])
+        self.expand = FixedLinear(emha.expand.weight[order])
+        self.register_buffer("expand_bias", settled(emha.expand.bias[order]))
         fc1, fc1_bias = _after_norm(et.norm2, et.mlp.fc1)
         self.fc1 = FixedLinear(fc1[:, order])
-        self.register_buffer("fc1_bias", fc1_bias.to(torch.float32))
+        self.register_buffer("fc1_bias", settled(fc1_bias))
         self.fc2 = FixedLinear(et.mlp.fc2.weight[order])
-        self.register_buffer("fc2_bias", et.mlp.fc2.bias.detach()[order].clone())
-
-    fc1_bias: Tensor
-    fc2_bias: Tensor
+        self.register_buffer("fc2_bias", settled(et.mlp.fc2.bias[order]))
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
         """(B, C, H, W), channels last, to the same."""
-        padded = F.pad(rows(x), (0, 0, 1, 1, 1, 1))  # (B, H + 2, W + 2, C)
-        reduced = rows(self.reduce(x)).mul_(_patch_rstd(x, self.eps1))  # (B, H, W, heads * d)
-        tokens = self.expand(windowed_attention(self.qkv(reduced), self.heads, self.scale, windows))
-        _add_patches(tokens, padded)
-        hidden = self.fc1(tokens).mul_(_rstd(tokens, self.eps2)).add_(self.fc1_bias).relu_()
-        self.fc2.add_to(tokens, hidden)
+        pixels = rows(x)  # (B, H, W, C)
+        reduced = rows(self.reduce(x))
+        torch.addcmul(self.reduce_bias, reduced, _patch_rstd(pixels, self.eps1), out=reduced)
+        attended = windowed_attention(self.qkv(reduced), self.heads, self.scale, windows)  # (B, H, W, heads * d)
+        tokens = _patches(pixels, self.expand_bias)  # (B, H, W, 9 * C)
+        self.expand.add_to(tokens, attended)
+        hidden = self.fc1(tokens)
+        torch.addcmul(self.fc1_bias, hidden, _rstd(tokens, self.eps2), out=hidden)
+        self.fc2.add_to(tokens, hidden.relu_())
         return planes(_fold(tokens.add_(self.fc2_bias), x.shape[1]))
 
 
@@ -58,27 +65,33 @@ def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
     return weight - weight.mean(1, keepdim=True), bias
 
 
-def _patch_rstd(x: Tensor, eps: float) -> Tensor:
-    """Return 1 / std of every zero-padded 3 x 3 patch of x (B, C, H, W), all channels: (B, H, W, 1)."""
-    var, mean = torch.var_mean(x.float(), 1, keepdim=True, correction=0)  # (B, 1, H, W)
-    moments = F.avg_pool2d(torch.cat([mean, var + mean * mean], 1), PATCH, 1, 1)
-    mean, square = moments.chunk(2, 1)
-    return torch.rsqrt(square - mean * mean + eps).permute(0, 2, 3, 1)
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the mean square over the last axis, in float32; the axis stays with length 1."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return x.mean(-1, keepdim=True, dtype=torch.float32), norm.square_().div_(x.shape[-1])
 
 
 def _rstd(tokens: Tensor, eps: float) -> Tensor:
-    """Return 1 / std over the last axis, which stays with length 1."""
-    return torch.rsqrt(torch.var(tokens.float(), -1, correction=0, keepdim=True) + eps)
+    """Return 1 / std of every token: (..., D) to (..., 1)."""
+    mean, square = _moments(tokens)
+    return torch.rsqrt(square - mean * mean + eps).to(tokens.dtype)
 
 
-def _add_patches(tokens: Tensor, padded: Tensor) -> None:
-    """Add the 3 x 3 patches of padded (B, H + 2, W + 2, C) to tokens (B, H, W, 9 * C) in place."""
-    batch, height, width, _ = tokens.shape
-    channels = padded.shape[-1]
+def _patch_rstd(pixels: Tensor, eps: float) -> Tensor:
+    """Return 1 / std of every zero-padded 3 x 3 patch: (B, H, W, C) to (B, H, W, 1)."""
+    mean, square = (F.avg_pool2d(planes(moment), PATCH, 1, 1) for moment in _moments(pixels))
+    return rows(torch.rsqrt(square - mean * mean + eps)).to(pixels.dtype)
+
+
+def _patches(pixels: Tensor, bias: Tensor) -> Tensor:
+    """Write every zero-padded 3 x 3 patch plus a bias (9 * C): (B, H, W, C) to (B, H, W, 9 * C)."""
+    batch, height, width, channels = pixels.shape
+    padded = F.pad(pixels, (0, 0, 1, 1, 1, 1))
     row = PATCH * channels  # the three pixels of a patch's row lie next to each other
     strides = padded.stride()
-    patches = padded.as_strided((batch, height, width, PATCH, row), (*strides[:3], strides[1], 1))
-    tokens.view(batch, height, width, PATCH, row).add_(patches)
+    views = padded.as_strided((batch, height, width, PATCH, row), (*strides[:3], strides[1], 1))
+    tokens = pixels.new_empty(batch, height, width, PATCH, row)
+    return torch.add(views, bias.view(PATCH, row), out=tokens).flatten(3)
 
 
 def _fold(tokens: Tensor, channels: int) -> Tensor:
