@@ -10,8 +10,14 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from esrt_cli.commands.config import config
+from esrt_cli.commands.evaluate import evaluate
+from esrt_cli.commands.info import info
+from esrt_cli.commands.models import models
 from esrt_cli.commands.train import train
 from esrt_cli.commands.upscale import upscale
+from esrt_cli.commands.video import video
+from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
@@ -22,7 +28,12 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context
 
 # A command's module imports only typer and what its own module needs for parsing; its work is imported when it runs.
 app.command()(upscale)
+app.command()(video)
 app.command()(train)
+app.command("eval")(evaluate)
+app.add_typer(models, name="models")
+app.command()(info)
+app.add_typer(config, name="config")
 
 
 def program_version() -> str:
@@ -44,6 +55,8 @@ def root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    elif context.invoked_subcommand != "config":  # which has to work where the file is damaged
+        apply_config(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,14 +30,18 @@ HeightOpt = Annotated[int | None, typer.Option(metavar="PX", help="Height of the
 LongestOpt = Annotated[int | None, typer.Option(metavar="PX", help="Longer side of the result.")]
 MegapixelsOpt = Annotated[Decimal | None, _number(("--megapixels",), "Size of the result in million pixels.")]
 
-ModelOpt = Annotated[str, typer.Option(metavar="NAME|FILE", help="auto, clean, photo, or a weights file.")]
-DeviceOpt = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
-ThreadsOpt = Annotated[int | None, typer.Option(metavar="N", help="CPU threads.")]
+ModelOpt = Annotated[
+    str, typer.Option(envvar="ESRT_MODEL", metavar="NAME|FILE", help="auto, clean, photo, or a weights file.")
+]
+DeviceOpt = Annotated[str, typer.Option(envvar="ESRT_DEVICE", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+ThreadsOpt = Annotated[int | None, typer.Option(envvar="ESRT_THREADS", metavar="N", help="CPU threads.")]
 TileOpt = Annotated[
     int | None,
-    typer.Option(metavar="PX", help="Side of a tile; 0 is the whole picture at once, for small ones."),
+    typer.Option(
+        envvar="ESRT_TILE", metavar="PX", help="Side of a tile; 0 is the whole picture at once, for small ones."
+    ),
 ]
-PrecisionOpt = Annotated[str, typer.Option(metavar="NAME", help="auto, fp32, fp16 or bf16.")]
+PrecisionOpt = Annotated[str, typer.Option(envvar="ESRT_PRECISION", metavar="NAME", help="auto, fp32, fp16 or bf16.")]
 TtaOpt = Annotated[bool, typer.Option("--tta", help="Average the eight flips and rotations; 8 times slower.")]
 
 FormatOpt = Annotated[
@@ -46,13 +50,21 @@ FormatOpt = Annotated[
         "--format", metavar="NAME", help="Format of the result: png, jpeg, webp ... Default: by -o, else as the input."
     ),
 ]
-QualityOpt = Annotated[int | None, typer.Option(metavar="N", help="1 to 100, for formats that lose detail.")]
+QualityOpt = Annotated[
+    int | None, typer.Option(envvar="ESRT_QUALITY", metavar="N", help="1 to 100, for formats that lose detail.")
+]
 BackgroundOpt = Annotated[
     str,
-    typer.Option(metavar="COLOUR", help="What shows through in a format without transparency: white, '#ff8800' ..."),
+    typer.Option(
+        envvar="ESRT_BACKGROUND",
+        metavar="COLOUR",
+        help="What shows through in a format without transparency: white, '#ff8800' ...",
+    ),
 ]
 StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the colour profile.")]
-MaxPixelsOpt = Annotated[int | None, typer.Option(metavar="N", help="Largest picture to read or write, in pixels.")]
+MaxPixelsOpt = Annotated[
+    int | None, typer.Option(envvar="ESRT_MAX_PIXELS", metavar="N", help="Largest picture to read or write, in pixels.")
+]
 AllowTruncatedOpt = Annotated[bool, typer.Option("--allow-truncated", help="Take what is left of a damaged picture.")]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 CompareOpt = Annotated[

@@ -35,11 +35,12 @@ def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
     info, size = plan.info, plan.size
     pages = f", {plan.pages} {'frames' if info.animated else 'pages'}" if plan.pages > 1 else ""
     passes = " then ".join(f"x{scale}" for scale in size.passes) + (" then down" if size.resample else "")
+    time = "" if estimate.seconds is None else f", about {duration(estimate.seconds)}"
     tiles = f"{estimate.tiles} tile{'s' if estimate.tiles != 1 else ''}"
     return (
         f"{plan.source.name}: {info.format.label} {info.width} x {info.height}{pages} -> {plan.target.name}: "
         f"{plan.target.format.label} {size.width} x {size.height} ({passes}; {estimate.device}, {estimate.precision}, "
-        f"{tiles}, about {duration(estimate.seconds)})"
+        f"{tiles}{time})"
     )
 
 

@@ -33,7 +33,7 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
     frame = with_depth(bleed(frame), PRECISE if depth == 8 and several_steps else depth)
     notes: dict[str, None] = {}
     tiles, computed, reused = [], 0, 0
-    meter = Meter(tiles_of_passes(frame.width, frame.height, size.passes, engines), progress)
+    meter = Meter(tiles_of_passes(frame.width, frame.height, size, engines), progress)
     for scale in size.passes:
         upscaled = engines.upscaler(scale).upscale(frame, meter)
         meter.next_pass()
@@ -46,13 +46,10 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
     return Enlarged(with_depth(frame, depth), tuple(notes), min(tiles), computed, reused)
 
 
-def tiles_of_passes(width: int, height: int, passes: tuple[int, ...], engines: Engines) -> tuple[int, ...]:
+def tiles_of_passes(width: int, height: int, size: SizePlan, engines: Engines) -> tuple[int, ...]:
     """Return how many tiles every pass over a (width, height) px picture takes."""
-    tiles = []
-    for scale in passes:
-        tiles.append(engines.upscaler(scale).plan(width, height).tiles)
-        width, height = width * scale, height * scale
-    return tuple(tiles)
+    steps = zip(size.passes, size.entering(width, height), strict=True)
+    return tuple(engines.upscaler(scale).plan(*entering).tiles for scale, entering in steps)
 
 
 class Meter:

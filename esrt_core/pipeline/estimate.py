@@ -6,24 +6,27 @@ from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.enlarge import tiles_of_passes
 from esrt_core.pipeline.plan import UpscalePlan
 
+LONG = 200_000  # px through the network; below that, finding out how long it takes is a good part of the work
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """Hold device, precision, tiles over all pages and passes, and seconds of computation."""
+    """Hold device, precision, tiles over all pages and passes, and seconds of computation, None for short work."""
 
     device: str
     precision: str
     tiles: int
-    seconds: float
+    seconds: float | None
 
 
 def estimate(plan: UpscalePlan, engines: Engines) -> Estimate:
-    """Load the networks of a plan and estimate its work; the first call times one tile."""
+    """Load the networks of a plan and estimate its work; the first estimate of long work times one tile."""
     first = engines.upscaler(plan.size.passes[0])
-    tiles = sum(tiles_of_passes(plan.info.width, plan.info.height, plan.size.passes, engines))
-    width, height, seconds = plan.info.width, plan.info.height, 0.0
-    for scale in plan.size.passes:
-        seconds += engines.upscaler(scale).estimate_seconds(width, height)
-        width, height = width * scale, height * scale
-    parts = 2 if plan.info.has_alpha else 1  # alpha goes through the network as a gray picture
-    return Estimate(first.device_name, first.precision, tiles * plan.pages, seconds * parts * plan.pages)
+    sizes = plan.size.entering(plan.info.width, plan.info.height)
+    tiles = sum(tiles_of_passes(plan.info.width, plan.info.height, plan.size, engines)) * plan.pages
+    parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
+    seconds = None
+    if parts * sum(width * height for width, height in sizes) >= LONG:
+        steps = zip(plan.size.passes, sizes, strict=True)
+        seconds = parts * sum(engines.upscaler(scale).estimate_seconds(*size) for scale, size in steps)
+    return Estimate(first.device_name, first.precision, tiles, seconds)

@@ -1,9 +1,11 @@
 """What the user names as input: a picture's file, or the bytes of one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from esrt_core.errors import OptionError
+from esrt_core.files import display_name
 from esrt_core.media.image import probe
 from esrt_core.media.picture import ImageInfo, ReadLimits, Source
 
@@ -16,8 +18,8 @@ class Input:
 
     @property
     def name(self) -> str:
-        """What to call it."""
-        return str(self.source) if isinstance(self.source, Path) else "standard input"
+        """What messages call it."""
+        return display_name(self.source) if isinstance(self.source, Path) else "standard input"
 
     @property
     def path(self) -> Path | None:
@@ -27,6 +29,6 @@ class Input:
 
 def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
     """Describe a picture by its headers. Raise OptionError for a folder, MediaError for what cannot be read."""
-    if picture.path is not None and picture.path.is_dir():
+    if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
         raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
     return probe(picture.source, limits)

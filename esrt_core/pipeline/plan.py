@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes, target_key
+from esrt_core.media.encoder import check_fits
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import ImageInfo
 from esrt_core.pipeline.inputs import Input, examine
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.pipeline.targets import Target, decide_target
+from esrt_core.pipeline.targets import Target, decide_target, names_folder
 
 # Bytes per pixel that even a very smooth picture takes: with less than that free, the work cannot end well.
 LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
@@ -77,44 +77,39 @@ def check_distinct(plans: Iterable[UpscalePlan]) -> None:
         key = target_key(plan.target.path)
         if key in seen:
             both = f"{seen[key].source.name} and {plan.source.name}"
-            raise OptionError(f"{both} would both become {plan.target.path}; upscale them one by one with -o")
+            raise OptionError(f"{both} would both become {plan.target.name}; upscale them one by one with -o")
         seen[key] = plan
 
 
 def _check_result(plan: UpscalePlan) -> None:
     """Refuse a result that is larger than allowed, or than its format can be."""
-    size, entry, name = plan.size, plan.target.format, plan.source.name
+    size, name = plan.size, plan.source.name
     limit = plan.options.limits.max_pixels
     if size.width * size.height > limit:
         raise MediaError(
             f"{name}: the result would have {size.width} x {size.height} px, more than the {limit:,} px allowed; "
             "ask for a smaller size or raise --max-pixels"
         )
-    if entry.max_side is not None and max(size.width, size.height) > entry.max_side:
-        raise MediaError(
-            f"{name}: {entry.label} holds at most {entry.max_side:,} px a side and the result would have "
-            f"{size.width} x {size.height} px; ask for a smaller size or another --format"
-        )
+    try:
+        check_fits(plan.target.format, size.width, size.height)
+    except MediaError as error:
+        raise MediaError(f"{name}: {error}") from error
 
 
 def _check_place(plan: UpscalePlan) -> None:
     """Refuse a target that cannot be written, its sheet's included, and a disk that is surely too full."""
-    path = plan.target.path
+    path, options = plan.target.path, plan.options
     if path is None:
         return
     sources = [plan.source.path] if plan.source.path else []
-    sheet = plan.target.sheet if plan.options.compare else None
-    for each in (path, sheet):
+    may_make_folder = options.output is not None and names_folder(options.output)
+    for each in (path, plan.target.sheet if options.compare else None):
         if each is not None:
-            _check_one(each, plan.options.overwrite, sources)
+            check_target(each, options.overwrite, sources, may_make_folder)
     needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
     free = free_bytes(path.parent)
     if free < needed:
         raise TargetError(
-            f"{path}: at least {needed:,} bytes are needed and {free:,} are free on this disk; "
+            f"{plan.target.name}: at least {needed:,} bytes are needed and {free:,} are free on this disk; "
             "free some space or choose another folder with -o"
         )
-
-
-def _check_one(path: Path, overwrite: bool, sources: Sequence[Path]) -> None:
-    check_target(path, overwrite, sources)

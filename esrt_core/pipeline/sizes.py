@@ -68,6 +68,11 @@ class SizePlan:
     height: int
     resample: bool
 
+    def entering(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
+        """Return the (width, height) in px that enters every pass, for a source of that size."""
+        grown = [math.prod(self.passes[:index]) for index in range(len(self.passes))]
+        return tuple((width * factor, height * factor) for factor in grown)
+
 
 def exact(number: Number, name: str) -> Fraction:
     """Return a number as it is written: "1.1" and 1.1 are both eleven tenths. Raise OptionError where it is none."""

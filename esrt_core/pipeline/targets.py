@@ -1,10 +1,11 @@
-"""Where a result goes and in which format: decided from names alone, before any work."""
+"""Where a result goes and in which format, decided before any work."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from esrt_core.errors import OptionError
+from esrt_core.files import display_name
 from esrt_core.media.formats import Format, format_for_path, written_as
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.options import STANDARD_STREAM, UpscaleOptions, writable_format
@@ -22,8 +23,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What to call it."""
-        return "standard output" if self.path is None else str(self.path)
+        """What messages call it."""
+        return "standard output" if self.path is None else display_name(self.path)
 
     @property
     def sheet(self) -> Path | None:
@@ -57,15 +58,21 @@ def names_folder(output: str) -> bool:
 
 
 def _format_of_file(path: Path, asked: str | None) -> Format:
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+        raise OptionError(
+            f"{display_name(path)} is a folder; name a file, or end the path with a slash to write into it"
+        )
     named = format_for_path(path)
     if asked is not None:
         wanted = writable_format(asked)
         if named is not None and named != wanted:
-            raise OptionError(f"{path} is named as {named.label}, --format says {wanted.label}; change one of them")
+            raise OptionError(
+                f"{display_name(path)} is named as {named.label}, --format says {wanted.label}; change one of them"
+            )
         return wanted
     if named is None:
         problem = f"'{path.suffix}' is no format that can be written" if path.suffix else "the name has no extension"
-        raise OptionError(f"{path}: {problem}; use one such as .png or .jpg, or give --format")
+        raise OptionError(f"{display_name(path)}: {problem}; use one such as .png or .jpg, or give --format")
     return writable_format(named.name)
 
 

@@ -148,8 +148,8 @@ def _write_sheet(plan: UpscalePlan, work: _Work) -> Path | None:
 def _result(plan: UpscalePlan, work: _Work, notes: tuple[str, ...], seconds: float, sheet: Path | None) -> Result:
     engine = work.engines.upscaler(plan.size.passes[-1])
     return Result(
-        source=plan.source.name,
-        target=plan.target.name,
+        source=plan.source.name if plan.source.path is None else str(plan.source.path),
+        target=plan.target.name if plan.target.path is None else str(plan.target.path),
         format=plan.target.format.name,
         source_size=(plan.info.width, plan.info.height),
         size=(plan.size.width, plan.size.height),

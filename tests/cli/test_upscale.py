@@ -1,0 +1,351 @@
+"""`esrt upscale` as a user types it, with tiny random networks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run
+from tests.conftest import MakePicture, WeightsOf
+
+SIZE = (20, 12)  # of make_picture
+
+
+def size_of(path: Path | str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def left_over(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if "esrt-tmp" in path.name]
+
+
+def test_the_result_lies_beside_the_input_under_the_weights_own_scale(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    make_picture("sub/photo.png")
+    done = run("upscale", "sub/photo.png", "--model", weights_of(2))
+    assert done.code == 0
+    assert size_of("sub/photo_x2.png") == (40, 24)
+    assert done.out == done.out.splitlines()[0] + b"\n"
+    assert done.out.startswith(b"sub/photo_x2.png: 40 x 24, ")
+    assert "20 x 12 -> sub/photo_x2.png" in done.err
+
+
+def test_the_bundled_weights_make_it_four_times_as_large(run: Run, make_picture: MakePicture) -> None:
+    make_picture()
+    assert run("upscale", "a.png").code == 0
+    assert size_of("a_x4.png") == (80, 48)
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "size"),
+    [
+        (["-s", "2"], "a_x2.png", (40, 24)),
+        (["-s", "1.5"], "a_x1.5.png", (30, 18)),
+        (["--width", "33"], "a_33w.png", (33, 20)),
+        (["--height", "30"], "a_30h.png", (50, 30)),
+        (["--width", "50", "--height", "29"], "a_50x29.png", (48, 29)),
+        (["--longest", "37"], "a_37l.png", (37, 22)),
+        (["--megapixels", "0.0015"], "a_0.0015mp.png", (50, 30)),
+        (["-s", "4"], "a_x4.png", (80, 48)),
+    ],
+)
+def test_every_way_to_ask_for_a_size(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf, options: list[str], name: str, size: tuple[int, int]
+) -> None:
+    make_picture()
+    assert run("upscale", "a.png", "--model", weights_of(2), *options).code == 0
+    assert size_of(name) == size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-s", "1"], "a factor of 1 does not enlarge"),
+        (["-s", "0.5"], "a factor of 0.5 does not enlarge"),
+        (["-s", "-3"], "a factor of -3 does not enlarge"),
+        (["-s", "17"], "a factor of 17 is beyond the largest, 16"),
+        (["-s", "nan"], "--scale must be a number of an ordinary size"),
+        (["-s", "2", "--width", "50"], "not several"),
+        (["--width", "20"], "a.png: the picture has 20 x 12 px and 20 x 12 px are asked"),
+        (["--width", "0"], "--width must be above 0"),
+        (["--model", "nonsense"], "nonsense"),
+        (["--model", "missing.safetensors"], "missing.safetensors does not exist"),
+        (["--device", "quantum"], "unknown device 'quantum'"),
+        (["--precision", "fp7"], "unknown precision 'fp7'"),
+        (["--format", "gog"], "--format gog is not a format"),
+        (["--quality", "101"], "--quality is 101"),
+        (["--background", "reddish"], "--background reddish is not a colour"),
+        (["--threads", "0"], "threads must be from 1"),
+        (["--tile", "7"], "tile must be 0"),
+        (["--max-pixels", "0"], "--max-pixels is 0"),
+        (["--max-pixels", "959"], "--max-pixels"),
+        (["-o", "missing/b.png"], "the folder missing does not exist"),
+        (["-o", "b.xyz"], "'.xyz' is no format"),
+        (["-o", "folder"], "folder is a folder"),
+        (["-o", "a.png"], "is the input"),
+        (["-o", "a.png", "--overwrite"], "is the input"),
+        (["-o", "x" * 300 + ".png"], "longer than 255 bytes"),
+        (["-o", "con.png"], "reserved on Windows"),
+        (["-o", "a.png/b.png"], "a.png is a file, not a folder"),
+        (["-o", ""], "-o is empty"),
+        (["-o", "-", "--compare"], "--compare"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_one(
+    run: Run, make_picture: MakePicture, options: list[str], message: str, tmp_path: Path
+) -> None:
+    source = make_picture()
+    before = source.read_bytes()
+    (tmp_path / "folder").mkdir()
+    size = [] if "-s" in options or "--width" in options else ["-s", "2"]
+    done = run("upscale", "a.png", *size, *options)
+    assert done.code == 1
+    assert message in done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert done.out == b""
+    assert source.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["a.png", "folder"]
+
+
+def test_bad_pictures_do_not_stop_good_ones(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("good.png")
+    make_picture("cut.png").write_bytes(make_picture("whole.png").read_bytes()[:60])
+    Path("empty.png").write_bytes(b"")
+    Path("text.png").write_text("not a picture at all")
+    Path("folder").mkdir()
+    Path("clip.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64))
+    bad = ["missing.png", "y" * 300 + ".png", "empty.png", "text.png", "cut.png", "folder", "clip.mp4"]
+    done = run("upscale", *bad, "good.png", "--model", weights_of(2))
+    assert done.code == 1
+    assert len(done.error_lines) == len(bad)
+    assert "folder is a folder; use: esrt batch folder" in done.err
+    assert "esrt video" in next(line for line in done.error_lines if "clip.mp4" in line)
+    assert size_of("good_x2.png") == (40, 24)
+    assert done.out.count(b"\n") == 1
+
+
+def test_an_existing_result_is_kept_unless_overwritten(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    make_picture()
+    Path("a_x2.png").write_bytes(b"mine")
+    model = ("--model", weights_of(2))
+    done = run("upscale", "a.png", *model)
+    assert done.code == 1
+    assert "a_x2.png exists; use --overwrite" in done.err
+    assert Path("a_x2.png").read_bytes() == b"mine"
+    assert run("upscale", "a.png", *model, "--overwrite").code == 0
+    assert size_of("a_x2.png") == (40, 24)
+
+
+def test_a_folder_is_made_and_names_are_those_beside_the_input(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    make_picture("a.png")
+    make_picture("b.jpg")
+    done = run("upscale", "a.png", "b.jpg", "-o", "new/deep/", "--model", weights_of(2))
+    assert done.code == 0
+    assert sorted(path.name for path in Path("new/deep").iterdir()) == ["a_x2.png", "b_x2.jpg"]
+
+
+def test_several_inputs_need_a_folder(run: Run, make_picture: MakePicture) -> None:
+    make_picture("a.png")
+    make_picture("b.png")
+    done = run("upscale", "a.png", "b.png", "-o", "c.png")
+    assert (done.code, done.out) == (1, b"")
+    assert "-o c.png is one place for 2 pictures" in done.err
+
+
+def test_two_inputs_that_would_become_one_file_are_refused_before_work(run: Run, make_picture: MakePicture) -> None:
+    make_picture("x/a.png")
+    make_picture("y/a.png")
+    done = run("upscale", "x/a.png", "y/a.png", "-o", "out/", "-s", "2")
+    assert (done.code, done.out) == (1, b"")
+    assert "x/a.png and y/a.png would both become out/a_x2.png" in done.err
+    assert not Path("out").exists()
+
+
+def test_a_pipe_carries_the_picture_and_nothing_else(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    source = make_picture()
+    model = ("--model", weights_of(2))
+    done = run("upscale", "-", *model, "--json", "--verbose", stdin=source.read_bytes())
+    assert done.code == 0
+    with Image.open(BytesIO(done.out)) as image:
+        assert (image.format, image.size) == ("PNG", (40, 24))
+    record = json.loads(next(line for line in done.err.splitlines() if line.startswith("{")))
+    assert (record["source"], record["target"]) == ("standard input", "standard output")
+    again = run("upscale", "a.png", "-o", "-", "--format", "jpeg", *model)
+    with Image.open(BytesIO(again.out)) as image:
+        assert (image.format, image.size) == ("JPEG", (40, 24))
+
+
+def test_standard_input_into_a_file_or_a_folder(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    data = make_picture().read_bytes()
+    assert run("upscale", "-", "-o", "b.png", "--model", weights_of(2), stdin=data).code == 0
+    assert run("upscale", "-", "-o", "out/", "--model", weights_of(2), stdin=data).code == 0
+    assert size_of("b.png") == size_of("out/stdin_x2.png") == (40, 24)
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense"])
+def test_nonsense_from_standard_input_is_one_line(run: Run, data: bytes) -> None:
+    done = run("upscale", "-", "-s", "2", stdin=data)
+    assert (done.code, done.out) == (1, b"")
+    assert done.err.startswith("error: standard input")
+    assert done.err.count("\n") == 1
+
+
+def test_json_is_one_object_for_every_input(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture()
+    done = run("upscale", "a.png", "missing.png", "--json", "-s", "6", "--model", weights_of(3))
+    assert done.code == 1
+    failed, made = (json.loads(line) for line in done.out.splitlines())
+    assert (failed["ok"], failed["source"]) == (False, "missing.png")
+    assert "missing.png" in failed["error"]
+    assert made["ok"]
+    assert (made["target"], made["size"], made["source_size"]) == ("a_x6.png", [120, 72], [20, 12])
+    assert (made["passes"], made["resampled"], made["device"]) == ([3, 3], True, "cpu")
+
+
+def test_quiet_says_nothing_and_verbose_says_more(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("a.png")
+    make_picture("b.png")
+    quiet = run("upscale", "a.png", "--model", weights_of(2), "--quiet")
+    assert (quiet.code, quiet.out, quiet.err) == (0, b"", "")
+    verbose = run("upscale", "b.png", "--model", weights_of(2), "--verbose")
+    assert "tiles computed" in verbose.err
+
+
+def test_a_dry_run_writes_nothing(run: Run, make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path) -> None:
+    make_picture()
+    done = run("upscale", "a.png", "-o", "new/", "--dry-run", "--model", weights_of(2))
+    assert done.code == 0
+    assert done.out.startswith(b"a.png: PNG 20 x 12 -> new/a_x2.png: PNG 40 x 24 (x2; cpu, fp32, 1 tile)")
+    record = json.loads(run("upscale", "a.png", "--dry-run", "--json", "--model", weights_of(2)).out)
+    assert (record["target"], record["tiles"], record["passes"]) == ("a_x2.png", 1, [2])
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["a.png"]
+
+
+def test_a_comparison_lies_beside_the_result(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture()
+    done = run("upscale", "a.png", "--compare", "--model", weights_of(2))
+    assert done.code == 0
+    assert b"comparison in a_x2_compare.png" in done.out
+    width, height = size_of("a_x2_compare.png")
+    assert width > height
+    again = run("upscale", "a.png", "--compare", "--model", weights_of(2), "-o", "b.png")
+    assert again.code == 0
+    Path("b.png").unlink()
+    refused = run("upscale", "a.png", "--compare", "--model", weights_of(2), "-o", "b.png")
+    assert "b_compare.png exists" in refused.err
+    assert not Path("b.png").exists()
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_odd_names_just_work(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    names = [
+        b"caf\xe9.png",
+        b"[red]bold[bold].png",
+        b"two\nlines.png",
+        b" spaces .png",
+        "größe 图.png".encode(),
+        b"-dash.png",
+    ]
+    sources = []
+    for name in names:
+        path = os.fsdecode(name)
+        Path(path).write_bytes(make_picture("plain.png").read_bytes())
+        sources.append(path)
+    done = run("upscale", "--model", weights_of(2), "--", *sources)
+    assert (done.code, done.error_lines) == (0, [])
+    assert done.out.count(b"\n") == len(names)
+    for source in sources:
+        assert size_of(source.removesuffix(".png") + "_x2.png") == (40, 24)
+
+
+def test_a_result_that_its_format_cannot_hold_is_refused_before_work(run: Run, make_picture: MakePicture) -> None:
+    make_picture("long.png", width=4200, height=1)
+    done = run("upscale", "long.png", "-s", "4", "-o", "long.webp")
+    assert done.code == 1
+    assert "16800 x 4 px is more than WebP holds (16,383 px a side)" in done.err
+
+
+def test_an_unusable_device_is_said_once_for_all_pictures(run: Run, make_picture: MakePicture) -> None:
+    make_picture("a.png")
+    make_picture("b.png")
+    done = run("upscale", "a.png", "b.png", "--device", "cuda:99", "-s", "2")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing_behind(make_picture: MakePicture, tmp_path: Path, number: int, code: int) -> None:
+    make_picture("large.png", width=1500, height=1500)
+    work = subprocess.Popen(
+        [sys.executable, "-m", "esrt_cli", "upscale", str(tmp_path / "large.png"), "-o", str(tmp_path / "out.png")],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert work.stderr is not None
+    assert "large.png" in work.stderr.readline()  # the plan; the work begins
+    while not left_over(tmp_path) and work.poll() is None:
+        time.sleep(0.01)
+    work.send_signal(number)
+    rest = work.communicate(timeout=120)[1]
+    assert work.returncode == code
+    assert rest.startswith("error: stopped by SIG")
+    assert rest.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_standard_output_is_one_line(make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "esrt_cli", "upscale", make_picture(), "-o", "-", "-q", "--model", weights_of(2)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_has_gone_is_no_crash(make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "esrt_cli", "upscale", make_picture(), "--json", "-q", "--model", weights_of(2)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_options_that_change_pixels_do(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture()
+    model = ("--model", weights_of(2))
+    assert run("upscale", "a.png", "-o", "plain.png", *model).code == 0
+    assert run("upscale", "a.png", "-o", "tta.png", "--tta", *model).code == 0
+    assert run("upscale", "a.png", "-o", "whole.png", "--tile", "0", "--threads", "1", *model).code == 0
+    plain, tta, whole = (np.asarray(Image.open(name)).astype(int) for name in ("plain.png", "tta.png", "whole.png"))
+    assert (plain != tta).any()
+    assert abs(plain - whole).max() <= 1
