@@ -47,13 +47,13 @@ class CatalogRow:
     def __post_init__(self) -> None:
         check_name(self.name)
         if self.scale not in (2, 3, 4):
-            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected 2, 3 or 4.")
+            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected 2, 3 or 4")
         if not _FILE.fullmatch(self.file):
             raise WeightsError(
-                f"weights '{self.name}' x{self.scale} name the file {self.file!r}, not a plain file name."
+                f"weights '{self.name}' x{self.scale} name the file {self.file!r}, not a plain file name"
             )
         if not _SHA256.fullmatch(self.sha256) or self.bytes <= 0:
-            raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lower-case hex digits.")
+            raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lower-case hex digits")
 
     @property
     def title(self) -> str:
@@ -70,7 +70,7 @@ def check_name(name: str) -> None:
     """Raise WeightsError unless the name can be used with --model."""
     if not _NAME.fullmatch(name):
         raise WeightsError(
-            f"{name!r} cannot name weights; expected up to 64 letters, digits, dots, dashes, underscores."
+            f"{name!r} cannot name weights; expected up to 64 letters, digits, dots, dashes, underscores"
         )
 
 
@@ -84,7 +84,7 @@ def read_rows(path: Path) -> tuple[CatalogRow, ...]:
     try:
         return parse_rows(path.read_bytes(), str(path))
     except OSError as error:
-        raise WeightsError(f"index {path} cannot be read: {error.strerror}; expected a JSON file.") from error
+        raise WeightsError(f"index {path} cannot be read: {error.strerror}; expected a JSON file") from error
 
 
 def parse_rows(content: bytes, source: str) -> tuple[CatalogRow, ...]:
@@ -92,16 +92,16 @@ def parse_rows(content: bytes, source: str) -> tuple[CatalogRow, ...]:
     try:
         index = json.loads(content)
     except ValueError as error:
-        raise WeightsError(f"index {source} is not JSON ({error}); make one with 'esrt models index'.") from error
+        raise WeightsError(f"index {source} is not JSON ({error}); make one with 'esrt models index'") from error
     if not isinstance(index, dict) or "esrt_index" not in index or not isinstance(index.get("weights"), list):
-        raise WeightsError(f"{source} is not an index of weights; make one with 'esrt models index'.")
+        raise WeightsError(f"{source} is not an index of weights; make one with 'esrt models index'")
     if index["esrt_index"] != INDEX_VERSION:
-        raise WeightsError(f"index {source} has version {index['esrt_index']}, this program knows {INDEX_VERSION}.")
+        raise WeightsError(f"index {source} has version {index['esrt_index']}, this program knows {INDEX_VERSION}")
     rows = tuple(_row(entry, number, source) for number, entry in enumerate(index["weights"], 1))
     keys = [(row.name, row.scale) for row in rows]
     twice = next((row.title for row in rows if keys.count((row.name, row.scale)) > 1), None)
     if twice:
-        raise WeightsError(f"index {source} has more than one row for {twice}; expected one.")
+        raise WeightsError(f"index {source} has more than one row for {twice}; expected one")
     return rows
 
 
@@ -130,6 +130,6 @@ def _row(entry: Any, number: int, source: str) -> CatalogRow:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise WeightsError(f"row {number} of index {source} cannot be used: it {problem}.") from error
+        raise WeightsError(f"row {number} of index {source} cannot be used: it {problem}") from error
     except WeightsError as error:
         raise WeightsError(f"row {number} of index {source} cannot be used: {error}") from error

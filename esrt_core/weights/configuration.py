@@ -51,16 +51,16 @@ def read_configuration(shapes: Shapes, name: str) -> Configuration:
     first = _vote(shapes, _FIRST_STEP)
     blocks = _count_blocks(shapes)
     if not channels or not first or not blocks:
-        raise WeightsError(f"{name} is not ESRT: expected tensors such as 'head.weight', found {_sample(shapes)}.")
+        raise WeightsError(f"{name} is not ESRT: expected tensors such as 'head.weight', found {_sample(shapes)}")
     if channels % 16 or channels > MAX_CHANNELS or blocks > MAX_BLOCKS:
         raise WeightsError(
             f"{name} has {channels} channels and {blocks} blocks; expected a multiple of 16 up to {MAX_CHANNELS} "
-            f"channels and up to {MAX_BLOCKS} blocks."
+            f"channels and up to {MAX_BLOCKS} blocks"
         )
     factor = math.isqrt(first // channels)
     scale = factor * factor if _vote(shapes, _SECOND_STEP) else factor
     if channels * factor * factor != first or scale not in (2, 3, 4):
-        raise WeightsError(f"{name} enlarges by no known scale: its upsampler has {first} channels from {channels}.")
+        raise WeightsError(f"{name} enlarges by no known scale: its upsampler has {first} channels from {channels}")
     return Configuration(scale, channels, blocks)
 
 

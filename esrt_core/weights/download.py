@@ -53,7 +53,7 @@ def fetch(
             return _try_repeatedly(url, target, expected, options, progress)
         except WeightsError as error:
             problems.append(str(error))
-    raise WeightsError(" ".join(problems))
+    raise WeightsError("; ".join(problems))
 
 
 def _try_repeatedly(
@@ -70,8 +70,7 @@ def _try_repeatedly(
         except _TransientError as error:
             problem = str(error)
     raise WeightsError(
-        f"{url} could not be downloaded in {options.attempts} attempts: {problem}; check the connection and try again, "
-        "or give a file with --model."
+        f"{url} could not be downloaded in {options.attempts} attempts: {problem}; check the connection and try again"
     )
 
 
@@ -91,13 +90,13 @@ def _receive(
         error.close()
         if error.code in BUSY or error.code >= 500:
             raise _TransientError(f"the server answered {error.code} {error.reason}") from error
-        raise WeightsError(f"{url} cannot be downloaded: the server answered {error.code} {error.reason}.") from error
+        raise WeightsError(f"{url} cannot be downloaded: the server answered {error.code} {error.reason}") from error
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         raise _TransientError(_reason(error)) from error
     if received < total:
         raise _TransientError(f"the transfer ended after {received:,} of {total:,} bytes")
     if received > total > 0:
-        raise WeightsError(f"{url} sends more than the {total:,} bytes expected; nothing was kept.")
+        raise WeightsError(f"{url} sends more than the {total:,} bytes expected; nothing was kept")
 
 
 def _announced(response: HTTPResponse, url: str, expected: Digest | None) -> int:
@@ -105,7 +104,7 @@ def _announced(response: HTTPResponse, url: str, expected: Digest | None) -> int
     length = response.headers.get("Content-Length", "")
     announced = int(length) if length.isdecimal() else 0
     if expected and announced and announced != expected.bytes:
-        raise WeightsError(f"{url} offers a file of {announced:,} bytes, expected {expected.bytes:,}; it was changed.")
+        raise WeightsError(f"{url} offers a file of {announced:,} bytes, expected {expected.bytes:,}; it was changed")
     return expected.bytes if expected else announced
 
 
@@ -136,10 +135,10 @@ def _checked(url: str, target: Path, expected: Digest | None) -> Digest:
     if expected and found != expected:
         raise WeightsError(
             f"{url} sent another file than expected: expected {expected}, found {found}; nothing was kept, ask its "
-            "owner which one is right."
+            "owner which one is right"
         )
     if found.bytes > MAX_BYTES:
-        raise WeightsError(f"{url} sends more than {MAX_BYTES:,} bytes; no ESRT file is that large.")
+        raise WeightsError(f"{url} sends more than {MAX_BYTES:,} bytes; no ESRT file is that large")
     return found
 
 
@@ -162,7 +161,7 @@ class _Redirects(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise WeightsError(f"{req.full_url} redirects from https to {newurl}, which is never followed.")
+            raise WeightsError(f"{req.full_url} redirects from https to {newurl}, which is never followed")
         try:
             check_url(newurl, self.allow_http)
         except WeightsError as error:

@@ -40,11 +40,11 @@ def _match(state: Mapping[str, Tensor], expected: Mapping[str, Shape], name: str
     extra = sorted(set(originals.values()) - set(named.values()))
     if len(missing) > len(expected) // 2:
         raise WeightsError(
-            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others."
+            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others"
         )
     for word, names in (("lacks", missing), ("has unknown", extra)):
         if names:
-            raise WeightsError(f"{name} {word} {_listed(names)}; expected exactly the {len(expected)} tensors of ESRT.")
+            raise WeightsError(f"{name} {word} {_listed(names)}; expected exactly the {len(expected)} tensors of ESRT")
     return named
 
 
@@ -52,14 +52,14 @@ def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -
     if tuple(tensor.shape) != shape:
         raise WeightsError(
             f"{what} has shape {_spelled(tuple(tensor.shape))}, expected {_spelled(shape)} for ESRT x{config.scale} "
-            f"with {config.channels} channels and {config.blocks} blocks."
+            f"with {config.channels} channels and {config.blocks} blocks"
         )
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         kind = str(tensor.dtype).removeprefix("torch.")
-        raise WeightsError(f"{what} holds {kind} numbers, expected float32, float16 or bfloat16.")
+        raise WeightsError(f"{what} holds {kind} numbers, expected float32, float16 or bfloat16")
     bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
     if bad:
-        raise WeightsError(f"{what} has {bad} of {tensor.numel()} numbers that are NaN or infinite; expected none.")
+        raise WeightsError(f"{what} has {bad} of {tensor.numel()} numbers that are NaN or infinite; expected none")
 
 
 def _spelled(shape: Shape) -> str:

@@ -27,18 +27,18 @@ def check_file(path: Path) -> None:
     """Raise WeightsError unless the path is a readable, non-empty file of a sensible size."""
     try:
         if path.is_dir():
-            raise WeightsError(f"{path} is a folder; expected a weights file.")
+            raise WeightsError(f"{path} is a folder; expected a weights file")
         size = path.stat().st_size
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} does not exist; expected a weights file (.safetensors or .pth).") from error
+        raise WeightsError(f"{path} does not exist; expected a weights file (.safetensors or .pth)") from error
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     if size == 0:
-        raise WeightsError(f"{path} is empty; expected a weights file.")
+        raise WeightsError(f"{path} is empty; expected a weights file")
     if size > MAX_BYTES:
-        raise WeightsError(f"{path} has {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}.")
+        raise WeightsError(f"{path} has {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[
             problem = f"is cut off or damaged: it has {size:,} bytes, not as many as its header describes"
         else:
             problem = f"is not a safetensors file, or its header is damaged ({str(error).splitlines()[0]})"
-        raise WeightsError(f"{path} {problem}; download or make it again.") from error
+        raise WeightsError(f"{path} {problem}; download or make it again") from error
 
 
 def read_header(path: Path) -> Header:
@@ -76,7 +76,7 @@ def describe(shapes: Shapes, entries: dict[str, str], name: str) -> CheckpointMe
         return CheckpointMetadata(found.scale, found.channels, found.blocks)
     said = Configuration(metadata.scale, metadata.channels, metadata.blocks)
     if said != found:
-        raise WeightsError(f"{name} says that it holds {said}, but its tensors are those of {found}.")
+        raise WeightsError(f"{name} says that it holds {said}, but its tensors are those of {found}")
     return metadata
 
 

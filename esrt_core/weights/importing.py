@@ -24,7 +24,7 @@ def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptio
     """
     check_name(name)
     if name in KEPT_NAMES:
-        raise WeightsError(f"the name '{name}' is kept for bundled weights; choose another with --name.")
+        raise WeightsError(f"the name '{name}' is kept for bundled weights; choose another with --name")
     check_file(source)
     folder = make_folder(imported_folder(options))
     with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
@@ -32,7 +32,7 @@ def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptio
         row = describe_row(copy, name)
         older = [each for each in imported_rows(options) if (each.name, each.scale) == (name, row.scale)]
         if older and not overwrite:
-            raise WeightsError(f"'{row.title}' is there already; use --overwrite or another --name.")
+            raise WeightsError(f"'{row.title}' is there already; use --overwrite or another --name")
         row = dataclasses.replace(row, file=f"{name}_x{row.scale}-{row.sha256[:8]}.safetensors")
         entry = imported_entry(row, options)
         copy.replace(entry.path)

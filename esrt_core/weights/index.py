@@ -17,10 +17,10 @@ def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
     are found beside the index, wherever that is. Raises WeightsError when a file is not ESRT or there is none.
     """
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is not a folder; expected one with .safetensors files.")
+        raise WeightsError(f"{folder} is not a folder; expected one with .safetensors files")
     paths = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("."))
     if not paths:
-        raise WeightsError(f"{folder} holds no .safetensors files; 'esrt models import' makes them from .pth files.")
+        raise WeightsError(f"{folder} holds no .safetensors files; 'esrt models import' makes them from .pth files")
     rows = tuple(describe_row(path, base_url=base_url) for path in paths)
     with atomic_write(folder / INDEX_NAME, overwrite=True) as temporary:
         temporary.write_text(dump_rows(rows), encoding="utf-8")

@@ -53,11 +53,11 @@ def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | 
         return None
     architecture = entries.get("architecture")
     if architecture != ARCHITECTURE:
-        raise WeightsError(f"{name} says that it holds {architecture or 'no architecture'}, not {ARCHITECTURE}.")
+        raise WeightsError(f"{name} says that it holds {architecture or 'no architecture'}, not {ARCHITECTURE}")
     version = entries["format_version"]
     if not version.isdecimal() or int(version) > FORMAT_VERSION:
         raise WeightsError(
-            f"{name} has format version {version}, this program knows up to {FORMAT_VERSION}; update esrt to use it."
+            f"{name} has format version {version}, this program knows up to {FORMAT_VERSION}; update esrt to use it"
         )
     try:
         configuration = json.loads(entries["configuration"])
@@ -73,4 +73,4 @@ def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | 
             card=entries.get("card", ""),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{name} has damaged metadata ({type(error).__name__}: {error}); make it again.") from error
+        raise WeightsError(f"{name} has damaged metadata ({type(error).__name__}: {error}); make it again") from error

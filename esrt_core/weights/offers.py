@@ -29,7 +29,7 @@ def offered_entries(options: StoreOptions, refresh: bool) -> list[Entry]:
         found = _on_disk(Path(options.index).expanduser().absolute(), options)
     kept = next((entry.row.title for entry in found if entry.row.name in KEPT_NAMES), None)
     if kept:
-        raise WeightsError(f"index {options.index} offers '{kept}', a name kept for bundled weights; rename it there.")
+        raise WeightsError(f"index {options.index} offers '{kept}', a name kept for bundled weights; rename it there")
     return found
 
 
@@ -53,12 +53,12 @@ def _on_network(options: StoreOptions, refresh: bool) -> list[Entry]:
 def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> None:
     """Bring the copy of an index up to date; one that does not parse never replaces it."""
     if options.offline:
-        raise WeightsError(f"index {address} is not in the cache and ESRT_OFFLINE is set; list it once while online.")
+        raise WeightsError(f"index {address} is not in the cache and ESRT_OFFLINE is set; list it once while online")
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
         found = fetch([address], temporary, None, options.download, ignore_progress)
         if sha256 and found.sha256 != sha256:
-            raise WeightsError(f"index {address} has sha256 {found.sha256}, expected {sha256}; nothing was kept.")
+            raise WeightsError(f"index {address} has sha256 {found.sha256}, expected {sha256}; nothing was kept")
         parse_rows(temporary.read_bytes(), address)
 
 

@@ -27,7 +27,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged or hostile pickle can raise anything at all
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"{path} cannot be read as plain tensors ({reason[:160]}); expected a state_dict saved by torch."
+            f"{path} cannot be read as plain tensors ({reason[:160]}); expected a state_dict saved by torch"
         ) from error
     return _tensors(content, path, MAX_DEPTH)
 
@@ -40,20 +40,20 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is cut off or damaged ({error}); download or make it again.") from error
+        raise WeightsError(f"{path} is cut off or damaged ({error}); download or make it again") from error
     if size > MAX_BYTES:
-        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}.")
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
 
 
 def _tensors(content: Any, path: Path, depth: int) -> dict[str, Tensor]:
     """Return the mapping of names to tensors inside the wrappers."""
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors.")
+        raise WeightsError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
     wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
     if wrapper and depth:
         return _tensors(content[wrapper], path, depth - 1)
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             found = type(value).__name__
-            raise WeightsError(f"{path} holds {str(key)[:60]!r}, a {found}; expected a mapping of names to tensors.")
+            raise WeightsError(f"{path} holds {str(key)[:60]!r}, a {found}; expected a mapping of names to tensors")
     return content

@@ -15,12 +15,12 @@ def remove_weights(model: str, scale: int | None, options: StoreOptions) -> list
     found = find_entries(model, scale, options)
     for entry in found:
         if entry.origin == "bundled":
-            raise WeightsError(f"'{entry.row.title}' is part of the program and cannot be removed.")
+            raise WeightsError(f"'{entry.row.title}' is part of the program and cannot be removed")
         if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
-            raise WeightsError(f"{entry.path} is your own file, not one that esrt keeps; delete it yourself.")
+            raise WeightsError(f"{entry.path} is your own file, not one that esrt keeps; delete it yourself")
     removed = [entry for entry in found if entry.present or entry.origin != "index"]
     if not removed:
-        raise WeightsError(f"'{model}' is not in the cache; there is nothing to remove.")
+        raise WeightsError(f"'{model}' is not in the cache; there is nothing to remove")
     for entry in removed:
         _remove(entry, options)
     return removed

@@ -56,5 +56,5 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
-        raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a folder that can.")
+        raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a folder that can")
     return folder

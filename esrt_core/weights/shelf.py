@@ -40,9 +40,9 @@ def named_entries(name: str, options: StoreOptions) -> list[Entry]:
     if found:
         return sorted(found, key=lambda entry: entry.row.scale)
     if name in KEPT_NAMES:
-        raise WeightsError(f"there are no '{name}' weights yet; use --model clean or a file of your own.")
+        raise WeightsError(f"there are no '{name}' weights yet; use --model clean or a file of your own")
     names = ", ".join(sorted({entry.row.name for entry in shelf if entry.origin != "url"}))
-    raise WeightsError(f"there are no weights called '{name}'; expected one of {names}, a file or an https:// address.")
+    raise WeightsError(f"there are no weights called '{name}'; expected one of {names}, a file or an https:// address")
 
 
 def find_entries(model: str, scale: int | None, options: StoreOptions) -> list[Entry]:
@@ -53,14 +53,14 @@ def find_entries(model: str, scale: int | None, options: StoreOptions) -> list[E
     if is_url(model):
         row = url_row(parse_url(model).address, options)
         if row is None:
-            raise WeightsError(f"{model} was never used; fetch it with 'esrt models fetch'.")
+            raise WeightsError(f"{model} was never used; fetch it with 'esrt models fetch'")
         found = [cached_entry(row, "url", options)]
     else:
         found = [file_entry(Path(model).expanduser())] if is_path(model) else named_entries(model, options)
     there = ", ".join(f"x{entry.row.scale}" for entry in found)
     found = [entry for entry in found if scale in (None, entry.row.scale)]
     if not found:
-        raise WeightsError(f"there are no '{model}' weights for x{scale}; expected {there}.")
+        raise WeightsError(f"there are no '{model}' weights for x{scale}; expected {there}")
     return found
 
 

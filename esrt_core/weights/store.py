@@ -69,9 +69,9 @@ def ready(entry: Entry, options: StoreOptions, progress: ProgressCallback = igno
     problem = problem_with(entry)
     if problem:
         if not entry.row.urls:
-            raise WeightsError(f"{problem}; {_way_out(entry)}.")
+            raise WeightsError(f"{problem}; {_way_out(entry)}")
         if options.offline:
-            raise WeightsError(f"{problem}; ESRT_OFFLINE is set, fetch '{entry.row.name}' once while online.")
+            raise WeightsError(f"{problem}; ESRT_OFFLINE is set, fetch '{entry.row.name}' once while online")
         if entry.present:
             notes = (f"{problem}; it was downloaded again",)
         make_folder(entry.path.parent)
@@ -104,13 +104,13 @@ def _of_scale(entries: list[Entry], model: str, scale: int | None) -> Entry:
     wanted = scale or (DEFAULT_SCALE if DEFAULT_SCALE in by_scale else max(by_scale))
     if wanted not in by_scale:
         there = ", ".join(f"x{each}" for each in by_scale)
-        raise WeightsError(f"there are no '{model}' weights for x{wanted}; expected {there}.")
+        raise WeightsError(f"there are no '{model}' weights for x{wanted}; expected {there}")
     return by_scale[wanted]
 
 
 def _only_at(scale: int | None, file: WeightsFile) -> WeightsFile:
     if scale not in (None, file.scale):
-        raise WeightsError(f"{file.path} enlarges by {file.scale}, not by {scale}; leave out -s or give other weights.")
+        raise WeightsError(f"{file.path} enlarges by {file.scale}, not by {scale}; leave out -s or give other weights")
     return file
 
 
@@ -120,7 +120,7 @@ def _from_url(url: WeightsUrl, options: StoreOptions, progress: ProgressCallback
     if row and url.sha256 in ("", row.sha256):
         return ready(cached_entry(row, "url", options), options, progress)
     if options.offline:
-        raise WeightsError(f"{url.address} is not in the cache and ESRT_OFFLINE is set; use it once while online.")
+        raise WeightsError(f"{url.address} is not in the cache and ESRT_OFFLINE is set; use it once while online")
     row = _first_use(url, options, progress)
     file = ready(cached_entry(row, "url", options), options)
     if url.sha256:
@@ -137,7 +137,7 @@ def _first_use(url: WeightsUrl, options: StoreOptions, progress: ProgressCallbac
         found = fetch([url.address], path, None, options.download, progress)
         if url.sha256 and found.sha256 != url.sha256:
             raise WeightsError(
-                f"{url.address} sent {found}, expected sha256 {url.sha256}; nothing was kept, ask its owner."
+                f"{url.address} sent {found}, expected sha256 {url.sha256}; nothing was kept, ask its owner"
             )
         try:
             row = dataclasses.replace(describe_row(path), urls=(url.address,))

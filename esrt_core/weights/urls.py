@@ -35,7 +35,7 @@ def parse_url(text: str) -> WeightsUrl:
         return WeightsUrl(address, "")
     match = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if match is None:
-        raise WeightsError(f"{text} ends in '#{fragment}'; expected '#sha256=' and 64 hexadecimal digits.")
+        raise WeightsError(f"{text} ends in '#{fragment}'; expected '#sha256=' and 64 hexadecimal digits")
     return WeightsUrl(address, match[1].lower())
 
 
@@ -46,13 +46,13 @@ def check_url(url: str, allow_http: bool) -> None:
         host = parts.hostname or ""
         parts.port  # noqa: B018 - raises for a port that is no number
     except ValueError as error:
-        raise WeightsError(f"{url} is not an address: {error}.") from error
+        raise WeightsError(f"{url} is not an address: {error}") from error
     if not host or parts.scheme not in ("https", "http"):
-        raise WeightsError(f"{url} cannot be downloaded; expected an address that begins with https://.")
+        raise WeightsError(f"{url} cannot be downloaded; expected an address that begins with https://")
     if parts.username is not None:
-        raise WeightsError(f"the address on {host} carries a user name; expected one that needs none.")
+        raise WeightsError(f"the address on {host} carries a user name; expected one that needs none")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
-        raise WeightsError(f"{url} is not encrypted; expected https://, or fetch it with --allow-http.")
+        raise WeightsError(f"{url} is not encrypted; expected https://, or fetch it with --allow-http")
 
 
 def _is_loopback(host: str) -> bool:

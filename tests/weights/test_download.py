@@ -97,7 +97,7 @@ def test_the_next_address_is_tried(good: Site, tmp_path: Path) -> None:
 
 
 def test_all_failures_are_told(good: Site, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"/one cannot .*404.*/two cannot .*404"):
+    with pytest.raises(WeightsError, match=r"/one cannot .*404.*; .*/two cannot .*404"):
         get([good.url("one"), good.url("two")], tmp_path)
 
 

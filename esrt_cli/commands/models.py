@@ -1,0 +1,225 @@
+"""`esrt models`: weights to see, fetch, check, take in and pass on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esrt_cli import shelf
+from esrt_cli.console import Console
+
+if TYPE_CHECKING:
+    from esrt_core.weights.settings import StoreOptions
+
+models = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="See, fetch, check, import and pass on weights.",
+)
+
+ModelArg = Annotated[str, typer.Argument(metavar="NAME|FILE|URL", help="A name, a file, or an https:// address.")]
+AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all that is here.")]
+ScaleOpt = Annotated[int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="One scale; default: all.")]
+IndexOpt = Annotated[
+    str | None,
+    typer.Option(metavar="URL|FILE", envvar="ESRT_INDEX", help="An index with more weights."),
+]
+AllowHttpOpt = Annotated[bool, typer.Option("--allow-http", help="Also download without encryption.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@models.command("list")
+def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
+    """List the weights there are.
+
+    Names are for --model; addresses that were used are listed too.
+
+    \b
+    Examples:
+      esrt models list
+      esrt models list --index https://example.com/weights/index.json
+    """
+    from esrt_core.weights.shelf import all_entries
+
+    entries = all_entries(_options(index), refresh=True)
+    _print(json, [shelf.record(entry) for entry in entries], shelf.table(entries))
+
+
+@models.command()
+def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> None:
+    """Show data, licence, PSNR and hash of weights.
+
+    \b
+    Examples:
+      esrt models info clean -s 4
+      esrt models info trained.safetensors --json
+    """
+    from esrt_core.weights.describe import describe_file
+    from esrt_core.weights.shelf import find_entries
+
+    records, lines = [], []
+    for entry in find_entries(model, scale, _options(index)):
+        metadata = describe_file(entry.path) if entry.present else None
+        records.append(shelf.record(entry, metadata))
+        lines += shelf.details(entry, metadata)
+    _print(json, records, lines)
+
+
+@models.command()
+def fetch(
+    model: Annotated[str, typer.Argument(metavar="NAME|URL", help="A name of the index, or an https:// address.")],
+    scale: ScaleOpt = None,
+    index: IndexOpt = None,
+    allow_http: AllowHttpOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Download weights into the cache.
+
+    They are there then when the network is not. An address may end in #sha256=... to say what it has to deliver; else
+    that is recorded now and checked later.
+
+    \b
+    Examples:
+      esrt models fetch https://example.com/mine_x4.safetensors
+      esrt models fetch mine --index https://example.com/weights/index.json
+    """
+    from esrt_cli.report import progress_bar
+    from esrt_core.weights.fetching import fetch_weights
+
+    console = Console()
+    with progress_bar(console) as progress:
+        files = fetch_weights(model, scale, _options(index, allow_http), progress)
+    for file in files:
+        for note in file.notes:
+            console.note(note)
+    records = [{"name": f.name, "scale": f.scale, "path": str(f.path), "sha256": f.sha256} for f in files]
+    _print(json, records, [f"{file.name} x{file.scale}: {file.path}" for file in files])
+
+
+@models.command()
+def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> int:
+    """Check size and sha256 of weights.
+
+    \b
+    Examples:
+      esrt models verify
+      esrt models verify mine -s 2
+    """
+    from esrt_core.weights.fetching import verify_weights
+
+    results = verify_weights(model, scale, _options(index))
+    _print(
+        json,
+        [shelf.checked_record(each) for each in results],
+        [f"{each.entry.row.title}: ok, {each.entry.path}" for each in results if not each.problem],
+    )
+    problems = [each.problem for each in results if each.problem]
+    for problem in problems:
+        Console().error(problem)
+    return 1 if problems else 0
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .pth or .pt file.")],
+    name: Annotated[str, typer.Option(help="What --model will call it; default: the file's name.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace weights of that name and scale.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Take a file into your own collection, under a name.
+
+    \b
+    Examples:
+      esrt models import trained.safetensors --name mine
+      esrt models import ESRT_x4.pth --name authors
+    """
+    from esrt_core.weights.importing import import_weights
+    from esrt_core.weights.index import name_from_file
+
+    entry = import_weights(file, name or name_from_file(file), overwrite, _options())
+    _print(json, [shelf.record(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
+
+
+@models.command()
+def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> None:
+    """Delete imported or downloaded weights.
+
+    \b
+    Examples:
+      esrt models remove mine
+      esrt models remove https://example.com/mine_x4.safetensors
+    """
+    from esrt_core.weights.removing import remove_weights
+
+    removed = remove_weights(model, scale, _options(index))
+    _print(json, [shelf.record(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
+
+
+@models.command()
+def path(
+    model: Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: the folders.")] = None,
+    scale: ScaleOpt = None,
+    index: IndexOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Print where weights are kept.
+
+    \b
+    Examples:
+      esrt models path
+      esrt models path clean -s 4
+    """
+    from esrt_core.weights.shelf import find_entries
+
+    options = _options(index)
+    if model is None:
+        folders: dict[str, object] = {"cache": str(options.cache), "data": str(options.data)}
+        _print(json, [folders], [f"{name}: {folder}" for name, folder in folders.items()])
+        return
+    entries = find_entries(model, scale, options)
+    _print(json, [shelf.record(entry) for entry in entries], [str(entry.path) for entry in entries])
+
+
+@models.command()
+def index(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of .safetensors files.")],
+    base_url: Annotated[str, typer.Option(metavar="URL", help="Where the files will be; default: beside it.")] = "",
+    json: JsonOpt = False,
+) -> None:
+    """Write DIR/index.json, with which anyone can host weights.
+
+    mine_x4.safetensors becomes the row mine, x4. Upload the folder, and give --index the address of index.json.
+
+    \b
+    Examples:
+      esrt models index my-weights
+      esrt models index my-weights --base-url https://example.com/weights
+    """
+    from esrt_core.weights.catalog import INDEX_NAME
+    from esrt_core.weights.entry import Entry
+    from esrt_core.weights.index import make_index
+
+    entries = [Entry(row, "file", folder / row.file) for row in make_index(folder, base_url)]
+    _print(json, [shelf.record(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *shelf.table(entries)])
+
+
+def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions:
+    """Return the store's options with what the command line says."""
+    import dataclasses
+
+    from esrt_core.weights.settings import store_options
+
+    options = store_options()
+    download = dataclasses.replace(options.download, allow_http=allow_http)
+    return dataclasses.replace(options, index=index or "", download=download)
+
+
+def _print(json: bool, records: list[dict[str, object]], lines: list[str]) -> None:
+    console = Console()
+    if json:
+        console.record(shelf.as_json(records))
+        return
+    for line in lines:
+        console.result(line)

@@ -1,0 +1,140 @@
+"""The configuration file: a user's own defaults, under the command line and under the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esrt_core.errors import OptionError
+
+if TYPE_CHECKING:
+    import typer
+
+Value = str | int | bool
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Describe a key of the file: the type of its value, and whether the store of weights reads it."""
+
+    kind: type[Value]
+    help: str
+    stored: bool = False
+
+
+SETTINGS = {
+    "model": Setting(str, "what --model is by default"),
+    "device": Setting(str, "auto, cpu, cuda, cuda:N or mps"),
+    "threads": Setting(int, "CPU threads"),
+    "tile": Setting(int, "side of a tile in px"),
+    "precision": Setting(str, "auto, fp32, fp16 or bf16"),
+    "quality": Setting(int, "1 to 100, for formats that lose detail"),
+    "background": Setting(str, "a colour, for formats without transparency"),
+    "max-pixels": Setting(int, "largest picture to read or write"),
+    "index": Setting(str, "address or path of an index with more weights", stored=True),
+    "offline": Setting(bool, "never use the network", stored=True),
+    "home": Setting(str, "folder for downloaded and imported weights", stored=True),
+}
+
+
+def config_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the configuration is: ESRT_CONFIG, or the system's folder for it."""
+    if environment.get("ESRT_CONFIG"):
+        return Path(environment["ESRT_CONFIG"]).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_config_path("esrt", appauthor=False) / "config.toml"
+
+
+def variable(key: str) -> str:
+    """Return the environment variable that overrides a setting."""
+    return f"ESRT_{key.upper().replace('-', '_')}"
+
+
+def read_config(path: Path) -> dict[str, Value]:
+    """Return the settings of a file, none when it does not exist. Raises OptionError for one that cannot be used."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"configuration {path} is not TOML: {error}") from error
+    except OSError as error:
+        raise OptionError(f"configuration {path} cannot be read: {error.strerror}") from error
+    check_config(content, str(path))
+    return content
+
+
+def check_config(content: Mapping[str, Any], name: str) -> None:
+    """Raise OptionError, naming the file `name`, for an unknown setting or a value that cannot be."""
+    from esrt_core.engine.options import EngineOptions
+
+    for key, value in content.items():
+        kind = setting(key, f"configuration {name}: ").kind
+        if type(value) is not kind:  # bool is an int for isinstance
+            raise OptionError(f"configuration {name}: {key} is {value!r}, expected {_KINDS[kind]}")
+    try:
+        EngineOptions(
+            content.get("device", "auto"), content.get("threads"), content.get("precision", "auto"), content.get("tile")
+        )
+    except OptionError as error:
+        raise OptionError(f"configuration {name}: {error}") from error
+
+
+def setting(key: str, context: str = "") -> Setting:
+    """Return the description of a key. Raises OptionError, listing the keys there are, for an unknown one."""
+    if key not in SETTINGS:
+        raise OptionError(f"{context}unknown setting '{key}', expected one of {', '.join(SETTINGS)}")
+    return SETTINGS[key]
+
+
+def parse_value(key: str, text: str) -> Value:
+    """Return the value that a text means for a key. Raises OptionError when it means none."""
+    kind = setting(key).kind
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind is int and text.lstrip("-").isdecimal():
+        return int(text)
+    if kind is str and text:
+        return text
+    raise OptionError(f"{key} cannot be {text!r}, expected {_KINDS[kind]}")
+
+
+def write_setting(path: Path, key: str, value: Value | None) -> None:
+    """Set one value in the file, or take it out with None; comments and everything else stay as they are."""
+    import tomlkit
+
+    from esrt_core.files import atomic_write
+
+    changed: dict[str, Value] = read_config(path)
+    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+    for content in (changed, document):
+        if value is None:
+            content.pop(key, None)
+        else:
+            content[key] = value
+    check_config(changed, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def apply_config(context: typer.Context) -> None:
+    """Make the file's settings the defaults of all commands that have such an option, and of the weights' store."""
+    config = read_config(config_path())
+    for key, value in config.items():
+        if SETTINGS[key].stored:
+            os.environ.setdefault(variable(key), str(int(value)) if isinstance(value, bool) else str(value))
+    options = {key.replace("-", "_"): value for key, value in config.items() if not SETTINGS[key].stored}
+    commands = getattr(context.command, "commands", {})
+    context.default_map = {
+        name: {param.name: options[param.name] for param in command.params if param.name in options}
+        for name, command in commands.items()
+    }
+
+
+_KINDS: dict[type[Value], str] = {str: "a text", int: "a whole number", bool: "true or false"}
