@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from esrt_core.engine import runner as runner_module
+from esrt_core.engine import upscaler as upscaler_module
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
+from esrt_core.errors import OptionError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress
@@ -12,28 +17,60 @@ from tests.engine.conftest import make_network, noise, rgb
 CPU = EngineOptions(device="cpu", tile=48)
 
 
+class Repeat(nn.Module):
+    """Enlarge twice by repeating pixels; run out of memory above a tile."""
+
+    def __init__(self, largest: int = 10_000) -> None:
+        super().__init__()
+        self.largest = largest
+        self.batches: list[int] = []
+
+    def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
+        if max(x.shape[2:]) > self.largest:
+            raise torch.OutOfMemoryError("pretended")
+        self.batches.append(len(x))
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def use_repeat(monkeypatch: pytest.MonkeyPatch, largest: int = 10_000) -> Repeat:
+    fake = Repeat(largest)
+    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: fake)
+    return fake
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 20), (30, 41), (70, 101)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 20), (30, 41), (50, 71)])
 def test_every_size_comes_out_at_its_scale(scale: int, height: int, width: int) -> None:
     result = Upscaler(make_network(scale), CPU).upscale(rgb(height, width))
     assert result.frame.planes[0].shape == (height * scale, width * scale, 3)
     assert result.frame.planes[0].dtype == np.uint8
+    assert result.tile == 48
 
 
 def test_tiles_agree_with_the_whole_picture(network: ESRT) -> None:
-    frame = rgb(70, 101)
+    frame = rgb(60, 70)
     tiled = Upscaler(network, CPU).upscale(frame).frame.planes[0].astype(float)
     whole = Upscaler(network, EngineOptions(device="cpu", tile=0)).upscale(frame).frame.planes[0].astype(float)
     assert np.abs(tiled - whole).mean() < 1
 
 
-def test_progress_counts_the_tiles(network: ESRT) -> None:
-    reports: list[Progress] = []
-    upscaler = Upscaler(network, CPU)
-    upscaler.upscale(rgb(70, 101), reports.append)
-    tiles = upscaler.plan(101, 70).tiles
-    assert (reports[-1].done, reports[-1].total, reports[-1].unit) == (tiles, tiles, "tiles")
-    assert [report.done for report in reports] == sorted(report.done for report in reports)
+@pytest.mark.parametrize(("depth", "dtype"), [(8, np.uint8), (10, np.uint16), (16, np.uint16), (32, np.float32)])
+@pytest.mark.parametrize("space", [ColorSpace.RGB, ColorSpace.GRAY])
+def test_depth_space_and_alpha_are_kept(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT, depth: int, dtype: type, space: ColorSpace
+) -> None:
+    use_repeat(monkeypatch)
+    generator = np.random.default_rng(0)
+    peak = 1 if depth == 32 else 2**depth - 1
+    smooth = np.linspace(0.3, 0.6, 50)[:, None] + np.linspace(0, 0.3, 60)
+    plane = (smooth if space == ColorSpace.GRAY else np.stack([smooth] * 3, -1)) * peak
+    frame = Frame((plane.astype(dtype),), space, depth, (generator.random((50, 60)) * peak).astype(dtype))
+    result = Upscaler(network, CPU).upscale(frame).frame
+    assert (result.space, result.depth) == (space, depth)
+    assert result.alpha is not None
+    assert result.alpha.shape == (100, 120)
+    reduced = result.planes[0].astype(np.float64)[::2, ::2] / peak
+    assert np.abs(reduced - plane / peak).max() < max(2e-3, 1 / peak)
 
 
 def test_a_constant_alpha_stays_constant_and_is_not_computed(network: ESRT) -> None:
@@ -45,28 +82,145 @@ def test_a_constant_alpha_stays_constant_and_is_not_computed(network: ESRT) -> N
     assert result.computed == 1
 
 
-def test_gray_stays_gray_and_equals_the_mean_of_its_rgb_form(network: ESRT) -> None:
+def test_gray_equals_the_mean_of_its_rgb_form(network: ESRT) -> None:
     plane = noise(20, 30)
     gray = Upscaler(network, CPU).upscale(Frame((plane,), ColorSpace.GRAY)).frame
     colour = Upscaler(network, CPU).upscale(Frame((np.stack([plane] * 3, -1),))).frame
-    assert gray.space == ColorSpace.GRAY
-    unclamped = ((colour.planes[0] > 0) & (colour.planes[0] < 255)).all(-1)
-    assert unclamped.any()
-    assert np.abs(gray.planes[0] - colour.planes[0].astype(float).mean(-1))[unclamped].max() <= 1
+    unclipped = ((colour.planes[0] > 0) & (colour.planes[0] < 255)).all(-1)
+    assert unclipped.any()
+    assert np.abs(gray.planes[0] - colour.planes[0].astype(float).mean(-1))[unclipped].max() <= 1
 
 
-def test_equal_tiles_are_computed_once(network: ESRT) -> None:
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("height", "width"), [(50, 102), (51, 101)])
+def test_yuv_goes_through_with_its_subsampling(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT, depth: int, rows: int, columns: int, height: int, width: int
+) -> None:
+    use_repeat(monkeypatch)
+    dtype, unit = (np.uint8, 1) if depth == 8 else (np.uint16, 4)
+    slope = np.linspace(100, 160, width)
+    small = (-(-height // rows), -(-width // columns))
+    luma = np.broadcast_to(slope * unit, (height, width)).astype(dtype)
+    chroma = np.broadcast_to(np.linspace(110, 140, small[1]) * unit, small).astype(dtype)
+    frame = Frame((luma, chroma, chroma), ColorSpace.YUV, depth, full_range=False)
+    planes = Upscaler(network, CPU).upscale(frame).frame.planes
+    assert [plane.shape for plane in planes] == [(2 * p.shape[0], 2 * p.shape[1]) for p in frame.planes]
+    for larger, plane in zip(planes, frame.planes, strict=True):
+        assert np.abs(larger[::2, ::2].astype(int) - plane).max() <= 2 * unit
+
+
+def test_equal_tiles_are_computed_once_within_and_between_frames(network: ESRT) -> None:
     frame = Frame((np.full((48 * 3, 48 * 4, 3), 90, np.uint8),))
     upscaler = Upscaler(network, CPU)
     result = upscaler.upscale(frame)
     assert (result.computed, result.reused) == (1, upscaler.plan(192, 144).tiles - 1)
-    assert upscaler.upscale(frame).computed == 0
+    again = upscaler.upscale(frame)
+    assert again.computed == 0
+    assert np.array_equal(again.frame.planes[0], result.frame.planes[0])
 
 
-def test_threads_are_set_only_where_asked(network: ESRT) -> None:
+def test_reuse_never_changes_a_byte(network: ESRT) -> None:
+    pixels = noise(60, 160, 3)
+    pixels[:, 80:] = pixels[:, :80]
+    frame = Frame((pixels,))
+    kept = Upscaler(network, CPU)
+    kept.upscale(frame)
+    fresh = Upscaler(network, CPU, cache_bytes=0).upscale(frame)
+    assert np.array_equal(kept.upscale(frame).frame.planes[0], fresh.frame.planes[0])
+
+
+def test_bytes_do_not_depend_on_the_batch_or_on_company(network: ESRT, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [rgb(20, 24, seed=index) for index in range(4)] + [rgb(60, 50, seed=9)]
+    alone = [Upscaler(network, CPU).upscale(frame).frame.planes[0] for frame in frames]
+    together = [result.frame.planes[0] for result in Upscaler(network, CPU).upscale_many(frames)]
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_bytes_do_not_depend_on_the_threads(network: ESRT) -> None:
     before = torch.get_num_threads()
     try:
-        Upscaler(network, EngineOptions(device="cpu", threads=1))
-        assert torch.get_num_threads() == 1
+        results = [
+            Upscaler(network, EngineOptions(device="cpu", tile=48, threads=threads)).upscale(rgb(50, 60)).frame
+            for threads in (1, 2)
+        ]
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+    assert np.array_equal(results[0].planes[0], results[1].planes[0])
+
+
+def test_small_frames_share_batches(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    fake = use_repeat(monkeypatch)
+    frames = [rgb(16, 16, seed=index) for index in range(6)]
+    results = list(Upscaler(network, CPU).upscale_many(frames))
+    assert fake.batches == [6]
+    assert [result.computed for result in results] == [1] * 6
+    for frame, result in zip(frames, results, strict=True):
+        assert np.array_equal(result.frame.planes[0][::2, ::2], frame.planes[0])
+
+
+def test_progress_counts_the_tiles(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    use_repeat(monkeypatch)
+    reports: list[Progress] = []
+    upscaler = Upscaler(network, CPU)
+    upscaler.upscale(rgb(200, 300), reports.append)
+    tiles = upscaler.plan(300, 200).tiles
+    assert (reports[-1].done, reports[-1].total, reports[-1].unit) == (tiles, tiles, "tiles")
+    assert [report.done for report in reports] == sorted({report.done for report in reports})
+
+
+def test_out_of_memory_makes_a_new_plan_with_smaller_tiles_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT
+) -> None:
+    use_repeat(monkeypatch, largest=64)
+    upscaler = Upscaler(network, EngineOptions(device="cpu"))
+    first, second = upscaler.upscale(rgb(150, 160)), upscaler.upscale(rgb(150, 160, seed=2))
+    assert (first.tile, second.tile) == (64, 64)
+    assert len(first.notes) == 1
+    assert "memory" in first.notes[0]
+    assert second.notes == ()
+    asked = Upscaler(network, EngineOptions(device="cpu", tile=64)).upscale(rgb(150, 160))
+    assert np.array_equal(first.frame.planes[0], asked.frame.planes[0])
+
+
+def test_out_of_memory_at_the_smallest_tile_ends_on_the_cpu(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    use_repeat(monkeypatch)
+    real_run = upscaler_module.run_pictures
+
+    def run_pictures(pictures: object, runner: runner_module.Runner, *rest: object) -> None:
+        if runner.device.type != "cpu":
+            raise torch.OutOfMemoryError("pretended")
+        real_run(pictures, runner, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(upscaler_module, "choose_device", lambda name: torch.device("meta"))
+    monkeypatch.setattr(upscaler_module, "run_pictures", run_pictures)
+    upscaler = Upscaler(network, EngineOptions())
+    assert upscaler.upscale(rgb(20, 30)).notes != ()
+    assert upscaler.device_name == "cpu"
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("pretended")
+
+    monkeypatch.setattr(upscaler_module, "run_pictures", fail)
+    with pytest.raises(RuntimeError, match="pretended"):
+        Upscaler(network, CPU).upscale(rgb(20, 30))
+
+
+def test_a_whole_picture_that_is_too_large_is_refused_before_the_work(network: ESRT) -> None:
+    upscaler = Upscaler(network, EngineOptions(device="cpu", tile=0))
+    with pytest.raises(OptionError, match="tile 0"):
+        upscaler.upscale(Frame((np.zeros((1500, 1500, 3), np.uint8),)))
+
+
+def test_the_estimate_grows_with_the_picture(network: ESRT) -> None:
+    upscaler = Upscaler(network, CPU)
+    assert 0 < upscaler.estimate_seconds(100, 100) < upscaler.estimate_seconds(400, 400)
+
+
+def test_threads_are_left_alone_unless_asked_for(network: ESRT) -> None:
+    before = torch.get_num_threads()
+    Upscaler(network, EngineOptions(device="cpu"))
+    assert torch.get_num_threads() == before

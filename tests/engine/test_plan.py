@@ -1,0 +1,45 @@
+import pytest
+
+from esrt_core.engine.plan import LADDER, WHOLE_LIMIT, estimate_memory, estimate_work, make_plan, smaller_tile
+from esrt_core.errors import OptionError
+
+SIZES = [(250, 240), (500, 500), (1000, 1000), (2000, 1500), (4000, 3000), (6000, 4000)]
+
+
+def test_the_cost_of_a_pixel_does_not_grow_with_the_picture() -> None:
+    costs = [estimate_work(make_plan(width, height, 4)) / (width * height) for width, height in SIZES]
+    assert max(costs) / min(costs) < 1.2
+
+
+def test_memory_does_not_grow_with_the_picture() -> None:
+    costs = [estimate_memory(make_plan(width, height, 4)) for width, height in SIZES]
+    assert max(costs) < 500 * 2**20
+
+
+def test_a_tile_asked_for_is_a_limit() -> None:
+    plan = make_plan(1000, 700, 2, tile=100)
+    assert plan.tile == 96
+    assert max(plan.tile_shape) <= 96
+
+
+def test_small_pictures_share_a_shape_on_a_gpu_only() -> None:
+    assert make_plan(50, 40, 2, "cuda").tile_shape == make_plan(64, 64, 2, "cuda").tile_shape
+    assert make_plan(50, 40, 2, "cpu").tile_shape == (40, 50)
+
+
+def test_the_whole_picture_is_one_tile_without_windows() -> None:
+    plan = make_plan(301, 203, 3, tile=0)
+    assert (plan.tiles, plan.tile_shape, plan.windows, plan.tile) == (1, (203, 301), (1, 1), 0)
+
+
+def test_a_whole_picture_beyond_the_limit_is_refused_in_one_line() -> None:
+    side = int(WHOLE_LIMIT**0.5) + 1
+    with pytest.raises(OptionError, match="tile 0") as caught:
+        make_plan(side, side, 2, tile=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_ladder_goes_down_and_ends() -> None:
+    assert smaller_tile(256) == 192
+    assert smaller_tile(LADDER[-1]) is None
+    assert sorted(LADDER, reverse=True) == list(LADDER)

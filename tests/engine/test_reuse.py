@@ -1,0 +1,34 @@
+import numpy as np
+import torch
+
+from esrt_core.engine.reuse import TileCache, tile_key
+
+
+def test_a_key_follows_bytes_shape_type_and_kind() -> None:
+    tile = np.arange(12, dtype=np.uint8)
+    keys = {
+        tile_key((tile.reshape(3, 4),), "rgb"),
+        tile_key((tile.reshape(4, 3),), "rgb"),
+        tile_key((tile.reshape(3, 4),), "gray"),
+        tile_key((tile.reshape(3, 4) + 1,), "rgb"),
+        tile_key((tile.reshape(3, 4).view(np.int8),), "rgb"),
+    }
+    assert len(keys) == 5
+    assert tile_key((tile.reshape(3, 4),), "rgb") == tile_key((tile.reshape(3, 4).copy(),), "rgb")
+
+
+def test_the_results_used_last_are_kept_within_the_limit() -> None:
+    cache = TileCache(limit=2 * 40)
+    for key in (b"a", b"b"):
+        cache.put(key, torch.zeros(10))
+    assert cache.get(b"a") is not None
+    cache.put(b"c", torch.zeros(10))
+    assert cache.get(b"b") is None
+    assert cache.get(b"a") is not None
+    assert cache.get(b"c") is not None
+
+
+def test_a_cache_without_room_keeps_nothing() -> None:
+    cache = TileCache(limit=0)
+    cache.put(b"a", torch.zeros(10))
+    assert cache.get(b"a") is None

@@ -1,0 +1,123 @@
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from esrt_core.engine import runner as runner_module
+from esrt_core.engine.runner import Runner, spoiled
+from esrt_core.errors import WeightsError
+from esrt_core.model import ESRT
+
+CPU = torch.device("cpu")
+
+
+class Fake(nn.Module):
+    """Enlarge by repeating pixels; in half precision spoil the pictures whose first value is below a half."""
+
+    def __init__(self, dtype: torch.dtype, bad: float) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.bad = bad
+
+    def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
+        y = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        if self.dtype != torch.float32:
+            y[x[:, 0, 0, 0] < 0.5] = self.bad
+        return y
+
+
+def use_fake(monkeypatch: pytest.MonkeyPatch, bad: float) -> None:
+    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: Fake(dtype, bad))
+
+
+def batch(*firsts: float) -> Tensor:
+    torch.manual_seed(0)
+    x = torch.rand(len(firsts), 3, 8, 8)
+    x[:, 0, 0, 0] = torch.tensor(firsts)
+    return x
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0])
+def test_what_half_precision_spoils_is_redone_in_float32(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT, bad: float
+) -> None:
+    use_fake(monkeypatch, bad)
+    x = batch(0.1, 0.9, 0.2)
+    runner = Runner(network, CPU, "fp16")
+    assert torch.equal(runner(x, (1, 1)), Runner(network, CPU, "fp32")(x, (1, 1)))
+    assert runner.redone == 2
+
+
+def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    use_fake(monkeypatch, float("nan"))
+    runner = Runner(network, CPU, "bf16")
+    assert torch.isfinite(runner(batch(0.1), (1, 1), exact=True)).all()
+    assert runner.redone == 0
+
+
+def test_a_constant_result_of_a_constant_picture_is_fine() -> None:
+    x = torch.cat([torch.full((1, 3, 4, 4), 0.2), torch.rand(1, 3, 4, 4)])
+    assert spoiled(x, torch.full((2, 3, 8, 8), 0.2)).tolist() == [False, True]
+
+
+def test_a_result_that_is_not_finite_in_float32_blames_the_weights(network: ESRT) -> None:
+    damaged = ESRT(network.config)
+    with torch.no_grad():
+        damaged.head.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(WeightsError, match="damaged"):
+        Runner(damaged, CPU, plain=True)(torch.rand(1, 3, 8, 8), (1, 1))
+
+
+def test_the_average_of_eight_forms_turns_with_the_picture(network: ESRT) -> None:
+    runner = Runner(network, CPU, tta=True)
+    x = torch.rand(1, 3, 12, 16)
+    with torch.inference_mode():
+        upright, turned = runner(x, (1, 1)), runner(x.transpose(2, 3).flip(2), (1, 1))
+    assert torch.allclose(upright.transpose(2, 3).flip(2), turned, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_stays_near_float32(network: ESRT, precision: str) -> None:
+    x = torch.rand(1, 3, 24, 24)
+    with torch.inference_mode():
+        error = Runner(network, CPU, precision)(x, (1, 1)) - Runner(network, CPU)(x, (1, 1))
+    assert 0 < error.square().mean() < 10**-4.5  # 45 dB, with weights that nobody trained
+
+
+def test_a_smaller_batch_is_filled_up_beside_a_cpu(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    use_fake(monkeypatch, 0.0)
+    runner = Runner(network, CPU, "fp32")
+    runner.device = torch.device("meta")
+    sizes: list[int] = []
+    monkeypatch.setattr(runner, "_in_float32", lambda x, windows: sizes.append(len(x)) or x.repeat(1, 1, 2, 2))
+    monkeypatch.setattr(runner_module, "keep_colours", lambda x, y: y)
+    assert runner(torch.rand(3, 3, 8, 8), (1, 1), batch=8).shape == (3, 3, 16, 16)
+    assert sizes == [8]
+
+
+class LargestTensor(TorchDispatchMode):
+    """Record the most numbers in one tensor that any operator returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, Tensor):
+                self.numbers = max(self.numbers, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: bool) -> None:
+    runner = Runner(network, CPU, plain=plain)
+    largest = []
+    for side in (32, 64):
+        with torch.inference_mode(), LargestTensor() as mode:
+            runner(torch.rand(1, 3, side, side), (1, 1))
+        largest.append(mode.numbers)
+    assert largest[1] <= 4.5 * largest[0]  # four times the pixels; the attention's matrix would be 16 times
+    assert largest[1] < 8 * 64**2 * (64**2 / 4)  # heads x queries x keys
