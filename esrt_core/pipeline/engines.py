@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.weights.store import WeightsFile, available_scales, resolve
+from esrt_core.weights.store import WeightsFile, find_model, resolve
 
 if TYPE_CHECKING:  # torch is imported when the first network is needed, so that refusals come at once
     from esrt_core.engine.upscaler import Upscaler
@@ -27,8 +27,9 @@ class Engines:
     ) -> None:
         self.model = model
         self.options = options
-        self.scales = available_scales(model, progress)
-        self.notes: list[str] = []
+        found = find_model(model, progress)
+        self.scales = found.scales
+        self.notes = list(found.notes)
         self._progress = progress
         self._upscalers: dict[int, Upscaler] = {}
 

@@ -19,7 +19,7 @@ def fetch_weights(
     """
     if is_url(model):
         return [resolve(model, scale, progress, options)]
-    return [ready(entry, options, progress) for entry in find_entries(model, scale, options)]
+    return [ready(entry, options, progress) for entry in find_entries(model, scale, options, refresh=True)]
 
 
 @dataclass(frozen=True)

@@ -16,39 +16,38 @@ AUTO = "clean"  # what `auto` means as long as there is one bundled kind
 
 
 def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries that have a name, and what addresses delivered; imported names hide those of the index.
+    """Return the entries that have a name, and what addresses delivered; bundled and imported names hide an index's.
 
     `refresh` asks the network for the index, see offered_entries(). Raises WeightsError for an index that is no good.
     """
-    own = [bundled_entry(row) for row in bundled_rows()]
-    own += [imported_entry(row, options) for row in imported_rows(options)]
-    taken = {(entry.row.name, entry.row.scale) for entry in own}
-    offered = [entry for entry in offered_entries(options, refresh) if _key(entry) not in taken]
+    own = _own_entries(options)
+    taken = {entry.row.name for entry in own}
+    offered = [entry for entry in offered_entries(options, refresh) if entry.row.name not in taken]
     return own + [cached_entry(row, "url", options) for row in url_rows(options)] + offered
 
 
-def named_entries(name: str, options: StoreOptions) -> list[Entry]:
+def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> list[Entry]:
     """Return the entries that a model's name means, one a scale, in order of scale.
 
-    Raises WeightsError, listing the names there are, when it means none.
+    The index is read only for a name that is neither bundled nor imported, and asked for on the network when its copy
+    does not know the name, or with `refresh`. Raises WeightsError, listing the names there are, for an unknown name.
     """
     wanted = AUTO if name == "auto" else name
-    shelf = all_entries(options)
-    if not _named(wanted, shelf) and is_url(options.index) and not options.offline:
-        shelf = all_entries(options, refresh=True)
-    found = _named(wanted, shelf)
+    found = _named(wanted, _own_entries(options))
+    if not found and wanted not in KEPT_NAMES:
+        found = _named(wanted, offered_entries(options, refresh)) or _named(wanted, offered_entries(options, True))
     if found:
         return sorted(found, key=lambda entry: entry.row.scale)
     if name in KEPT_NAMES:
         raise WeightsError(f"there are no '{name}' weights yet; use --model clean or a file of your own")
-    names = ", ".join(sorted({entry.row.name for entry in shelf if entry.origin != "url"}))
+    names = ", ".join(sorted({entry.row.name for entry in all_entries(options) if entry.origin != "url"}))
     raise WeightsError(f"there are no weights called '{name}'; expected one of {names}, a file or an https:// address")
 
 
-def find_entries(model: str, scale: int | None, options: StoreOptions) -> list[Entry]:
+def find_entries(model: str, scale: int | None, options: StoreOptions, refresh: bool = False) -> list[Entry]:
     """Return the entries that a name, a path or a used address means, at one scale or at all of them.
 
-    Nothing is downloaded but an index. Raises WeightsError when there are none.
+    Nothing is downloaded but an index, see named_entries(). Raises WeightsError when there are none.
     """
     if is_url(model):
         row = url_row(parse_url(model).address, options)
@@ -56,7 +55,7 @@ def find_entries(model: str, scale: int | None, options: StoreOptions) -> list[E
             raise WeightsError(f"{model} was never used; fetch it with 'esrt models fetch'")
         found = [cached_entry(row, "url", options)]
     else:
-        found = [file_entry(Path(model).expanduser())] if is_path(model) else named_entries(model, options)
+        found = [file_entry(Path(model).expanduser())] if is_path(model) else named_entries(model, options, refresh)
     there = ", ".join(f"x{entry.row.scale}" for entry in found)
     found = [entry for entry in found if scale in (None, entry.row.scale)]
     if not found:
@@ -75,9 +74,10 @@ def is_path(model: str) -> bool:
     return path.suffix.lower() in SUFFIXES or len(path.parts) != 1 or model.startswith(("~", "."))
 
 
-def _named(name: str, shelf: list[Entry]) -> list[Entry]:
-    return [entry for entry in shelf if entry.row.name == name and entry.origin != "url"]
+def _own_entries(options: StoreOptions) -> list[Entry]:
+    bundled = [bundled_entry(row) for row in bundled_rows()]
+    return bundled + [imported_entry(row, options) for row in imported_rows(options)]
 
 
-def _key(entry: Entry) -> tuple[str, int]:
-    return entry.row.name, entry.row.scale
+def _named(name: str, entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.row.name == name]

@@ -53,14 +53,26 @@ def resolve(
     return ready(_of_scale(entries, model, scale), options, progress)
 
 
-def available_scales(
-    model: str, progress: ProgressCallback = ignore_progress, options: StoreOptions | None = None
-) -> tuple[int, ...]:
-    """Return the scales at which `model` can work in one pass. Raises what resolve() raises."""
+@dataclass(frozen=True)
+class Model:
+    """Hold the scales at which a model can work in one pass, and what the user should know of finding it."""
+
+    scales: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find_model(model: str, progress: ProgressCallback = ignore_progress, options: StoreOptions | None = None) -> Model:
+    """Return what `model` can do; only an address is downloaded for that. Raises what resolve() raises."""
     options = options or store_options()
     if is_url(model) or is_path(model):
-        return (resolve(model, None, progress, options).scale,)
-    return tuple(entry.row.scale for entry in named_entries(model, options))
+        file = resolve(model, None, progress, options)
+        return Model((file.scale,), file.notes)
+    return Model(tuple(entry.row.scale for entry in named_entries(model, options)))
+
+
+def available_scales(model: str) -> tuple[int, ...]:
+    """Return the scales at which `model` can work in one pass. Raises what resolve() raises."""
+    return find_model(model).scales
 
 
 def ready(entry: Entry, options: StoreOptions, progress: ProgressCallback = ignore_progress) -> WeightsFile:

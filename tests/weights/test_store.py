@@ -11,12 +11,13 @@ from esrt_core.errors import OptionError, WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights.catalog import BUNDLED, dump_rows
 from esrt_core.weights.digest import digest_of
+from esrt_core.weights.fetching import fetch_weights
 from esrt_core.weights.importing import import_weights
 from esrt_core.weights.index import make_index
 from esrt_core.weights.removing import remove_weights
 from esrt_core.weights.settings import StoreOptions, store_options
 from esrt_core.weights.shelf import all_entries, find_entries
-from esrt_core.weights.store import available_scales, resolve
+from esrt_core.weights.store import find_model, resolve
 from tests.weights.conftest import Site
 
 
@@ -47,7 +48,7 @@ def cached(options: StoreOptions) -> list[Path]:
 
 @pytest.mark.parametrize("name", ["auto", "clean"])
 def test_bundled_weights_have_three_scales(options: StoreOptions, name: str) -> None:
-    assert available_scales(name, options=options) == (2, 3, 4)
+    assert find_model(name, options=options).scales == (2, 3, 4)
     assert resolve(name, options=options).scale == 4
     found = resolve(name, 2, options=options)
     assert (found.path.parent, found.scale, found.kind) == (BUNDLED, 2, "clean")
@@ -68,7 +69,7 @@ def test_imported_weights_are_found_by_name(options: StoreOptions, weights: Path
     entry = import_weights(weights, "mine", False, options)
     weights.unlink()
     assert use("mine", options) == entry.path
-    assert available_scales("mine", options=options) == (2,)
+    assert find_model("mine", options=options).scales == (2,)
 
 
 def test_pth_files_are_imported_as_safetensors(options: StoreOptions, network: ESRT, tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_changed_imports_are_never_used(options: StoreOptions, weights: Path) ->
 def test_a_path_is_used_where_it_is(options: StoreOptions, weights: Path) -> None:
     found = resolve(str(weights), options=options)
     assert (found.path, found.name, found.scale, found.kind) == (weights, "tiny", 2, "test")
-    assert available_scales(str(weights), options=options) == (2,)
+    assert find_model(str(weights), options=options).scales == (2,)
 
 
 def test_a_path_at_another_scale_is_refused(options: StoreOptions, weights: Path) -> None:
@@ -137,6 +138,9 @@ def test_a_missing_path_is_one_sentence(options: StoreOptions) -> None:
 
 def test_an_address_is_recorded_at_its_first_use(options: StoreOptions, hosted: Site, weights: Path) -> None:
     address = hosted.url("w/tiny_x2.safetensors")
+    assert "is used for the first time" in find_model(address, options=options).notes[0]
+    remove_weights(address, None, options)
+    hosted.asked.clear()
     first = resolve(address, options=options)
     assert first.sha256 == digest_of(weights).sha256
     assert first.sha256 in first.notes[0]
@@ -198,8 +202,7 @@ def test_names_of_an_index_are_fetched_once(options: StoreOptions, hosted: Site)
     options = replace(options, index=hosted.url("w/index.json"))
     first = use("tiny", options)
     assert use("tiny", options) == first
-    assert hosted.asked == ["w/index.json", "w/index.json", "w/tiny_x2.safetensors"][-len(hosted.asked) :]
-    assert hosted.asked.count("w/tiny_x2.safetensors") == 1
+    assert hosted.asked == ["w/index.json", "w/tiny_x2.safetensors"]
 
 
 def test_damage_in_the_cache_is_downloaded_again(options: StoreOptions, hosted: Site, weights: Path) -> None:
@@ -239,6 +242,21 @@ def test_a_new_name_in_an_index_is_found(options: StoreOptions, hosted: Site) ->
     assert use("tiny", options).is_file()
 
 
+def test_bundled_and_imported_names_need_no_index(options: StoreOptions, weights: Path) -> None:
+    options = replace(options, index="https://localhost:1/index.json")
+    import_weights(weights, "mine", False, options)
+    assert use("auto", options).is_file()
+    assert use("mine", options).is_file()
+
+
+def test_fetch_asks_for_the_newest_index(options: StoreOptions, hosted: Site, weights: Path) -> None:
+    options = replace(options, index=hosted.url("w/index.json"))
+    fetch_weights("tiny", None, options)
+    hosted.asked.clear()
+    fetch_weights("tiny", None, options)
+    assert hosted.asked == ["w/index.json"]
+
+
 def test_an_index_that_breaks_does_not_replace_its_copy(options: StoreOptions, hosted: Site) -> None:
     options = replace(options, index=hosted.url("w/index.json"))
     use("tiny", options)
@@ -257,7 +275,7 @@ def test_files_beside_an_index_on_disk_are_used_where_they_are(options: StoreOpt
 def test_an_index_cannot_offer_kept_names(options: StoreOptions, weights: Path) -> None:
     weights.rename(weights.with_name("photo_x2.safetensors"))
     make_index(weights.parent)
-    assert "offers 'photo x2', a name kept" in refuse("photo", replace(options, index=str(weights.parent)))
+    assert "offers 'photo x2', a name kept" in refuse("other", replace(options, index=str(weights.parent)))
 
 
 def test_own_names_hide_those_of_an_index(options: StoreOptions, weights: Path) -> None:
