@@ -77,6 +77,7 @@ class VideoStream:
     interlaced: bool = False
     mastering: Mastering | None = None
     light: tuple[int, int] | None = None
+    dispositions: tuple[str, ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -91,12 +92,16 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class OtherStream:
-    """Describe a stream that is copied: sound, subtitle, attachment, data, or a cover picture ("cover")."""
+    """Describe a stream that is copied: sound, subtitle, attachment, data, or a cover picture ("cover").
+
+    "timecode" and "chapters" are tracks that are written anew from the metadata.
+    """
 
     index: int
     kind: str
     codec: str
     language: str = ""
+    dispositions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class ClipInfo:
     """Describe a clip.
 
     container  ffmpeg's name of the format, such as "mov" or "matroska".
+    own_tags   it has tags beyond the common ones, such as those of phones ("com.apple.quicktime.model").
     start      seconds at which the container starts; streams may start later.
     """
 
@@ -115,6 +121,7 @@ class ClipInfo:
     video: VideoStream
     others: tuple[OtherStream, ...]
     chapters: int = 0
+    own_tags: bool = False
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 

@@ -54,6 +54,7 @@ def probe_clip(path: Path) -> ClipInfo:
             video=_video(stream, look, timing),
             others=tuple(_other(each) for each in container.streams if each.index != index),
             chapters=len(container.chapters()),
+            own_tags=any(key.startswith("com.") for key in container.metadata),
             damage=tuple(damage),
         )
 
@@ -184,6 +185,7 @@ def _video(stream: Any, look: _Look, timing: Timing) -> VideoStream:
         interlaced=look.interlaced,
         mastering=_mastering(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
         light=_light(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
+        dispositions=_dispositions(stream),
     )
 
 
@@ -246,5 +248,19 @@ def _light(data: bytes | None) -> tuple[int, int] | None:
 
 
 def _other(stream: Any) -> OtherStream:
-    kind = "cover" if _is_cover(stream) else stream.type
-    return OtherStream(stream.index, kind, _codec(stream), stream.language or "")
+    return OtherStream(stream.index, _kind(stream), _codec(stream), stream.language or "", _dispositions(stream))
+
+
+def _dispositions(stream: Any) -> tuple[str, ...]:
+    return tuple(str(flag.name) for flag in av.stream.Disposition if flag in stream.disposition)
+
+
+def _kind(stream: Any) -> str:
+    """Name what a stream is; QuickTime keeps timecode and chapters as tracks, which ffmpeg writes from the metadata."""
+    if _is_cover(stream):
+        return "cover"
+    if stream.type == "data" and "timecode" in stream.metadata:
+        return "timecode"
+    if stream.type == "data" and stream.metadata.get("handler_name") == "SubtitleHandler":
+        return "chapters"
+    return str(stream.type)

@@ -103,6 +103,8 @@ def holds(container: Container, stream: OtherStream) -> bool:
             return subtitle_codec(container, stream.codec) is not None
         case "attachment":
             return container.attachments
+        case "timecode" | "chapters":
+            return True
         case "cover" | "video":
             return container.covers
         case _:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from esrt_core.media.clip import UNSPECIFIED, ClipInfo, ColorTags, Mastering, OtherStream
 from esrt_core.media.containers import Container, subtitle_codec
+from esrt_core.media.covers import write_covers
 from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url, has_option, run
 
 _UNTAGGED = ColorTags()
@@ -36,6 +37,10 @@ class JoinRequest:
     mastering: Mastering | None = None
     light: tuple[int, int] | None = None
 
+    def has(self, kind: str) -> bool:
+        """Say whether a stream of a kind is copied."""
+        return any(stream.kind == kind for stream in self.streams)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -59,21 +64,24 @@ def write_list(target: Path, pieces: Sequence[Piece]) -> None:
 
 
 def join(pieces: Path, target: Path, request: JoinRequest) -> None:
-    """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot."""
-    run(join_arguments(pieces, target, request))
+    """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot.
+
+    Covers that go into Matroska are written beside the list first.
+    """
+    covers = write_covers(request.source.path, _attached_covers(request), pieces.parent)
+    run(join_arguments(pieces, target, request, covers))
 
 
-def join_arguments(pieces: Path, target: Path, request: JoinRequest) -> list[str]:
+def join_arguments(pieces: Path, target: Path, request: JoinRequest, covers: Sequence[Path] = ()) -> list[str]:
     """Return ffmpeg's arguments for `join`."""
     shift = -(request.source.start + request.start)
-    window = [] if request.duration is None else ["-ss", "0", "-t", _seconds(request.duration)]
     picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", file_url(pieces)]
     source = ["-itsoffset", _seconds(shift), "-f", request.source.container, "-i", file_url(request.source.path)]
-    metadata = ["-map_metadata", "1", "-map_metadata:s:v:0", f"1:s:{request.source.video.index}", "-map_chapters", "1"]
     # fmt: off
     return [
-        "-copyts", *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source, "-map", "0:v:0", *_maps(request),
-        "-c", "copy", *_subtitle_codecs(request), *metadata, *_tags(request), *window,
+        "-copyts", *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source,
+        "-map", "0:v:0", *_maps(request), *_attach(request, covers),
+        "-c", "copy", *_subtitle_codecs(request), *_metadata(request), *_tags(request), *_window(request),
         "-max_interleave_delta", "0", "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
     ]
     # fmt: on
@@ -89,6 +97,26 @@ def _picture_tags(request: JoinRequest) -> list[str]:
     return tags
 
 
+def _dispositions(request: JoinRequest) -> list[str]:
+    """Name the dispositions of all streams: those of raw pictures are lost, and ffmpeg would choose its own."""
+    flags = [request.source.video.dispositions, *(stream.dispositions for stream in _tracks(request))]
+    texts = ["+".join(each) or "0" for each in flags]
+    return [argument for number, text in enumerate(texts) for argument in (f"-disposition:{number}", text)]
+
+
+def _window(request: JoinRequest) -> list[str]:
+    """Leave out the packets outside the part that is made.
+
+    An output's -ss would take the picture's first packets too: their decoding times lie before its start.
+    """
+    if not request.start and request.duration is None:
+        return []
+    early = r"noise=drop=lt(pts*tb\,0)"
+    kinds = [name for name, kind in (("a", "audio"), ("s", "subtitle"), ("d", "data")) if request.has(kind)]
+    cuts = [argument for name in kinds for argument in (f"-bsf:{name}", early)]
+    return cuts if request.duration is None else [*cuts, "-t", _seconds(request.duration)]
+
+
 def _colors(colors: ColorTags) -> list[str]:
     """Return the tags for the container: not every codec carries all of them, and raw pictures none."""
     tags = {"colorspace": colors.matrix, "color_primaries": colors.primaries, "color_trc": colors.transfer}
@@ -98,8 +126,38 @@ def _colors(colors: ColorTags) -> list[str]:
     return [argument for name, value in known.items() for argument in (f"-{name}:v:0", str(value))]
 
 
+def _tracks(request: JoinRequest) -> list[OtherStream]:
+    """Return the streams that are copied packet by packet."""
+    covers = _attached_covers(request)
+    return [stream for stream in request.streams if stream not in covers]
+
+
+def _attached_covers(request: JoinRequest) -> list[OtherStream]:
+    """Return the covers that are attached as files: Matroska has no other place for them."""
+    attach = request.container.muxer == "matroska"
+    return [stream for stream in request.streams if attach and stream.kind == "cover"]
+
+
+def _attach(request: JoinRequest, covers: Sequence[Path]) -> list[str]:
+    first = sum(stream.kind == "attachment" for stream in request.streams)
+    arguments = []
+    for number, cover in enumerate(covers, first):
+        kind = "image/png" if cover.suffix == ".png" else "image/jpeg"
+        tags = ["filename", cover.name], ["mimetype", kind]
+        arguments += ["-attach", file_url(cover)]
+        arguments += [each for name, value in tags for each in (f"-metadata:s:t:{number}", f"{name}={value}")]
+    return arguments
+
+
 def _maps(request: JoinRequest) -> list[str]:
-    return [argument for stream in request.streams for argument in ("-map", f"1:{stream.index}")]
+    return [argument for stream in _tracks(request) for argument in ("-map", f"1:{stream.index}")]
+
+
+def _metadata(request: JoinRequest) -> list[str]:
+    """Take metadata and chapters from the source; naming one stream's takes naming all of them."""
+    sources = [request.source.video.index, *(stream.index for stream in _tracks(request))]
+    pairs = [(f"-map_metadata:s:{number}", f"1:s:{index}") for number, index in enumerate(sources)]
+    return ["-map_metadata", "1", *(argument for pair in pairs for argument in pair), "-map_chapters", "1"]
 
 
 def _subtitle_codecs(request: JoinRequest) -> list[str]:
@@ -110,11 +168,13 @@ def _subtitle_codecs(request: JoinRequest) -> list[str]:
 
 def _tags(request: JoinRequest) -> list[str]:
     """Return what the container says of the picture; Apple's players take HEVC under one of its two names only."""
-    tags = ["-disposition:v:0", "default", *_colors(request.colors)]
+    tags = [*_dispositions(request), *_colors(request.colors)]
     if request.container.muxer not in ("mp4", "mov"):
         return tags
     name = ["-tag:v:0", "hvc1"] if request.codec == "hevc" else []
-    return [*tags, *name, "-movflags", "+faststart+use_metadata_tags"]
+    # Tags are kept in one of two places: one takes any tag, the other a cover.
+    anywhere = "+use_metadata_tags" if request.source.own_tags and not request.has("cover") else ""
+    return [*tags, *name, "-movflags", f"+faststart{anywhere}"]
 
 
 def _seconds(value: Fraction) -> str:

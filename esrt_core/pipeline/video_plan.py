@@ -274,7 +274,8 @@ def _join_request(
             f"{target.name} cannot hold stream {names} of {clip.path.name}; "
             f"use -o {target.with_suffix('.mkv')}, or --drop-streams to leave it out"
         )
-    kept = tuple(stream for stream in clip.others if stream not in lost)
+    written_anew = ("timecode", "chapters")
+    kept = tuple(stream for stream in clip.others if stream not in lost and stream.kind not in written_anew)
     return JoinRequest(
         source=clip,
         container=container,
@@ -307,7 +308,7 @@ def _notes(
         notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
     if pixels is not None and pixels.chroma == "444" and video.layout.chroma == "420":
         notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
-    gone = [stream for stream in clip.others if stream not in join.streams]
+    gone = lost_streams(join.container, clip.others)
     notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
     return tuple(notes)
 
