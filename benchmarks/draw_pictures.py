@@ -1,4 +1,4 @@
-"""Draw training pictures of our own: python benchmarks/draw_pictures.py FOLDER --count 300 --seed 0."""
+"""Draw training pictures of our own: python -m benchmarks.draw_pictures FOLDER --count 300 --seed 0."""
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
