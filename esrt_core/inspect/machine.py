@@ -2,17 +2,21 @@
 
 import os
 import platform
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
 from esrt_core.engine.device import choose_device, choose_precision
 from esrt_core.engine.options import EngineOptions
-from esrt_core.inspect.driver import Driver, TorchBuild, advice, find_driver, has_nvidia_gpu
+from esrt_core.inspect.driver import SELECTOR, Driver, TorchBuild, advice, find_driver, has_nvidia_gpu
 from esrt_core.model.esrt import ESRT, ESRTConfig
 
 PACKAGES = ("esrt-upscaler", "torch", "numpy", "pillow", "safetensors", "imageio-ffmpeg", "tifffile", "imagecodecs")
+CPUINFO = Path("/proc/cpuinfo")
 TOLERANCE = 0.02  # of the largest value; half precision stays far below it, a broken kernel does not
 
 
@@ -50,6 +54,7 @@ class MachineReport:
 def inspect_machine() -> MachineReport:
     """Look at the machine and try every device that torch knows."""
     driver = find_driver()
+    devices = tuple(inspect_device(name) for name in device_names())
     build = TorchBuild(str(torch.__version__), torch.version.cuda or "", torch.cuda.is_available())
     rocm = torch.version.hip is not None
     return MachineReport(
@@ -58,10 +63,10 @@ def inspect_machine() -> MachineReport:
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         memory=total_memory(),
-        devices=tuple(inspect_device(name) for name in device_names()),
+        devices=devices,
         default_device=str(choose_device("auto")),
         driver=driver,
-        advice="" if rocm else advice(driver, build, has_nvidia_gpu()),
+        advice=_broken(devices) or ("" if rocm else advice(driver, build, has_nvidia_gpu())),
     )
 
 
@@ -116,6 +121,20 @@ def total_memory() -> int:
         return 0
 
 
+def _broken(devices: Iterable[DeviceReport]) -> str:
+    """Return what to do about devices that torch finds and that fail, "" when none does."""
+    names = ", ".join(device.name for device in devices if device.problem)
+    return (
+        f"{names} failed when tried: use --device cpu, or choose another build of torch at {SELECTOR}." if names else ""
+    )
+
+
+def _cpu_name() -> str:
+    """Return the processor's name, which Linux keeps in a file and Python does not read."""
+    match = re.search(r"model name\s*:\s*(.+)", CPUINFO.read_text()) if CPUINFO.is_file() else None
+    return match[1] if match else platform.processor() or platform.machine()
+
+
 def _hardware(device: torch.device) -> tuple[str, int, int]:
     """Return a device's model, memory and free memory."""
     if device.type == "cuda":
@@ -124,7 +143,7 @@ def _hardware(device: torch.device) -> tuple[str, int, int]:
         return f"{properties.name}, compute capability {properties.major}.{properties.minor}", total, free
     if device.type == "mps":
         return "Apple GPU", torch.mps.recommended_max_memory(), 0
-    return f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}", total_memory(), 0
+    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}", total_memory(), 0
 
 
 def _reason(precision: str, device: torch.device) -> str:

@@ -53,8 +53,13 @@ def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[
         if "file not fully covered" in str(error) or "InvalidOffset" in str(error):
             problem = f"is cut off or damaged: it has {size:,} bytes, not as many as its header describes"
         else:
-            problem = f"is not a safetensors file, or its header is damaged ({str(error).splitlines()[0]})"
+            problem = f"is not a safetensors file, or its header is damaged ({_cause(error)})"
         raise WeightsError(f"{path} {problem}; download or make it again") from error
+
+
+def _cause(error: SafetensorError) -> str:
+    """Return the last part of the library's message, which is the one that says what is wrong."""
+    return str(error).splitlines()[0].rpartition(": ")[2]
 
 
 def read_header(path: Path) -> Header:

@@ -1,5 +1,6 @@
 """Read .pth and .pt files without running what is in them."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from esrt_core.weights.header import MAX_BYTES, check_file
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 MAX_DEPTH = 3
+ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin, since 1.6 and before
+EXPECTED = "expected a state_dict saved by torch"
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
@@ -21,28 +24,39 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     mapping of names to tensors.
     """
     check_file(path)
-    _check_archive(path)
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == ZIP:
+        _check_archive(path)
+    elif start[:1] != PICKLE:
+        raise WeightsError(f"{path} was not saved by torch; {EXPECTED}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle can raise anything at all
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"{path} cannot be read as plain tensors ({reason[:160]}); expected a state_dict saved by torch"
-        ) from error
+        raise WeightsError(f"{path} {_reason(str(error))}; {EXPECTED}") from error
     return _tensors(content, path, MAX_DEPTH)
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to more than any ESRT needs, before it is unpacked."""
-    if not zipfile.is_zipfile(path):
-        return
+    """Refuse a damaged archive, a program, and one that unpacks to more than any ESRT needs, before it is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is cut off or damaged ({error}); download or make it again") from error
+        raise WeightsError(f"{path} is cut off or damaged; download or make it again") from error
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
+    size = sum(entry.file_size for entry in entries)
     if size > MAX_BYTES:
         raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+
+
+def _reason(said: str) -> str:
+    """Return in our words why torch did not load a file; torch's own advise to trust it."""
+    refused = re.search(r"(?:Unsupported global: GLOBAL|class) (\S+)", said)
+    if refused:
+        return f"holds more than plain tensors ({refused[1]}), which is never loaded"
+    return "is cut off or damaged, or holds more than plain tensors"
 
 
 def _tensors(content: Any, path: Path, depth: int) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from esrt_core.inspect import machine
+from esrt_core.inspect.driver import SELECTOR
 from esrt_core.inspect.machine import inspect_device, inspect_machine, try_device
 from esrt_core.model import ESRT
 
@@ -36,6 +37,14 @@ def test_a_kernel_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(ESRT, "to", fail)
     assert try_device(CPU, "fp32") == "CUDA error: no kernel image is available for execution on the device"
+
+
+def test_a_device_that_fails_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "try_device", lambda device, precision: "no kernel image")
+    report = inspect_machine()
+    assert report.devices[-1].problem == "no kernel image"
+    assert "cpu failed when tried" in report.advice
+    assert SELECTOR in report.advice
 
 
 def test_a_kernel_that_computes_nonsense_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

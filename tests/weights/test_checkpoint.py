@@ -121,13 +121,13 @@ class Bomb:
 def test_no_pickle_runs_code(tmp_path: Path, network: ESRT, zipped: bool) -> None:
     marker = tmp_path / "ran"
     torch.save({**network.state_dict(), "x": Bomb(marker)}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
-    assert "cannot be read as plain tensors" in refusal(tmp_path / "a.pth")
+    assert "holds more than plain tensors (getattr), which is never loaded" in refusal(tmp_path / "a.pth")
     assert not marker.exists()
 
 
 def test_a_bare_pickle_runs_no_code(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
-    assert "cannot be read as plain tensors" in refusal(tmp_path / "a.pth")
+    assert "holds more than plain tensors" in refusal(tmp_path / "a.pth")
     assert not (tmp_path / "ran").exists()
 
 
@@ -159,6 +159,25 @@ def test_a_tensor_that_only_looks_huge_is_refused_by_its_shape(tmp_path: Path, n
 def test_pth_files_without_esrt_are_refused(tmp_path: Path, content: object, words: str) -> None:
     torch.save(content, tmp_path / "a.pth")
     assert words in refusal(tmp_path / "a.pth")
+
+
+def test_a_whole_module_is_refused_without_torchs_advice_to_trust_it(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pth")
+    message = refusal(tmp_path / "a.pth")
+    assert "holds more than plain tensors (torch.nn.modules.linear.Linear), which is never loaded" in message
+    assert "trust" not in message
+
+
+def test_a_torchscript_program_is_refused_by_name(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/constants.pkl", b"")
+        archive.writestr("a/data.pkl", b"")
+    assert "is a TorchScript program" in refusal(tmp_path / "a.pt")
+
+
+def test_a_picture_is_not_weights(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"\x89PNG\r\n")
+    assert "was not saved by torch" in refusal(tmp_path / "a.pth")
 
 
 def drop(state: State) -> None:
