@@ -11,7 +11,7 @@ from rich.table import Table
 from esrt_cli.console import Console
 from esrt_core.progress import Progress
 from esrt_core.training.events import Notice, Started, Trained, TrainEvent, Unusable, Validated
-from esrt_core.training.fit import TrainResult
+from esrt_core.training.result import TrainResult
 
 LINE_SECONDS = 30.0  # between two plain lines about the loss
 MOST_UNUSABLE = 20
@@ -69,7 +69,7 @@ class TrainView:
     def _unusable_line(self, event: Unusable) -> None:
         self._unusable += 1
         if self._unusable <= MOST_UNUSABLE:
-            self._line(f"not used: {event.reason} ({event.path.parent})")
+            self._line(f"not used: {event.reason}")
         elif self._unusable == MOST_UNUSABLE + 1:
             self._line("not used: more pictures, which are not listed")
 

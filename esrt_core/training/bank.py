@@ -83,7 +83,7 @@ def read_pixels(picture: Picture, scale: int) -> tuple[Pixels, Pixels]:
     """
     pair = read_pair(picture.path, picture.lr_path, scale, LIMITS)
     if pair.lr.shape[:2] != picture.lr_size(scale):
-        raise MediaError(f"{picture.path.name} has not the size that its header says")
+        raise MediaError(f"{picture.path} has not the size that its header says")
     return pair.lr, pair.hr
 
 

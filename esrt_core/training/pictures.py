@@ -99,7 +99,7 @@ def _listed(sources: Iterable[Path]) -> list[Path]:
 def _look(path: Path) -> Picture:
     info = probe(path, LIMITS)
     if info.pages != 1:
-        raise MediaError(f"{path.name} holds {info.pages} pictures; single ones are needed")
+        raise MediaError(f"{path} holds {info.pages} pictures; single ones are needed")
     return Picture(path, info.width, info.height)
 
 
@@ -107,7 +107,7 @@ def _check_size(picture: Picture, scale: int, smallest: int) -> None:
     least = smallest * scale
     if min(picture.width, picture.height) < least:
         size = f"{picture.width} x {picture.height} px"
-        raise MediaError(f"{picture.path.name} has {size}; at least {least} x {least} are needed")
+        raise MediaError(f"{picture.path} has {size}; at least {least} x {least} are needed")
 
 
 def _paired(picture: Picture, partners: Sequence[Path], scale: int) -> Picture:
@@ -115,7 +115,7 @@ def _paired(picture: Picture, partners: Sequence[Path], scale: int) -> Picture:
     small = _look(path)
     if (small.width * scale, small.height * scale) != (picture.width, picture.height):
         raise MediaError(
-            f"{picture.path.name} has {picture.width} x {picture.height} px; {scale} times its small picture would be "
+            f"{picture.path} has {picture.width} x {picture.height} px; {scale} times its small picture would be "
             f"{small.width * scale} x {small.height * scale}"
         )
     return replace(picture, lr_path=path)

@@ -30,15 +30,19 @@ class TrainResult:
         if not self.best_step:
             beaten = f"Nothing beat the start, {self.start_psnr:.2f} dB {where}"
             return f"{beaten}: the best weights are those of the start, {file}"
-        gain, over_bicubic = self.best_psnr - self.start_psnr, self.best_psnr - self.bicubic_psnr
+        gain = _compared(self.best_psnr, self.start_psnr, "the start")
         return (
-            f"{gain:.2f} dB better than the start and {over_bicubic:.2f} dB better than bicubic "
+            f"{gain} and {_compared(self.best_psnr, self.bicubic_psnr, 'bicubic')} "
             f"(PSNR {self.best_psnr:.2f} dB on Y) {where}: {file}"
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for run.json."""
         return {**asdict(self), "best": str(self.best.resolve())}
+
+
+def _compared(psnr: float, other: float, name: str) -> str:
+    return f"{abs(psnr - other):.2f} dB {'better' if psnr >= other else 'worse'} than {name}"
 
 
 def result_of(state: TrainingState, best: Path, held_out: int, name: str | None) -> TrainResult:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,7 @@ class Stepper:
         self._replicated = isinstance(network, DistributedDataParallel)
         self._graph: GradientGraph | None = None
 
-    def step(self, lr: Tensor, hr: Tensor, optimisers: list[Optimizer]) -> StepResult:
+    def step(self, lr: Tensor, hr: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
         """Train on LR (B, 3, H, W) and HR; weights stay as they are when the loss or a gradient is not finite."""
         loss = self._gradients(lr, hr)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from esrt_core.progress import Progress, ignore_progress
+from esrt_core.resample import imresize
+from esrt_core.training.bank import PictureBank, empty_bank, fill
+from esrt_core.training.pictures import find_pictures
+from tests.training.conftest import write_pictures
+
+
+def picture_of(bank: PictureBank, row: int) -> tuple[np.ndarray, np.ndarray]:
+    height, width, first_lr, first_hr = bank.table[row]
+    lr = bank.lr[first_lr : first_lr + height * width].reshape(height, width, 3)
+    hr = bank.hr[first_hr : first_hr + height * width * bank.scale**2]
+    return lr, hr.reshape(height * bank.scale, width * bank.scale, 3)
+
+
+def test_a_bank_holds_hr_and_the_lr_of_the_protocol(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, 3, width=40, height=32)
+    pictures = find_pictures([tmp_path], 3, 8).usable
+    bank, damaged = fill(empty_bank(pictures, 3), pictures, ignore_progress)
+    assert damaged == ()
+    for row, path in enumerate(paths):
+        truth = np.asarray(Image.open(path))[:30, :39]
+        lr, hr = picture_of(bank, row)
+        assert np.array_equal(hr, truth)
+        assert np.array_equal(lr, imresize(truth, 10, 13))
+
+
+def test_a_picture_whose_data_are_damaged_is_left_out(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, 3)
+    paths[1].write_bytes(paths[1].read_bytes()[:-200])
+    pictures = find_pictures([tmp_path], 2, 8).usable
+    seen: list[Progress] = []
+    bank, damaged = fill(empty_bank(pictures, 2), pictures, seen.append)
+    assert [each.path for each in damaged] == [paths[1]]
+    assert np.array_equal(picture_of(bank, 1)[1], np.asarray(Image.open(paths[2])))
+    assert [(each.done, each.total) for each in seen] == [(1, 3), (2, 3), (3, 3)]

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from esrt_core.resample import imresize
+from esrt_core.training.degradation import KERNELS, QUALITIES, Damage, degrade, draw_damage, region_side
+
+
+def damage_of(count: int, **changes: object) -> Damage:
+    zeros = np.zeros(count)
+    base = {
+        "blur": zeros,
+        "kernel": zeros.astype(int),
+        "noise": zeros,
+        "coloured": zeros > 1,
+        "quality": zeros.astype(int),
+    }
+    return Damage(**{**base, "halved": zeros > 1, **changes})  # type: ignore[arg-type]
+
+
+def picture(count: int = 1, side: int = 48) -> torch.Tensor:
+    coarse = torch.rand((count, 3, 12, 12), generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_undamaged_lr_is_that_of_the_protocol(scale: int) -> None:
+    hr = (picture() * 255).round() / 255
+    lr = degrade(hr, scale, damage_of(1), seed=0)
+    pixels = (hr[0] * 255).permute(1, 2, 0).to(torch.uint8).numpy()
+    truth = imresize(pixels, 48 // scale, 48 // scale).astype(np.float32)
+    inner = np.abs(lr[0].permute(1, 2, 0).numpy() * 255 - truth)[3:-3, 3:-3]
+    assert inner.max() < 2  # MATLAB rounds after each direction
+
+
+def test_every_kernel_keeps_a_flat_picture_and_differs_on_others() -> None:
+    kernels = np.arange(len(KERNELS))
+    flat = torch.full((len(KERNELS), 3, 24, 24), 0.6)
+    assert torch.allclose(degrade(flat, 2, damage_of(4, kernel=kernels), 0), torch.tensor(0.6), atol=1e-6)
+    results = degrade(picture().repeat(4, 1, 1, 1), 2, damage_of(4, kernel=kernels), 0)
+    assert all(not torch.equal(results[i], results[j]) for i in range(4) for j in range(i))
+
+
+def test_each_damage_does_what_its_name_says() -> None:
+    hr = picture()
+    clean = degrade(hr, 2, damage_of(1), 0)
+    blurred = degrade(hr, 2, damage_of(1, blur=np.array([0.5])), 0)
+    assert blurred.diff(dim=3).abs().mean() < clean.diff(dim=3).abs().mean()
+    gray = degrade(torch.full_like(hr, 0.5), 2, damage_of(1, noise=np.array([5.0])), 0)
+    assert torch.equal(gray[:, 0], gray[:, 2])
+    assert gray.std().item() * 255 == pytest.approx(5, rel=0.15)
+    coloured = damage_of(1, noise=np.array([5.0]), coloured=np.array([True]))
+    assert not torch.equal(*degrade(torch.full_like(hr, 0.5), 2, coloured, 0)[:, ::2].unbind(1))
+    compressed = degrade(hr, 2, damage_of(1, quality=np.array([30])), 0)
+    assert 0 < (compressed - clean).abs().mean() < 0.1
+
+
+def test_the_seed_decides_the_noise() -> None:
+    noisy = damage_of(1, noise=np.array([5.0]))
+    first, again, other = (degrade(picture(), 2, noisy, seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_what_is_drawn_covers_the_range_with_undamaged_samples_among_it() -> None:
+    drawn = draw_damage(np.random.default_rng(0), 4000)
+    qualities = drawn.quality[drawn.quality > 0]
+    assert (qualities.min(), qualities.max()) == QUALITIES
+    assert set(drawn.kernel) == set(range(len(KERNELS)))
+    untouched = (drawn.blur == 0) & (drawn.noise == 0) & (drawn.quality == 0) & (drawn.kernel == 0)
+    assert 0.15 < untouched.mean() < 0.25
+    assert drawn.blur.max() <= 0.5
+    assert drawn.noise.max() <= 6
+
+
+@pytest.mark.parametrize("patch", [8, 24, 32, 48])
+def test_a_region_leaves_room_for_every_place_of_the_grid(patch: int) -> None:
+    assert region_side(patch) % 16 == 0
+    assert region_side(patch) - patch >= 15

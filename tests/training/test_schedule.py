@@ -1,0 +1,49 @@
+import pytest
+
+from esrt_core.training.schedule import ALONE, FLOOR, Schedule, Stage, plan_stages
+
+STAGES = (Stage(0.5, 24, 16), Stage(1.0, 48, 4))
+
+
+def make(steps: int | None = 100, seconds: float | None = None, alone: bool = False, mse_last: float = 0.0) -> Schedule:
+    return Schedule(steps, seconds, STAGES, warmup=9, upsampler_alone=alone, mse_last=mse_last)
+
+
+def test_the_rate_warms_up_and_ends_at_the_floor() -> None:
+    schedule = make()
+    factors = [schedule.at(step, 0.0, None).lr_factor for step in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[:9] == sorted(factors[:9])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[100] == pytest.approx(FLOOR)
+
+
+def test_the_clock_takes_the_place_of_the_steps() -> None:
+    schedule = make(steps=None, seconds=50.0)
+    assert schedule.at(7, 25.0, None).fraction == 0.5
+    assert schedule.at(7, 80.0, None).fraction == 1.0
+
+
+def test_the_stages_follow_each_other() -> None:
+    assert [make().at(step, 0.0, None).stage.patch for step in (0, 49, 50, 100)] == [24, 24, 48, 48]
+
+
+def test_the_body_rests_first_and_warms_up_when_it_joins() -> None:
+    schedule = make(alone=True)
+    first = int(100 * ALONE)
+    assert schedule.at(first - 1, 0.0, None).body_rests
+    joining = schedule.at(first, 0.0, first)
+    assert not joining.body_rests
+    assert joining.lr_factor == pytest.approx(0.1, rel=0.01)
+
+
+def test_the_end_uses_mse_when_asked_to() -> None:
+    schedule = make(mse_last=0.2)
+    assert [schedule.at(step, 0.0, None).mse for step in (0, 79, 80, 99)] == [False, False, True, True]
+    assert not make().at(99, 0.0, None).mse
+
+
+def test_batches_are_divided_evenly_among_processes() -> None:
+    assert all(stage.batch % 4 == 0 for stage in plan_stages(False, None, None, world=4))
+    assert plan_stages(False, 32, 5, world=1) == (Stage(1.0, 32, 5),)
+    assert plan_stages(False, 48, None, world=1)[0].batch == 4  # as many px as 16 patches of 24
