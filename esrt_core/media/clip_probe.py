@@ -1,6 +1,5 @@
 """Read what a clip holds. PyAV reads it: ffmpeg's own text rounds times and leaves out half of it."""
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ import av
 from av.sidedata.sidedata import Type as SideData
 
 from esrt_core.errors import MediaError
-from esrt_core.media.clip import ClipInfo, ColorTags, Mastering, OtherStream, VideoStream
+from esrt_core.media.clip import ClipInfo, ColorTags, OtherStream, VideoStream
+from esrt_core.media.clip_side_data import light_of, mastering_of, turn_of
 from esrt_core.media.clip_timing import Timing, timing_of
 from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url
 from esrt_core.media.pixel_layout import PixelLayout, parse_layout
@@ -122,7 +122,10 @@ def _scan(container: Any, stream: Any) -> _Scan:
 
 
 def _clock(tick: int | None, stream: Any) -> str:
-    return "an unknown time" if tick is None else f"{float(tick * stream.time_base):.2f} s"
+    if tick is None:
+        return "an unknown time"
+    start = Fraction(stream.container.start_time or 0, av.time_base)
+    return f"{float(tick * stream.time_base - start):.2f} s"
 
 
 def _missing_end(stream: Any, timing: Timing) -> list[str]:
@@ -166,7 +169,7 @@ def _stated_rates(stream: Any) -> list[Fraction]:
 
 def _video(stream: Any, look: _Look, timing: Timing) -> VideoStream:
     frame = look.frame
-    rotation, mirrored = _turn(look.side_data.get(SideData.DISPLAYMATRIX))
+    rotation, mirrored = turn_of(look.side_data.get(SideData.DISPLAYMATRIX))
     pixels = _alpha_pixels(stream, frame.format.name)
     return VideoStream(
         index=stream.index,
@@ -183,8 +186,8 @@ def _video(stream: Any, look: _Look, timing: Timing) -> VideoStream:
         mirrored=mirrored,
         aspect=_aspect(stream),
         interlaced=look.interlaced,
-        mastering=_mastering(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
-        light=_light(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
+        mastering=mastering_of(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
+        light=light_of(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
         dispositions=_dispositions(stream),
     )
 
@@ -216,35 +219,6 @@ def carried_layout(pixels: str) -> PixelLayout:
 def _aspect(stream: Any) -> Fraction:
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
-
-
-def _turn(matrix: bytes | None) -> tuple[int, bool]:
-    """Return the counter-clockwise degrees of a display matrix, and whether it does more than turn by right angles."""
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
-    turns = {(1, 0, 0, 1): 0, (0, -1, 1, 0): 90, (-1, 0, 0, -1): 180, (0, 1, -1, 0): 270}
-    signs = tuple((value > 0) - (value < 0) for value in (a, b, c, d))
-    return (turns[signs], False) if signs in turns else (0, True)
-
-
-def _mastering(data: bytes | None) -> Mastering | None:
-    if data is None:
-        return None
-    numbers = struct.unpack("=22i", data[:88])
-    ratios = [Fraction(top, bottom or 1) for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
-    if not (numbers[20] and numbers[21]):
-        return None
-    points = [round(ratio * 50000) for ratio in ratios[:8]]
-    primaries = tuple(zip(points[::2], points[1::2], strict=True))
-    return Mastering(primaries, (round(ratios[8] * 10000), round(ratios[9] * 10000)))
-
-
-def _light(data: bytes | None) -> tuple[int, int] | None:
-    if data is None:
-        return None
-    most, average = struct.unpack("=2I", data[:8])
-    return most, average
 
 
 def _other(stream: Any) -> OtherStream:

@@ -1,19 +1,21 @@
-"""What a decoder complains about, with the times of the clip at which it did."""
+"""What a decoder complains about, and where in the clip that is."""
 
 import threading
-from fractions import Fraction
 
-_TOGETHER = 1.0  # seconds between complaints that are told as one
+from esrt_core.media.clip import ClipInfo
+from esrt_core.media.clip_damage import damaged_stretches
+
+_KEPT = 5
+_SHORT = 0.5  # seconds by which a picture may be shorter than its clip
 
 
 class DamageLog:
-    """Gather complaints from the decoder's thread; `passed` tells how far the clip has been decoded."""
+    """Gather complaints from the decoder's thread."""
 
-    def __init__(self, time_base: Fraction, ignored_before: int) -> None:
-        self._time_base = time_base
-        self._ignored_before = ignored_before
+    def __init__(self, ignored_before: int) -> None:
         self._tick = -1
-        self._complaints: list[tuple[float, str]] = []
+        self._ignored_before = ignored_before
+        self._complaints: list[str] = []
         self._lock = threading.Lock()
 
     def passed(self, tick: int) -> None:
@@ -24,29 +26,28 @@ class DamageLog:
         """Take a complaint; those about what was decoded in an earlier run are known already."""
         if self._ignored_before and self._tick < self._ignored_before:
             return
-        seconds = float(max(self._tick, 0) * self._time_base)
         with self._lock:
-            self._complaints.append((seconds, message))
+            self._complaints.append(message)
 
     def taken(self) -> tuple[str, ...]:
-        """Return what was gathered since the last call, one line for every stretch of the clip."""
+        """Return the first complaints since the last call."""
         with self._lock:
             complaints, self._complaints = self._complaints, []
-        return tuple(_told(stretch) for stretch in _stretches(complaints))
+        return tuple(complaints[:_KEPT])
 
 
-def _stretches(complaints: list[tuple[float, str]]) -> list[list[tuple[float, str]]]:
-    stretches: list[list[tuple[float, str]]] = []
-    for complaint in complaints:
-        if stretches and complaint[0] - stretches[-1][-1][0] <= _TOGETHER:
-            stretches[-1].append(complaint)
-        else:
-            stretches.append([complaint])
-    return stretches
+def told(clip: ClipInfo, complaints: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is wrong with a clip, one line each, with its times; nothing where the decoder did not complain."""
+    if not complaints:
+        return clip.damage
+    stretches = damaged_stretches(clip)
+    lines = [f"{_times(*stretch)}: {complaints[0]}" for stretch in stretches]
+    timing = clip.video.timing
+    end = float(timing.end * timing.time_base - clip.start)
+    if float(clip.duration) - end > _SHORT and not clip.damage:
+        lines.append(f"the picture ends at {end:.2f} s of {float(clip.duration):.2f} s")
+    return (*clip.damage, *(lines or complaints[:1]))
 
 
-def _told(stretch: list[tuple[float, str]]) -> str:
-    begin, end = stretch[0][0], stretch[-1][0]
-    when = f"near {begin:.2f} s" if begin == end else f"near {begin:.2f} s to {end:.2f} s"
-    more = f" (and {len(stretch) - 1} more)" if len(stretch) > 1 else ""
-    return f"{when}: {stretch[0][1]}{more}"
+def _times(begin: float, end: float) -> str:
+    return f"at {begin:.2f} s" if begin == end else f"from {begin:.2f} s to {end:.2f} s"

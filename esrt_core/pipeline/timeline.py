@@ -39,6 +39,13 @@ class Timeline:
         """Seconds from the clip's first frame to the earliest moment of the result's first slot."""
         return self.begin * self.time_base if self.keep else self.begin / self.rate
 
+    @property
+    def slots(self) -> int:
+        """Frames of the result; where frames keep their own times, as many as are expected."""
+        return (
+            max(round(self.rate * self.time_base * (self.end - self.begin)), 1) if self.keep else self.end - self.begin
+        )
+
     def slot(self, tick: int) -> int:
         """Return the slot nearest to a tick, at a constant rate."""
         return math.floor(tick * self.time_base * self.rate + Fraction(1, 2))

@@ -16,7 +16,7 @@ from esrt_core.media.clip_probe import probe_clip
 from esrt_core.media.clip_reader import ClipFrame
 from esrt_core.media.mux import Piece, join, write_list
 from esrt_core.media.preview import join_preview
-from esrt_core.pipeline.damage import DamageLog
+from esrt_core.pipeline.damage import DamageLog, told
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.frame_upscaler import FrameUpscaler
 from esrt_core.pipeline.journal import Journal, Segment
@@ -25,7 +25,8 @@ from esrt_core.pipeline.segments import SegmentMaker, remove_parts
 from esrt_core.pipeline.timeline import Slot, slots_of
 from esrt_core.pipeline.video_header import begin_or_go_on, earlier_threads, header_of
 from esrt_core.pipeline.video_options import VideoOptions
-from esrt_core.pipeline.video_plan import VideoPlan, decide_clip_target, plan_clip, work_folder
+from esrt_core.pipeline.video_plan import VideoPlan, plan_clip
+from esrt_core.pipeline.video_target import decide_clip_target, work_folder
 from esrt_core.pipeline.video_trial import prove
 from esrt_core.pipeline.work_folder import locked, remove
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -125,7 +126,7 @@ def _make_segments(
     if number and not plan.timeline.keep and number >= plan.slots:
         return
     mark = Mark(done[-1].source_tick, done[-1].check) if done else None
-    log = DamageLog(plan.clip.video.timing.time_base, mark.tick if mark else 0)
+    log = DamageLog(mark.tick if mark else 0)
     maker = SegmentMaker(journal, plan.encode, plan.segment_slots, log.taken)
     report = _Report(plan, work, number, progress)
     source = _slots(plan, mark, number, log)
@@ -191,7 +192,7 @@ def _result(
 ) -> ClipResult:
     engine = engines.upscaler(plan.size.passes[-1])
     video, made = plan.clip.video, work.frames_computed + work.frames_reused
-    damage = (*plan.clip.damage, *(line for segment in segments for line in segment.damage))
+    complaints = tuple(line for segment in segments for line in segment.damage)
     return ClipResult(
         source=str(plan.clip.path),
         target=str(plan.target),
@@ -215,5 +216,5 @@ def _result(
         seconds=round(seconds, 3),
         fps=round(made / seconds, 3),
         notes=(*plan.notes, *work.notes),
-        damage=damage,
+        damage=told(plan.clip, complaints),
     )

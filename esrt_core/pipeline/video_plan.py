@@ -6,20 +6,23 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.errors import OptionError, TargetError
 from esrt_core.files import check_target, free_bytes
-from esrt_core.media import ffmpeg
 from esrt_core.media.clip import UNSPECIFIED, ClipInfo, ColorTags
 from esrt_core.media.clip_reader import ReadRequest, shape_of
 from esrt_core.media.clip_writer import EncodeSettings
-from esrt_core.media.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
+from esrt_core.media.codecs import Codec, Encoder, encoder_arguments
 from esrt_core.media.containers import Container, container_of, lost_streams
 from esrt_core.media.mux import JoinRequest
-from esrt_core.media.pixel_layout import PixelLayout, parse_layout
-from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
+from esrt_core.media.pixel_layout import parse_layout
+from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.pipeline.targets import names_folder
 from esrt_core.pipeline.timeline import Timeline, make_timeline
+from esrt_core.pipeline.video_codec import choose_codec, choose_encoder, decide_pixels
+from esrt_core.pipeline.video_notes import plan_notes
 from esrt_core.pipeline.video_options import PREVIEW_SECONDS, VideoOptions
+from esrt_core.pipeline.video_size import plan_clip_size
+from esrt_core.pipeline.video_target import decide_clip_target, work_folder
 
 _STUDIO = 1
 _BT709 = 1
@@ -55,67 +58,31 @@ class VideoPlan:
     options: VideoOptions
 
 
-def work_folder(target: Path) -> Path:
-    """Return where the unfinished work for a target is kept."""
-    return target.with_name(f".{target.name}.esrt-work")
-
-
 def plan_clip(clip: ClipInfo, options: VideoOptions, scales: Sequence[int], threads: int) -> VideoPlan:
     """Decide target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
 
     Raise OptionError, MediaError or TargetError, in one line that says what to do, for whatever could fail later.
     """
     options = _windowed(options, clip)
-    size = _plan_size(clip, options, scales)
+    size = plan_clip_size(clip, options, scales)
     target = decide_clip_target(clip, options)
     container = _container(target)
-    codec = _codec(clip, container, options, target)
+    codec = choose_codec(clip, container, options, target)
     encoder = choose_encoder(codec, options.encoder)
     read = _read_request(clip, container, encoder, options)
     layout = shape_of(clip.video, read).layout
-    pixels = _pixels(layout, codec, encoder, size, options)
+    pixels = decide_pixels(layout, codec, encoder, size, options)
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     join = _join_request(clip, container, codec, timeline, read, options, target)
-    slots = timeline.end - timeline.begin if not timeline.keep else max(clip.video.timing.frames, 1)
-    needed = expected_bytes(codec, size, slots, clip.size)
-    notes = (*clip.notes, *_notes(clip, read, options, encode, join))
+    needed = expected_bytes(codec, size, timeline.slots, clip.size)
+    notes = (*clip.notes, *plan_notes(clip, read, options, encode, join))
     plan = VideoPlan(
-        clip, target, work_folder(target), container, codec, encoder, size, read, timeline, encode, join, slots,
-        max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
+        clip, target, work_folder(target), container, codec, encoder, size, read, timeline, encode, join,
+        timeline.slots, max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
     )  # fmt: skip
     _check_place(plan)
     return plan
-
-
-def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
-    """Return where the result goes: beside the clip, into a folder, or where `-o` says."""
-    path, output = clip.path, options.output
-    if output is not None and not names_folder(output):
-        return Path(output)
-    folder = path.parent if output is None else Path(output)
-    preview = "_preview" if options.preview else ""
-    return folder / f"{path.stem}_{options.request.suffix(())}{preview}{path.suffix}"
-
-
-def choose_encoder(codec: Codec, kind: str) -> Encoder:
-    """Return the encoder to use; raise MediaError where this ffmpeg has none."""
-    known = ffmpeg.encoders()
-    if kind == "auto":
-        found = next((encoder for encoder in codec.encoders if encoder.name in known), None)
-    else:
-        found = codec.encoder_of(kind)
-    if found is None or found.name not in known:
-        name = codec.software.name if found is None else found.name
-        others = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
-        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({others}) or --encoder")
-    return found
-
-
-def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:
-    """Return the disk space that the work may take: segments and result exist side by side for a moment."""
-    picture = math.ceil(codec.bits * size.width * size.height * slots / 8)
-    return 2 * picture + source_bytes
 
 
 def _windowed(options: VideoOptions, clip: ClipInfo) -> VideoOptions:
@@ -130,30 +97,6 @@ def _windowed(options: VideoOptions, clip: ClipInfo) -> VideoOptions:
     return replace(options, start=start, end=options.end or start + PREVIEW_SECONDS)
 
 
-def _plan_size(clip: ClipInfo, options: VideoOptions, scales: Sequence[int]) -> SizePlan:
-    """Plan in the picture as it is seen, return it as it is stored; a side that was not asked for becomes even."""
-    video, request = clip.video, options.request
-    sideways = video.rotation in (90, 270)
-    if sideways:
-        request = replace(request, width=request.height, height=request.width)
-    try:
-        size = plan_size(request, video.width, video.height, scales)
-    except OptionError as error:
-        raise OptionError(f"{clip.path}: {error}") from error
-    width, height = _even_sides(request, size)
-    resample = (width, height) != (video.width * math.prod(size.passes), video.height * math.prod(size.passes))
-    return SizePlan(size.passes, width, height, resample)
-
-
-def _even_sides(request: SizeRequest, size: SizePlan) -> tuple[int, int]:
-    if request.factor is not None and request.factor.denominator == 1:
-        return size.width, size.height
-    asked = {request.width, request.height, request.longest}
-    sides = (size.width, size.height)
-    width, height = (side if side in asked else side + side % 2 for side in sides)
-    return width, height
-
-
 def _container(target: Path) -> Container:
     container = container_of(target)
     if container is None:
@@ -161,30 +104,6 @@ def _container(target: Path) -> Container:
             f"{target}: '{target.suffix}' is no container that can be written; use -o {target.with_suffix('.mkv')}"
         )
     return container
-
-
-def _codec(clip: ClipInfo, container: Container, options: VideoOptions, target: Path) -> Codec:
-    name = options.codec or container.codecs[0]
-    if name not in container.codecs:
-        raise OptionError(
-            f"{container.muxer} cannot hold {name}; use: esrt video {clip.path} --codec {name} "
-            f"-o {target.with_suffix('.mkv')}"
-        )
-    return _checked(CODECS[name], options)
-
-
-def _checked(codec: Codec, options: VideoOptions) -> Codec:
-    least, most = codec.crf_range
-    if options.crf is not None and (codec.crf is None or not least <= options.crf <= most):
-        raise OptionError(
-            f"--crf must be from {least} to {most} for {codec.name}, not {options.crf}"
-            if codec.crf is not None
-            else f"{codec.name} has no --crf: its quality is fixed"
-        )
-    if options.preset is not None and options.preset not in codec.presets:
-        names = ", ".join(codec.presets)
-        raise OptionError(f"--preset {options.preset} is none of {codec.name}'s" + (f": {names}" if names else ""))
-    return codec
 
 
 def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, options: VideoOptions) -> ReadRequest:
@@ -196,26 +115,6 @@ def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, option
         deinterlace=options.deinterlace,
         flatten=video.layout.alpha and not (can_be_clear and wants_alpha),
     )
-
-
-def _pixels(layout: PixelLayout, codec: Codec, encoder: Encoder, size: SizePlan, options: VideoOptions) -> str:
-    if not (size.width <= codec.max_width and size.height <= codec.max_height):
-        raise MediaError(
-            f"{codec.name} holds at most {codec.max_width} x {codec.max_height} px and the result would have "
-            f"{size.width} x {size.height}; ask for a smaller size or another --codec"
-        )
-    if options.pixels is None:
-        return choose_pixels(layout, encoder, codec.even_chroma, size.width, size.height)
-    if options.pixels not in encoder.pixels:
-        raise OptionError(f"{encoder.name} takes no {options.pixels}; expected one of {', '.join(encoder.pixels)}")
-    asked = parse_layout(options.pixels)
-    odd = (size.width % 2 and asked and asked.chroma != "444") or (size.height % 2 and asked and asked.chroma == "420")
-    if codec.even_chroma and odd:
-        raise OptionError(
-            f"{codec.name} in {options.pixels} needs even sides, not {size.width} x {size.height}; "
-            f"use --pix-fmt yuv444p or another size"
-        )
-    return options.pixels
 
 
 def _timeline(clip: ClipInfo, options: VideoOptions) -> Timeline:
@@ -291,37 +190,18 @@ def _join_request(
     )
 
 
-def _notes(
-    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, join: JoinRequest
-) -> tuple[str, ...]:
-    video, pixels = clip.video, parse_layout(encode.pixels)
-    notes = []
-    if video.interlaced and not options.deinterlace:
-        notes.append("the clip is interlaced and stays so, line by line; --deinterlace makes whole frames first")
-    if read.flatten:
-        notes.append("transparency was laid on black: this codec has none (--codec prores or ffv1 keeps it)")
-    if read.turn:
-        notes.append("the rotation was applied to the picture")
-    if video.timing.variable and options.vfr == "constant":
-        notes.append(f"the frame rate varies: made constant at {_rate(video.timing.rate)} (--vfr keep keeps the times)")
-    if pixels is not None and pixels.depth < video.layout.depth:
-        notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
-    if pixels is not None and pixels.chroma == "444" and video.layout.chroma == "420":
-        notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
-    gone = lost_streams(join.container, clip.others)
-    notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
-    return tuple(notes)
-
-
-def _rate(rate: Fraction) -> str:
-    return f"{float(rate):.3f}".rstrip("0").rstrip(".") + " frames a second"
-
-
 def _check_place(plan: VideoPlan) -> None:
-    check_target(plan.target, plan.options.overwrite, [plan.clip.path])
+    makes_folder = plan.options.output is not None and names_folder(plan.options.output)
+    check_target(plan.target, plan.options.overwrite, [plan.clip.path], may_make_folder=makes_folder)
     free = free_bytes(plan.target.parent)
     if free < plan.needed:
         raise TargetError(
             f"{plan.target}: about {plan.needed / 1e9:.1f} GB are needed for the work and {free / 1e9:.1f} GB are "
             "free; free some space or choose another folder with -o"
         )
+
+
+def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:
+    """Return the disk space that the work may take: segments and result exist side by side for a moment."""
+    picture = math.ceil(codec.bits * size.width * size.height * slots / 8)
+    return 2 * picture + source_bytes
