@@ -1,5 +1,6 @@
 """Tiny weights, a store of its own, and a server on loopback that misbehaves on request."""
 
+import os
 import ssl
 import threading
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -127,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(context: ssl.SSLContext | None = None) -> Iterator[Site]:
-    """Run a server on loopback, over TLS with a context, while the block runs."""
+    """Run a server on loopback, over TLS with a context, while the block runs; no proxy comes between."""
     server = QuietServer(("127.0.0.1", 0), Handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -136,7 +138,8 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[Site]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield site
+        with patch.dict(os.environ, {"no_proxy": "127.0.0.1,localhost"}):
+            yield site
     finally:
         server.shutdown()
         thread.join()
