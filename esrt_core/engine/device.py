@@ -1,5 +1,8 @@
 """Device and precision: what was asked for against what the machine has."""
 
+import re
+from pathlib import Path
+
 import torch
 
 from esrt_core.engine.options import EngineOptions
@@ -25,6 +28,15 @@ def choose_precision(options: EngineOptions, device: torch.device) -> str:
     if options.precision == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
     return options.precision
+
+
+def free_memory() -> int | None:
+    """Return the bytes of host memory that are free or can be freed, or None where the system does not say."""
+    listing = Path("/proc/meminfo")
+    if not listing.exists():
+        return None
+    found = re.search(r"MemAvailable:\s+(\d+) kB", listing.read_text())
+    return int(found[1]) * 1024 if found else None
 
 
 def _has_cuda() -> bool:

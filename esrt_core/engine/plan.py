@@ -6,7 +6,7 @@ from esrt_core.engine.geometry import MULTIPLE, Axis, split_axis, window_count
 from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px
-WHOLE_LIMIT = 1_000_000  # px; the largest input that tile 0 takes
+WHOLE_LIMIT = 500_000  # px; the largest input that tile 0 takes: about 6 GB, and half an hour of one slow core
 LADDER = (384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
 
 
@@ -115,7 +115,19 @@ def smaller_tile(tile: int) -> int | None:
 def estimate_memory(plan: Plan, precision: str = "fp32") -> int:
     """Estimate the bytes that one batch takes on its device while the network runs, from measured peaks."""
     pixels = min(plan.batch, plan.tiles) * plan.rows.length * plan.columns.length
-    return pixels * (8_000 if precision == "fp32" else 5_000)
+    if plan.tile == 0:
+        return pixels * 12_000
+    return pixels * (4_000 if precision == "fp32" else 3_000)
+
+
+def check_memory(plan: Plan, free: int | None) -> None:
+    """Raise OptionError when a whole picture (tile 0) needs more than the `free` bytes; None means unknown."""
+    need = estimate_memory(plan)
+    if plan.tile == 0 and free is not None and need > free:
+        raise OptionError(
+            f"{plan.width} x {plan.height} at once (tile 0) needs about {need / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free: leave --tile out"
+        )
 
 
 def estimate_work(plan: Plan) -> float:
@@ -123,4 +135,4 @@ def estimate_work(plan: Plan) -> float:
     convolutions = {2: 0.70e6, 3: 0.80e6, 4: 1.02e6}[plan.scale]
     height, width = plan.tile_shape
     tokens = height * width / (plan.windows[0] * plan.windows[1] * 4)  # of one piece
-    return plan.computed_pixels * (convolutions + 3 * 288 * tokens)  # softmax makes attention about 3 times as dear
+    return plan.computed_pixels * (convolutions + 288 * tokens)

@@ -10,11 +10,11 @@ import torch
 
 from esrt_core.engine.batches import run_pictures
 from esrt_core.engine.colour import Coding
-from esrt_core.engine.device import choose_device, choose_precision
+from esrt_core.engine.device import choose_device, choose_precision, free_memory
 from esrt_core.engine.groups import group_frames
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.picture import Picture
-from esrt_core.engine.plan import Plan, estimate_work, make_plan, smaller_tile
+from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
 from esrt_core.engine.reuse import CACHE_BYTES, TileCache
 from esrt_core.engine.runner import Runner
 from esrt_core.media.frame import ColorSpace, Frame, Plane
@@ -83,7 +83,9 @@ class Upscaler:
 
     def plan(self, width: int, height: int) -> Plan:
         """Plan the tiles of a picture; raise OptionError when tile 0 was asked for and the picture is too large."""
-        return make_plan(width, height, self.scale, self._device.type, self._tile)
+        plan = make_plan(width, height, self.scale, self._device.type, self._tile)
+        check_memory(plan, free_memory() if plan.tile == 0 and self._device.type == "cpu" else None)
+        return plan
 
     def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
         """Enlarge a frame; space, depth, chroma's subsampling and alpha stay as they are.

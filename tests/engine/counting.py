@@ -27,6 +27,7 @@ def _attention(args: tuple[Any, ...], out: Tensor) -> int:
 
 MULTIPLY_ADDS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
     aten.convolution.default: _convolution,
+    aten.mkldnn_convolution.default: _convolution,
     aten.mm.default: _product,
     aten.addmm.default: _product,
     aten.addmm_.default: _product,
@@ -36,7 +37,7 @@ ONLY_VIEWS = ("view", "permute", "transpose", "t.", "as_strided", "slice", "sele
 
 
 class Count(TorchDispatchMode):
-    """Count under `with`; views are no operators, and what an operator writes in place is not allocated."""
+    """Count under `with`, inside no_grad (inference mode hides what an operator is made of); views are no operators, and what an operator writes in place is not allocated."""
 
     def __init__(self) -> None:
         super().__init__()

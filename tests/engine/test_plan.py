@@ -1,6 +1,14 @@
 import pytest
 
-from esrt_core.engine.plan import LADDER, WHOLE_LIMIT, estimate_memory, estimate_work, make_plan, smaller_tile
+from esrt_core.engine.plan import (
+    LADDER,
+    WHOLE_LIMIT,
+    check_memory,
+    estimate_memory,
+    estimate_work,
+    make_plan,
+    smaller_tile,
+)
 from esrt_core.errors import OptionError
 
 SIZES = [(250, 240), (500, 500), (1000, 1000), (2000, 1500), (4000, 3000), (6000, 4000)]
@@ -37,6 +45,16 @@ def test_a_whole_picture_beyond_the_limit_is_refused_in_one_line() -> None:
     with pytest.raises(OptionError, match="tile 0") as caught:
         make_plan(side, side, 2, tile=0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_whole_picture_beyond_the_memory_is_refused_in_one_line() -> None:
+    plan = make_plan(500, 500, 2, tile=0)
+    check_memory(plan, None)
+    check_memory(plan, estimate_memory(plan))
+    with pytest.raises(OptionError, match="needs about 3.0 GB") as caught:
+        check_memory(plan, 10**9)
+    assert "\n" not in str(caught.value)
+    check_memory(make_plan(5000, 5000, 2), 10**6)  # tiles are made smaller when memory really runs out
 
 
 def test_the_ladder_goes_down_and_ends() -> None:
