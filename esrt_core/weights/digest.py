@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from esrt_core.errors import WeightsError
+
 
 @dataclass(frozen=True)
 class Digest:
@@ -17,7 +19,10 @@ class Digest:
 
 
 def digest_of(path: Path) -> Digest:
-    """Return the digest of a file."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Digest(file.tell(), sha256)
+    """Return the digest of a file. Raises WeightsError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return Digest(file.tell(), sha256)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error

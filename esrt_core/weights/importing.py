@@ -1,11 +1,11 @@
 """Take a weights file into the user's own collection, under a name."""
 
 import dataclasses
-import shutil
 import tempfile
 from pathlib import Path
 
 from esrt_core.errors import WeightsError
+from esrt_core.files import atomic_write
 from esrt_core.weights.catalog import KEPT_NAMES, CatalogRow, check_name
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.describe import PICKLED
@@ -48,7 +48,8 @@ def _copy(source: Path, folder: Path) -> Path:
         checkpoint = load_checkpoint(source)
         save_checkpoint(checkpoint.network, copy, checkpoint.metadata)
         return copy
-    shutil.copyfile(source, copy)
+    with atomic_write(copy, overwrite=True) as partial:
+        partial.write_bytes(source.read_bytes())
     try:
         load_checkpoint(copy)
     except WeightsError as error:

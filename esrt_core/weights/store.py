@@ -146,7 +146,8 @@ def _first_use(url: WeightsUrl, options: StoreOptions, progress: ProgressCallbac
     folder = make_folder(options.cache / "weights")
     with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
         path = Path(temporary) / url.file
-        found = fetch([url.address], path, None, options.download, progress)
+        with atomic_write(path, overwrite=True) as partial:
+            found = fetch([url.address], partial, None, options.download, progress)
         if url.sha256 and found.sha256 != url.sha256:
             raise WeightsError(
                 f"{url.address} sent {found}, expected sha256 {url.sha256}; nothing was kept, ask its owner"

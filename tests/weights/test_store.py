@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from esrt_core.errors import OptionError, WeightsError
+from esrt_core.errors import OptionError, TargetError, WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights.catalog import BUNDLED, dump_rows
 from esrt_core.weights.digest import digest_of
@@ -346,6 +348,18 @@ def test_a_folder_that_cannot_be_written_names_the_way_out(options: StoreOptions
     options.data.write_text("a file, not a folder")
     with pytest.raises(WeightsError, match="set ESRT_HOME"):
         import_weights(weights, "mine", False, options)
+
+
+def test_a_full_disk_is_one_sentence(
+    options: StoreOptions, hosted: Site, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(TargetError, match="the disk is full"):
+        import_weights(weights, "mine", False, options)
+    assert not list((options.data / "weights").iterdir())
 
 
 def test_the_store_never_imports_torch() -> None:
