@@ -117,16 +117,18 @@ def check_size(name: str, width: int, height: int, limits: ReadLimits) -> None:
 @contextmanager
 def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
     saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    logger = logging.getLogger("tifffile")
-    was_disabled = logger.disabled
+    unheard = logging.NullHandler()  # without any handler Python prints warnings to the terminal
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
     try:
         Image.MAX_IMAGE_PIXELS = max(limits.max_pixels, 2**31)  # check_size is the limit that users meet
         ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
-        logger.disabled = True  # it reports what we raise
+        for logger in loggers:
+            logger.addHandler(unheard)
         yield
     finally:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-        logger.disabled = was_disabled
+        for logger in loggers:
+            logger.removeHandler(unheard)
 
 
 def _open_bytes(source: Source, name: str) -> BinaryIO:

@@ -117,9 +117,8 @@ def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) ->
     bits = deep.bits_of(opening.format, opening.head, image)
     opening.file.seek(0)
     try:
-        with decoding(opening.name, opening.limits):
-            with quiet_stderr():
-                return deep.read_deep(opening.format, opening.file.read(), bits, image, orientation)
+        with decoding(opening.name, opening.limits), quiet_stderr():
+            return deep.read_deep(opening.format, opening.file.read(), bits, image, orientation)
     except MediaError:
         if not opening.limits.allow_truncated:
             raise
@@ -202,6 +201,8 @@ def _oddities(opening: Opened) -> tuple[str, ...]:
     if named is not None and named is not opening.format:
         notes.append(f"named like {named.label} but is {opening.format.label}")
     image = opening.image
+    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # pillow-heif says so
+        notes.append(f"{bits} bits reduced to 8")
     if opening.format is JPEG and image is not None:
         if image.format == "MPO":
             notes.append(f"only the first of {getattr(image, 'n_frames', 2)} pictures in the JPEG is read")

@@ -10,7 +10,7 @@ _STDERR = 2
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send what C code writes to standard error to nowhere: libtiff and libpng print what they also report as errors."""
+    """Drop what C code writes to standard error: libtiff and libpng print what they also report as errors."""
     with ExitStack() as stack:
         try:
             saved = os.dup(_STDERR)

@@ -87,9 +87,7 @@ def _channels_last(page: tifffile.TiffPage) -> Samples:
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif":
-        raise NotImplementedError(
-            f"a TIFF page of {samples.dtype} samples and shape {samples.shape} is not a flat picture; it"
-        )
+        raise NotImplementedError(f"a TIFF page of {samples.dtype} samples and shape {samples.shape}")
     return samples
 
 
@@ -97,7 +95,7 @@ def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Sampl
     """Return colour, alpha and a note on channels that are neither."""
     if page.photometric not in _COLOUR_SAMPLES:
         name = getattr(page.photometric, "name", page.photometric)
-        raise NotImplementedError(f"a TIFF page has the photometric interpretation {name}, which")
+        raise NotImplementedError(f"a TIFF page with the photometric interpretation {name}")
     count = _COLOUR_SAMPLES[page.photometric]
     if samples.ndim == 2:
         return samples, None, ()

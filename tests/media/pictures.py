@@ -1,0 +1,80 @@
+"""Small generated pictures."""
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageDraw
+
+from esrt_core.media.image import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, encode
+from esrt_core.media.picture import Source
+
+LIMITS = ReadLimits()
+
+
+def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (28, 20)) -> Image.Image:
+    """Colour patches of 4 px in a Pillow mode."""
+    patches = Image.fromarray(np.kron(noise(size[1] // 4, size[0] // 4, 3), np.ones((4, 4, 1), np.uint8)))
+    return patches if mode == "RGB" else patches.convert(mode)
+
+
+def saved(image: Image.Image, format: str, **parameters: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **parameters)
+    return file.getvalue()
+
+
+def read(source: Source, limits: ReadLimits = LIMITS) -> Picture:
+    return decode(source, limits)
+
+
+def first(source: Source, limits: ReadLimits = LIMITS) -> Page:
+    return next(iter(decode(source, limits).pages))
+
+
+def written(
+    pages: Any, format: str, metadata: Metadata | None = None, options: EncodeOptions | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    file = io.BytesIO()
+    notes = encode(pages, file, format, metadata or Metadata(), options or EncodeOptions())
+    return file.getvalue(), notes
+
+
+def reopened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@lru_cache(maxsize=1)  # a profile holds the time at which it was made
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def gray_profile() -> bytes:
+    """An sRGB profile that claims to be gray: only the header is looked at."""
+    profile = bytearray(srgb_profile())
+    profile[16:20] = b"GRAY"
+    return bytes(profile)
+
+
+def balls(count: int, *, alpha: bool) -> list[Image.Image]:
+    """Frames of a ball that moves; it stands still in the fourth frame."""
+    frames = []
+    for number in range(count):
+        step = 2 if number == 3 else number
+        frame = Image.new("RGBA", (60, 40), (0, 0, 0, 0) if alpha else (20, 60, 90, 255))
+        ImageDraw.Draw(frame).ellipse((5 + 6 * step, 5, 25 + 6 * step, 30), fill=(255, 40 * step, 0, 255))
+        frames.append(frame if alpha else frame.convert("RGB"))
+    return frames
+
+
+def animation(format: str, durations: list[int], *, alpha: bool, **parameters: Any) -> bytes:
+    frames = balls(len(durations), alpha=alpha)
+    return saved(frames[0], format, save_all=True, append_images=frames[1:], duration=durations, **parameters)

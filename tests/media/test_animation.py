@@ -1,0 +1,100 @@
+import io
+
+import numpy as np
+import pytest
+
+from esrt_core.media.animation import _rounded
+from esrt_core.media.formats import JPEG, WEBP
+from esrt_core.media.frame import Frame
+from esrt_core.media.image import EncodeOptions, Page, pages_kept, probe
+from tests.media.pictures import LIMITS, animation, noise, read, reopened, written
+
+DURATIONS = [100, 50, 30, 70, 20, 1000]
+LOSSLESS = EncodeOptions(lossless=True)
+
+
+def source(format, *, alpha):
+    parameters = {"GIF": {"disposal": 2, "loop": 3}, "WEBP": {"lossless": True, "loop": 4}, "PNG": {"loop": 4}}
+    return animation(format, DURATIONS, alpha=alpha, **parameters[format])
+
+
+def timeline(pages):
+    """The picture on screen at every hundredth of a second, as RGBA with no colour under what is transparent."""
+    shown = []
+    for page in pages:
+        height, width = page.frame.height, page.frame.width
+        rgba = np.empty((height, width, 4), np.uint8)
+        rgba[..., :3] = page.frame.planes[0].reshape(height, width, -1)
+        rgba[..., 3] = 255 if page.frame.alpha is None else page.frame.alpha
+        rgba[rgba[..., 3] == 0] = 0
+        shown += [rgba] * round(page.duration_ms / 10)
+    return np.stack(shown)
+
+
+@pytest.mark.parametrize("alpha", [True, False])
+@pytest.mark.parametrize("source_format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("format", ["gif", "webp", "png"])
+def test_animations_look_the_same_at_any_time(source_format, format, alpha):
+    original = read(source(source_format, alpha=alpha))
+    assert original.info.animated
+    data, notes = written(original.pages, format, original.metadata, LOSSLESS)
+    result = read(data)
+    assert notes == ()
+    assert result.metadata.loop == original.metadata.loop == 4
+    assert np.array_equal(timeline(result.pages), timeline(original.pages))
+
+
+def test_avif_animations_keep_their_timing():
+    original = read(source("WEBP", alpha=False))
+    data, notes = written(original.pages, "avif", original.metadata)
+    assert "plays for ever, not 4 times" in notes[0]
+    difference = timeline(read(data).pages).astype(int) - timeline(original.pages)
+    assert np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize(("repeats", "plays"), [(None, 1), (0, 0), (2, 3)])
+def test_gif_repeats_are_plays_and_back(repeats, plays):
+    parameters = {} if repeats is None else {"loop": repeats}
+    original = read(animation("GIF", [50, 50], alpha=False, **parameters))
+    assert original.metadata.loop == plays
+    again, _ = written(original.pages, "gif", original.metadata)
+    assert reopened(again).info.get("loop") == repeats
+
+
+def test_pages_can_be_iterated_again_and_counted():
+    pages = read(source("GIF", alpha=True)).pages
+    assert len(pages) == len(list(pages)) == len(list(pages)) == 5
+
+
+def test_the_default_image_of_an_apng_is_no_frame():
+    data = animation("PNG", [50, 60, 70], alpha=False, default_image=True)
+    original = read(data)
+    assert [page.duration_ms for page in original.pages] == [50, 60]
+    assert "left out" in original.notes[0]
+
+
+def test_a_format_without_animation_takes_the_first_frame_only():
+    info = probe(source("GIF", alpha=True), LIMITS)
+    assert pages_kept(info, WEBP) == (5, ())
+    count, notes = pages_kept(info, JPEG)
+    assert count == 1
+    assert "only the first of 5 frames" in notes[0]
+
+    def pages():
+        yield Page(Frame((noise(4, 4, 3),)), 10.0)
+        raise AssertionError("the second frame must not be computed")
+
+    assert reopened(written(pages(), "jpeg")[0]).size == (4, 4)
+
+
+def test_odd_durations_keep_their_sum():
+    assert list(_rounded([33.3, 33.3, 33.3, 0.0, 1.0], 10)) == [30, 40, 30, 0, 10]
+
+
+def test_gray_frames_stay_gray():
+    from PIL import Image
+
+    frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(2)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=50)
+    assert [page.frame.space.value for page in read(file.getvalue()).pages] == ["gray", "gray"]

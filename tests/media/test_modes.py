@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from esrt_core.media.frame import ColorSpace
+from esrt_core.media.modes import layout_of, read_page, without_needless_colour
+from esrt_core.media.picture import ValueRange
+from tests.media.pictures import noise, picture, srgb_profile
+
+
+def page_of(image, icc=None):
+    return read_page(image, layout_of(image, icc), icc)
+
+
+def frame_of(image, icc=None):
+    return page_of(image, icc).frame
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_gray_modes_stay_gray(mode):
+    frame = frame_of(picture(mode))
+    assert (frame.space, frame.depth, frame.alpha) == (ColorSpace.GRAY, 8, None)
+    assert np.array_equal(frame.planes[0], np.asarray(picture(mode).convert("L")))
+
+
+@pytest.mark.parametrize("mode", ["LA", "La"])
+def test_gray_with_alpha_is_straight(mode):
+    straight = Image.fromarray(np.dstack([np.full((3, 4), 200, np.uint8), np.full((3, 4), 51, np.uint8)]))
+    frame = frame_of(straight.convert(mode))
+    assert frame.space is ColorSpace.GRAY
+    assert np.all(frame.alpha == 51)
+    assert np.all(frame.planes[0] == 200)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBX", "YCbCr", "HSV"])
+def test_colour_modes_become_rgb(mode):
+    image = picture(mode)
+    frame = frame_of(image)
+    assert (frame.space, frame.depth, frame.alpha) == (ColorSpace.RGB, 8, None)
+    assert np.array_equal(frame.planes[0], np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGBa"])
+def test_colour_with_alpha_is_straight(mode):
+    straight = Image.fromarray(np.full((3, 4, 4), (200, 100, 50, 51), np.uint8))
+    frame = frame_of(straight.convert(mode))
+    assert np.all(frame.alpha == 51)
+    assert np.all(frame.planes[0] == (200, 100, 50))
+
+
+@pytest.mark.parametrize(("mode", "key"), [("1", 0), ("L", 0), ("RGB", (0, 0, 0))])
+def test_a_transparent_value_becomes_alpha(mode, key):
+    image = Image.fromarray(np.array([[0, 255]], np.uint8)).convert(mode)
+    image.info["transparency"] = key
+    frame = frame_of(image)
+    assert frame.alpha.tolist() == [[0, 255]]
+    assert frame.space is (ColorSpace.RGB if mode == "RGB" else ColorSpace.GRAY)
+
+
+def palette_image(colours, transparency=None):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette([value for colour in colours for value in colour])
+    if transparency is not None:
+        image.info["transparency"] = transparency
+    return image
+
+
+def test_a_gray_palette_stays_gray():
+    frame = frame_of(palette_image([(7, 7, 7), (200, 200, 200)]))
+    assert frame.space is ColorSpace.GRAY
+    assert frame.planes[0].tolist() == [[7, 200]]
+
+
+def test_a_gray_palette_with_an_rgb_profile_stays_rgb():
+    assert frame_of(palette_image([(7, 7, 7), (200, 200, 200)]), srgb_profile()).space is ColorSpace.RGB
+
+
+def test_a_colour_palette_becomes_rgb():
+    assert frame_of(palette_image([(7, 8, 9), (200, 1, 2)])).planes[0].tolist() == [[[7, 8, 9], [200, 1, 2]]]
+
+
+@pytest.mark.parametrize("transparency", [0, b"\x00\xff"])
+@pytest.mark.parametrize("colours", [[(7, 8, 9), (200, 1, 2)], [(7, 7, 7), (200, 200, 200)]])
+def test_palette_transparency_becomes_alpha(colours, transparency):
+    assert frame_of(palette_image(colours, transparency)).alpha.tolist() == [[0, 255]]
+
+
+def test_palette_with_alpha():
+    image = Image.frombytes("PA", (2, 2), bytes([1, 51] * 4))
+    image.putpalette([0, 0, 0, 100, 100, 100])
+    frame = frame_of(image)
+    assert np.all(frame.alpha == 51)
+    assert np.all(frame.planes[0] == 100)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB"])
+def test_cmyk_and_lab_become_srgb_and_say_so(mode):
+    image = Image.new("CMYK", (4, 3), (0, 255, 255, 0)) if mode == "CMYK" else Image.new("LAB", (4, 3), (255, 128, 128))
+    page = page_of(image)
+    assert page.frame.space is ColorSpace.RGB
+    assert np.allclose(page.frame.planes[0][0, 0], [255, 0, 0] if mode == "CMYK" else [255, 255, 255], atol=1)
+    assert mode in page.notes[0]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
+def test_16_bits_in_both_byte_orders(mode):
+    values = np.array([[1, 256, 65535]], np.uint16)
+    image = Image.frombytes("I;16", (3, 1), values.astype("<u2").tobytes())
+    frame = frame_of(image if mode == "I;16" else image.convert("I").convert(mode))
+    assert (frame.space, frame.depth) == (ColorSpace.GRAY, 16)
+    assert frame.planes[0].tolist() == values.tolist()
+
+
+def test_integers_become_16_bits():
+    frame = frame_of(Image.fromarray(np.array([[0, 40000]], np.int32)))
+    assert frame.depth == 16
+    assert frame.planes[0].tolist() == [[0, 40000]]
+
+
+def test_floats_beyond_1_are_scaled_into_the_frame():
+    page = page_of(Image.fromarray(np.array([[0, 50, 200]], np.float32)))
+    assert page.frame.depth == 32
+    assert page.frame.planes[0].tolist() == [[0, 0.25, 1]]
+    assert page.value_range == ValueRange(0, 200)
+
+
+def test_tall_pictures_are_read_in_bands():
+    pixels = noise(600, 3, 3)
+    assert np.array_equal(frame_of(Image.fromarray(pixels)).planes[0], pixels)
+
+
+def test_needless_alpha_and_colour_are_dropped():
+    gray = np.repeat(noise(4, 4, 1), 3, axis=2)
+    opaque = Image.fromarray(np.dstack([gray, np.full((4, 4), 255, np.uint8)]))
+    frame = without_needless_colour(page_of(opaque)).frame
+    assert (frame.space, frame.alpha) == (ColorSpace.GRAY, None)
+    assert np.array_equal(frame.planes[0], gray[..., 0])
