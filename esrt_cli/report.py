@@ -77,7 +77,7 @@ def plan_json(plan: UpscalePlan, estimate: Estimate) -> str:
             "pages": plan.pages,
             "passes": plan.size.passes,
             "resampled": plan.size.resample,
-            "notes": plan.target.notes,
+            "notes": plan.notes,
             **dataclasses.asdict(estimate),
         }
     )

@@ -8,6 +8,8 @@ from fractions import Fraction
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes, target_key
 from esrt_core.media.encoder import check_fits
+from esrt_core.media.encoding import pages_kept
+from esrt_core.media.opening import load_extra
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import ImageInfo
 from esrt_core.pipeline.inputs import Input, examine
@@ -23,7 +25,8 @@ LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.0
 class UpscalePlan:
     """Hold what upscale_picture() carries out.
 
-    `pages` counts those that are written: one where the target's format has no room for more.
+    `pages` counts those that are written: one where the target's format has no room for more. `notes` says what the
+    choice of the format changes or loses.
     """
 
     source: Input
@@ -31,6 +34,7 @@ class UpscalePlan:
     size: SizePlan
     target: Target
     pages: int
+    notes: tuple[str, ...]
     options: UpscaleOptions
 
     @property
@@ -61,8 +65,10 @@ def plan_upscale(source: Input, options: UpscaleOptions, scales: Sequence[int]) 
     except OptionError as error:
         raise OptionError(f"{source.name}: {error}") from error
     target = decide_target(source, info.format, options.size.suffix(scales), options)
-    room = target.format.animation if info.animated else target.format.pages
-    plan = UpscalePlan(source, info, size, target, info.pages if room else 1, options)
+    if target.format.extra:
+        load_extra(target.format, f"{target.format.label} output")
+    pages, lost = pages_kept(info, target.format)
+    plan = UpscalePlan(source, info, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)
     _check_place(plan)
     return plan

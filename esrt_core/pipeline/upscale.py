@@ -70,7 +70,7 @@ def upscale_picture(
     work = _Work(plan, engines, progress)
     lost = _write(work, picture, stream)
     sheet = _write_sheet(plan, work) if plan.options.compare else None
-    notes = (*plan.target.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
+    notes = (*plan.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
     return _result(plan, work, tuple(dict.fromkeys(notes)), time.perf_counter() - started, sheet)
 
 

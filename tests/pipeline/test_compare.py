@@ -1,0 +1,54 @@
+"""The comparison sheet."""
+
+import numpy as np
+import pytest
+
+from esrt_core.evaluation.difference import Box
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.pipeline.compare import comparison_sheet, displayed, pixels_of
+from esrt_core.resample import enlarge_bicubic
+
+RNG = np.random.default_rng(3)
+
+
+def test_the_sheet_shows_what_differs() -> None:
+    source = Frame((np.full((60, 80, 3), 100, np.uint8),))
+    result = enlarge_bicubic(source, 320, 240)
+    pixels = result.planes[0].copy()
+    pixels[10:20, 10:20] = (255, 0, 0)
+    sheet = comparison_sheet(source, Frame((pixels,)), "tiny").planes[0]
+    red = (sheet == (255, 0, 0)).all(axis=2)
+    assert red.sum() == 10 * 10 * 4  # one crop has it, enlarged twice
+    assert np.nonzero(red)[1].min() > sheet.shape[1] // 2  # in the last column
+
+
+@pytest.mark.parametrize("space", [ColorSpace.GRAY, ColorSpace.RGB])
+@pytest.mark.parametrize("depth", [8, 16, 32])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_every_kind_of_frame_can_be_shown(space: ColorSpace, depth: int, alpha: bool) -> None:
+    def plane(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        values = RNG.random(shape)
+        if depth == 32:
+            return values.astype(np.float32)
+        return (values * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
+
+    def frame(height: int, width: int) -> Frame:
+        colour = plane(height, width) if space == ColorSpace.GRAY else plane(height, width, 3)
+        return Frame((colour,), space, depth, plane(height, width) if alpha else None)
+
+    sheet = comparison_sheet(frame(5, 7), frame(10, 14), "tiny")
+    assert sheet.planes[0].dtype == np.uint8
+
+
+def test_what_is_transparent_shows_on_white() -> None:
+    frame = Frame((np.zeros((2, 2), np.uint16),), ColorSpace.GRAY, 16, np.zeros((2, 2), np.uint16))
+    assert (displayed(frame) == 255).all()
+
+
+def test_the_sources_pixels_are_repeated_at_any_factor() -> None:
+    source = Frame((np.arange(12, dtype=np.uint8).reshape(3, 4),), ColorSpace.GRAY)
+    result = Frame((np.zeros((7, 10), np.uint8),), ColorSpace.GRAY)
+    pixels = pixels_of(source, Box(1, 2, 5, 6), result)[..., 0]
+    assert pixels.shape == (5, 6)
+    assert pixels.tolist()[0] == [0, 1, 1, 2, 2, 2]
+    assert pixels[:, 0].tolist() == [0, 0, 4, 4, 8]
