@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
@@ -38,7 +39,7 @@ def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
         file=path.name,
         bytes=digest.bytes,
         sha256=digest.sha256,
-        urls=(f"{base_url.rstrip('/')}/{path.name}",) if base_url else (),
+        urls=(f"{base_url.rstrip('/')}/{quote(path.name)}",) if base_url else (),
         licence=metadata.licence,
         training_data=metadata.training_data,
         psnr=metadata.psnr,

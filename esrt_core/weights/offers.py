@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
@@ -64,4 +64,4 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
 
 def _with_addresses(row: CatalogRow, base: str) -> CatalogRow:
     """Return the row with full addresses; without any, its file lies beside the index."""
-    return dataclasses.replace(row, urls=tuple(urljoin(base, url) for url in row.urls or (row.file,)))
+    return dataclasses.replace(row, urls=tuple(urljoin(base, url) for url in row.urls or (quote(row.file),)))

@@ -41,6 +41,8 @@ def parse_url(text: str) -> WeightsUrl:
 
 def check_url(url: str, allow_http: bool) -> None:
     """Raise WeightsError unless the address is https, or http on this machine, or http that the user allowed."""
+    if not re.fullmatch(r"[!-~]+", url):
+        raise WeightsError(f"{url} is not an address: spaces and letters beyond ASCII have to be percent-encoded")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -259,6 +259,13 @@ def test_fetch_asks_for_the_newest_index(options: StoreOptions, hosted: Site, we
     assert hosted.asked == ["w/index.json"]
 
 
+def test_odd_file_names_are_found_beside_an_index(options: StoreOptions, site: Site, weights: Path) -> None:
+    odd = weights.rename(weights.with_name("ü 1_x2.safetensors"))
+    site.files["%C3%BC%201_x2.safetensors"] = odd.read_bytes()
+    site.files["index.json"] = dump_rows(make_index(odd.parent)).encode()
+    assert digest_of(use("1", replace(options, index=site.url("index.json")))) == digest_of(odd)
+
+
 def test_an_index_that_breaks_does_not_replace_its_copy(options: StoreOptions, hosted: Site) -> None:
     options = replace(options, index=hosted.url("w/index.json"))
     use("tiny", options)
