@@ -84,7 +84,7 @@ def _save(
     options: EncodeOptions,
 ) -> None:
     pixels = animation.width * animation.height
-    parameters = quality_parameters(target, options, pixels) | save_parameters(metadata, target)
+    parameters = quality_parameters(target, options, pixels, ColorSpace.RGB) | save_parameters(metadata, target)
     if target is not AVIF:
         parameters["loop"] = metadata.loop or _FOREVER
     times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]

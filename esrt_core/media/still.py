@@ -30,7 +30,8 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
             _write_deep_png(frame, file, metadata)
             return
         image = to_palette(frame) if target is GIF else to_pillow(frame)
-        parameters = quality_parameters(target, options, frame.width * frame.height) | save_parameters(metadata, target)
+        parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
+        parameters |= save_parameters(metadata, target)
         image.save(file, target.pillow[0], **parameters)
 
 
@@ -41,7 +42,7 @@ def to_pillow(frame: Frame) -> Image.Image:
     return Image.fromarray(np.dstack([frame.planes[0], frame.alpha]))
 
 
-def quality_parameters(target: Format, options: EncodeOptions, pixels: int) -> dict[str, Any]:
+def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:
     """Return the quality settings as arguments of Pillow's `Image.save`."""
     quality = options.quality or target.default_quality
     lossless = bool(options.lossless) and options.quality is None
@@ -50,7 +51,8 @@ def quality_parameters(target: Format, options: EncodeOptions, pixels: int) -> d
     if target is WEBP:
         return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
     if target is AVIF:
-        return {"quality": quality, "subsampling": "4:4:4", "speed": _AVIF_SPEED}
+        subsampling = "4:0:0" if space is ColorSpace.GRAY else "4:4:4"
+        return {"quality": quality, "subsampling": subsampling, "speed": _AVIF_SPEED}
     if target is HEIF:
         return {"quality": -1 if lossless else quality, "chroma": 444}
     if target is JXL:
