@@ -37,7 +37,10 @@ ONLY_VIEWS = ("view", "permute", "transpose", "t.", "as_strided", "slice", "sele
 
 
 class Count(TorchDispatchMode):
-    """Count under `with`, inside no_grad (inference mode hides what an operator is made of); views are no operators, and what an operator writes in place is not allocated."""
+    """Count under `with`, inside no_grad (inference mode hides what an operator is made of).
+
+    Views are no operators, and what an operator writes in place is not allocated.
+    """
 
     def __init__(self) -> None:
         super().__init__()

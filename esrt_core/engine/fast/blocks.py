@@ -1,26 +1,40 @@
 """The convolutional blocks with their learned scalars folded into the weights. Plain forms: esrt_core.model.blocks."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, scaled
+from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, scaled, settled
 from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
 
 
 class FastCA(nn.Module):
     """Channel attention, in place."""
 
+    down_weight: Tensor
+    down_bias: Tensor
+    up_weight: Tensor
+    up_bias: Tensor
+
     def __init__(self, ca: CA) -> None:
         super().__init__()
-        self.down = FixedLinear(ca.down.weight.flatten(1), ca.down.bias)
-        self.up = FixedLinear(ca.up.weight.flatten(1), ca.up.bias)
+        for name, layer in (("down", ca.down), ("up", ca.up)):
+            self.register_buffer(f"{name}_weight", settled(layer.weight).flatten(1))
+            self.register_buffer(f"{name}_bias", settled(cast(Tensor, layer.bias)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Overwrite x (B, C, H, W) and return it."""
         pooled = x.mean((2, 3))  # (B, C)
-        gates = torch.sigmoid(self.up(F.relu(self.down(pooled))))
+        hidden = F.relu(_sample_by_sample(pooled, self.down_weight, self.down_bias))
+        gates = torch.sigmoid(_sample_by_sample(hidden, self.up_weight, self.up_bias))
         return x.mul_(gates[:, :, None, None])
+
+
+def _sample_by_sample(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Apply a small linear layer to (B, C); a matrix product's last bits would depend on B."""
+    return (x[:, None] * weight).sum(2).add_(bias)
 
 
 class FastARFB(nn.Module):
@@ -39,11 +53,11 @@ class FastARFB(nn.Module):
         first, second = exact(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
         through = exact(arfb.l2 * ru2.m2) * first
         self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias)
-        self.register_buffer("slope1", ru1.act.weight.detach().clone())
+        self.register_buffer("slope1", settled(ru1.act.weight))
         self.expand1 = FixedConv(ru1.m2 * ru1.expand.weight, scaled(ru1.m2, ru1.expand.bias))
         self.m1 = float(ru1.m1)
         self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias)
-        self.register_buffer("slope2", ru2.act.weight.detach().clone())
+        self.register_buffer("slope2", settled(ru2.act.weight))
         self.expand2 = FixedConv(
             torch.einsum("oi,icyx->ocyx", through, exact(ru2.expand.weight)), scaled(through, ru2.expand.bias)
         )

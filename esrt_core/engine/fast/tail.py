@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import settled
+from esrt_core.engine.fast.layers import convolve, settled
 from esrt_core.model.esrt import Upsampler
 
 REACH = 2  # LR px around it that an output draws from
@@ -45,10 +45,9 @@ class ComposedUpsampler(nn.Module):
         return out
 
     def _convolve(self, x: Tensor, place: Place) -> Tensor:
-        padding = [REACH if where == INNER else 0 for where in place]
-        return F.conv2d(
-            x, self.get_buffer(_name("weight", place)), self.get_buffer(_name("bias", place)), padding=padding
-        )
+        down, right = (REACH if where == INNER else 0 for where in place)
+        weight, bias = (self.get_buffer(_name(kind, place)) for kind in ("weight", "bias"))
+        return convolve(x, weight, bias, (down, right))
 
 
 def composed_kernels(upsampler: Upsampler) -> dict[Place, tuple[Tensor, Tensor]]:

@@ -100,5 +100,5 @@ def _fold(tokens: Tensor, channels: int) -> Tensor:
     total = tokens.new_zeros(batch, height + 2, width + 2, channels)
     for index, part in enumerate(tokens.chunk(PATCH**2, -1)):
         down, right = divmod(index, PATCH)
-        total[:, down : down + height, right : right + width] += part
+        total[:, down : down + height, right : right + width].add_(part)
     return total[:, 1:-1, 1:-1].contiguous()
