@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from esrt_core.errors import WeightsError
 from esrt_core.progress import Progress, ignore_progress
@@ -14,7 +15,6 @@ from esrt_core.weights.digest import Digest
 from esrt_core.weights.download import DownloadOptions, fetch
 from tests.weights.conftest import QUICK, Site, serving
 
-CERTIFICATE = Path(__file__).parents[1] / "fixtures" / "loopback.pem"
 CONTENT = bytes(range(256)) * 800  # more than one chunk
 DIGEST = Digest(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
@@ -143,11 +143,13 @@ def test_addresses_that_may_not_be_used_are_refused_before_any_request(tmp_path:
 
 
 @pytest.fixture
-def encrypted(good: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Serve over TLS, with a certificate made for these tests alone and trusted by them alone."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+def encrypted(good: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Serve over TLS, with a certificate made for this test and trusted by it alone."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     with serving(context) as site:
         site.files["a"] = CONTENT
         site.faults["down"] = [f"redirect {good.url('a')}"]
