@@ -3,6 +3,7 @@
 import importlib
 import io
 import logging
+import re
 import struct
 import threading
 import warnings
@@ -93,8 +94,10 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except (Image.DecompressionBombError, MemoryError) as error:
-            raise MediaError(f"{name} is too large for this machine or for --max-pixels {limits.max_pixels}") from error
+        except Image.DecompressionBombError as error:
+            raise MediaError(_above_limit(name, _pixels_in(str(error)), limits)) from error
+        except MemoryError as error:
+            raise MediaError(f"{name} needs more memory than there is; use a machine with more") from error
         except NotImplementedError as error:
             raise MediaError(
                 f"{name}: {error or 'this variant of the format'} cannot be read; convert it first"
@@ -108,10 +111,7 @@ def check_size(name: str, width: int, height: int, limits: ReadLimits) -> None:
     if width < 1 or height < 1:
         raise MediaError(f"{name} is {width} x {height} px: it has no pixels")
     if width * height > limits.max_pixels:
-        raise MediaError(
-            f"{name} is {width} x {height} = {width * height:,} px, above --max-pixels {limits.max_pixels:,};"
-            " raise --max-pixels if the picture is right"
-        )
+        raise MediaError(_above_limit(name, f"{width} x {height} = {width * height:,}", limits))
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
     unheard = logging.NullHandler()  # without any handler Python prints warnings to the terminal
     loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
     try:
-        Image.MAX_IMAGE_PIXELS = max(limits.max_pixels, 2**31)  # check_size is the limit that users meet
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
         ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
         for logger in loggers:
             logger.addHandler(unheard)
@@ -198,6 +198,16 @@ def load_extra(entry: Format, name: str) -> None:
 
 def _format(image: ImageFile.ImageFile | None) -> Format:
     return TIFF if image is None else format_of_pillow(image.format or "")
+
+
+def _above_limit(name: str, size: str, limits: ReadLimits) -> str:
+    return f"{name} is {size} px, above --max-pixels {limits.max_pixels:,}; raise --max-pixels if the picture is right"
+
+
+def _pixels_in(bomb_message: str) -> str:
+    """Return the number in Pillow's "Image size (123 pixels) exceeds limit"."""
+    found = re.search(r"(\d+) pixels", bomb_message)
+    return f"{int(found[1]):,}" if found else "too many"
 
 
 def _damage(name: str, limits: ReadLimits, error: Exception) -> str:

@@ -107,6 +107,7 @@ def test_pictures_above_the_limit_are_refused():
     data = saved(picture(), "PNG")
     assert "28 x 20 = 560 px, above --max-pixels 559" in refused(data, ReadLimits(max_pixels=559))
     assert decode(data, ReadLimits(max_pixels=560)).info.width == 28
+    assert "is 560 px, above --max-pixels 100" in refused(data, ReadLimits(max_pixels=100))
     with pytest.raises(MediaError, match="--max-pixels"):
         probe(data, ReadLimits(max_pixels=559))
 
@@ -132,7 +133,8 @@ def test_truncated_pictures_are_taken_on_request_and_noted(format):
     source = decode(whole[: len(whole) // 2], lenient)
     frame = next(iter(source.pages)).frame
     assert "truncated" in source.notes[0]
-    assert np.array_equal(frame.planes[0][:8], first(whole).frame.planes[0][:8])
+    rows = 1 if format == "GIF" else 8  # Pillow writes GIFs interlaced
+    assert np.array_equal(frame.planes[0][:rows], first(whole).frame.planes[0][:rows])
     assert decode(whole, lenient).notes == ()
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
