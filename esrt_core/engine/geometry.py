@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-MULTIPLE = 8  # px; tile sides are multiples of it, so that windows and their four pieces come out even
-
 
 @dataclass(frozen=True)
 class Seam:
@@ -30,19 +28,20 @@ class Axis:
         return start, stop
 
 
-def split_axis(size: int, tile: int, halo: int, ramp: int) -> Axis:
+def split_axis(size: int, tile: int, halo: int, ramp: int, window: int = 48) -> Axis:
     """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbours.
 
-    All tiles have one length, the smallest that serves (a multiple of MULTIPLE), and begin at equal distances, so no
-    tile is mostly overlap. In the middle of each overlap lies a seam of `ramp` px. Up to `tile` px is one tile of
-    exactly that size. On an even `size` all starts and seams are even. `tile` must be a multiple of MULTIPLE and at
-    least 6 * `halo`; `halo` and `ramp` even, `ramp` at most 2 * `halo`.
+    All tiles have one length, the smallest whose windows come out even, and begin at equal distances, so no tile is
+    mostly overlap. In the middle of each overlap lies a seam of `ramp` px. Up to `tile` px is one tile of exactly that
+    size. On an even `size` all starts and seams are even. `tile` must come from `largest_side` and be at least
+    6 * `halo`; `halo` and `ramp` are even, `ramp` at most 2 * `halo`.
     """
     if size <= tile:
         return Axis(size, size, (0,), ())
     overlap = 2 * halo
     count = _ceil_div(size - overlap, tile - overlap)
-    length = _ceil_div(_ceil_div(size + (count - 1) * overlap, count), MULTIPLE) * MULTIPLE
+    needed = _ceil_div(size + (count - 1) * overlap, count)
+    length = next(side for side in range(needed, tile + 1) if has_even_windows(side, window))
     travel = size - length  # of the last tile's start
     step = 2 if travel % 2 == 0 else 1
     starts = tuple(step * (i * travel // (step * (count - 1))) for i in range(count))
@@ -55,6 +54,16 @@ def halved(axis: Axis) -> Axis:
     starts = tuple(start // 2 for start in axis.starts)
     seams = tuple(Seam(seam.start // 2, seam.stop // 2) for seam in axis.seams)
     return Axis(axis.size // 2, axis.length // 2, starts, seams)
+
+
+def largest_side(tile: int, window: int) -> int:
+    """Return the largest tile side up to `tile` px whose windows are even."""
+    return next(side for side in range(tile, 0, -1) if has_even_windows(side, window))
+
+
+def has_even_windows(length: int, window: int) -> bool:
+    """Say whether all windows of a side are equal and even: their four pieces then are equal too, which is faster."""
+    return length % (2 * window_count(length, window)) == 0
 
 
 def window_count(length: int, window: int) -> int:

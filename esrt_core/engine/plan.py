@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from esrt_core.engine.geometry import MULTIPLE, Axis, split_axis, window_count
+from esrt_core.engine.geometry import Axis, largest_side, split_axis, window_count
 from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px
@@ -28,8 +28,8 @@ class Tiling:
 
 
 TILINGS = {
-    "cpu": Tiling(tile=192, halo=8, window=48, ramp=8, batch_pixels=18_432),
-    "gpu": Tiling(tile=256, halo=8, window=48, ramp=8, batch_pixels=8 * 256 * 256, smallest=64),
+    "cpu": Tiling(tile=240, halo=6, window=48, ramp=8, batch_pixels=18_432),
+    "gpu": Tiling(tile=288, halo=6, window=48, ramp=8, batch_pixels=6 * 288 * 288, smallest=64),
 }
 
 
@@ -88,9 +88,9 @@ def tiling_for(device_kind: str) -> Tiling:
 
 def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:
     """Plan tiles by the constants of a tiling."""
-    side = tiling.tile // MULTIPLE * MULTIPLE
-    rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.ramp)
-    columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp)
+    side = largest_side(tiling.tile, tiling.window)
+    rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
+    columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
     windows = (window_count(rows.length, tiling.window), window_count(columns.length, tiling.window))
     batch = max(1, tiling.batch_pixels // (rows.length * columns.length))
     return Plan(width, height, scale, side, rows, columns, windows, batch)

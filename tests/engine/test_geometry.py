@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from esrt_core.engine.geometry import MULTIPLE, split_axis, window_count
+from esrt_core.engine.geometry import has_even_windows, largest_side, split_axis, window_count
 
 SIZES = [1, 31, 32, 33, 48, 49, 63, 64, 65, 97, 191, 192, 193, 350, 509, 1000, 4095, 6000]
 TILES = [48, 64, 192]
@@ -34,7 +34,7 @@ def test_seams_lie_inside_both_tiles_and_in_order(size: int, tile: int) -> None:
 @pytest.mark.parametrize("size", range(98, 700, 86))
 def test_on_an_even_axis_starts_and_seams_are_even(size: int) -> None:
     axis = split_axis(size, 96, halo=8, ramp=8)
-    assert axis.length % MULTIPLE == 0
+    assert has_even_windows(axis.length, 48)
     assert all(start % 2 == 0 for start in axis.starts)
     assert all(seam.start % 2 == 0 for seam in axis.seams)
 
@@ -53,3 +53,10 @@ def test_a_hard_cut_has_empty_seams() -> None:
 @pytest.mark.parametrize(("length", "count"), [(8, 1), (48, 1), (71, 1), (72, 2), (96, 2), (176, 4), (192, 4)])
 def test_windows_are_about_as_large_as_asked(length: int, count: int) -> None:
     assert window_count(length, 48) == count
+
+
+@pytest.mark.parametrize(
+    ("tile", "side"), [(48, 48), (64, 64), (100, 100), (101, 100), (192, 192), (250, 250), (256, 250)]
+)
+def test_a_tile_is_rounded_down_to_even_windows(tile: int, side: int) -> None:
+    assert largest_side(tile, 48) == side
