@@ -1,5 +1,6 @@
 """Read what a clip holds. PyAV reads it: ffmpeg's own text rounds times and leaves out half of it."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def _opened(path: Path) -> Iterator[Any]:
     if path.is_dir():
         raise MediaError(f"{path} is a folder, not a clip")
     try:
-        container = av.open(file_url(path), options={LOCAL_ONLY[0][1:]: LOCAL_ONLY[1]}, metadata_errors="replace")
+        container = av.open(file_url(path), options=_only_clips(), metadata_errors="replace")
     except FileNotFoundError as error:
         raise MediaError(f"{path} does not exist") from error
     except PermissionError as error:
@@ -75,10 +76,16 @@ def _opened(path: Path) -> Iterator[Any]:
         yield container
 
 
+@functools.cache
+def _only_clips() -> dict[str, str]:
+    """Return the options that keep a file from leading to others: no network, no list that is named like a clip."""
+    return {LOCAL_ONLY[0][1:]: LOCAL_ONLY[1], "format_whitelist": ",".join(sorted(av.formats_available - _LISTS))}
+
+
 def _container_name(container: Any, path: Path) -> str:
     name: str = container.format.name.split(",")[0]
-    if name in _LISTS or name.endswith("_pipe"):
-        raise MediaError(f"{path} is no clip but a picture or a list of files ({name}); give the clip itself")
+    if name.endswith("_pipe"):
+        raise MediaError(f"{path} is a picture ({name}), not a clip; use: esrt upscale {path}")
     return name
 
 
@@ -103,6 +110,14 @@ class _Scan:
 
     ticks: dict[int, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
+    untimed: int = 0
+
+    def add(self, packet: Any) -> None:
+        """Note a packet; one without a time is the second field of a frame, or comes from AVI or a raw stream."""
+        if packet.pts is None:
+            self.untimed += 1
+        else:
+            self.ticks.setdefault(packet.pts, packet.duration or 0)
 
 
 def _scan(container: Any, stream: Any) -> _Scan:
@@ -110,11 +125,9 @@ def _scan(container: Any, stream: Any) -> _Scan:
     try:
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
-                tick = packet.dts if packet.pts is None else packet.pts
-                if tick is not None:
-                    scan.ticks.setdefault(tick, packet.duration or 0)
+                scan.add(packet)
                 if packet.is_corrupt:
-                    scan.damage.append(f"damaged data at {_clock(tick, stream)}")
+                    scan.damage.append(f"damaged data at {_clock(packet.pts, stream)}")
     except (av.error.FFmpegError, OSError) as error:
         last = max(scan.ticks, default=None)
         scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")

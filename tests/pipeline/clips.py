@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from esrt_core.engine.options import EngineOptions
 from esrt_core.media.ffmpeg import run
 from esrt_core.media.frame import Frame
+from esrt_core.pipeline.video import ClipResult, prepare_clip, upscale_clip
+from esrt_core.pipeline.video_options import VideoOptions
 
 
 def make(target: Path, *arguments: str) -> Path:
@@ -127,3 +130,10 @@ class Repeaters:
     def upscaler(self, scale: int) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)
+
+
+def upscale(path: Path, engines: Repeaters | None = None, **options: Any) -> ClipResult:
+    """Prepare and upscale a clip."""
+    engines = engines or Repeaters()
+    plan = prepare_clip(path, VideoOptions(**options), engines)  # type: ignore[arg-type]  # stands for Engines
+    return upscale_clip(plan, engines)  # type: ignore[arg-type]

@@ -1,0 +1,78 @@
+"""Runs that were stopped, and the runs that go on with them."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esrt_core.errors import OptionError
+from esrt_core.media.clip_probe import probe_clip
+from esrt_core.pipeline import resumed
+from esrt_core.pipeline.video import prepare_clip
+from esrt_core.pipeline.video_options import VideoOptions
+from tests.pipeline.clips import Repeaters, make, picture, sound, upscale, x264
+
+HALF = Fraction(1, 2)
+VARIABLE = ["-vf", "select='not(mod(n,2))+lt(mod(n,7),3)'", "-fps_mode", "vfr"]
+
+
+def stopped(path: Path, call: int, **options: Any) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        upscale(path, Repeaters(stop_at=call), **options)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
+    options = {"segment": HALF, "codec": codec}
+    undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mkv"), **options).target).read_bytes()
+    output = str(tmp_path / "parts.mkv")
+    stopped(path, 9, output=output, **options)
+    stopped(path, 9, output=output, **options)
+    result = upscale(path, output=output, **options)
+    assert result.went_on_at > 0
+    assert Path(result.target).read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("vfr", ["constant", "keep"])
+def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
+    monkeypatch.setattr(resumed, "_MARGIN", Fraction(1, 10))
+    path = make(tmp_path / "a.mp4", *picture("64x48", "30", 3), *VARIABLE, *x264("-g", "10"))
+    options = {"segment": HALF, "vfr": vfr}
+    undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mp4"), **options).target).read_bytes()
+    output = str(tmp_path / "parts.mp4")
+    stopped(path, 35, output=output, **options)
+    result = upscale(path, output=output, **options)
+    assert result.went_on_at >= 30
+    assert Path(result.target).read_bytes() == undisturbed
+
+
+def test_where_a_jump_gives_other_bytes_the_clip_is_read_from_its_start(tmp_path: Path) -> None:
+    clip = probe_clip(make(tmp_path / "a.mkv", *picture(seconds=1), *x264()))
+    read = prepare_clip(clip.path, VideoOptions(), Repeaters()).read  # type: ignore[arg-type]
+    frames = list(resumed.frames_from(clip, read, 0, None, print))
+    wrong = resumed.Mark(frames[5].tick, resumed.checksum(frames[5]) ^ 1)
+    assert [frame.tick for frame in resumed.frames_from(clip, read, 0, wrong, print)] == [f.tick for f in frames[5:]]
+
+
+def test_other_options_are_not_mixed_with_unfinished_work(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *x264())
+    stopped(path, 20, segment=HALF)
+    with pytest.raises(OptionError, match=r"other options \(codec\)"):
+        upscale(path, segment=HALF, crf=30)
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(OptionError, match="the source has changed"):
+        upscale(path, segment=HALF)
+    assert upscale(path, segment=HALF, restart=True).went_on_at == 0
+
+
+def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=1.6), *x264())
+    stopped(path, 15, segment=HALF)
+    work = tmp_path / ".a_x2.mp4.esrt-work"
+    (work / "segment_000001.nut.12345678.part").write_bytes(b"half")
+    upscale(path, segment=HALF)
+    assert not work.exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
