@@ -24,7 +24,9 @@ from esrt_core.errors import EsrtError, StopError
 
 PROGRAM = "esrt"
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"max_content_width": 100})
+SETTINGS = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=SETTINGS)
 
 # A command's module imports only typer and what its own module needs for parsing; its work is imported when it runs.
 app.command()(upscale)

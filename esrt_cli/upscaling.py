@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,9 +95,13 @@ def plan_all(inputs: Sequence[str], options: UpscaleOptions, engines: Engines, r
 
 
 def read_input(name: str) -> Input:
-    """Return what an argument names."""
+    """Return what an argument names; raise OptionError where that is no file's name."""
     from esrt_core.pipeline.inputs import Input
 
+    if not name:
+        raise OptionError("the name of an input is empty")
+    if "://" in name and not os.path.lexists(name):
+        raise OptionError(f"{name} is an address; download the picture first, or pipe it to: esrt upscale -")
     return Input(sys.stdin.buffer.read() if name == STANDARD_STREAM else Path(name))
 
 

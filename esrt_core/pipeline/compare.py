@@ -12,8 +12,8 @@ from esrt_core.media.sheet import Rgb, Row, draw_sheet
 from esrt_core.pipeline.depth import with_depth
 from esrt_core.resample import enlarge_bicubic
 
-CROP = 144  # px of the result
 CROPS = 3
+CROP = 144  # px of the result; less where that many would not fit
 
 
 def comparison_sheet(source: Frame, result: Frame, model: str) -> Frame:
@@ -22,7 +22,8 @@ def comparison_sheet(source: Frame, result: Frame, model: str) -> Frame:
     Needs as much memory again as the result.
     """
     bicubic = enlarge_bicubic(source, result.width, result.height)
-    boxes = most_different([composite(each, WHITE).planes[0] for each in (bicubic, result)], CROP, CROPS)
+    side = crop_side(result.width, result.height)
+    boxes = most_different([composite(each, WHITE).planes[0] for each in (bicubic, result)], side, CROPS)
     rows = tuple(
         Row(
             f"{box.width} x {box.height} px at {box.left}, {box.top}",
@@ -32,6 +33,12 @@ def comparison_sheet(source: Frame, result: Frame, model: str) -> Frame:
     )
     title = f"{source.width} x {source.height} px to {result.width} x {result.height} px: where the two differ most"
     return draw_sheet(title, ("source", "bicubic", f"ESRT ({model})"), rows)
+
+
+def crop_side(width: int, height: int) -> int:
+    """Return the side in px at which three crops fit without overlap, wherever the first two lie."""
+    short, long = min(width, height), max(width, height)
+    return max(min(CROP, max(short // 3, min(short, long // 5))), 1)
 
 
 def displayed(frame: Frame) -> Rgb:

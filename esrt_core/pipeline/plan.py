@@ -66,7 +66,7 @@ def plan_upscale(source: Input, options: UpscaleOptions, scales: Sequence[int]) 
         raise OptionError(f"{source.name}: {error}") from error
     target = decide_target(source, info.format, options.size.suffix(scales), options)
     if target.format.extra:
-        load_extra(target.format, f"{target.format.label} output")
+        load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)
     plan = UpscalePlan(source, info, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)

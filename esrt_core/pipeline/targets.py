@@ -44,7 +44,8 @@ def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleO
     if output is not None and output != STANDARD_STREAM and not names_folder(output):
         return Target(Path(output), _format_of_file(Path(output), options.format))
     chosen = writable_format(options.format) if options.format else written_as(source)
-    notes = _format_notes(picture, source, chosen) if options.format is None else ()
+    changed = options.format is None and chosen != source
+    notes = (f"{source.label} is read but not written: the result is {chosen.label}",) if changed else ()
     if output == STANDARD_STREAM:
         return Target(None, chosen, notes)
     place = picture.path or Path("stdin")
@@ -74,15 +75,6 @@ def _format_of_file(path: Path, asked: str | None) -> Format:
         problem = f"'{path.suffix}' is no format that can be written" if path.suffix else "the name has no extension"
         raise OptionError(f"{display_name(path)}: {problem}; use one such as .png or .jpg, or give --format")
     return writable_format(named.name)
-
-
-def _format_notes(picture: Input, source: Format, chosen: Format) -> tuple[str, ...]:
-    if chosen != source:
-        return (f"{source.label} is read but not written: the result is {chosen.label}",)
-    by_name = None if picture.path is None else format_for_path(picture.path)
-    if by_name is not None and by_name != source:
-        return (f"the file is {source.label}, not {by_name.label} as its name says: the result is {chosen.label}",)
-    return ()
 
 
 def _extension(source: Path, chosen: Format) -> str:

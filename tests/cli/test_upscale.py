@@ -98,6 +98,7 @@ def test_every_way_to_ask_for_a_size(
         (["-o", "con.png"], "reserved on Windows"),
         (["-o", "a.png/b.png"], "a.png is a file, not a folder"),
         (["-o", ""], "-o is empty"),
+        (["--model", ""], "--model is empty"),
         (["-o", "-", "--compare"], "--compare"),
     ],
 )
@@ -125,7 +126,17 @@ def test_bad_pictures_do_not_stop_good_ones(run: Run, make_picture: MakePicture,
     Path("text.png").write_text("not a picture at all")
     Path("folder").mkdir()
     Path("clip.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64))
-    bad = ["missing.png", "y" * 300 + ".png", "empty.png", "text.png", "cut.png", "folder", "clip.mp4"]
+    bad = [
+        "",
+        "https://example.org/a.png",
+        "missing.png",
+        "y" * 300 + ".png",
+        "empty.png",
+        "text.png",
+        "cut.png",
+        "folder",
+        "clip.mp4",
+    ]
     done = run("upscale", *bad, "good.png", "--model", weights_of(2))
     assert done.code == 1
     assert len(done.error_lines) == len(bad)
@@ -280,6 +291,16 @@ def test_a_result_that_its_format_cannot_hold_is_refused_before_work(run: Run, m
     done = run("upscale", "long.png", "-s", "4", "-o", "long.webp")
     assert done.code == 1
     assert "16800 x 4 px is more than WebP holds (16,383 px a side)" in done.err
+
+
+def test_a_format_whose_package_is_missing_is_refused_before_work(
+    run: Run, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    done = run("upscale", "a.png", "-s", "2", "-o", "b.heic")
+    assert (done.code, done.out) == (1, b"")
+    assert done.err == 'error: b.heic is HEIC, which needs an extra: pip install ".[formats]"\n'
 
 
 def test_an_unusable_device_is_said_once_for_all_pictures(run: Run, make_picture: MakePicture) -> None:

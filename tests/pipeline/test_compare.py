@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from esrt_core.evaluation.difference import Box
+from esrt_core.evaluation.difference import Box, most_different
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.pipeline.compare import comparison_sheet, displayed, pixels_of
+from esrt_core.pipeline.compare import comparison_sheet, crop_side, displayed, pixels_of
 from esrt_core.resample import enlarge_bicubic
 
 RNG = np.random.default_rng(3)
 
 
 def test_the_sheet_shows_what_differs() -> None:
-    source = Frame((np.full((60, 80, 3), 100, np.uint8),))
-    result = enlarge_bicubic(source, 320, 240)
+    source = Frame((np.full((120, 160, 3), 100, np.uint8),))
+    result = enlarge_bicubic(source, 640, 480)
     pixels = result.planes[0].copy()
     pixels[10:20, 10:20] = (255, 0, 0)
     sheet = comparison_sheet(source, Frame((pixels,)), "tiny").planes[0]
@@ -38,6 +38,12 @@ def test_every_kind_of_frame_can_be_shown(space: ColorSpace, depth: int, alpha: 
 
     sheet = comparison_sheet(frame(5, 7), frame(10, 14), "tiny")
     assert sheet.planes[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(256, 256), (600, 450), (40, 24), (1000, 9), (9, 1000), (9, 9)])
+def test_three_crops_fit_into_small_and_narrow_pictures(size: tuple[int, int]) -> None:
+    noise = RNG.integers(0, 256, (2, size[1], size[0])).astype(np.uint8)
+    assert len(most_different(list(noise), crop_side(*size), 3)) == 3
 
 
 def test_what_is_transparent_shows_on_white() -> None:
