@@ -8,7 +8,7 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.table import Table
 
-from esrt_cli.console import Console
+from esrt_cli.console import Console, printable
 from esrt_core.progress import Progress
 from esrt_core.training.events import Notice, Started, Trained, TrainEvent, Unusable, Validated
 from esrt_core.training.result import TrainResult
@@ -59,7 +59,7 @@ class TrainView:
         """Show how far the pictures have been read."""
         self._show(progress.stage, f"{progress.done} of {progress.total} {progress.unit}")
         if progress.done == progress.total:
-            self._shown.pop(progress.stage, None)
+            del self._shown[progress.stage]
 
     def finish(self, result: TrainResult) -> None:
         """Print the one sentence that sums the run up."""
@@ -108,7 +108,7 @@ class TrainView:
 
     def _line(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.print(text, highlight=False, markup=False)
+            self._live.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
         else:
             self.console.note(text)
 

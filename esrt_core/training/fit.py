@@ -7,6 +7,7 @@ import torch
 
 from esrt_core.engine.device import choose_device
 from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.training.allocator import keep_freed_memory
 from esrt_core.training.curves import draw_curves
 from esrt_core.training.data import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, replica
@@ -48,6 +49,8 @@ def train(
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with replica(device) as own:
         return _train(options, own, Observers(observer, progress) if own.leads else Observers())
 
