@@ -1,0 +1,203 @@
+"""What benchmarks.speed compares: each contender enlarges one picture, (H, W, 3) uint8, in its own process."""
+
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from esrt_core.engine.fast import fast_form
+from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.plan import make_plan
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media.frame import Frame
+from esrt_core.model import ESRT
+from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.store import resolve
+
+Rgb = NDArray[np.uint8]
+Run = Callable[[Rgb], None]
+Batches = Callable[[Rgb], Iterator[Tensor]]
+
+BASELINE = "plain network, the engine's tiles"
+AUTHORS_LIMIT = 60_000  # px; the authors cut an input into quadrants until each is smaller
+AUTHORS_OVERLAP = 10  # px
+
+
+def trained(scale: int) -> ESRT:
+    return load_checkpoint(resolve("clean", scale).path).network
+
+
+def tile_batches(picture: Rgb, scale: int) -> Iterator[tuple[Tensor, tuple[int, int]]]:
+    """Cut a picture as the engine does on a CPU: (B, 3, h, w) in [0, 1] with the attention's windows."""
+    plan = make_plan(picture.shape[1], picture.shape[0], scale)
+    height, width = plan.tile_shape
+    tiles = [as_input(picture[y : y + height, x : x + width]) for y in plan.rows.starts for x in plan.columns.starts]
+    for first in range(0, len(tiles), plan.batch):
+        yield torch.cat(tiles[first : first + plan.batch]), plan.windows
+
+
+def as_input(picture: Rgb) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], Run]:
+    def build(scale: int, threads: int) -> Run:
+        network = form(trained(scale)).to(memory_format=torch.channels_last)
+
+        @torch.inference_mode()
+        def run(picture: Rgb) -> None:
+            for x, windows in tile_batches(picture, scale):
+                network(x, windows)
+
+        return run
+
+    return build
+
+
+def engine(scale: int, threads: int) -> Run:
+    upscaler = Upscaler(trained(scale), EngineOptions(device="cpu", threads=threads), cache_bytes=0)
+    return lambda picture: void(upscaler.upscale(Frame((picture,))))
+
+
+def command(scale: int, threads: int) -> Run:
+    """Run `esrt upscale` on a PNG, start-up and file included."""
+    folder = Path(tempfile.mkdtemp())
+
+    def run(picture: Rgb) -> None:
+        source = folder / "in.png"
+        Image.fromarray(picture).save(source)
+        target = ["--output", str(folder / "out.png"), "--overwrite", "--scale", str(scale)]
+        options = ["--device", "cpu", "--threads", str(threads), "--model", "clean"]
+        words = [sys.executable, "-m", "esrt_cli", "upscale", str(source), *target, *options]
+        subprocess.run(words, check=True, capture_output=True)
+
+    return run
+
+
+def authors_way(scale: int, threads: int) -> Run:
+    """Run the plain network with explicit attention matrices on quadrants, as its authors test."""
+    network = trained(scale).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run(picture: Rgb) -> None:
+        with sdpa_kernel(SDPBackend.MATH):
+            for quadrant in quadrants(picture):
+                network(as_input(quadrant))
+
+    return run
+
+
+def quadrants(picture: Rgb) -> Iterator[Rgb]:
+    height, width = picture.shape[:2]
+    if height * width < AUTHORS_LIMIT:
+        yield picture
+        return
+    h, w = height // 2 + AUTHORS_OVERLAP, width // 2 + AUTHORS_OVERLAP
+    for part in (picture[:h, :w], picture[:h, -w:], picture[-h:, :w], picture[-h:, -w:]):
+        yield from quadrants(part)
+
+
+def onnxruntime(scale: int, threads: int) -> Run:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+
+    def load(path: Path) -> Callable[[Tensor], object]:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return lambda x: session.run(None, {name: x.contiguous().numpy()})
+
+    return exported(scale, load)
+
+
+def openvino(scale: int, threads: int) -> Run:
+    import openvino as ov
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+
+    def load(path: Path) -> Callable[[Tensor], object]:
+        compiled = ov.Core().compile_model(str(path), "CPU", settings)
+        return lambda x: compiled(x.contiguous().numpy())
+
+    return exported(scale, load)
+
+
+def exported(scale: int, load: Callable[[Path], Callable[[Tensor], object]]) -> Run:
+    """Export the plain network with the engine's windows for each tile shape, when it first occurs."""
+    models: dict[tuple[int, ...], Callable[[Tensor], object]] = {}
+
+    def run(picture: Rgb) -> None:
+        for x, windows in tile_batches(picture, scale):
+            shape = tuple(x.shape)
+            if shape not in models:
+                path = Path(tempfile.mkdtemp()) / "esrt.onnx"
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    torch.onnx.export(trained(scale), (x, windows), path, external_data=False, verbose=False)
+                models[shape] = load(path)
+            models[shape](x)
+
+    return run
+
+
+def architecture(name: str) -> Callable[[int, int], Run]:
+    """Run a network of spandrel's with random weights on the whole picture."""
+
+    def build(scale: int, threads: int) -> Run:
+        from spandrel.architectures.Compact import SRVGGNetCompact
+        from spandrel.architectures.ESRGAN import RRDBNet
+        from spandrel.architectures.SwinIR import SwinIR
+
+        if name == "RRDBNet":
+            network: nn.Module = RRDBNet(scale=scale)
+        elif name == "SRVGGNetCompact":
+            network = SRVGGNetCompact(num_feat=64, num_conv=32, upscale=scale)
+        else:
+            network = SwinIR(
+                upscale=scale,
+                img_size=64,
+                window_size=8,
+                depths=[6] * 4,
+                num_heads=[6] * 4,
+                embed_dim=60,
+                mlp_ratio=2.0,
+                upsampler="pixelshuffledirect",
+            )
+        network.eval().to(memory_format=torch.channels_last)
+
+        @torch.inference_mode()
+        def run(picture: Rgb) -> None:
+            network(as_input(picture))
+
+        return run
+
+    return build
+
+
+def void(_: object) -> None:
+    return None
+
+
+CONTENDERS: dict[str, Callable[[int, int], Run]] = {
+    BASELINE: network_on_tiles(lambda network: network),
+    "fast form, the engine's tiles": network_on_tiles(fast_form),
+    "esrt, engine": engine,
+    "esrt, command": command,
+    "plain network, authors' way": authors_way,
+    "onnxruntime, plain export": onnxruntime,
+    "OpenVINO, plain export": openvino,
+    "RRDBNet (Real-ESRGAN), random weights": architecture("RRDBNet"),
+    "SRVGGNetCompact (Real-ESRGAN), random weights": architecture("SRVGGNetCompact"),
+    "SwinIR-light, random weights": architecture("SwinIR"),
+}
