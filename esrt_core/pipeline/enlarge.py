@@ -8,7 +8,7 @@ from esrt_core.pipeline.depth import PRECISE, with_depth
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.resample import resize_frame
+from esrt_core.media.resize import resize_frame
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from esrt_core.pipeline.depth import with_depth
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress
-from esrt_core.resample import resize_frame
+from esrt_core.media.resize import resize_frame
 from tests.pipeline.conftest import EnginesOf
 
 RNG = np.random.default_rng(7)
