@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import Frame
+from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.metrics import crop_border, luma_bt601, psnr, ssim
-from esrt_core.resample import enlarge_bicubic, imresize
+from esrt_core.resample import imresize
 
 Rgb = NDArray[np.uint8]  # (H, W, 3)
 Enlarge = Callable[[Frame], Frame]

@@ -8,9 +8,9 @@ from esrt_core.evaluation.difference import Box, most_different
 from esrt_core.media.alpha import composite
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.options import WHITE
+from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.media.sheet import Rgb, Row, draw_sheet
 from esrt_core.pipeline.depth import with_depth
-from esrt_core.media.resize import enlarge_bicubic
 
 CROPS = 3
 CROP = 144  # px of the result; less where that many would not fit

@@ -1,14 +1,17 @@
 """One frame through all passes of its plan."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
+from esrt_core.media.resize import resize_frame
 from esrt_core.pipeline.depth import PRECISE, with_depth
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.media.resize import resize_frame
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,49 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
     Between passes, and before the reduction, an 8-bit frame has 16 bits, so that it is rounded to 8 only once.
     Progress is reported in tiles over all passes.
     """
-    depth = frame.depth
-    several_steps = len(size.passes) > 1 or size.resample
-    frame = with_depth(bleed(frame), PRECISE if depth == 8 and several_steps else depth)
-    notes: dict[str, None] = {}
-    tiles, computed, reused = [], 0, 0
     meter = Meter(tiles_of_passes(frame.width, frame.height, size, engines), progress)
+    enlarged = prepared(frame, size)
+    steps = []
     for scale in size.passes:
-        upscaled = engines.upscaler(scale).upscale(frame, meter)
+        steps.append(engines.upscaler(scale).upscale(enlarged, meter))
         meter.next_pass()
-        frame = upscaled.frame
-        notes.update(dict.fromkeys(upscaled.notes))
-        tiles.append(upscaled.tile)
-        computed, reused = computed + upscaled.computed, reused + upscaled.reused
+        enlarged = steps[-1].frame
+    return finished(_summed(steps), size, frame.depth)
+
+
+def enlarge_group(frames: Sequence[Frame], passes: tuple[int, ...], engines: Engines) -> list[Enlarged]:
+    """Take prepared frames through the same passes; tiles of small ones share batches. finished() is still to come."""
+    steps: list[list[Upscaled]] = [[] for _ in frames]
+    for scale in passes:
+        for own, upscaled in zip(steps, engines.upscaler(scale).upscale_many(frames), strict=True):
+            own.append(upscaled)
+        frames = [own[-1].frame for own in steps]
+    return [_summed(own) for own in steps]
+
+
+def prepared(frame: Frame, size: SizePlan) -> Frame:
+    """Return a frame as the first pass takes it: colour bled under its alpha, and precise where it is rounded later."""
+    several_steps = len(size.passes) > 1 or size.resample
+    return with_depth(bleed(frame), PRECISE if frame.depth == 8 and several_steps else frame.depth)
+
+
+def finished(enlarged: Enlarged, size: SizePlan, depth: int) -> Enlarged:
+    """Reduce what the last pass gave to its final size, where that is smaller, and to `depth`."""
+    frame = enlarged.frame
     if size.resample:
         frame = resize_frame(frame, size.width, size.height)
-    return Enlarged(with_depth(frame, depth), tuple(notes), min(tiles), computed, reused)
+    return replace(enlarged, frame=with_depth(frame, depth))
+
+
+def _summed(steps: Sequence[Upscaled]) -> Enlarged:
+    """Put the passes of one frame together."""
+    return Enlarged(
+        steps[-1].frame,
+        tuple(dict.fromkeys(note for step in steps for note in step.notes)),
+        min(step.tile for step in steps),
+        sum(step.computed for step in steps),
+        sum(step.reused for step in steps),
+    )
 
 
 def tiles_of_passes(width: int, height: int, size: SizePlan, engines: Engines) -> tuple[int, ...]:

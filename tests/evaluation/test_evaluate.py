@@ -8,8 +8,8 @@ from esrt_core.errors import OptionError, TargetError
 from esrt_core.evaluation.evaluate import EvaluationOptions, Failure, evaluate_folder
 from esrt_core.evaluation.protocol import measure
 from esrt_core.media.frame import Frame
+from esrt_core.media.resize import resize_frame
 from esrt_core.progress import Progress
-from esrt_core.resample import resize_frame
 
 
 def enlarge(frame: Frame) -> Frame:

@@ -5,8 +5,8 @@ import pytest
 
 from esrt_core.evaluation.difference import Box, most_different
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.pipeline.compare import comparison_sheet, crop_side, displayed, pixels_of
 from esrt_core.media.resize import enlarge_bicubic
+from esrt_core.pipeline.compare import comparison_sheet, crop_side, displayed, pixels_of
 
 RNG = np.random.default_rng(3)
 

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.resize import enlarge_bicubic, resize_frame
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def pillow_with_mirrored_border(plane: np.ndarray, out_h: int, out_w: int) -> np.ndarray:
+    """Pillow has the same kernel but no border rule of MATLAB's: pad by the picture itself and cut the middle out."""
+    height, width = plane.shape
+    padded = np.pad(plane, ((height, height), (width, width)), mode="symmetric")
+    resized = Image.fromarray(padded.astype(np.float32)).resize((3 * out_w, 3 * out_h), Image.Resampling.BICUBIC)
+    return np.asarray(resized)[out_h : 2 * out_h, out_w : 2 * out_w]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "depth", "tolerance"), [(np.uint8, 8, 1.5 / 255), (np.uint16, 10, 0.51 / 1023), (np.float32, 32, 1e-6)]
+)
+def test_resize_frame_is_lanczos_at_every_depth(dtype: type, depth: int, tolerance: float) -> None:
+    picture = 0.3 + 0.4 * noise(40, 30, 3) / 255.0  # Pillow clips 8 bits between the two directions
+    peak = 1 if depth == 32 else 2**depth - 1
+    stored = (picture * peak).astype(dtype)
+    resized = resize_frame(Frame((stored,), depth=depth), 17, 23)
+    channel = Image.fromarray(stored[..., 2].astype(np.float32))
+    expected = np.clip(np.asarray(channel.resize((17, 23), Image.Resampling.LANCZOS)), 0, peak)
+    assert resized.depth == depth
+    assert resized.planes[0].shape == (23, 17, 3)
+    np.testing.assert_allclose(resized.planes[0][..., 2] / peak, expected / peak, atol=tolerance)
+
+
+def test_resize_frame_keeps_chroma_subsampled() -> None:
+    frame = Frame((noise(37, 51), noise(19, 26), noise(19, 26)), ColorSpace.YUV, full_range=False)
+    resized = resize_frame(frame, 101, 75)
+    assert [plane.shape for plane in resized.planes] == [(75, 101), (38, 51), (38, 51)]
+    assert not resized.full_range
+
+
+def test_resize_frame_lets_no_hidden_colour_into_the_picture() -> None:
+    colour = np.zeros((32, 32, 3), np.uint8)
+    colour[:, :16] = (200, 40, 40)
+    colour[:, 16:] = (0, 255, 0)  # under transparent pixels
+    alpha = np.zeros((32, 32), np.uint8)
+    alpha[:, :16] = 255
+    resized = resize_frame(Frame((colour,), alpha=alpha), 15, 15)
+    assert resized.alpha is not None
+    seen = resized.planes[0][resized.alpha > 8].astype(int)
+    assert len(seen)
+    assert np.abs(seen - (200, 40, 40)).max() <= 6
+
+
+def test_resize_frame_gives_transparent_regions_their_own_colour() -> None:
+    colour = np.full((16, 16), 90, np.uint8)
+    resized = resize_frame(Frame((colour,), ColorSpace.GRAY, alpha=np.zeros((16, 16), np.uint8)), 8, 8)
+    assert np.all(resized.planes[0] == 90)
+    assert resized.alpha is not None
+    assert not resized.alpha.any()
+
+
+def test_enlarge_bicubic_is_pillows() -> None:
+    picture = noise(9, 13, 3)
+    expected = np.asarray(Image.fromarray(picture).resize((26, 18), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(enlarge_bicubic(Frame((picture,)), 26, 18).planes[0], expected)
