@@ -46,9 +46,10 @@ def upscale_clips(
 def upscale_one(path: Path, options: VideoOptions, engines: Engines, reporter: ClipReporter, dry_run: bool) -> None:
     """Say what is planned for a clip, do it (unless `dry_run`) and say what came of it."""
     from esrt_core.pipeline.video import prepare_clip, upscale_clip
+    from esrt_core.pipeline.video_estimate import most_seconds
 
     plan = prepare_clip(path, options, engines)
-    reporter.plan(plan, dry_run)
+    reporter.plan(plan, most_seconds(plan, engines), dry_run)
     if dry_run:
         return
     try:
@@ -67,14 +68,14 @@ class ClipReporter:
     as_json: bool
     failed: int = 0
 
-    def plan(self, plan: VideoPlan, dry_run: bool) -> None:
+    def plan(self, plan: VideoPlan, seconds: float | None, dry_run: bool) -> None:
         """Print the plan: before the work, or in its place."""
         if dry_run and self.as_json:
-            self.console.record(plan_json(plan))
+            self.console.record(plan_json(plan, seconds))
         elif dry_run:
-            self.console.result(plan_line(plan))
+            self.console.result(plan_line(plan, seconds))
         else:
-            self.console.note(plan_line(plan))
+            self.console.note(plan_line(plan, seconds))
         for note in plan.notes:
             self.console.note(f"note: {plan.clip.path}: {note}")
 
@@ -96,21 +97,22 @@ class ClipReporter:
             self.console.record(error_json(str(path), error))
 
 
-def plan_line(plan: VideoPlan) -> str:
+def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     """Say what is about to happen to one clip."""
     video, encode, timing = plan.clip.video, plan.encode, plan.clip.video.timing
     others = ", ".join(f"{len(plan.clip.of_kind(kind))} {kind}" for kind in ("audio", "subtitle", "attachment", "data"))
     rate = "variable" if plan.timeline.keep else f"{float(plan.timeline.rate):.6g}"
+    time_ = "" if seconds is None else f", {duration(seconds)} at most"
     hdr = f" {video.colors.hdr}" if video.colors.hdr else ""
     return (
         f"{plan.clip.path}: {video.codec} {video.width} x {video.height} {video.pixels}{hdr}, "
         f"{duration(float(timing.duration))} -> {plan.target}: {plan.codec.name} ({plan.encoder.name}) "
-        f"{encode.final_width} x {encode.final_height} {encode.pixels}, {plan.slots} frames at {rate} a second; "
+        f"{encode.final_width} x {encode.final_height} {encode.pixels}, {plan.slots} frames at {rate} a second{time_}; "
         f"kept: {others}, {plan.clip.chapters} chapters"
     )
 
 
-def plan_json(plan: VideoPlan) -> str:
+def plan_json(plan: VideoPlan, seconds: float | None) -> str:
     """Return a plan as one JSON object on one line."""
     video = plan.clip.video
     record: dict[str, Any] = {
@@ -126,6 +128,7 @@ def plan_json(plan: VideoPlan) -> str:
         "rate": str(plan.timeline.rate),
         "variable": video.timing.variable,
         "frames": plan.slots,
+        "most_seconds": seconds,
         "streams": [dataclasses.asdict(stream) for stream in plan.join.streams],
         "chapters": plan.clip.chapters,
         "needed_bytes": plan.needed,

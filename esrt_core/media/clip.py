@@ -109,6 +109,7 @@ class ClipInfo:
     """Describe a clip.
 
     container  ffmpeg's name of the format, such as "mov" or "matroska".
+    is_counted frames have no times of their own, as in AVI and raw streams: they follow each other at the rate.
     own_tags   it has tags beyond the common ones, such as those of phones ("com.apple.quicktime.model").
     start      seconds at which the container starts; streams may start later.
     """
@@ -121,14 +122,10 @@ class ClipInfo:
     video: VideoStream
     others: tuple[OtherStream, ...]
     chapters: int = 0
+    is_counted: bool = False
     own_tags: bool = False
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether frames have no time of their own, as in AVI: they follow each other at the rate."""
-        return self.container == "avi"
 
     def of_kind(self, kind: str) -> tuple[OtherStream, ...]:
         """Return the streams of a kind."""

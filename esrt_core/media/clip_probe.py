@@ -34,15 +34,16 @@ def probe_clip(path: Path) -> ClipInfo:
         stream = _picture_stream(container, path)
         index = stream.index
         scan = _scan(container, stream)
-    if not scan.ticks:
+    count = len(scan.ticks) or scan.untimed
+    if not count:
         raise MediaError(f"{path} holds no frame that can be read; the file is damaged or empty")
     with _opened(path) as container:
         stream = container.streams[index]
         look = _look(container, stream)
         if look.frame is None:
             raise MediaError(f"{path}: not one frame could be decoded; the file is damaged, or its codec is unknown")
-        ticks = range(len(scan.ticks)) if name == "avi" else sorted(scan.ticks)
-        timing = timing_of(ticks, scan.ticks.get(ticks[-1], 0), Fraction(stream.time_base), _stated_rates(stream))
+        is_counted = name == "avi" or not scan.ticks
+        timing = _counted(count, stream) if is_counted else _timed(scan.ticks, stream)
         start = Fraction(container.start_time or 0, av.time_base)
         duration = max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start)
         damage = scan.damage + _missing_end(stream, timing)
@@ -55,6 +56,7 @@ def probe_clip(path: Path) -> ClipInfo:
             video=_video(stream, look, timing),
             others=tuple(_other(each) for each in container.streams if each.index != index),
             chapters=len(container.chapters()),
+            is_counted=is_counted,
             own_tags=any(key.startswith("com.") for key in container.metadata),
             damage=tuple(damage),
         )
@@ -178,6 +180,17 @@ def _look(container: Any, stream: Any) -> _Look:
 def _stated_rates(stream: Any) -> list[Fraction]:
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return [Fraction(rate) for rate in rates if rate]
+
+
+def _timed(ticks: dict[int, int], stream: Any) -> Timing:
+    shown = sorted(ticks)
+    return timing_of(shown, ticks[shown[-1]], Fraction(stream.time_base), _stated_rates(stream))
+
+
+def _counted(count: int, stream: Any) -> Timing:
+    """Return the timing of frames that follow each other at the stated rate, one tick each."""
+    rate = next(iter(_stated_rates(stream)), Fraction(25))
+    return timing_of(range(count), 1, 1 / rate, [rate])
 
 
 def _video(stream: Any, look: _Look, timing: Timing) -> VideoStream:

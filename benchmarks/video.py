@@ -1,0 +1,96 @@
+"""The whole of `esrt video` against the bare network on the same tiles, with the reuse on and off.
+
+    python benchmarks/video.py [--size 320x180] [--frames 12] [--device auto] [--threads N]
+
+`noise` changes in every pixel of every frame; `held` shows each picture four times, as a low frame rate does;
+`window` changes in one corner, as a screen capture does. `ratio` is the command's time, planning and the trial of the
+encoder left out, over the bare network's for the tiles that had to be computed. On a CPU it compares this program's
+processor time, which other programs and ffmpeg's own processes do not disturb; on a GPU the time on the clock.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.reuse import TileCache
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media import ffmpeg
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.video import prepare_clip, upscale_clip
+from esrt_core.pipeline.video_options import VideoOptions
+
+RATE = 24
+NOISE = "noise=alls=40:allf=t"
+CLIPS = {
+    "noise": f"testsrc2=size={{size}}:rate={RATE},{NOISE}",
+    "held": f"testsrc2=size={{size}}:rate={RATE // 4},{NOISE},fps={RATE}",
+    "window": f"color=gray:size={{size}}:rate={RATE}[a];testsrc2=size=48x48:rate={RATE},{NOISE}[b];[a][b]overlay=8:8",
+}
+
+
+def make_clip(target: Path, kind: str, size: str, frames: int) -> Path:
+    source = CLIPS[kind].format(size=size)
+    ffmpeg.run(["-f", "lavfi", "-i", source, "-frames:v", str(frames), "-c:v", "ffv1", "-pix_fmt", "yuv420p", "-y",
+                str(target)])  # fmt: skip
+    return target
+
+
+def clock_of(upscaler: Upscaler) -> Callable[[], float]:
+    return time.process_time if upscaler.device_name == "cpu" else time.perf_counter
+
+
+def seconds_a_tile(upscaler: Upscaler, width: int, height: int) -> float:
+    """Time the bare network on batches of the tiles that this size is cut into: the best of three."""
+    plan = upscaler.plan(width, height)
+    count = min(plan.batch, plan.tiles)
+    tiles = torch.from_numpy(np.random.default_rng(0).random((count, 3, *plan.tile_shape), np.float32))
+    runner, clock = upscaler._runner, clock_of(upscaler)
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(4):
+            started = clock()
+            runner(tiles.to(runner.device), plan.windows, plan.batch).float().cpu()
+            best = min(best, (clock() - started) / count)
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="320x180")
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    given = parser.parse_args()
+    engines = Engines("auto", EngineOptions(given.device, given.threads))
+    upscaler = engines.upscaler(2)
+    width, height = map(int, given.size.split("x"))
+    tile = seconds_a_tile(upscaler, width, height)
+    plan, clock = upscaler.plan(width, height), clock_of(upscaler)
+    print(f"{upscaler.device_name}, {upscaler.precision}: {given.size}, {plan.tiles} tiles of {plan.tile_shape}")
+    print(f"bare network: {tile * 1e3:.2f} ms a tile, {1 / (tile * plan.tiles):.3g} frames a second")
+    print(f"{'clip':8} {'reuse':5} {'frames':>6} {'tiles':>6} {'seconds':>8} {'fps':>7} {'whole':>8} {'bare':>8} ratio")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in CLIPS:
+            clip = make_clip(Path(folder) / f"{kind}.mkv", kind, given.size, given.frames)
+            for reuse in (True, False):
+                upscaler._cache = TileCache() if reuse else TileCache(0)
+                options = VideoOptions(preset="ultrafast", segment=Fraction(60), overwrite=True, reuse=reuse)
+                prepared = prepare_clip(clip, options, engines)
+                started = clock()
+                result = upscale_clip(prepared, engines)
+                whole, bare = clock() - started, tile * result.tiles_computed
+                print(
+                    f"{kind:8} {'on' if reuse else 'off':5} {result.frames:6} {result.tiles_computed:6} "
+                    f"{result.seconds:8.2f} {result.fps:7.3g} {whole:8.2f} {bare:8.2f} {whole / bare:5.2f}"
+                )
+
+
+if __name__ == "__main__":
+    main()
