@@ -13,6 +13,9 @@ from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
+if TYPE_CHECKING:
+    from esrt_core.engine.upscaler import Upscaled
+
 
 @dataclass(frozen=True)
 class Enlarged:

@@ -1,7 +1,7 @@
 """What will be done for one picture, decided and checked before any pixel is decoded."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -9,6 +9,7 @@ from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes, target_key
 from esrt_core.media.encoder import check_fits
 from esrt_core.media.encoding import pages_kept
+from esrt_core.media.formats import Format
 from esrt_core.media.opening import load_extra
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import ImageInfo
@@ -19,6 +20,8 @@ from esrt_core.pipeline.targets import Target, decide_target, names_folder
 
 # Bytes per pixel that even a very smooth picture takes: with less than that free, the work cannot end well.
 LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
+
+Place = Callable[[Input, Format, str, UpscaleOptions], Target]
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ class UpscalePlan:
         return plan_size(SizeRequest(factor=factor), width, height, scales)
 
 
-def plan_upscale(source: Input, options: UpscaleOptions, scales: Sequence[int]) -> UpscalePlan:
+def plan_upscale(
+    source: Input, options: UpscaleOptions, scales: Sequence[int], place: Place = decide_target
+) -> UpscalePlan:
     """Look at a picture's headers and decide its size, format and target. `scales` are those of the weights.
 
+    `place` decides the target, from the source, its format, what a name says of the size, and the options.
     Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
     or an output that cannot be meant, TargetError for a place that cannot be written.
     """
@@ -63,8 +69,8 @@ def plan_upscale(source: Input, options: UpscaleOptions, scales: Sequence[int]) 
     try:
         size = plan_size(options.size, info.width, info.height, scales)
     except OptionError as error:
-        raise OptionError(f"{source.name}: {error}") from error
-    target = decide_target(source, info.format, options.size.suffix(scales), options)
+        raise type(error)(f"{source.name}: {error}") from error
+    target = place(source, info.format, options.size.suffix(scales), options)
     if target.format.extra:
         load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)

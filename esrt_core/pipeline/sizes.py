@@ -16,6 +16,10 @@ PASS_COST = {2: Fraction("0.70"), 3: Fraction("0.80"), 4: Fraction("1.02")}
 Number = int | float | str | Decimal | Fraction
 
 
+class AlreadyLargeError(OptionError):
+    """Say that a picture is no smaller than what is asked."""
+
+
 @dataclass(frozen=True)
 class SizeRequest:
     """Say how large the result should be, in one way, or in none: then the weights' own scale counts.
@@ -120,7 +124,7 @@ def plan_size(request: SizeRequest, width: int, height: int, scales: Sequence[in
     """
     target = target_size(request, width, height, scales)
     if target[0] <= width and target[1] <= height:
-        raise OptionError(
+        raise AlreadyLargeError(
             f"the picture has {width} x {height} px and {target[0]} x {target[1]} px are asked: "
             "that does not enlarge it; ask for more, or leave it as it is"
         )

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -69,9 +69,10 @@ def upscale_picture(
     picture = decode(plan.source.source, plan.options.limits)
     work = _Work(plan, engines, progress)
     lost = _write(work, picture, stream)
-    sheet = _write_sheet(plan, work) if plan.options.compare else None
+    sheet = None if work.first is None else write_sheet(plan, *work.first, work.engines.model)
     notes = (*plan.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
-    return _result(plan, work, tuple(dict.fromkeys(notes)), time.perf_counter() - started, sheet)
+    seconds = time.perf_counter() - started
+    return make_result(plan, engines, (work.tile, work.computed, work.reused), notes, seconds, sheet)
 
 
 @dataclass
@@ -136,17 +137,26 @@ def _pour(file: IO[bytes], stream: BinaryIO) -> None:
         raise TargetError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def _write_sheet(plan: UpscalePlan, work: _Work) -> Path | None:
-    if plan.target.sheet is None or work.first is None:
+def write_sheet(plan: UpscalePlan, source: Frame, result: Frame, model: str) -> Path | None:
+    """Write the comparison of a page beside its result, and return where it lies."""
+    if plan.target.sheet is None:
         return None
-    sheet = comparison_sheet(*work.first, model=work.engines.model)
+    sheet = comparison_sheet(source, result, model=model)
     with atomic_write(plan.target.sheet, plan.options.overwrite) as temporary:
         encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())
     return plan.target.sheet
 
 
-def _result(plan: UpscalePlan, work: _Work, notes: tuple[str, ...], seconds: float, sheet: Path | None) -> Result:
-    engine = work.engines.upscaler(plan.size.passes[-1])
+def make_result(
+    plan: UpscalePlan,
+    engines: Engines,
+    tiles: tuple[int, int, int],
+    notes: Iterable[str],
+    seconds: float,
+    sheet: Path | None,
+) -> Result:
+    """Sum up what came of a plan; `tiles` is their side, how many were computed and how many reused."""
+    engine = engines.upscaler(plan.size.passes[-1])
     return Result(
         source=plan.source.name if plan.source.path is None else str(plan.source.path),
         target=plan.target.name if plan.target.path is None else str(plan.target.path),
@@ -156,13 +166,13 @@ def _result(plan: UpscalePlan, work: _Work, notes: tuple[str, ...], seconds: flo
         pages=plan.pages,
         passes=plan.size.passes,
         resampled=plan.size.resample,
-        model=work.engines.model,
+        model=engines.model,
         device=engine.device_name,
         precision=engine.precision,
-        tile=work.tile,
-        computed=work.computed,
-        reused=work.reused,
+        tile=tiles[0],
+        computed=tiles[1],
+        reused=tiles[2],
         seconds=round(seconds, 3),
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
         sheet=None if sheet is None else str(sheet),
     )
