@@ -67,8 +67,12 @@ def has_even_windows(length: int, window: int) -> bool:
 
 
 def window_count(length: int, window: int) -> int:
-    """Return into how many windows of about `window` px an axis of a tile is cut."""
-    return max(1, (2 * length + window) // (2 * window))
+    """Return how many windows of about `window` px a side has: even ones where a sixth more or less gives them."""
+    nearest = max(1, (2 * length + window) // (2 * window))
+    for count in (nearest, nearest + 1, nearest - 1):
+        if count and length % (2 * count) == 0 and 6 * abs(length - count * window) <= count * window:
+            return count
+    return nearest
 
 
 def _seam(start: int, stop: int, ramp: int) -> Seam:

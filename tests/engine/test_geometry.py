@@ -56,7 +56,7 @@ def test_windows_are_about_as_large_as_asked(length: int, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tile", "side"), [(48, 48), (64, 64), (100, 100), (101, 100), (192, 192), (250, 250), (256, 250)]
+    ("tile", "side"), [(48, 48), (64, 64), (100, 100), (101, 100), (192, 192), (250, 250), (256, 252)]
 )
 def test_a_tile_is_rounded_down_to_even_windows(tile: int, side: int) -> None:
     assert largest_side(tile, 48) == side
