@@ -8,7 +8,6 @@ import torch
 from esrt_core.engine.device import choose_device
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.training.allocator import keep_freed_memory
-from esrt_core.training.curves import draw_curves
 from esrt_core.training.data import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, replica
 from esrt_core.training.ema import EMA
@@ -58,10 +57,12 @@ def train(
 def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainResult:
     folder = RunFolder(options.folder)
     changes = folder.prepare(options)
-    if not changes and (done := folder.read_result()):
+    done = folder.read_result()
+    if done and not changes:
         observers.event(Notice("This run is complete; give it a longer --time or --steps to go on."))
         return done
-    if options.name is not None:
+    named = done is not None and done.name == options.name
+    if options.name is not None and not named:
         check_name_free(options.name, options.scale)
     start = load_start(options)
     for sentence in (*changes, *start.notes):
@@ -73,12 +74,14 @@ def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainRe
     sampler = Sampler(bank, options.seed, own.device, own.rank, own.world)
     recorder = Recorder(folder, describe(options, start, data), own, observers.event)
     trainer = _trainer(options, start, stages, sampler, validator, recorder)
-    _begin(trainer, folder, data)
     try:
+        _begin(trainer, folder, data)
         with noting_signals() as stop:
             trainer.run(stop)
     finally:
         recorder.close()
+    if own.leads and options.name is not None:
+        register(folder.best, options.name, overwrite=named)
     return _finish(trainer, folder, data, start)
 
 
@@ -145,10 +148,7 @@ def _finish(trainer: Trainer, folder: RunFolder, data: Data, start: Start) -> Tr
     options, state = trainer.options, trainer.state
     result = result_of(state, folder.best, len(data.held_out), options.name)
     if trainer.validator.replica.leads:
-        draw_curves(folder.read_log(), state.bicubic_psnr, state.start_psnr, folder.curves)
         best = load_checkpoint(folder.best).network
         draw_samples(trainer.validator.crops, start.network, best, folder.samples)
-        if options.name is not None:
-            register(folder.best, options.name)
         folder.write_record(options, data.summary(), result.as_json())
     return result

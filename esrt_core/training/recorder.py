@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from esrt_core.model.esrt import ESRT
+from esrt_core.training.curves import draw_curves
 from esrt_core.training.data import Data
 from esrt_core.training.distributed import Replica
 from esrt_core.training.events import Notice, Started, Trained, TrainObserver, Validated
@@ -132,10 +133,11 @@ class Recorder:
         self._window = Window(time.perf_counter())
 
     def save(self, state: TrainingState) -> None:
-        """Write last.safetensors (the averaged weights) and everything needed to go on."""
+        """Write last.safetensors (the averaged weights), everything needed to go on, and the curves so far."""
         if self.replica.leads:
             save_checkpoint(self.averaged(state), self.folder.last, self._described(state, state.last_psnr))
             state.save(self.folder.state)
+            draw_curves(self.folder.read_log(), state.bicubic_psnr, state.start_psnr, self.folder.curves)
 
     def _write_best(self, state: TrainingState) -> None:
         if self.replica.leads:

@@ -20,6 +20,6 @@ def check_name_free(name: str, scale: int) -> None:
         )
 
 
-def register(best: Path, name: str) -> None:
+def register(best: Path, name: str, overwrite: bool) -> None:
     """Copy weights into the user's collection."""
-    import_weights(best, name, overwrite=False, options=store_options())
+    import_weights(best, name, overwrite, store_options())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from esrt_core.errors import TrainingError
 from esrt_core.training.graph import GradientGraph
 from esrt_core.training.loss import Loss
 
@@ -60,9 +61,9 @@ class Stepper:
         while True:
             try:
                 return self._graphed(lr, hr) if self._can_graph() else self._accumulated(lr, hr)
-            except torch.OutOfMemoryError:
-                if 2 * self.parts > len(lr):
-                    raise
+            except torch.OutOfMemoryError as error:
+                if self._replicated or 2 * self.parts > len(lr):  # the other processes already wait for our gradients
+                    raise TrainingError("The memory is too small for the batch; give a smaller --batch.") from error
             self.parts *= 2
             self._graph = None
             self._clear()

@@ -46,13 +46,16 @@ class Trainer:
         self._stepper: Stepper | None = None
         self._due: tuple[object, ...] = ()
         self._parts = 1
+        self._set_phase(state.body_rests)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        restore_counters(self.state, content)
-        self._set_phase(self.state.body_rests)
-        for optimiser, saved in zip(self.state.optimisers, content["optimisers"], strict=True):
+        state = self.state
+        restore_counters(state, content)
+        self._set_phase(state.body_rests)
+        for optimiser, saved in zip(state.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
 
     def run(self, stop: StopRequest) -> None:
         """Train to the end. Raises StopError, the state saved, after a signal; TrainingError when nothing is finite."""
@@ -60,7 +63,7 @@ class Trainer:
         saved = time.perf_counter()
         while True:
             point = self._decide(time.perf_counter() - began, stop)
-            if int(point.fraction * self.options.validations) > self.state.validated:
+            if self._validations_at(point.fraction) > self.state.validated:
                 self._validate(point)
             if point.fraction >= 1:
                 break
@@ -87,13 +90,16 @@ class Trainer:
         if due == self._due:
             return
         self._due = due
-        if point.body_rests != self.state.body_rests or not self.state.optimisers:
-            if self.state.body_rests:
-                self.state.joined = self.state.step
-            self._set_phase(point.body_rests)
+        if self.state.body_rests and not point.body_rests:
+            self.state.joined = self.state.step
+            self._set_phase(body_rests=False)
         loss = Loss(self.options.fft_weight, point.mse)
         network = self.replica.wrap(self.state.network)
         self._stepper = Stepper(network, loss, self.replica.device, self._parts)
+
+    def _validations_at(self, fraction: float) -> int:
+        """Return how many validations are due until then. A run that became longer has fewer behind it."""
+        return int(fraction * self.options.validations)
 
     def _set_phase(self, body_rests: bool) -> None:
         self.state.body_rests = body_rests
@@ -125,7 +131,7 @@ class Trainer:
         if self.state.skipped >= MOST_SKIPPED:
             raise TrainingError(
                 f"{MOST_SKIPPED} steps in a row gave no finite loss or gradient, so the run stopped at step "
-                f"{self.state.step}; its last good weights are kept: start anew with a lower --lr."
+                f"{self.state.step}; its best weights are kept: start anew with a lower --lr."
             )
 
     def _tell_about_parts(self) -> None:
@@ -137,7 +143,7 @@ class Trainer:
             )
 
     def _validate(self, point: Point) -> None:
-        self.state.validated = int(point.fraction * self.options.validations)
+        self.state.validated = self._validations_at(point.fraction)
         self.recorder.flush()
         self.recorder.validated(self.state, self.validator.psnr(self.recorder.averaged(self.state)))
 

@@ -131,12 +131,35 @@ def test_a_complete_run_is_not_trained_again_unless_it_gets_longer(make_options:
     events: list[TrainEvent] = []
     assert train(make_options(), events.append) == first
     assert [type(event) for event in events] == [Notice]
-    assert train(make_options(steps=8)).steps == 8
+    events.clear()
+    assert train(make_options(steps=8), events.append).steps == 8
+    assert [event.step for event in events if isinstance(event, Validated)] == [8]
+
+
+def test_a_run_stopped_before_its_first_step_goes_on(make_options: MakeOptions) -> None:
+    def stop_at_once(event: TrainEvent) -> None:
+        if isinstance(event, Started):
+            signal.raise_signal(signal.SIGTERM)
+
+    class Sent(BaseException):
+        pass
+
+    def handler(number: int, frame: object) -> None:
+        raise Sent
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Sent):
+            train(make_options(), stop_at_once)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert train(make_options()).steps == 6
 
 
 def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOptions, tmp_path: Path) -> None:
     assert "--model mine" in train(make_options(name="mine")).sentence
-    assert list((tmp_path / "home").rglob("mine_x2*.safetensors"))
+    assert len(list((tmp_path / "home").rglob("mine_x2*.safetensors"))) == 1
+    assert train(make_options(name="mine", steps=8)).name == "mine"
     with pytest.raises(OptionError, match="'mine'"):
         train(make_options(name="mine", out=tmp_path / "other"))
 
