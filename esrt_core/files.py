@@ -51,7 +51,7 @@ def check_target(target: Path, overwrite: bool, sources: Iterable[Path], may_mak
         if present:
             _check_existing(target, overwrite, sources)
         folder = _followed(target).parent
-        _check_folder(_nearest_existing(folder) if may_make_folder else folder, target)
+        _check_folder(nearest_existing(folder) if may_make_folder else folder, target)
     except OSError as error:
         raise _as_target_error(error, target) from error
 
@@ -66,8 +66,8 @@ def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
     final = _followed(target)
     temporary = _temporary_path(final)
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        try:
+        try:  # before the file exists: a signal may come the moment it does
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
             _publish(temporary, final, overwrite)
         finally:
@@ -81,7 +81,15 @@ def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of `folder` or of its nearest existing parent."""
-    return shutil.disk_usage(_nearest_existing(folder)).free
+    return shutil.disk_usage(nearest_existing(folder)).free
+
+
+def nearest_existing(folder: Path) -> Path:
+    """Return a folder, or the nearest of its parents that exists."""
+    folder = folder.absolute()
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def make_folder(folder: Path) -> None:
@@ -146,13 +154,6 @@ def _check_folder(folder: Path, target: Path) -> None:
         raise TargetError(
             f"{display_name(target)}: no permission to write in {display_name(folder)}; choose another folder with -o"
         )
-
-
-def _nearest_existing(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    return folder
 
 
 def _followed(target: Path) -> Path:
