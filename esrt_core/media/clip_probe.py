@@ -19,6 +19,8 @@ from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url
 from esrt_core.media.pixel_layout import PixelLayout, parse_layout
 
 _LISTS = {"hls", "concat", "dash", "applehttp", "imf", "image2", "tty", "sdp", "rtsp", "lavfi"}
+_DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
+_DYNAMIC_NOTE = "Dolby Vision or HDR10+ data of single frames are not carried; the static HDR tags are"
 _LOOKED_AT = 12  # frames decoded to see interlacing; some clips begin progressive
 _CLEANED_DEPTHS = (8, 9, 10, 12, 14, 16)
 _SECOND = Fraction(1)
@@ -58,6 +60,7 @@ def probe_clip(path: Path) -> ClipInfo:
             chapters=len(container.chapters()),
             is_counted=is_counted,
             own_tags=any(key.startswith("com.") for key in container.metadata),
+            notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
             damage=tuple(damage),
         )
 
@@ -158,6 +161,7 @@ class _Look:
     frame: Any = None
     interlaced: bool = False
     side_data: dict[Any, bytes] = field(default_factory=dict)
+    dynamic: bool = False
 
 
 def _look(container: Any, stream: Any) -> _Look:
@@ -166,6 +170,7 @@ def _look(container: Any, stream: Any) -> _Look:
         for number, frame in enumerate(container.decode(stream)):
             look.frame = look.frame or frame
             look.interlaced |= bool(frame.interlaced_frame)
+            look.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
             for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
                 data = frame.side_data.get(kind)
                 if data is not None:

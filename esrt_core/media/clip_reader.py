@@ -92,6 +92,9 @@ def read_frames(clip: ClipInfo, request: ReadRequest, heard: Callable[[str], Non
             raise MediaError(f"{clip.path} cannot be decoded: {process.reason()}") from None
         with raw:
             yield from _frames(raw, clip, shape)
+        status = process.finish()
+        if status < 0 or (status > 0 and not process.errors):  # killed; a damaged clip makes it complain instead
+            raise MediaError(f"{clip.path}: the decoder was stopped (status {status}); run the same command again")
 
 
 def decode_arguments(clip: ClipInfo, request: ReadRequest) -> list[str]:
@@ -131,10 +134,18 @@ def _filters(video: VideoStream, request: ReadRequest) -> list[str]:
     return [*filters, f"format={layout.name.replace('yuv', 'yuvj') if full_range else layout.name}"]
 
 
+def _whole(raw: Any, stream: Any) -> Iterator[Any]:
+    """Yield packets up to where the decoder ended, in whatever way."""
+    try:
+        yield from raw.demux(stream)
+    except (av.error.FFmpegError, EOFError):
+        return
+
+
 def _frames(raw: Any, clip: ClipInfo, shape: PictureShape) -> Iterator[ClipFrame]:
     stream, timing = raw.streams.video[0], clip.video.timing
     size = shape.layout.byte_size(shape.width, shape.height)
-    packets = (packet for packet in raw.demux(stream) if packet.size == size)  # not one that was cut off
+    packets = (packet for packet in _whole(raw, stream) if packet.size == size)  # not one that was cut off
     latest = -1
     for number, packet in enumerate(packets):
         seconds = number / timing.rate if clip.is_counted else packet.pts * stream.time_base

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from esrt_core.errors import TargetError
 from esrt_core.media.clip_writer import EncodeSettings, SegmentWriter
 from esrt_core.pipeline.journal import Journal, Segment, digest
 
@@ -46,7 +47,12 @@ class SegmentMaker:
     def __call__(self, frames: Iterator[DoneFrame]) -> None:
         """Make all segments; frames come in order, and the first one begins a segment."""
         for number, group in itertools.groupby(frames, lambda frame: frame.number // self._slots):
-            self._journal.add(self._make(number, group))
+            try:
+                self._journal.add(self._make(number, group))
+            except OSError as error:
+                raise TargetError(
+                    f"{self._journal.folder} cannot be written: {error.strerror}; the same command goes on from there"
+                ) from error
 
     def _make(self, number: int, frames: Iterator[DoneFrame]) -> Segment:
         name = f"segment_{number:06d}.nut"

@@ -83,6 +83,18 @@ def test_a_mistake_is_one_line(run: Run, arguments: list[str], message: str) -> 
     assert message in ran.err
 
 
+def test_a_damaged_clip_is_upscaled_and_exits_with_1(run: Run, tmp_path: Path) -> None:
+    whole = clip(tmp_path / "a.mkv", 2).read_bytes()
+    (tmp_path / "a.mkv").write_bytes(whole[: len(whole) // 2])
+    ran = run("video", "a.mkv", "--json")
+    record = json.loads(ran.out)
+    assert ran.code == 1
+    assert record["ok"] is False
+    assert 0 < record["frames"] < 50
+    assert ran.error_lines == [f"error: a.mkv is damaged: {line}" for line in record["damage"]]
+    assert " s of 2.0" in record["damage"][0]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])

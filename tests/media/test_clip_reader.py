@@ -2,9 +2,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from esrt_core.errors import MediaError
+from esrt_core.media import clip_reader
 from esrt_core.media.clip_probe import probe_clip
 from esrt_core.media.clip_reader import ClipFrame, ReadRequest, read_frames
+from esrt_core.media.ffmpeg import Process
 from tests.pipeline.clips import make, picture, x264
 
 FULL = "scale=out_range=pc,format=yuvj420p"
@@ -78,3 +82,20 @@ def test_rgb_becomes_studio_range_bt709(tmp_path: Path) -> None:
 def test_frames_of_avi_are_counted(tmp_path: Path) -> None:
     frames = read(make(tmp_path / "a.avi", *picture(), "-c:v", "mpeg4", "-bf", "2"))
     assert [frame.tick for frame in frames] == list(range(10))
+
+
+def test_a_decoder_that_is_killed_is_not_taken_for_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[Process] = []
+
+    class Watched(Process):
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)  # type: ignore[arg-type]
+            running.append(self)
+
+    monkeypatch.setattr(clip_reader, "Process", Watched)
+    clip = probe_clip(make(tmp_path / "a.mkv", *picture("320x240", seconds=3), "-c:v", "ffv1"))
+    frames = read_frames(clip, ReadRequest(), print)
+    next(frames)
+    running[0]._process.kill()
+    with pytest.raises(MediaError, match="the decoder was stopped"):
+        list(frames)

@@ -1,5 +1,6 @@
 """Runs that were stopped, and the runs that go on with them."""
 
+import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from esrt_core.errors import OptionError
+from esrt_core.errors import OptionError, TargetError
 from esrt_core.media.clip_probe import probe_clip
 from esrt_core.pipeline import resumed
+from esrt_core.pipeline.journal import Journal, Segment
 from esrt_core.pipeline.video import prepare_clip
 from esrt_core.pipeline.video_options import VideoOptions
 from tests.pipeline.clips import Repeaters, make, picture, sound, upscale, x264
@@ -76,3 +78,29 @@ def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None
     upscale(path, segment=HALF)
     assert not work.exists()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
+
+
+def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=1.6), *x264())
+    noted: list[Segment] = []
+    add = Journal.add
+
+    def failing(journal: Journal, segment: Segment) -> None:
+        if noted:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        add(journal, segment)
+        noted.append(segment)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", failing)
+        with pytest.raises(TargetError, match="No space left on device; the same command goes on"):
+            upscale(path, segment=HALF)
+    assert upscale(path, segment=HALF).went_on_at == noted[0].slots
+
+
+def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
+    path = make(tmp_path / f"{'x' * 230}.mp4", *picture(seconds=1.6), *x264())
+    stopped(path, 20, segment=HALF)
+    assert upscale(path, segment=HALF).went_on_at > 0
