@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from esrt_cli.commands.batch import batch
 from esrt_cli.commands.config import config
 from esrt_cli.commands.evaluate import evaluate
 from esrt_cli.commands.info import info
@@ -30,6 +31,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context
 
 # A command's module imports only typer and what its own module needs for parsing; its work is imported when it runs.
 app.command()(upscale)
+app.command()(batch)
 app.command()(video)
 app.command()(train)
 app.command("eval")(evaluate)

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM: unwind once, so that temporary files go away, and exit with the usual code."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -34,3 +34,21 @@ def interruptible() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def finishing(first: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call `first`, which asks for an end; a second one interrupts as anywhere else."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        first()
+
+    if callable(before):  # not where Ctrl-C is ignored from outside
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is ask:
+            signal.signal(signal.SIGINT, before)

@@ -23,6 +23,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def cuda_devices() -> tuple[str, ...]:
+    """Return the names of all CUDA devices of this machine."""
+    return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) if _has_cuda() else ()
+
+
 def choose_precision(options: EngineOptions, device: torch.device) -> str:
     """Return "fp32", "fp16" or "bf16". Only a CUDA device gets half precision without being asked."""
     if options.precision == "auto":

@@ -45,11 +45,22 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
     return finished(_summed(steps), size, frame.depth)
 
 
-def enlarge_group(frames: Sequence[Frame], passes: tuple[int, ...], engines: Engines) -> list[Enlarged]:
-    """Take prepared frames through the same passes; tiles of small ones share batches. finished() is still to come."""
+def enlarge_group(
+    frames: Sequence[Frame],
+    passes: tuple[int, ...],
+    engines: Engines,
+    progress: ProgressCallback = ignore_progress,
+) -> list[Enlarged]:
+    """Take prepared frames through the same passes; tiles of small ones share batches. finished() is still to come.
+
+    Progress is reported for a frame by itself.
+    """
     steps: list[list[Upscaled]] = [[] for _ in frames]
     for scale in passes:
-        for own, upscaled in zip(steps, engines.upscaler(scale).upscale_many(frames), strict=True):
+        upscaler = engines.upscaler(scale)
+        alone = len(frames) == 1
+        made = [upscaler.upscale(frames[0], progress)] if alone else upscaler.upscale_many(frames)
+        for own, upscaled in zip(steps, made, strict=True):
             own.append(upscaled)
         frames = [own[-1].frame for own in steps]
     return [_summed(own) for own in steps]

@@ -47,6 +47,11 @@ class SizeRequest:
         if self.factor is not None:
             check_factor(self.factor)
 
+    @property
+    def asks_side(self) -> bool:
+        """Whether the result's size is asked, not a factor: then every picture has a factor of its own."""
+        return bool(self.width or self.height or self.longest or self.megapixels)
+
     def suffix(self, scales: Sequence[int]) -> str:
         """Return what a result's name says of its size: x4, x2.5, 3000w, 1080h, 3000x2000, 4000l, 12mp."""
         if self.width and self.height:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,8 @@ from esrt_core.pipeline.plan import UpscalePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 _IN_MEMORY = 64 * 2**20  # bytes of a result for standard output that are kept out of a temporary file
+
+Sealed = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,20 @@ def upscale_picture(
     engines: Engines,
     progress: ProgressCallback = ignore_progress,
     stream: BinaryIO | None = None,
+    sealed: Sealed = lambda complete: None,
 ) -> Result:
     """Make the larger picture of a plan and write it to its target, or to `stream` where the target is no file.
 
-    Pages go through one by one. Nothing appears under the target's name before it is complete. Raise MediaError,
-    TargetError, WeightsError or DeviceError as their rooms do.
+    Pages go through one by one. `sealed` is told of the complete file before it gets its name; nothing appears under
+    the target's name before that. Raise MediaError, TargetError, WeightsError or DeviceError as their rooms do.
     """
     started = time.perf_counter()
     picture = decode(plan.source.source, plan.options.limits)
     work = _Work(plan, engines, progress)
-    lost = _write(work, picture, stream)
+    if plan.target.path is None:
+        lost = _write_stream(plan, work.pages(picture), picture.metadata, stream)
+    else:
+        lost = write_pages(plan, plan.target.path, work.pages(picture), picture.metadata, sealed)
     sheet = None if work.first is None else write_sheet(plan, *work.first, work.engines.model)
     notes = (*plan.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
     seconds = time.perf_counter() - started
@@ -111,20 +117,27 @@ class _Work:
         return report
 
 
-def _write(work: _Work, picture: Picture, stream: BinaryIO | None) -> tuple[str, ...]:
-    plan = work.plan
-    target, name = plan.target.path, plan.target.format.name
-    if target is None:
-        if stream is None:
-            raise OptionError("the result is meant for standard output, but there is no stream for it")
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-            lost = encode(work.pages(picture), cast(BinaryIO, file), name, picture.metadata, plan.encode)
-            file.seek(0)
-            _pour(file, stream)
-        return lost
+def write_pages(
+    plan: UpscalePlan, target: Path, pages: Iterable[Page], metadata: Metadata, sealed: Sealed
+) -> tuple[str, ...]:
+    """Write enlarged pages as the file of a plan, and return what was lost or changed."""
     make_folder(target.parent)
     with atomic_write(target, plan.options.overwrite) as temporary:
-        return encode(work.pages(picture), temporary, name, picture.metadata, plan.encode)
+        lost = encode(pages, temporary, plan.target.format.name, metadata, plan.encode)
+        sealed(temporary)
+    return lost
+
+
+def _write_stream(
+    plan: UpscalePlan, pages: Iterable[Page], metadata: Metadata, stream: BinaryIO | None
+) -> tuple[str, ...]:
+    if stream is None:
+        raise OptionError("the result is meant for standard output, but there is no stream for it")
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        lost = encode(pages, cast(BinaryIO, file), plan.target.format.name, metadata, plan.encode)
+        file.seek(0)
+        _pour(file, stream)
+    return lost
 
 
 def _pour(file: IO[bytes], stream: BinaryIO) -> None:

@@ -1,0 +1,108 @@
+"""How far a folder has come, how fast, and how long it will take."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+import numpy as np
+
+from esrt_core.engine.plan import estimate_work
+from esrt_core.media.frame import Frame
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_plan import Task
+from esrt_core.pipeline.plan import UpscalePlan
+
+CALIBRATION_SECONDS = 2.0
+LONG_FOLDER = 2_000_000  # px through the network; below that, finding out how long it takes is a good part of the work
+_SIDE = 240  # px; of the largest sample: one tile
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Say how far the work is: pictures, million px of results, and shares of the computation."""
+
+    pictures: int
+    ended: int
+    failed: int
+    megapixels: float
+    share: float
+    seconds: float
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Pictures that ended, a second."""
+        return self.ended / self.seconds if self.seconds else 0.0
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Million px of results, a second."""
+        return self.megapixels / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that the rest takes at the pace so far, None where there is no pace yet."""
+        return self.seconds * (1 - self.share) / self.share if self.share else None
+
+
+class FolderMeter:
+    """Count what ends, weighted by how much computation it takes."""
+
+    def __init__(self, tasks: Sequence[Task], engines: Engines, clock: Clock = time.perf_counter) -> None:
+        self._works = {id(task): work_of(task.plan, engines) for task in tasks}
+        self._total = sum(self._works.values())
+        self._clock = clock
+        self._started = clock()
+        self._pictures = len(tasks)
+        self._ended = self._failed = 0
+        self._megapixels = self._done = 0.0
+
+    def end(self, task: Task, failed: bool) -> Status:
+        """Count a task that ended, and return how far the work is."""
+        self._ended += 1
+        self._failed += failed
+        self._done += self._works[id(task)]
+        size = task.plan.size
+        self._megapixels += 0 if failed else size.width * size.height * task.plan.pages / 1e6
+        share = self._done / self._total if self._total else 1.0
+        seconds = self._clock() - self._started
+        return Status(self._pictures, self._ended, self._failed, self._megapixels, share, seconds)
+
+
+def work_of(plan: UpscalePlan, engines: Engines) -> float:
+    """Return about how many multiply-adds a picture takes over all its pages and passes."""
+    steps = zip(plan.size.passes, plan.size.entering(plan.info.width, plan.info.height), strict=True)
+    parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
+    return parts * sum(estimate_work(engines.upscaler(scale).plan(*size)) for scale, size in steps)
+
+
+def is_long(tasks: Sequence[Task]) -> bool:
+    """Tell whether an estimate is worth its two seconds."""
+    plans = [task.plan for task in tasks]
+    return sum(plan.info.width * plan.info.height * plan.pages for plan in plans) >= LONG_FOLDER
+
+
+def expected_seconds(tasks: Sequence[Task], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
+    """Estimate the time for all tasks by two seconds of the network on pictures of their sizes.
+
+    Devices are taken to be equal.
+    """
+    total = sum(work_of(task.plan, crew[0]) for task in tasks)
+    sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
+    samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
+    upscaler = crew[0].upscaler(tasks[0].plan.size.passes[0])
+    noise = np.random.default_rng(0)
+    upscaler.upscale(_sample(samples[0], noise))  # the first run also prepares the kernels
+    started, work = clock(), 0.0
+    for size in cycle(samples):
+        upscaler.upscale(_sample(size, noise))
+        work += estimate_work(upscaler.plan(*size))
+        if clock() - started >= CALIBRATION_SECONDS:
+            break
+    return (clock() - started) / work * total / len(crew)
+
+
+def _sample(size: tuple[int, int], noise: np.random.Generator) -> Frame:
+    return Frame((noise.integers(0, 256, (size[1], size[0], 3), np.uint8),))

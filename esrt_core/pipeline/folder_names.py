@@ -1,0 +1,64 @@
+"""What the result of one picture among many is called: its source's own name, or a template's."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from string import Formatter
+
+from esrt_core.errors import OptionError
+from esrt_core.media.formats import Format, format_for_path
+from esrt_core.pipeline.inputs import Input
+from esrt_core.pipeline.options import UpscaleOptions
+from esrt_core.pipeline.targets import Target, decide_target
+
+FIELDS = ("stem", "model", "scale", "size", "ext")
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+
+
+def check_template(template: str) -> None:
+    """Raise OptionError where a --name is no template of a file's name."""
+    known = ", ".join(f"{{{name}}}" for name in FIELDS)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise OptionError(f"--name {template}: {error}; use {known}") from error
+    for _, name, specification, conversion in parts:
+        if name is not None and (name not in FIELDS or specification or conversion):
+            raise OptionError(f"--name {template}: {{{name}}} is not known; use {known}")
+    if any(separator in template for separator in "/\\"):
+        raise OptionError(f"--name {template} holds a slash; it names a file, -o names the folder")
+    if not any(name == "stem" for _, name, _, _ in parts):
+        raise OptionError(f"--name {template} is the same for every picture; use {{stem}} in it")
+
+
+def named_by(template: str, values: Mapping[str, str], target: Format) -> str:
+    """Fill a checked template: one plain name, ending in an extension of the format that is written."""
+    filled = template.format_map({name: _FORBIDDEN.sub("_", values[name]) for name in FIELDS})
+    name = _FORBIDDEN.sub("_", filled).lstrip(". ").rstrip(". ")
+    if format_for_path(Path(name)) != target:
+        name = f"{name or '_'}.{values['ext']}"
+    return name
+
+
+def target_in(
+    folder: Path,
+    template: str | None,
+    values: Mapping[str, str],
+    picture: Input,
+    source: Format,
+    suffix: str,
+    options: UpscaleOptions,
+) -> Target:
+    """Return the target of a picture in `folder`: by a template, or under the source's own name.
+
+    `values` fills {model} and {scale}; the rest as decide_target() takes it.
+    """
+    usual = decide_target(picture, source, suffix, replace(options, output=None))
+    if picture.path is None or usual.path is None:
+        return usual
+    stem, extension = picture.path.stem, usual.path.suffix
+    if template is None:
+        return replace(usual, path=folder / f"{stem}{extension}")
+    filled = named_by(template, {**values, "stem": stem, "size": suffix, "ext": extension[1:]}, usual.format)
+    return replace(usual, path=folder / filled)

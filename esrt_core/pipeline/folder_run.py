@@ -1,0 +1,196 @@
+"""Carry out the plan of many pictures: nothing is lost, and one bad file never stops the rest."""
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_flow import Flow, Outcome
+from esrt_core.pipeline.folder_job import FolderJob, limits_text
+from esrt_core.pipeline.folder_meter import FolderMeter, Status
+from esrt_core.pipeline.folder_places import Place
+from esrt_core.pipeline.folder_plan import Failure, FolderPlan, Task
+from esrt_core.pipeline.upscale import Result
+
+_STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Report one picture: its result or its failure, and how far the work is then."""
+
+    task: Task
+    status: Status
+    result: Result | None = None
+    failure: Failure | None = None
+
+
+@dataclass
+class FolderResult:
+    """Sum up a run.
+
+    elsewhere   pictures that another run did, or has in hand.
+    failures    those of this run; `left` counts pictures that were not begun.
+    stopped     why the run ended early, where no picture is to blame.
+    leftovers   temporary files of dead runs that were removed.
+    """
+
+    done: int = 0
+    elsewhere: int = 0
+    left: int = 0
+    leftovers: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    stopped: EsrtError | None = None
+    status: Status | None = None
+
+
+class Stop:
+    """Ask a run to end after the pictures in hand."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self) -> None:
+        """Let nothing new begin."""
+        self.asked = True
+
+
+def make_crew(plan: FolderPlan) -> list[Engines]:
+    """Return engines for every device of a plan that has work, with the tile that an earlier run shrank to.
+
+    Raise WeightsError or DeviceError where they cannot be used.
+    """
+    options = plan.options.upscale
+    scales = sorted({scale for task in plan.tasks for scale in task.plan.size.passes})
+    crew = []
+    for device in named_devices(plan.options.devices):
+        engines = _ready(Engines(options.model, replace(options.engine, device=device)), scales)
+        kind = engines.upscaler(scales[0]).device_name.partition(":")[0]
+        tile = _earlier_tile(plan.places.values(), plan.job, kind)
+        if tile is not None:
+            smaller: EngineOptions = replace(engines.options, tile=tile)
+            engines = _ready(Engines(options.model, smaller), scales)
+        crew.append(engines)
+    return crew
+
+
+def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
+    """Return the devices that are meant: "all" is every CUDA device, or what "auto" is where there is none."""
+    if tuple(devices) != ("all",):
+        return tuple(devices)
+    from esrt_core.engine.device import cuda_devices
+
+    return cuda_devices() or ("auto",)
+
+
+def run_folder(plan: FolderPlan, crew: Sequence[Engines], heard: Callable[[Ended], None], stop: Stop) -> FolderResult:
+    """Make all results of a plan; `heard` is told of every picture that ends.
+
+    Raise TargetError where a folder of results cannot be written at all. An error that is none of the user's, such as
+    a device that is lost, comes out as it is.
+    """
+    places = {id(task.place): task.place for task in plan.tasks} | {id(place): place for place, _ in plan.to_note}
+    result = FolderResult()
+    try:
+        for place in places.values():
+            place.open(plan.job)
+        result.leftovers = _remove_leftovers(plan.tasks)
+        for place, entry in plan.to_note:
+            place.note(entry)
+        _run(plan, crew, heard, stop, result)
+    finally:
+        for place in places.values():
+            place.close()
+    return result
+
+
+def _run(
+    plan: FolderPlan, crew: Sequence[Engines], heard: Callable[[Ended], None], stop: Stop, result: FolderResult
+) -> None:
+    if not plan.tasks:
+        return
+    meter = FolderMeter(plan.tasks, crew[0])
+    flow = Flow(plan.tasks, crew, plan.job)
+    ended = 0
+    for outcome in flow.run():
+        ended += 1
+        report = _settle(outcome, plan, meter, result)
+        if report is not None:
+            result.status = report.status
+            heard(report)
+        if stop.asked or result.stopped is not None:
+            flow.finish()
+    result.left = len(plan.tasks) - ended
+
+
+def _settle(outcome: Outcome, plan: FolderPlan, meter: FolderMeter, result: FolderResult) -> Ended | None:
+    """Count an outcome, and note a failure in the manifest; None where nobody needs to hear of it."""
+    task, error = outcome.task, outcome.error
+    if error is None:
+        result.done += outcome.result is not None
+        result.elsewhere += outcome.result is None
+        status = meter.end(task, failed=False)
+        return Ended(task, status, outcome.result) if outcome.result is not None else None
+    if outcome.in_network and not isinstance(error, EsrtError | MemoryError):
+        raise error
+    if isinstance(error, EsrtError) and stops_all(error, task):
+        result.stopped = result.stopped or error
+        result.left += 1
+        return None
+    failure = Failure(task.source, reason_of(error))
+    result.failures.append(failure)
+    if not isinstance(error, TargetError):
+        entry = task.entry("failed", plan.job)
+        task.place.note(
+            replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits))
+        )
+    return Ended(task, meter.end(task, failed=True), failure=failure)
+
+
+def stops_all(error: EsrtError, task: Task) -> bool:
+    """Tell whether an error concerns every picture: a full disk, a drive that went away, a device."""
+    if isinstance(error, TargetError):
+        cause = error.__cause__
+        return not task.place.root.exists() or (isinstance(cause, OSError) and cause.errno in _STOPPING)
+    if isinstance(error, MediaError):
+        return not task.source.parent.exists()
+    return isinstance(error, DeviceError)
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a picture failed, on one line."""
+    if isinstance(error, EsrtError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "memory ran out; a smaller size needs less"
+    return f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
+def stopped_sentence(result: FolderResult) -> str:
+    """Say why a run ended early and how to go on."""
+    return f"{result.stopped}; {result.done} done, {result.left} left: then the same command goes on from there"
+
+
+def _ready(engines: Engines, scales: Sequence[int]) -> Engines:
+    for scale in scales:
+        engines.upscaler(scale)
+    return engines
+
+
+def _earlier_tile(places: Iterable[Place], job: FolderJob, kind: str) -> int | None:
+    """Return the smallest tile that an earlier run went on with on a kind of device after memory ran out."""
+    tiles = [tile for place in places if (tile := place.manifest.smaller_tile.get((job.id, kind))) is not None]
+    return min(tiles, default=None)
+
+
+def _remove_leftovers(tasks: Sequence[Task]) -> int:
+    by_place: dict[int, list[Task]] = {}
+    for task in tasks:
+        by_place.setdefault(id(task.place), []).append(task)
+    removed = 0
+    for own in by_place.values():
+        sheets = [task.plan.target.sheet for task in own if task.plan.target.sheet is not None]
+        removed += own[0].place.remove_leftovers([*(task.target for task in own), *sheets])
+    return removed
