@@ -72,7 +72,7 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
     extension = source.suffix.lower() if isinstance(source, Path) else ""
     with ExitStack() as stack:
         file = stack.enter_context(_open_bytes(source, name))
-        head = file.read(sniff.HEAD_BYTES)
+        head = _read_head(file, name)
         if not head:
             raise MediaError(f"{name} is empty; get the file again")
         if reason := sniff.refusal(head, extension):
@@ -131,6 +131,13 @@ def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
             logger.removeHandler(unheard)
 
 
+def _read_head(file: BinaryIO, name: str) -> bytes:
+    try:
+        return file.read(sniff.HEAD_BYTES)
+    except OSError as error:
+        raise MediaError(f"{name} cannot be read: {error.strerror}; check the disk or copy the file") from error
+
+
 def _open_bytes(source: Source, name: str) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -138,7 +145,7 @@ def _open_bytes(source: Source, name: str) -> BinaryIO:
         if source.is_dir():
             raise MediaError(f"{name} is a folder; use `esrt batch`")
         if source.is_fifo():
-            return io.BytesIO(source.read_bytes())
+            raise MediaError(f"{name} is a pipe, which gives its content only once; use: esrt upscale - < {name}")
         if source.exists() and not source.is_file():
             raise MediaError(f"{name} is a device, not a picture")
         return source.open("rb")
