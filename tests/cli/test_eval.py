@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.engine.plan import TILINGS
 from esrt_core.evaluation.protocol import measure
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
@@ -37,7 +38,7 @@ def test_table_has_a_row_for_every_picture_and_the_mean(run: Run, hr: Path, weig
     assert "x3" in lines[0]
     for name in ("a.png", "b.png", "gray.png", "mean"):
         assert sum(name in line for line in lines) == 1
-    assert "tiles of 192 px" in ran.err
+    assert f"tiles of {TILINGS['cpu'].tile} px" in ran.err
 
 
 def test_tile_0_says_that_it_is_the_papers_form(run: Run, hr: Path, weights_of: WeightsOf) -> None:
