@@ -111,6 +111,7 @@ class ClipInfo:
     container  ffmpeg's name of the format, such as "mov" or "matroska".
     is_counted frames have no times of their own, as in AVI and raw streams: they follow each other at the rate.
     own_tags   it has tags beyond the common ones, such as those of phones ("com.apple.quicktime.model").
+    created    when it was shot, as its metadata say it.
     start      seconds at which the container starts; streams may start later.
     """
 
@@ -124,6 +125,7 @@ class ClipInfo:
     chapters: int = 0
     is_counted: bool = False
     own_tags: bool = False
+    created: str = ""
     notes: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 

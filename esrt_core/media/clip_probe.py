@@ -60,6 +60,7 @@ def probe_clip(path: Path) -> ClipInfo:
             chapters=len(container.chapters()),
             is_counted=is_counted,
             own_tags=any(key.startswith("com.") for key in container.metadata),
+            created=container.metadata.get("creation_time", "").partition(";")[0],
             notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
             damage=tuple(damage),
         )

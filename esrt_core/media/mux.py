@@ -82,7 +82,7 @@ def join_arguments(pieces: Path, target: Path, request: JoinRequest, covers: Seq
         "-copyts", *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source,
         "-map", "0:v:0", *_maps(request), *_attach(request, covers),
         "-c", "copy", *_subtitle_codecs(request), *_metadata(request), *_tags(request), *_window(request),
-        "-max_interleave_delta", "0", "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
+        "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
     ]
     # fmt: on
 
@@ -109,12 +109,12 @@ def _window(request: JoinRequest) -> list[str]:
 
     An output's -ss would take the picture's first packets too: their decoding times lie before its start.
     """
-    if not request.start and request.duration is None:
-        return []
+    length = [] if request.duration is None else ["-t", _seconds(request.duration)]
+    if not request.start:
+        return length
     early = r"noise=drop=lt(pts*tb\,0)"
     kinds = [name for name, kind in (("a", "audio"), ("s", "subtitle"), ("d", "data")) if request.has(kind)]
-    cuts = [argument for name in kinds for argument in (f"-bsf:{name}", early)]
-    return cuts if request.duration is None else [*cuts, "-t", _seconds(request.duration)]
+    return [*(argument for name in kinds for argument in (f"-bsf:{name}", early)), *length]
 
 
 def _colors(colors: ColorTags) -> list[str]:
@@ -174,7 +174,9 @@ def _tags(request: JoinRequest) -> list[str]:
     name = ["-tag:v:0", "hvc1"] if request.codec == "hevc" else []
     # Tags are kept in one of two places: one takes any tag, the other a cover.
     anywhere = "+use_metadata_tags" if request.source.own_tags and not request.has("cover") else ""
-    return [*tags, *name, "-movflags", f"+faststart{anywhere}"]
+    # A file that has its date in both places is read with "date;date", which is no date.
+    date = ["-metadata", f"creation_time={request.source.created}"] if request.source.created else []
+    return [*tags, *name, *date, "-movflags", f"+faststart{anywhere}"]
 
 
 def _seconds(value: Fraction) -> str:

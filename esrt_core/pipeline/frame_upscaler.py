@@ -1,6 +1,6 @@
 """Frames of a clip through the network; one that equals the frame before it is not computed again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.resumed import checksum
 from esrt_core.pipeline.segments import DoneFrame
 from esrt_core.pipeline.timeline import Slot
+
+_GROUP_PIXELS = 2_000_000
+_MOST_FRAMES = 8  # at most these are lost when the work is stopped
 
 
 class FrameUpscaler:
@@ -30,18 +33,17 @@ class FrameUpscaler:
         self.tiles_reused = 0
         self.notes: dict[str, None] = {}
 
-    def __call__(self, slot: Slot) -> DoneFrame:
-        """Return the upscaled frame of a slot."""
-        again = self._reuse and self._last is not None and _same(self._last, slot.frame)
-        if again:
-            self.frames_reused += 1
-        else:
-            self._compute(slot.frame)
-            self.frames_computed += 1
-        self._last = slot.frame
-        return DoneFrame(
-            slot.number, self._data, slot.tick, slot.length, slot.frame.tick, self._check, self.tile, again
-        )
+    def group_size(self, width: int, height: int) -> int:
+        """Return how many frames of this size are worth handing to the engine at once: more than one on a GPU only."""
+        if self._engines.upscaler(self._passes[0]).device_name == "cpu":
+            return 1
+        return min(max(_GROUP_PIXELS // (width * height), 1), _MOST_FRAMES)
+
+    def __call__(self, slots: Sequence[Slot]) -> list[DoneFrame]:
+        """Return the upscaled frames of consecutive slots."""
+        again = [self._seen(slot.frame) for slot in slots]
+        results = iter(self._compute([slot.frame for slot, seen in zip(slots, again, strict=True) if not seen]))
+        return [self._done(slot, seen, results) for slot, seen in zip(slots, again, strict=True)]
 
     @property
     def share_reused(self) -> float:
@@ -52,18 +54,27 @@ class FrameUpscaler:
             return 0.0
         return 1 - (self.frames_computed / frames) * (self.tiles_computed / tiles)
 
-    def _compute(self, source: ClipFrame) -> None:
-        frame = bleed(source.frame)
+    def _seen(self, frame: ClipFrame) -> bool:
+        """Say whether a frame equals the one before it, and keep it for the next."""
+        last, self._last = self._last, frame
+        return self._reuse and last is not None and (last is frame or np.array_equal(last.data, frame.data))
+
+    def _done(self, slot: Slot, seen: bool, results: Iterator[bytes]) -> DoneFrame:
+        if seen:
+            self.frames_reused += 1
+        else:
+            self._data, self._check = next(results), checksum(slot.frame)
+            self.frames_computed += 1
+        return DoneFrame(slot.number, self._data, slot.tick, slot.length, slot.frame.tick, self._check, self.tile, seen)
+
+    def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
+        frames = [bleed(source.frame) for source in sources]
         for scale in self._passes:
-            upscaled = self._engines.upscaler(scale).upscale(frame)
-            frame = upscaled.frame
-            self.tile = upscaled.tile
-            self.tiles_computed += upscaled.computed
-            self.tiles_reused += upscaled.reused
-            self.notes.update(dict.fromkeys(upscaled.notes))
-        self._data = frame_bytes(frame)
-        self._check = checksum(source)
-
-
-def _same(first: ClipFrame, second: ClipFrame) -> bool:
-    return first is second or np.array_equal(first.data, second.data)
+            upscaled = list(self._engines.upscaler(scale).upscale_many(frames))
+            frames = [each.frame for each in upscaled]
+            for each in upscaled:
+                self.tile = each.tile
+                self.tiles_computed += each.computed
+                self.tiles_reused += each.reused
+                self.notes.update(dict.fromkeys(each.notes))
+        return [frame_bytes(frame) for frame in frames]

@@ -1,5 +1,6 @@
 """Carry out the plan of one clip: decode, upscale, encode in segments, join. Nothing finished is ever lost."""
 
+import itertools
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -131,9 +132,10 @@ def _make_segments(
     report = _Report(plan, work, number, progress)
     source = _slots(plan, mark, number, log)
     with ahead(source, _ROOM_READ) as slots, behind(maker, _ROOM_WRITE) as hand:
-        for slot in slots:
-            hand(work(slot))
-            report(slot)
+        for group in _groups(slots, work.group_size(plan.clip.video.width, plan.clip.video.height)):
+            for frame in work(group):
+                hand(frame)
+            report(group[-1].number + 1)
 
 
 def _slots(plan: VideoPlan, mark: Mark | None, number: int, log: DamageLog) -> Generator[Slot]:
@@ -150,6 +152,11 @@ def _slots(plan: VideoPlan, mark: Mark | None, number: int, log: DamageLog) -> G
         yield from slots_of(logged(), timeline, number)
 
 
+def _groups(slots: Iterator[Slot], size: int) -> Iterator[list[Slot]]:
+    while group := list(itertools.islice(slots, size)):
+        yield group
+
+
 class _Report:
     """Tell how far the work has come: frames, segment, and the share that was reused."""
 
@@ -158,12 +165,10 @@ class _Report:
         self._work = work
         self._segments = -(-plan.slots // plan.segment_slots)
         self._progress = progress
-        self._tell(first)
+        self(first)
 
-    def __call__(self, slot: Slot) -> None:
-        self._tell(slot.number + 1)
-
-    def _tell(self, done: int) -> None:
+    def __call__(self, done: int) -> None:
+        """Tell that this many frames of the result are there."""
         segment = min(done // self._plan.segment_slots + 1, self._segments)
         stage = f"segment {segment}/{self._segments}, {self._work.share_reused:.0%} reused"
         self._progress(Progress(stage, done, self._plan.slots, "frames"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,11 @@ class Upscaled:
 class Repeater:
     """Stand for an Upscaler: every pixel is repeated."""
 
-    device_name = "cpu"
     precision = "fp32"
 
     def __init__(self, scale: int, owner: Repeaters) -> None:
         self.scale = scale
+        self.device_name = owner.device
         self._owner = owner
 
     def plan(self, width: int, height: int) -> Repeater:
@@ -108,6 +108,10 @@ class Repeater:
         alpha = None if frame.alpha is None else self._grown(frame.alpha)
         return Upscaled(dataclasses.replace(frame, planes=planes, alpha=alpha))
 
+    def upscale_many(self, frames: Iterable[Frame]) -> Iterator[Upscaled]:
+        """Enlarge frames one by one."""
+        return map(self.upscale, frames)
+
     def _grown(self, plane: np.ndarray) -> np.ndarray:
         return np.repeat(np.repeat(plane, self.scale, 0), self.scale, 1)
 
@@ -119,8 +123,9 @@ class Repeaters:
     options = EngineOptions()
     scales: Sequence[int] = (2, 3, 4)
 
-    def __init__(self, stop_at: int = 0) -> None:
+    def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
+        self.device = device
         self.stop_at = stop_at
 
     def weights(self, scale: int) -> Weights:

@@ -162,6 +162,16 @@ def test_everything_in_matroska_is_kept(tmp_path: Path) -> None:
     assert times(target, "audio") == times(path, "audio")
 
 
+def test_a_phones_own_tags_and_dates_are_kept(tmp_path: Path) -> None:
+    tags = ["com.apple.quicktime.model=Phone", "creation_time=2024-05-01T10:00:00Z"]
+    tagged = [argument for tag in tags for argument in ("-metadata", tag)]
+    path = make(tmp_path / "a.mov", *picture(seconds=0.12), *x264(), *tagged, "-movflags", "use_metadata_tags")
+    with av.open(upscale(path).target) as container:
+        assert container.metadata["com.apple.quicktime.model"] == "Phone"
+        assert container.metadata["creation_time"].startswith("2024-05-01T10:00:00")
+        assert container.streams.video[0].metadata["creation_time"].startswith("2024-05-01T10:00:00")
+
+
 def test_what_a_container_cannot_hold_is_refused_with_a_way_out_or_left_out(tmp_path: Path) -> None:
     font = tmp_path / "font.ttf"
     font.write_bytes(bytes(100))
@@ -223,6 +233,14 @@ def test_a_held_picture_is_computed_once(tmp_path: Path) -> None:
     engines = Repeaters()
     result = upscale(make(tmp_path / "a.mkv", *still, "-c:v", "ffv1"), engines)
     assert (engines.calls, result.frames, result.share_reused) == (1, 25, 0.96)
+
+
+def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", *picture(rate="30", seconds=2), *VARIABLE, *x264())
+    single = upscale(path, output=str(tmp_path / "single.mp4"))
+    grouped = upscale(path, Repeaters(device="cuda:0"), output=str(tmp_path / "grouped.mp4"))
+    assert (single.frames_computed, single.frames_reused) == (grouped.frames_computed, grouped.frames_reused)
+    assert Path(single.target).read_bytes() == Path(grouped.target).read_bytes()
 
 
 def test_a_part_has_its_frames_and_its_sound(tmp_path: Path) -> None:
