@@ -98,9 +98,10 @@ class Manifest:
             return entry
         return entry if self._holder(entry.target) == entry else None
 
-    def owns(self, target: str) -> bool:
-        """Tell whether a result lies there as it was written, so that it may be replaced when its picture changed."""
-        return self._holder(target) is not None
+    def owns(self, target: str, source: str) -> bool:
+        """Tell whether a picture's result lies there as it was written, so that it may be replaced by its next one."""
+        holder = self._holder(target)
+        return holder is not None and holder.source == source
 
     def _holder(self, target: str) -> Entry | None:
         """Return the event that made the file lying at `target`, or None where there is none or another one."""

@@ -163,6 +163,7 @@ class _Sorter:
         """Tell whether an earlier run has done a picture, or failed at it for good."""
         if earlier.state != "failed":
             self._plan.done.append(found.source)
+            self._targets[target_key(found.root / earlier.target)] = found.source
             return True
         if self._plan.options.retry_failed or earlier.limits != self._limits:
             return False
@@ -187,7 +188,8 @@ class _Sorter:
                 "tell them apart with --name or -o"
             )
         self._targets[key] = task.source
-        ours = task.place.manifest.owns(task.place.name_of(task.target))
+        place = task.place
+        ours = place.manifest.owns(place.name_of(task.target), place.name_of(task.source))
         for path in _results(task):
             if os.path.realpath(path) in self._sources:
                 raise TargetError(f"{display_name(path)} is an input, which is never overwritten; choose another -o")
