@@ -1,7 +1,10 @@
 """What tests of several rooms need: tiny networks in files, and pictures."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny networks only wait for a second thread
 
 import numpy as np
 import pytest
