@@ -1,7 +1,7 @@
 """The training loop."""
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -73,6 +73,9 @@ class Trainer:
             self._enter(point)
             self._train(point)
         self.recorder.save(self.state)
+        [number] = self.replica.largest([float(stop.number)])
+        if number:  # it came during the last validation or save
+            self._stop(number)
 
     def _decide(self, seconds: float, stop: StopRequest) -> Point:
         """Return what is due, the same in every process; stop here when one of them was told to."""
@@ -80,9 +83,12 @@ class Trainer:
         if number:
             self.recorder.flush()
             self.recorder.save(self.state)
-            text = f"Stopped after {self.state.step} steps, everything is saved; the same command goes on."
-            raise StopError(text, 128 + int(number))
+            self._stop(number)
         return self.schedule.at(self.state.step, self.state.seconds, self.state.joined)
+
+    def _stop(self, number: float) -> NoReturn:
+        text = f"Stopped after {self.state.step} steps, everything is saved; the same command goes on."
+        raise StopError(text, 128 + int(number))
 
     def _enter(self, point: Point) -> None:
         """Change phase, patch, batch and loss where the schedule does."""

@@ -136,6 +136,13 @@ def test_a_complete_run_is_not_trained_again_unless_it_gets_longer(make_options:
     assert [event.step for event in events if isinstance(event, Validated)] == [8]
 
 
+def test_a_signal_during_the_last_validation_is_heeded(make_options: MakeOptions) -> None:
+    options = make_options(validations=1)
+    with pytest.raises(StopError):
+        train(options, stopper(signal.SIGTERM))
+    assert train(options).steps == 6
+
+
 def test_a_run_stopped_before_its_first_step_goes_on(make_options: MakeOptions) -> None:
     def stop_at_once(event: TrainEvent) -> None:
         if isinstance(event, Started):
