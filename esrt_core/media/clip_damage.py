@@ -8,7 +8,7 @@ from typing import Any
 import av
 
 from esrt_core.media.clip import ClipInfo
-from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url
+from esrt_core.media.clip_open import opened
 
 _MISSED = 3  # frames that are no longer a rate that varies
 _TOGETHER = 1.0  # seconds between bad frames that are told as one stretch
@@ -26,7 +26,7 @@ def damaged_stretches(clip: ClipInfo) -> list[tuple[float, float]]:
 
 
 def _bad_times(clip: ClipInfo) -> Iterator[float]:
-    with av.open(file_url(clip.path), options={LOCAL_ONLY[0][1:]: LOCAL_ONLY[1]}) as container:
+    with opened(clip.path) as container:
         stream = container.streams[clip.video.index]
         expected: set[int] = set()
         seen: set[int] = set()

@@ -1,9 +1,5 @@
 """Read what a clip holds. PyAV reads it: ffmpeg's own text rounds times and leaves out half of it."""
 
-import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,17 +9,15 @@ from av.sidedata.sidedata import Type as SideData
 
 from esrt_core.errors import MediaError
 from esrt_core.media.clip import ClipInfo, ColorTags, OtherStream, VideoStream
+from esrt_core.media.clip_look import Look, look_at
+from esrt_core.media.clip_open import opened
+from esrt_core.media.clip_scan import Scan, missing_end, scan_packets
 from esrt_core.media.clip_side_data import light_of, mastering_of, turn_of
-from esrt_core.media.clip_timing import Timing, timing_of
-from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url
+from esrt_core.media.clip_timing import Timing
 from esrt_core.media.pixel_layout import PixelLayout, parse_layout
 
-_LISTS = {"hls", "concat", "dash", "applehttp", "imf", "image2", "tty", "sdp", "rtsp", "lavfi"}
-_DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ data of single frames are not carried; the static HDR tags are"
-_LOOKED_AT = 12  # frames decoded to see interlacing; some clips begin progressive
 _CLEANED_DEPTHS = (8, 9, 10, 12, 14, 16)
-_SECOND = Fraction(1)
 
 
 def probe_clip(path: Path) -> ClipInfo:
@@ -31,61 +25,38 @@ def probe_clip(path: Path) -> ClipInfo:
 
     Raise MediaError: not readable, not a clip, a play list, or without a picture.
     """
-    with _opened(path) as container:
-        name = _container_name(container, path)
+    with opened(path) as container:
         stream = _picture_stream(container, path)
-        index = stream.index
-        scan = _scan(container, stream)
-    count = len(scan.ticks) or scan.untimed
-    if not count:
+        index, scan = stream.index, scan_packets(container, stream)
+    if not scan.count:
         raise MediaError(f"{path} holds no frame that can be read; the file is damaged or empty")
-    with _opened(path) as container:
-        stream = container.streams[index]
-        look = _look(container, stream)
+    with opened(path) as container:
+        look = look_at(container, container.streams[index])
         if look.frame is None:
             raise MediaError(f"{path}: not one frame could be decoded; the file is damaged, or its codec is unknown")
-        is_counted = name == "avi" or not scan.ticks
-        timing = _counted(count, stream) if is_counted else _timed(scan.ticks, stream)
-        start = Fraction(container.start_time or 0, av.time_base)
-        duration = max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start)
-        damage = scan.damage + _missing_end(stream, timing)
-        return ClipInfo(
-            path=path,
-            container=name,
-            start=start,
-            duration=duration,
-            size=path.stat().st_size,
-            video=_video(stream, look, timing),
-            others=tuple(_other(each) for each in container.streams if each.index != index),
-            chapters=len(container.chapters()),
-            is_counted=is_counted,
-            own_tags=any(key.startswith("com.") for key in container.metadata),
-            created=container.metadata.get("creation_time", "").partition(";")[0],
-            notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
-            damage=tuple(damage),
-        )
+        return _described(path, container, container.streams[index], scan, look)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder, not a clip")
-    try:
-        container = av.open(file_url(path), options=_only_clips(), metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise MediaError(f"{path} does not exist") from error
-    except PermissionError as error:
-        raise MediaError(f"{path}: no permission to read it") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path} is not a clip that ffmpeg can read: {error.strerror or error}") from error
-    with container:
-        yield container
-
-
-@functools.cache
-def _only_clips() -> dict[str, str]:
-    """Return the options that keep a file from leading to others: no network, no list that is named like a clip."""
-    return {LOCAL_ONLY[0][1:]: LOCAL_ONLY[1], "format_whitelist": ",".join(sorted(av.formats_available - _LISTS))}
+def _described(path: Path, container: Any, stream: Any, scan: Scan, look: Look) -> ClipInfo:
+    name = _container_name(container, path)
+    is_counted = name == "avi" or not scan.ticks
+    timing = scan.timing(stream, is_counted)
+    start = Fraction(container.start_time or 0, av.time_base)
+    return ClipInfo(
+        path=path,
+        container=name,
+        start=start,
+        duration=max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start),
+        size=path.stat().st_size,
+        video=_video(stream, look, timing),
+        others=tuple(_other(each) for each in container.streams if each.index != stream.index),
+        chapters=len(container.chapters()),
+        is_counted=is_counted,
+        own_tags=any(key.startswith("com.") for key in container.metadata),
+        created=container.metadata.get("creation_time", "").partition(";")[0],
+        notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
+        damage=(*scan.damage, *missing_end(stream, timing)),
+    )
 
 
 def _container_name(container: Any, path: Path) -> str:
@@ -110,96 +81,7 @@ def _is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-@dataclass
-class _Scan:
-    """Gather the ticks of the frames with their durations, and what is wrong with the packets."""
-
-    ticks: dict[int, int] = field(default_factory=dict)
-    damage: list[str] = field(default_factory=list)
-    untimed: int = 0
-
-    def add(self, packet: Any) -> None:
-        """Note a packet; one without a time is the second field of a frame, or comes from AVI or a raw stream."""
-        if packet.pts is None:
-            self.untimed += 1
-        else:
-            self.ticks.setdefault(packet.pts, packet.duration or 0)
-
-
-def _scan(container: Any, stream: Any) -> _Scan:
-    scan = _Scan()
-    try:
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard:
-                scan.add(packet)
-                if packet.is_corrupt:
-                    scan.damage.append(f"damaged data at {_clock(packet.pts, stream)}")
-    except (av.error.FFmpegError, OSError) as error:
-        last = max(scan.ticks, default=None)
-        scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")
-    return scan
-
-
-def _clock(tick: int | None, stream: Any) -> str:
-    if tick is None:
-        return "an unknown time"
-    start = Fraction(stream.container.start_time or 0, av.time_base)
-    return f"{float(tick * stream.time_base - start):.2f} s"
-
-
-def _missing_end(stream: Any, timing: Timing) -> list[str]:
-    """Say so where the stream should go on for more than a second after its last frame."""
-    stated = (stream.duration or 0) * timing.time_base
-    if stated and stated - timing.duration > _SECOND:
-        return [f"the file ends early: {float(timing.duration):.2f} s of {float(stated):.2f} s are there"]
-    return []
-
-
-@dataclass
-class _Look:
-    """Gather what only decoded frames tell."""
-
-    frame: Any = None
-    interlaced: bool = False
-    side_data: dict[Any, bytes] = field(default_factory=dict)
-    dynamic: bool = False
-
-
-def _look(container: Any, stream: Any) -> _Look:
-    look = _Look()
-    try:
-        for number, frame in enumerate(container.decode(stream)):
-            look.frame = look.frame or frame
-            look.interlaced |= bool(frame.interlaced_frame)
-            look.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
-            for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
-                data = frame.side_data.get(kind)
-                if data is not None:
-                    look.side_data.setdefault(kind, bytes(data))
-            if number + 1 == _LOOKED_AT:
-                break
-    except av.error.FFmpegError:
-        return look  # what decodes is enough here; the reader reports the damage with its time
-    return look
-
-
-def _stated_rates(stream: Any) -> list[Fraction]:
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return [Fraction(rate) for rate in rates if rate]
-
-
-def _timed(ticks: dict[int, int], stream: Any) -> Timing:
-    shown = sorted(ticks)
-    return timing_of(shown, ticks[shown[-1]], Fraction(stream.time_base), _stated_rates(stream))
-
-
-def _counted(count: int, stream: Any) -> Timing:
-    """Return the timing of frames that follow each other at the stated rate, one tick each."""
-    rate = next(iter(_stated_rates(stream)), Fraction(25))
-    return timing_of(range(count), 1, 1 / rate, [rate])
-
-
-def _video(stream: Any, look: _Look, timing: Timing) -> VideoStream:
+def _video(stream: Any, look: Look, timing: Timing) -> VideoStream:
     frame = look.frame
     rotation, mirrored = turn_of(look.side_data.get(SideData.DISPLAYMATRIX))
     pixels = _alpha_pixels(stream, frame.format.name)

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
-
 from esrt_core.media.clip import OtherStream
-from esrt_core.media.ffmpeg import LOCAL_ONLY, file_url
+from esrt_core.media.clip_open import opened
 
 _SUFFIXES = {"png": ".png", "mjpeg": ".jpg"}
 
@@ -23,7 +21,7 @@ def _name(number: int, stream: OtherStream) -> str:
 
 
 def _write(source: Path, stream: OtherStream, target: Path) -> Path:
-    with av.open(file_url(source), options={LOCAL_ONLY[0][1:]: LOCAL_ONLY[1]}) as container:
+    with opened(source) as container:
         packets = container.demux(container.streams[stream.index])
         target.write_bytes(next((bytes(packet) for packet in packets if packet.size), b""))
     return target

@@ -29,6 +29,8 @@ def plan_notes(
         notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
     if pixels is not None and pixels.chroma == "444" and video.layout.chroma == "420":
         notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
+    if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
+        notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
     gone = lost_streams(join.container, clip.others)
     notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
     return tuple(notes)

@@ -92,6 +92,12 @@ def test_what_is_no_clip_is_refused(tmp_path: Path, name: str, content: bytes | 
         probe_clip(path)
 
 
+def test_a_picture_is_sent_to_the_other_command(tmp_path: Path) -> None:
+    still = make(tmp_path / "a.png", *picture("16x16", seconds=0.04), "-frames:v", "1")
+    with pytest.raises(MediaError, match=r"is a picture \(png_pipe\), not a clip; use: esrt upscale"):
+        probe_clip(still)
+
+
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="has no video stream"):
         probe_clip(make(tmp_path / "sound.mp4", *sound(), "-c:a", "aac"))
