@@ -56,7 +56,17 @@ def train(
     threads: ThreadsOpt = None,
     quiet: QuietOpt = False,
 ) -> None:
-    """Fit ESRT to your pictures and prove the gain; the same command goes on where it stopped."""
+    """Fit ESRT to your pictures and prove the gain; the same command goes on where it stopped.
+
+    Starts from the shipped weights, holds some pictures out to measure on, and trains for 30 minutes.
+
+    \b
+    Examples:
+      esrt train my-photos -s 4
+      esrt train my-photos -s 2 --time 2h --name mine
+      esrt train scans -s 3 --init clean --degrade photo --steps 5000 --out runs/scans
+      OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m esrt_cli train my-photos -s 2
+    """
     from esrt_cli.training import TrainView
     from esrt_core.training.fit import train as run
     from esrt_core.training.options import TrainOptions
