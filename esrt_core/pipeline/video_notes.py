@@ -27,7 +27,8 @@ def plan_notes(
         notes.append(f"the frame rate varies: made constant at {_rate(video.timing.rate)} (--vfr keep keeps the times)")
     if pixels is not None and pixels.depth < video.layout.depth:
         notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
-    if pixels is not None and pixels.chroma == "444" and video.layout.chroma == "420":
+    odd = encode.final_width % 2 or encode.final_height % 2
+    if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
         notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
     if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
         notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
