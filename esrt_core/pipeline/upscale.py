@@ -15,7 +15,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.image import decode, encode
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import Metadata, Page, Picture
-from esrt_core.pipeline.compare import comparison_sheet
+from esrt_core.pipeline.compare import result_sheet
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.plan import UpscalePlan
@@ -154,7 +154,7 @@ def write_sheet(plan: UpscalePlan, source: Frame, result: Frame, model: str) -> 
     """Write the comparison of a page beside its result, and return where it lies."""
     if plan.target.sheet is None:
         return None
-    sheet = comparison_sheet(source, result, model=model)
+    sheet = result_sheet(source, result, model=model)
     with atomic_write(plan.target.sheet, plan.options.overwrite) as temporary:
         encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())
     return plan.target.sheet

@@ -1,60 +1,16 @@
-"""The comparison sheet."""
+"""The sheet beside a result."""
 
 import numpy as np
-import pytest
 
-from esrt_core.evaluation.difference import Box, most_different
-from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.evaluation.comparison import Candidate, comparison_sheet
+from esrt_core.media.frame import Frame
 from esrt_core.media.resize import enlarge_bicubic
-from esrt_core.pipeline.compare import comparison_sheet, crop_side, displayed, pixels_of
-
-RNG = np.random.default_rng(3)
+from esrt_core.pipeline.compare import result_sheet
 
 
-def test_the_sheet_shows_what_differs() -> None:
-    source = Frame((np.full((120, 160, 3), 100, np.uint8),))
-    result = enlarge_bicubic(source, 640, 480)
-    pixels = result.planes[0].copy()
-    pixels[10:20, 10:20] = (255, 0, 0)
-    sheet = comparison_sheet(source, Frame((pixels,)), "tiny").planes[0]
-    red = (sheet == (255, 0, 0)).all(axis=2)
-    assert red.sum() == 10 * 10 * 4  # one crop has it, enlarged twice
-    assert np.nonzero(red)[1].min() > sheet.shape[1] // 2  # in the last column
-
-
-@pytest.mark.parametrize("space", [ColorSpace.GRAY, ColorSpace.RGB])
-@pytest.mark.parametrize("depth", [8, 16, 32])
-@pytest.mark.parametrize("alpha", [False, True])
-def test_every_kind_of_frame_can_be_shown(space: ColorSpace, depth: int, alpha: bool) -> None:
-    def plane(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-        values = RNG.random(shape)
-        if depth == 32:
-            return values.astype(np.float32)
-        return (values * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
-
-    def frame(height: int, width: int) -> Frame:
-        colour = plane(height, width) if space == ColorSpace.GRAY else plane(height, width, 3)
-        return Frame((colour,), space, depth, plane(height, width) if alpha else None)
-
-    sheet = comparison_sheet(frame(5, 7), frame(10, 14), "tiny")
-    assert sheet.planes[0].dtype == np.uint8
-
-
-@pytest.mark.parametrize("size", [(256, 256), (600, 450), (40, 24), (1000, 9), (9, 1000), (9, 9)])
-def test_three_crops_fit_into_small_and_narrow_pictures(size: tuple[int, int]) -> None:
-    noise = RNG.integers(0, 256, (2, size[1], size[0])).astype(np.uint8)
-    assert len(most_different(list(noise), crop_side(*size), 3)) == 3
-
-
-def test_what_is_transparent_shows_on_white() -> None:
-    frame = Frame((np.zeros((2, 2), np.uint16),), ColorSpace.GRAY, 16, np.zeros((2, 2), np.uint16))
-    assert (displayed(frame) == 255).all()
-
-
-def test_the_sources_pixels_are_repeated_at_any_factor() -> None:
-    source = Frame((np.arange(12, dtype=np.uint8).reshape(3, 4),), ColorSpace.GRAY)
-    result = Frame((np.zeros((7, 10), np.uint8),), ColorSpace.GRAY)
-    pixels = pixels_of(source, Box(1, 2, 5, 6), result)[..., 0]
-    assert pixels.shape == (5, 6)
-    assert pixels.tolist()[0] == [0, 1, 1, 2, 2, 2]
-    assert pixels[:, 0].tolist() == [0, 0, 4, 4, 8]
+def test_it_is_the_comparison_of_bicubic_and_the_model() -> None:
+    source = Frame((np.random.default_rng(3).integers(0, 256, (30, 40, 3), np.uint8),))
+    result = Frame((np.zeros((60, 80, 3), np.uint8),))
+    candidates = (Candidate("bicubic", enlarge_bicubic(source, 80, 60)), Candidate("ESRT (tiny)", result))
+    expected = comparison_sheet(source, candidates).planes[0]
+    assert (result_sheet(source, result, "tiny").planes[0] == expected).all()
