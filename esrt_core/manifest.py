@@ -72,7 +72,7 @@ class Manifest:
             with self.path.open("rb") as file:
                 file.seek(self._read_to)
                 lines = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise TargetError(f"{display_name(self.path)} cannot be read: {error.strerror}") from error

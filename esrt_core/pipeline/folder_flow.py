@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ IN_HAND_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger pic
 IN_HAND = 48  # pictures
 
 _POLL = 0.2  # seconds after which a waiting thread looks whether it is still wanted
-_PATIENCE = 5.0  # seconds that a thread gets to end in when the work is broken off
+_PATIENCE = 5.0  # seconds that reading or writing one picture may still take when the work is broken off
 
 Item = TypeVar("Item")
 
@@ -57,19 +57,21 @@ class Flow:
         self._made: queue.Queue[Made] = queue.Queue()
         self._outcomes: queue.Queue[Outcome] = queue.Queue()
         self._in_hand = 0
+        self._finishing = threading.Event()
         self._broken_off = threading.Event()
         self._ended = threading.Event()
-        self._threads: list[threading.Thread] = []
 
     def finish(self) -> None:
-        """Take no more tasks; those in hand go on to their end."""
-        self._waiting.clear()
+        """Let nothing more into the network; what has gone in goes on to its end."""
+        self._finishing.set()
+        with self._taking:
+            self._waiting.clear()
 
-    def run(self) -> Iterator[Outcome]:
+    def run(self) -> Generator[Outcome]:
         """Yield what becomes of the tasks, as they end. When the iterator is closed early, the work is broken off."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
-        works = [self._read] * helpers + [self._write] * helpers
-        self._start(*works, *(partial(self._enlarge, engines) for engines in self._crew))
+        coders = _started([self._read] * helpers + [self._write] * helpers)
+        networks = _started([partial(self._enlarge, engines) for engines in self._crew])
         try:
             while not self._idle():
                 try:
@@ -82,14 +84,10 @@ class Flow:
             if not self._ended.is_set():
                 self._broken_off.set()
             self._ended.set()
-            for thread in self._threads:
+            for thread in networks:  # they look after every batch; torch must not be left running
+                thread.join()
+            for thread in coders:
                 thread.join(_PATIENCE)
-
-    def _start(self, *works: Callable[[], None]) -> None:
-        for work in works:
-            thread = threading.Thread(target=work, daemon=True)
-            self._threads.append(thread)
-            thread.start()
 
     def _idle(self) -> bool:
         with self._taking:
@@ -130,12 +128,14 @@ class Flow:
             item = held.pop() if held else self._next(self._loaded)
             if item is None:
                 return
-            if isinstance(item, Task):
+            if self._finishing.is_set():
+                self._let_go(item if isinstance(item, Task) else item.task)
+            elif isinstance(item, Task):
                 self._run_whole(item, engines)
-                continue
-            group = [item]
-            held = self._fill(group, engines)
-            self._make(group, engines)
+            else:
+                group = [item]
+                held = self._fill(group, engines)
+                self._make(group, engines)
 
     def _fill(self, group: list[Loaded], engines: Engines) -> list[Loaded | Task]:
         """Add what is ready to a group, as long as it is small and has the same passes; return what is not for it."""
@@ -202,10 +202,13 @@ class Flow:
             raise BrokenOffError
 
     def _end(self, outcome: Outcome) -> None:
-        outcome.task.place.release(outcome.task.target)
         self._outcomes.put(outcome)
+        self._let_go(outcome.task)
+
+    def _let_go(self, task: Task) -> None:
+        task.place.release(task.target)
         with self._taking:
-            self._budget.remove(outcome.task)
+            self._budget.remove(task)
             self._in_hand -= 1
 
 
@@ -241,3 +244,10 @@ def bytes_in_hand(task: Task) -> int:
 
 def _pixels(loaded: Loaded) -> int:
     return loaded.frame.width * loaded.frame.height
+
+
+def _started(works: Sequence[Callable[[], None]]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    return threads

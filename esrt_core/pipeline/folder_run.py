@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from esrt_core.engine.options import EngineOptions
@@ -114,15 +115,16 @@ def _run(
     meter = FolderMeter(plan.tasks, crew[0])
     flow = Flow(plan.tasks, crew, plan.job)
     ended = 0
-    for outcome in flow.run():
-        ended += 1
-        report = _settle(outcome, plan, meter, result)
-        if report is not None:
-            result.status = report.status
-            heard(report)
-        if stop.asked or result.stopped is not None:
-            flow.finish()
-    result.left = len(plan.tasks) - ended
+    with closing(flow.run()) as outcomes:
+        for outcome in outcomes:
+            ended += 1
+            report = _settle(outcome, plan, meter, result)
+            if report is not None:
+                result.status = report.status
+                heard(report)
+            if stop.asked or result.stopped is not None:
+                flow.finish()
+    result.left += len(plan.tasks) - ended
 
 
 def _settle(outcome: Outcome, plan: FolderPlan, meter: FolderMeter, result: FolderResult) -> Ended | None:
