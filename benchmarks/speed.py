@@ -52,7 +52,8 @@ def main() -> None:
             measure(worker, picture, keep=index > 0)  # the first round warms up
         peaks.append(convolution_peak(options.threads))
     for worker in workers:
-        worker.pipe.send(None)
+        if not worker.missing:
+            worker.pipe.send(None)
         worker.process.join()
     report(workers, pictures, max(peaks), options)
     if options.plot:
@@ -131,7 +132,7 @@ def measure(worker: Worker, picture: Rgb, keep: bool) -> None:
     worker.pipe.send(picture)
     try:
         seconds, wall, worker.megabytes = worker.pipe.recv()
-    except EOFError:
+    except EOFError:  # it failed; its traceback is on standard error
         worker.missing = "not measured: its process ended, see above"
         return
     if keep:
