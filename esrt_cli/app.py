@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from esrt_cli.commands.batch import batch
 from esrt_cli.commands.config import config
 from esrt_cli.commands.evaluate import evaluate
+from esrt_cli.commands.export import export
 from esrt_cli.commands.info import info
 from esrt_cli.commands.models import models
 from esrt_cli.commands.train import train
@@ -36,6 +37,7 @@ app.command()(video)
 app.command()(train)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
+app.command()(export)
 app.command()(info)
 app.add_typer(config, name="config")
 

@@ -1,1 +1,1 @@
-"""The network in formats that other programs run."""
+"""The network for other programs: ONNX, torch.export, safetensors, and the authors' own code."""

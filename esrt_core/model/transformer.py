@@ -73,13 +73,13 @@ def split_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     batch, length, channels = qkv.shape
     if length % SPLITS == 0:
         pieces = qkv.reshape(batch * SPLITS, length // SPLITS, channels)
-        return _attention(pieces, heads, scale).reshape(batch, length, -1)
+        return attention(pieces, heads, scale).reshape(batch, length, -1)
     n = (length + SPLITS - 1) // SPLITS
     parts = [qkv[:, :n], qkv[:, n : 2 * n], qkv[:, 2 * n : 3 * n], qkv[:, 3 * n :]]
-    return torch.cat([_attention(part, heads, scale) for part in parts if part.shape[1]], 1)
+    return torch.cat([attention(part, heads, scale) for part in parts if part.shape[1]], 1)
 
 
-def _attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
+def attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     """Attend over whole sequences: (B, n, 3 * heads * d) to (B, n, heads * d)."""
     batch, length, channels = qkv.shape
     dim = channels // (3 * heads)

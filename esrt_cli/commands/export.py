@@ -1,0 +1,82 @@
+"""`esrt export`: the network for other programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esrt_cli import params
+from esrt_cli.console import Console
+
+if TYPE_CHECKING:
+    from esrt_core.export.export import Exported
+
+OutputOpt = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="The file: .onnx, .pt2, .safetensors or .pth.")
+]
+ScaleOpt = Annotated[
+    int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default 4, or that of a --model FILE.")
+]
+FormatOpt = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="onnx, pt2, safetensors or authors. Default: by -o."),
+]
+TileOpt = Annotated[
+    int | None,
+    typer.Option(metavar="PX", help="Take inputs of this side alone, with windows, in place of any size."),
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def export(
+    output: OutputOpt,
+    scale: ScaleOpt = None,
+    model: params.ModelOpt = "auto",
+    format_: FormatOpt = None,
+    tile: TileOpt = None,
+    overwrite: params.OverwriteOpt = False,
+    json: JsonOpt = False,
+    quiet: params.QuietOpt = False,
+) -> None:
+    """Write the network for other programs.
+
+    onnx and pt2 (torch.export) are programs that need no esrt: float32 RGB from 0 to 1 in NCHW order in, the same out,
+    not clamped. They are run and compared with the network before they are put in place, which takes a minute.
+    safetensors and authors (a .pth file for the authors' code) hold the weights alone.
+
+    \b
+    Examples:
+      esrt export -s 4 -o esrt_x4.onnx
+      esrt export -s 2 -o esrt_x2.pt2 --tile 240
+      esrt export -s 3 --format authors -o ESRT_x3.pth
+    """
+    from json import dumps as as_json
+
+    from esrt_cli.report import progress_bar
+    from esrt_core.export.options import ExportOptions
+
+    options = ExportOptions(output, format_, model, scale, tile, overwrite)  # refuses before torch is imported
+    from esrt_core.export.export import export_network
+
+    console = Console(quiet)
+    with progress_bar(console) as progress:
+        exported = export_network(options, progress)
+    for note in exported.notes:
+        console.note(f"note: {note}")
+    if json:
+        console.record(as_json({"ok": True, **dataclasses.asdict(exported)}))
+    else:
+        console.result(exported_line(exported))
+
+
+def exported_line(exported: Exported) -> str:
+    """Say what was written and how it was checked."""
+    what = f"{exported.target}: {exported.model} x{exported.scale} as {exported.format}, {exported.bytes / 1e6:.1f} MB"
+    if not exported.shapes:
+        return f"{what}, read back and equal"
+    size = f"{exported.tile} x {exported.tile} px" if exported.tile else "any size"
+    differs = f"at most {exported.difference:.0e} from" if exported.difference else "equal to"
+    return f"{what}, {size}, run at {len(exported.shapes)} shapes: {differs} the network"

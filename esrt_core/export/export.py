@@ -1,0 +1,92 @@
+"""Export weights: found, written in the format asked for, checked, and only then put in place."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from esrt_core.errors import OptionError, WeightsError
+from esrt_core.export.authors import write_authors
+from esrt_core.export.form import Form, tile_form, whole_form
+from esrt_core.export.onnx import write_onnx
+from esrt_core.export.options import ExportFormat, ExportOptions
+from esrt_core.export.pt2 import write_pt2
+from esrt_core.files import atomic_write, check_target
+from esrt_core.model.esrt import ESRT
+from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from esrt_core.weights.store import resolve
+
+_PROGRAM_WRITERS = {"onnx": write_onnx, "pt2": write_pt2}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Say what was written.
+
+    shapes      (batch, height, width) at which a program was run; none for weights, which were read back.
+    difference  the largest from the network's own output there.
+    """
+
+    target: str
+    format: str
+    model: str
+    scale: int
+    bytes: int
+    tile: int | None
+    shapes: tuple[tuple[int, int, int], ...]
+    difference: float
+    notes: tuple[str, ...]
+
+
+def export_network(options: ExportOptions, progress: ProgressCallback = ignore_progress) -> Exported:
+    """Export a network. Programs take a minute, most of it for their tracing.
+
+    Nothing appears under the target's name before it has been checked: a program is run and compared with the network,
+    weights are read back. `progress` is told of downloads. Raises OptionError where a package is missing, WeightsError
+    for the weights or a result that is not equal to them, TargetError for a place that cannot be written.
+    """
+    check_target(options.target, options.overwrite, [])
+    _check_packages(options.chosen)
+    file = resolve(options.model, options.scale, progress)
+    check_target(options.target, options.overwrite, [file.path])
+    checkpoint = load_checkpoint(file.path)
+    form = _form(checkpoint.network, options)
+    with atomic_write(options.target, options.overwrite) as temporary:
+        difference = _write(options.chosen, form, checkpoint, temporary)
+        size = temporary.stat().st_size
+    shapes = form.shapes if form else ()
+    name = options.chosen.name
+    target = str(options.target)
+    return Exported(target, name, file.name, file.scale, size, options.tile, shapes, difference, file.notes)
+
+
+def _check_packages(chosen: ExportFormat) -> None:
+    missing = [name for name in chosen.packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise OptionError(f'--format {chosen.name} needs {", ".join(missing)}: pip install ".[export]"')
+
+
+def _form(network: ESRT, options: ExportOptions) -> Form | None:
+    """Return the program's form, None where weights alone are written."""
+    if not options.chosen.is_program:
+        return None
+    return whole_form(network) if options.tile is None else tile_form(network, options.tile)
+
+
+def _write(chosen: ExportFormat, form: Form | None, checkpoint: Checkpoint, path: Path) -> float:
+    if form is not None:
+        return _PROGRAM_WRITERS[chosen.name](form, checkpoint.metadata, path)
+    if chosen.name == "authors":
+        write_authors(checkpoint.network, path)
+    else:
+        save_checkpoint(checkpoint.network, path, checkpoint.metadata)
+    _check_weights(checkpoint.network, path)
+    return 0.0
+
+
+def _check_weights(network: ESRT, path: Path) -> None:
+    """Read written weights back; raise WeightsError unless every number is the same."""
+    found = load_checkpoint(path).network.state_dict()
+    for name, tensor in network.state_dict().items():
+        if not found[name].equal(tensor):
+            raise WeightsError(f"{name} was not written as it is; nothing was kept, check the disk and try again")
