@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from esrt_cli.commands.batch import batch
+from esrt_cli.commands.compare import compare
 from esrt_cli.commands.config import config
 from esrt_cli.commands.evaluate import evaluate
 from esrt_cli.commands.export import export
@@ -38,6 +39,7 @@ app.command()(train)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
 app.command()(export)
+app.command()(compare)
 app.command()(info)
 app.add_typer(config, name="config")
 

@@ -1,0 +1,45 @@
+"""The gain in dB on one picture: reduced by the model's scale, enlarged again, measured against itself."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from esrt_core.evaluation.protocol import Rgb, bicubic, crop_to_multiple, make_lr, psnr_y
+from esrt_core.media.frame import Frame
+
+
+@dataclass(frozen=True)
+class Score:
+    """Hold a candidate's PSNR on Y in dB and how much that is above bicubic's.
+
+    Both are None for a picture too small to measure, and where a picture is restored without any error.
+    """
+
+    label: str
+    psnr: float | None
+    gain: float | None
+
+
+class Reduction:
+    """Hold a picture and what is left of it when it is reduced by `scale`, by the field's protocol."""
+
+    def __init__(self, picture: Rgb, scale: int) -> None:
+        self.scale = scale
+        self._hr = crop_to_multiple(picture, scale)
+        self.measurable = min(self._hr.shape[:2]) > 2 * scale  # the border is cut off
+        self._lr = make_lr(self._hr, scale) if self.measurable else None
+        self._baseline = None if self._lr is None else self._psnr(bicubic(self._lr, scale))
+
+    def score_bicubic(self) -> Score:
+        """Measure bicubic."""
+        return Score("bicubic", self._baseline, None if self._baseline is None else 0.0)
+
+    def score(self, label: str, enlarge: Callable[[Frame], Frame]) -> Score:
+        """Measure what enlarges an 8-bit RGB frame by the scale."""
+        psnr = None if self._lr is None else self._psnr(enlarge(Frame((self._lr,))).planes[0])
+        gain = None if psnr is None or self._baseline is None else psnr - self._baseline
+        return Score(label, psnr, gain)
+
+    def _psnr(self, result: Rgb) -> float | None:
+        value = psnr_y(result, self._hr, self.scale)
+        return value if math.isfinite(value) else None
