@@ -152,7 +152,8 @@ class FolderReporter:
 def plan_lines(plan: FolderPlan, crew: list[Engines]) -> Iterator[str]:
     """Say what is about to happen: how many pictures, what is left alone, room, device and time."""
     roots = ", ".join(str(root) for root in list(plan.places)[:3]) + (" ..." if len(plan.places) > 3 else "")
-    yield f"{plan.found} pictures -> {roots}: {len(plan.tasks)} to do, {len(plan.done)} done already"
+    noun = "picture" if plan.found == 1 else "pictures"
+    yield f"{plan.found} {noun} -> {roots}: {len(plan.tasks)} to do, {len(plan.done)} done already"
     counts = {
         "as large as asked already": len(plan.large),
         "failed earlier": len(plan.failed_before),

@@ -5,6 +5,7 @@ a line "done" after it, so that a run that ends in between is told from a file t
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -145,7 +146,9 @@ class Manifest:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(end - 1, 0))
                 torn = end > 0 and file.read(1) != b"\n"
-                file.write(b"\n" + line if torn else line)
+                line = b"\n" + line if torn else line
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
             raise TargetError(

@@ -65,7 +65,7 @@ def test_files_go_beside_themselves_under_the_name_that_upscale_gives(
     assert Path("a_x2.png").exists()
     again = run("batch", "*.png", "--model", weights_of(2))
     assert again.code == 0
-    assert "1 pictures -> .: 0 to do, 1 done already" in again.err
+    assert "1 picture -> .: 0 to do, 1 done already" in again.err
     assert not Path("a_x2_x2.png").exists()
 
 
