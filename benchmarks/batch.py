@@ -1,0 +1,126 @@
+"""A folder of small pictures against the bare time of the network on the same tiles.
+
+    python benchmarks/batch.py --pictures 200 --format png --rounds 3
+
+Both sides take turns in one process, because other work on the machine slows them alike; on a busy machine the ratio
+of their processor time says more than that of the clock. The bare side takes the same
+decoded frames, in the same order, through the same engine: no files, no manifest, no codecs. Memory is the resident
+set after the tenth picture and after the last.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.media.image import decode
+from esrt_core.media.picture import ReadLimits
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.enlarge import prepared
+from esrt_core.pipeline.folder_options import FolderOptions
+from esrt_core.pipeline.folder_plan import plan_folder
+from esrt_core.pipeline.folder_run import Ended, Stop, make_crew, run_folder
+from esrt_core.pipeline.options import UpscaleOptions
+from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
+
+
+def draw_pictures(folder: Path, count: int, extension: str) -> None:
+    """Write pictures of 64 to 200 px a side that compress like photos: smooth shapes and a little noise."""
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        width, height = rng.integers(64, 201, 2)
+        y, x = np.mgrid[0:height, 0:width]
+        waves = [np.sin(x / rng.uniform(3, 30) + y / rng.uniform(3, 30) + phase) for phase in range(3)]
+        pixels = 128 + 90 * np.stack(waves, -1) + rng.normal(0, 4, (height, width, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{index:04}.{extension}")
+
+
+def resident_megabytes() -> float:
+    """Return the memory that this process holds now."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * 4096 / 1e6
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Hold seconds by the clock, and of all processors together."""
+
+    clock: float
+    processor: float
+
+
+@contextmanager
+def measured(spent: list[Spent]) -> Iterator[None]:
+    """Append what the block takes."""
+    clock, processor = time.perf_counter(), time.process_time()
+    yield
+    spent.append(Spent(time.perf_counter() - clock, time.process_time() - processor))
+
+
+def run_bare(folder: Path, engines: Engines, size: SizeRequest, spent: list[Spent]) -> None:
+    """Measure the network alone."""
+    frames = [next(iter(decode(path, ReadLimits()).pages)).frame for path in sorted(folder.iterdir())]
+    plans = [plan_size(size, frame.width, frame.height, engines.scales) for frame in frames]
+    ready = [prepared(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
+    with measured(spent):
+        for _ in engines.upscaler(plans[0].passes[0]).upscale_many(ready):
+            pass
+
+
+def run_batch(options: FolderOptions, engines: Engines, heard: Callable[[Ended], None], spent: list[Spent]) -> None:
+    """Measure a whole run after its plan."""
+    plan = plan_folder(options, engines)
+    crew = make_crew(plan)
+    with measured(spent):
+        result = run_folder(plan, crew, heard, Stop())
+    assert result.done == len(plan.tasks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--format", default="png")
+    parser.add_argument("--scale", default="4")
+    parser.add_argument("--model", default="auto")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    engine = EngineOptions(asked.device, asked.threads)
+    size = SizeRequest(exact(asked.scale, "--scale"))
+    engines = Engines(asked.model, engine)
+    with tempfile.TemporaryDirectory() as work:
+        source, target = Path(work, "in"), Path(work, "out")
+        source.mkdir()
+        draw_pictures(source, asked.pictures, asked.format)
+        upscale = UpscaleOptions(size, model=asked.model, engine=engine)
+        options = FolderOptions((str(source),), str(target), upscale, devices=(asked.device,))
+        bare: list[Spent] = []
+        whole: list[Spent] = []
+        for _ in range(asked.rounds):
+            memory: list[float] = []
+            run_bare(source, engines, size, bare)
+            run_batch(options, engines, lambda ended, seen=memory: seen.append(resident_megabytes()), whole)
+            print(
+                f"{asked.pictures} {asked.format}: bare {bare[-1].clock:.2f} s, batch {whole[-1].clock:.2f} s; "
+                f"processors {bare[-1].processor:.2f} s, {whole[-1].processor:.2f} s; "
+                f"memory {memory[min(9, len(memory) - 1)]:.0f} -> {memory[-1]:.0f} MB, at most {max(memory):.0f}",
+                flush=True,
+            )
+            shutil.rmtree(target)
+    for name in ("clock", "processor"):
+        ratios = [getattr(after, name) / getattr(before, name) for before, after in zip(bare, whole, strict=True)]
+        print(f"median x {statistics.median(ratios):.3f} by {name}")
+
+
+if __name__ == "__main__":
+    main()
