@@ -17,7 +17,7 @@ from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_meter import FolderMeter, expected_seconds
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.folder_plan import FolderPlan, plan_folder
-from esrt_core.pipeline.folder_run import Ended, FolderResult, Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_run import Ended, FolderResult, Stop, make_crew, named_devices, run_folder
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.plan import plan_upscale
@@ -356,3 +356,33 @@ def test_float_pictures_keep_their_depth(asked: Asked) -> None:
     assert run(asked()).done == 1
     with Image.open("in_x2/a.tif") as image:
         assert (image.mode, image.size) == ("F", (24, 20))
+
+
+def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture) -> None:
+    for index in range(10):
+        make_picture(f"in/{index}.png", 20, 60 + index)
+    options = asked()
+    plan = planned(options)
+    heard: list[Ended] = []
+    crew = make_crew(plan) + make_crew(plan)
+    assert run_folder(plan, crew, heard.append, Stop()).done == 10
+    assert heard[-1].status.share == pytest.approx(1)
+    assert run(replace(options, output="alone")).done == 10
+    assert results() == results("alone")
+
+
+def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert named_devices(("all",)) == ("auto",)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
+    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
+
+
+def test_a_disk_is_counted_once_with_what_its_pictures_take(asked: Asked, make_picture: MakePicture) -> None:
+    for index in range(3):
+        make_picture(f"in/{index}/a.bmp", 40, 30)
+    (disk,) = planned(asked()).disks()
+    assert disk.least == 3 * 3 * 80 * 60
+    assert disk.expected == pytest.approx(disk.least, rel=0.05)
