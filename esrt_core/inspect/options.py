@@ -35,9 +35,7 @@ class ComparisonOptions:
         if len(set(self.models)) < len(self.models):
             raise OptionError(f"a model is named twice in {','.join(self.models)}")
         if self.target is not None and self.target.suffix.lower() not in PAGE_SUFFIXES + SHEET_SUFFIXES:
-            raise OptionError(
-                f"{display_name(self.target)}: a comparison is a .png, or a .html with a slider"
-            )
+            raise OptionError(f"{display_name(self.target)}: a comparison is a .png, or a .html with a slider")
 
     def target_for(self, scale: int) -> Path:
         """Return the file that is written."""

@@ -14,7 +14,8 @@ from esrt_core.evaluation.protocol import Rgb
 from esrt_core.inspect.gain import Score
 from esrt_core.media.frame import Frame
 
-CROP = 480  # px of the result; less where three would not fit
+CROP = 240  # px of the result; less where three would not fit
+SHOWN = 480  # px of the page that a crop is enlarged to, by whole pixels
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -49,7 +50,7 @@ def _options(labels: Sequence[str], chosen: int) -> str:
 def _figure(place: Place, labels: Sequence[str]) -> str:
     """Return one place: its pictures on top of each other, the slider below."""
     height, width = place.source.shape[:2]
-    shown = width * max(CROP // width, 1)  # px; small crops are enlarged by whole pixels
+    shown = width * max(SHOWN // width, 1)
     sides = {1: "left", len(labels) - 1: "right"}
     images = "\n".join(
         f'<img class="{sides.get(index, "")}" alt="{escape(_printable(label))}" src="{data_uri(pixels)}" '
