@@ -49,7 +49,7 @@ def export(
     the weights alone.
 
     Attention over a whole picture takes memory with the square of its pixels: onnxruntime needs 1.3 GB for 128 x 128
-    px, 6 GB for 192 x 192. For larger ones export a --tile, and let tiles overlap.
+    px, 6 GB for 192 x 192. For larger ones export a --tile (240: 2.7 GB), and let tiles overlap.
 
     \b
     Examples:
@@ -82,5 +82,6 @@ def exported_line(exported: Exported) -> str:
     if not exported.shapes:
         return f"{what}, read back and equal"
     size = f"{exported.tile} x {exported.tile} px" if exported.tile else "any size"
+    shapes = f"{len(exported.shapes)} shape{'s' if len(exported.shapes) > 1 else ''}"
     differs = f"at most {exported.difference:.0e} from" if exported.difference else "equal to"
-    return f"{what}, {size}, run at {len(exported.shapes)} shapes: {differs} the network"
+    return f"{what}, {size}, run at {shapes}: {differs} the network"

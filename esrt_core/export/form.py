@@ -15,6 +15,8 @@ from esrt_core.model.transformer import EMHA, WHOLE, Windows, attention
 INPUT, OUTPUT = "image", "enlarged"
 MIN_SIDE = 4  # px; below it the last piece of the sequence may be empty, which a program without branches cannot skip
 
+SMALL_TILE = 128  # px; two larger ones at once would take more memory to check than one needs to be used
+
 
 class DynamicEMHA(nn.Module):
     """EMHA over the whole input with the length of the sequence as a variable.
@@ -69,7 +71,8 @@ class Form:
     def shapes(self) -> tuple[tuple[int, int, int], ...]:
         """(B, H, W) at which the result is checked: every rest of H * W by 4, odd and even sides, the smallest."""
         if self.tile is not None:
-            return (1, self.tile, self.tile), (2, self.tile, self.tile)
+            single = (1, self.tile, self.tile)
+            return (single, (2, self.tile, self.tile)) if self.tile <= SMALL_TILE else (single,)
         return (1, MIN_SIDE, MIN_SIDE), (1, 5, 7), (2, 6, 7), (1, 9, 13), (1, 8, 10), (1, 31, 45)
 
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from esrt_core.engine.options import MAX_TILE, MIN_TILE
+from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import OptionError
 from esrt_core.files import display_name
+
+MAX_TILE = 512  # px; onnxruntime, which keeps the attention's matrices, needs 46 kB for each px: 12 GB
 
 
 @dataclass(frozen=True)

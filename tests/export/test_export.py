@@ -31,7 +31,7 @@ def network() -> ESRT:
         ("a.pt2", "onnx", None, "a.pt2: a file for --format onnx ends in .onnx"),
         ("a.onnx", "authors", None, "a.onnx: a file for --format authors ends in .pth or .pt"),
         ("a.pth", None, 48, "--tile is for onnx and pt2: a file for --format authors holds weights alone"),
-        ("a.onnx", None, 47, "--tile must be from 48 to 2048 px, not 47"),
+        ("a.onnx", None, 47, "--tile must be from 48 to 512 px, not 47"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(name: str, format_: str | None, tile: int | None, message: str) -> None:
