@@ -38,7 +38,7 @@ class UpscaleOptions:
         if self.output == "":
             raise OptionError("-o is empty; name a file, a folder with a slash at its end, or -")
         if not self.model:
-            raise OptionError("--model is empty; name a model (auto, clean, photo) or a weights file")
+            raise OptionError("--model is empty; name a model (auto, clean) or a weights file")
         if self.format is not None:
             writable_format(self.format)
         if self.compare and self.output == STANDARD_STREAM:
