@@ -1,11 +1,12 @@
 """A folder of small pictures against the bare time of the network on the same tiles.
 
-    python benchmarks/batch.py --pictures 200 --format png --rounds 3
+    python benchmarks/batch.py --pictures 200 --format png --rounds 2
 
-Both sides take turns in one process, because other work on the machine slows them alike; on a busy machine the ratio
-of their processor time says more than that of the clock. The bare side takes the same
-decoded frames, in the same order, through the same engine: no files, no manifest, no codecs. Memory is the resident
-set after the tenth picture and after the last.
+Both sides take turns in one process, and every other round in the opposite order, so that what is slow only at first
+burdens neither; on a busy machine the ratio of their processor time says more than that of the clock. The bare side
+takes the same decoded frames, in the same order: no files, no manifest, no codecs. Every run has an engine of its own,
+or it would find tiles that the run before it has computed. Memory is the resident set after the tenth picture and after
+the last.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.enlarge import prepared
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.folder_plan import plan_folder
-from esrt_core.pipeline.folder_run import Ended, Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_run import Stop, make_crew, run_folder
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
 
@@ -71,17 +72,18 @@ def run_bare(folder: Path, engines: Engines, size: SizeRequest, spent: list[Spen
     frames = [next(iter(decode(path, ReadLimits()).pages)).frame for path in sorted(folder.iterdir())]
     plans = [plan_size(size, frame.width, frame.height, engines.scales) for frame in frames]
     ready = [prepared(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
+    upscaler = engines.upscaler(plans[0].passes[0])
     with measured(spent):
-        for _ in engines.upscaler(plans[0].passes[0]).upscale_many(ready):
+        for _ in upscaler.upscale_many(ready):
             pass
 
 
-def run_batch(options: FolderOptions, engines: Engines, heard: Callable[[Ended], None], spent: list[Spent]) -> None:
-    """Measure a whole run after its plan."""
+def run_batch(options: FolderOptions, engines: Engines, memory: list[float], spent: list[Spent]) -> None:
+    """Measure a whole run after its plan, and the memory after each picture."""
     plan = plan_folder(options, engines)
     crew = make_crew(plan)
     with measured(spent):
-        result = run_folder(plan, crew, heard, Stop())
+        result = run_folder(plan, crew, lambda _: memory.append(resident_megabytes()), Stop())
     assert result.done == len(plan.tasks)
 
 
@@ -93,11 +95,10 @@ def main() -> None:
     parser.add_argument("--model", default="auto")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()
     engine = EngineOptions(asked.device, asked.threads)
     size = SizeRequest(exact(asked.scale, "--scale"))
-    engines = Engines(asked.model, engine)
     with tempfile.TemporaryDirectory() as work:
         source, target = Path(work, "in"), Path(work, "out")
         source.mkdir()
@@ -106,10 +107,14 @@ def main() -> None:
         options = FolderOptions((str(source),), str(target), upscale, devices=(asked.device,))
         bare: list[Spent] = []
         whole: list[Spent] = []
-        for _ in range(asked.rounds):
+        for turn in range(asked.rounds):
             memory: list[float] = []
-            run_bare(source, engines, size, bare)
-            run_batch(options, engines, lambda ended, seen=memory: seen.append(resident_megabytes()), whole)
+            sides = [
+                lambda: run_bare(source, Engines(asked.model, engine), size, bare),
+                lambda seen=memory: run_batch(options, Engines(asked.model, engine), seen, whole),
+            ]
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                side()
             print(
                 f"{asked.pictures} {asked.format}: bare {bare[-1].clock:.2f} s, batch {whole[-1].clock:.2f} s; "
                 f"processors {bare[-1].processor:.2f} s, {whole[-1].processor:.2f} s; "
