@@ -173,7 +173,7 @@ def plan_lines(plan: FolderPlan, crew: list[Engines]) -> Iterator[str]:
 def _work_line(plan: FolderPlan, crew: list[Engines]) -> str:
     from esrt_core.pipeline.folder_meter import expected_seconds, is_long
 
-    uppers = [engines.upscaler(plan.tasks[0].plan.size.passes[0]) for engines in crew]
+    uppers = [engines.of(plan.tasks[0].plan.lineup).upscaler(plan.tasks[0].plan.size.passes[0]) for engines in crew]
     where = f"on {', '.join(upper.device_name for upper in uppers)} in {uppers[0].precision}"
     if not is_long(plan.tasks):
         return where

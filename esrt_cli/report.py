@@ -46,8 +46,14 @@ def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
 
 def result_line(result: Result) -> str:
     """Say what became of one picture."""
+    weights = weights_text(result.model, result.reason)
     sheet = f", comparison in {result.sheet}" if result.sheet else ""
-    return f"{result.target}: {result.size[0]} x {result.size[1]}, {duration(result.seconds)}{sheet}"
+    return f"{result.target}: {result.size[0]} x {result.size[1]}, {duration(result.seconds)}{weights}{sheet}"
+
+
+def weights_text(model: str, reason: str) -> str:
+    """Say which weights were chosen and why; nothing where the user chose."""
+    return f", {model} weights ({reason})" if reason else ""
 
 
 def detail_line(result: Result) -> str:
@@ -75,6 +81,8 @@ def plan_json(plan: UpscalePlan, estimate: Estimate) -> str:
             "source_size": [plan.info.width, plan.info.height],
             "size": [plan.size.width, plan.size.height],
             "pages": plan.pages,
+            "model": plan.lineup.first,
+            "reason": plan.lineup.reason,
             "passes": plan.size.passes,
             "resampled": plan.size.resample,
             "notes": plan.notes,

@@ -67,8 +67,8 @@ def upscale_all(
     reporter = Reporter(console, as_json)
     plans = plan_all(inputs, options, engines, reporter)
     check_distinct(plans)
-    for scale in sorted({scale for plan in plans for scale in plan.size.passes}):
-        engines.upscaler(scale)  # a device or weights that cannot be used concern every picture: they stop the command
+    for plan in plans:  # a device or weights that cannot be used concern every picture: they stop the command
+        engines.of(plan.lineup).load(plan.size.passes)
     for note in engines.notes:
         console.note(f"note: {note}")
     for plan in plans:
@@ -88,7 +88,7 @@ def plan_all(inputs: Sequence[str], options: UpscaleOptions, engines: Engines, r
     plans = []
     for name in inputs:
         try:
-            plans.append(plan_upscale(read_input(name), options, engines.scales))
+            plans.append(plan_upscale(read_input(name), options, engines.lineups))
         except EsrtError as error:
             reporter.failure(name, error)
     return plans

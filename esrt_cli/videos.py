@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esrt_cli.report import duration, error_json
+from esrt_cli.report import duration, error_json, weights_text
 from esrt_cli.signals import Interrupted
 from esrt_core.errors import EsrtError, StopError
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -124,6 +124,8 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
         "pixels": plan.encode.pixels,
         "source_size": [video.width, video.height],
         "size": [plan.encode.final_width, plan.encode.final_height],
+        "model": plan.lineup.first,
+        "reason": plan.lineup.reason,
         "passes": plan.size.passes,
         "rate": str(plan.timeline.rate),
         "variable": video.timing.variable,
@@ -144,6 +146,7 @@ def result_line(result: ClipResult) -> str:
     return (
         f"{result.target}: {result.size[0]} x {result.size[1]}, {result.frames} frames{went_on}, "
         f"{duration(result.seconds)}, {result.fps:.3g} frames a second, {result.share_reused:.0%} reused"
+        f"{weights_text(result.model, result.reason)}"
     )
 
 

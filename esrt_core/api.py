@@ -11,6 +11,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.pipeline.arrays import array_of_frame, frame_of_array
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.enlarge import enlarge
+from esrt_core.pipeline.loss import loss_of_image
 from esrt_core.pipeline.pillow import frame_of_image, image_of_frame
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -59,13 +60,15 @@ class Upscaler:
         """
         if isinstance(image, Image.Image):
             picture = frame_of_image(image)
-            return image_of_frame(self._enlarge(picture.frame, progress), picture)
+            return image_of_frame(self._enlarge(picture.frame, loss_of_image(image), progress), picture)
         array = np.asarray(image)
-        return array_of_frame(self._enlarge(frame_of_array(array), progress), array.ndim)
+        return array_of_frame(self._enlarge(frame_of_array(array), None, progress), array.ndim)
 
-    def _enlarge(self, frame: Frame, progress: ProgressCallback) -> Frame:
-        size = plan_size(self._size, frame.width, frame.height, self._engines.scales)
-        return enlarge(frame, size, self._engines, progress).frame
+    def _enlarge(self, frame: Frame, loss: str | None, progress: ProgressCallback) -> Frame:
+        lineup = self._engines.lineups.choose(loss)
+        engines = self._engines.of(lineup)
+        size = plan_size(self._size, frame.width, frame.height, lineup.scales, lineup.later_scales)
+        return enlarge(frame, size, engines, progress).frame
 
 
 @overload

@@ -12,13 +12,15 @@ from esrt_core.inspect.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.inspect.page import comparison_page
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.image import decode, encode
+from esrt_core.media.image import decode, encode, probe
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import Metadata, Page
 from esrt_core.media.resize import enlarge_bicubic
+from esrt_core.pipeline.lineup import AUTO, find_lineups
+from esrt_core.pipeline.loss import loss_of_picture
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.weights.checkpoint import load_checkpoint
-from esrt_core.weights.store import WeightsFile, resolve
+from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,19 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
 
 def _files(options: ComparisonOptions, progress: ProgressCallback) -> list[WeightsFile]:
     """Return the weights of every model; raise OptionError where they enlarge by different factors."""
-    files = [resolve(model, options.scale, progress) for model in options.models]
+    files = [resolve(_chosen(model, options), options.scale, progress) for model in options.models]
     if len({file.scale for file in files}) > 1:
         found = ", ".join(f"{file.name} x{file.scale}" for file in files)
         raise OptionError(f"the models enlarge by different factors ({found}); choose one with -s")
     return files
+
+
+def _chosen(model: str, options: ComparisonOptions) -> str:
+    """Return what `auto` means for the picture, and any other model as it is."""
+    if model != AUTO:
+        return model
+    lineup = find_lineups(model).choose(loss_of_picture(probe(options.picture, options.limits)))
+    return lineup.first if (options.scale or DEFAULT_SCALE) in lineup.scales else lineup.later
 
 
 def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:

@@ -30,7 +30,8 @@ class ImageInfo:
     """Describe a picture as far as its headers tell.
 
     `width` and `height` are px after the EXIF orientation; `depth` is that of the frames (8, 16, or 32 for float);
-    `pages` counts pages or animation frames; `duration_ms` sums over an animation where the header tells, else None.
+    `pages` counts pages or animation frames; `duration_ms` sums over an animation where the header tells, else None;
+    `quality` is a JPEG's, 1 to 100, as its tables tell.
     """
 
     format: Format
@@ -43,6 +44,7 @@ class ImageInfo:
     animated: bool
     lossless: bool | None
     byte_size: int
+    quality: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from esrt_core.engine.options import EngineOptions
+from esrt_core.pipeline.lineup import Lineup, find_lineups
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.weights.store import WeightsFile, find_model, resolve
+from esrt_core.weights.store import WeightsFile, resolve
 
 if TYPE_CHECKING:  # torch is imported when the first network is needed, so that refusals come at once
     from esrt_core.engine.upscaler import Upscaler
@@ -15,8 +18,9 @@ if TYPE_CHECKING:  # torch is imported when the first network is needed, so that
 class Engines:
     """Hold the upscalers of one model, made when they are first asked for.
 
-    `scales` are those that one pass can have; `notes` is what was noticed while the weights were found. `progress` is
-    told of downloads. Raise WeightsError when there is no such model.
+    `lineups` says which weights a picture can get, `lineup` which of them these engines use. `notes` is what was
+    noticed while the weights were found. `progress` is told of downloads. Raise WeightsError when there is no such
+    model.
     """
 
     def __init__(
@@ -25,25 +29,46 @@ class Engines:
         options: EngineOptions = EngineOptions(),  # noqa: B008 (frozen)
         progress: ProgressCallback = ignore_progress,
     ) -> None:
-        self.model = model
         self.options = options
-        found = find_model(model, progress)
-        self.scales = found.scales
-        self.notes = list(found.notes)
+        self.lineups = find_lineups(model, progress)
+        self.lineup = self.lineups.plain
+        self.notes = list(self.lineups.notes)
         self._progress = progress
-        self._upscalers: dict[int, Upscaler] = {}
+        self._upscalers: dict[tuple[str, int], Upscaler] = {}
 
-    def weights(self, scale: int) -> WeightsFile:
-        """Return the verified weights file of a scale."""
-        return resolve(self.model, scale, self._progress)
+    @property
+    def model(self) -> str:
+        """The name of the weights that make the first pass."""
+        return self.lineup.first
 
-    def upscaler(self, scale: int) -> Upscaler:
-        """Return the upscaler of a scale; raise WeightsError or DeviceError when it cannot be made."""
-        if scale not in self._upscalers:
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The scales that the first pass can have."""
+        return self.lineup.scales
+
+    def of(self, lineup: Lineup) -> Engines:
+        """Return engines that use another line-up and share what is loaded with these."""
+        engines = copy.copy(self)
+        engines.lineup = lineup
+        return engines
+
+    def weights(self, scale: int, place: int = 0) -> WeightsFile:
+        """Return the verified weights file of a pass: its scale, and its place in the chain."""
+        return resolve(self.lineup.model(place), scale, self._progress)
+
+    def upscaler(self, scale: int, place: int = 0) -> Upscaler:
+        """Return the upscaler of a pass; raise WeightsError or DeviceError when it cannot be made."""
+        key = (self.lineup.model(place), scale)
+        if key not in self._upscalers:
             from esrt_core.engine.upscaler import Upscaler
             from esrt_core.weights.checkpoint import load_checkpoint
 
-            file = self.weights(scale)
+            file = self.weights(scale, place)
             self.notes.extend(file.notes)
-            self._upscalers[scale] = Upscaler(load_checkpoint(file.path).network, self.options)
-        return self._upscalers[scale]
+            self._upscalers[key] = Upscaler(load_checkpoint(file.path).network, self.options)
+        return self._upscalers[key]
+
+    def load(self, passes: Iterable[int]) -> None:
+        """Make the upscalers of a chain of passes; raise what upscaler() raises."""
+        for place, scale in enumerate(passes):
+            self.upscaler(scale, place)

@@ -38,8 +38,8 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
     meter = Meter(tiles_of_passes(frame.width, frame.height, size, engines), progress)
     enlarged = prepared(frame, size)
     steps = []
-    for scale in size.passes:
-        steps.append(engines.upscaler(scale).upscale(enlarged, meter))
+    for place, scale in enumerate(size.passes):
+        steps.append(engines.upscaler(scale, place).upscale(enlarged, meter))
         meter.next_pass()
         enlarged = steps[-1].frame
     return finished(_summed(steps), size, frame.depth)
@@ -56,8 +56,8 @@ def enlarge_group(
     Progress is reported for a frame by itself.
     """
     steps: list[list[Upscaled]] = [[] for _ in frames]
-    for scale in passes:
-        upscaler = engines.upscaler(scale)
+    for place, scale in enumerate(passes):
+        upscaler = engines.upscaler(scale, place)
         alone = len(frames) == 1
         made = [upscaler.upscale(frames[0], progress)] if alone else upscaler.upscale_many(frames)
         for own, upscaled in zip(steps, made, strict=True):
@@ -94,7 +94,7 @@ def _summed(steps: Sequence[Upscaled]) -> Enlarged:
 def tiles_of_passes(width: int, height: int, size: SizePlan, engines: Engines) -> tuple[int, ...]:
     """Return how many tiles every pass over a (width, height) px picture takes."""
     steps = zip(size.passes, size.entering(width, height), strict=True)
-    return tuple(engines.upscaler(scale).plan(*entering).tiles for scale, entering in steps)
+    return tuple(engines.upscaler(scale, place).plan(*sides).tiles for place, (scale, sides) in enumerate(steps))
 
 
 class Meter:

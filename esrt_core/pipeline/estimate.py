@@ -21,12 +21,13 @@ class Estimate:
 
 def estimate(plan: UpscalePlan, engines: Engines) -> Estimate:
     """Load the networks of a plan and estimate its work; the first estimate of long work times one tile."""
+    engines = engines.of(plan.lineup)
     first = engines.upscaler(plan.size.passes[0])
     sizes = plan.size.entering(plan.info.width, plan.info.height)
     tiles = sum(tiles_of_passes(plan.info.width, plan.info.height, plan.size, engines)) * plan.pages
     parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
     seconds = None
     if parts * sum(width * height for width, height in sizes) >= LONG:
-        steps = zip(plan.size.passes, sizes, strict=True)
-        seconds = parts * sum(engines.upscaler(scale).estimate_seconds(*size) for scale, size in steps)
+        steps = enumerate(zip(plan.size.passes, sizes, strict=True))
+        seconds = parts * sum(engines.upscaler(scale, place).estimate_seconds(*size) for place, (scale, size) in steps)
     return Estimate(first.device_name, first.precision, tiles, seconds)

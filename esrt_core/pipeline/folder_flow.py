@@ -120,7 +120,7 @@ class Flow:
 
     def _hand_on(self, task: Task) -> None:
         in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
-        self._loaded.put(load(task, self._crew[0].scales) if in_steps else task)
+        self._loaded.put(load(task) if in_steps else task)
 
     def _enlarge(self, engines: Engines) -> None:
         held: list[Loaded | Task] = []
@@ -139,14 +139,15 @@ class Flow:
 
     def _fill(self, group: list[Loaded], engines: Engines) -> list[Loaded | Task]:
         """Add what is ready to a group, as long as it is small and has the same passes; return what is not for it."""
-        kind = engines.upscaler(group[0].size.passes[0]).device_name.partition(":")[0]
+        lineup, passes = group[0].task.plan.lineup, group[0].size.passes
+        kind = engines.of(lineup).upscaler(passes[0]).device_name.partition(":")[0]
         room = BATCHES * tiling_for(kind).batch_pixels - _pixels(group[0])
         while room > 0 and len(group) < MOST_FRAMES:
             try:
                 item = self._loaded.get_nowait()
             except queue.Empty:
                 return []
-            if isinstance(item, Task) or item.size.passes != group[0].size.passes or _pixels(item) > room:
+            if isinstance(item, Task) or not _goes_with(item, group[0]) or _pixels(item) > room:
                 return [item]
             group.append(item)
             room -= _pixels(item)
@@ -240,6 +241,10 @@ def bytes_in_hand(task: Task) -> int:
     info, size = task.plan.info, task.plan.size
     pixels = info.width * info.height + 2 * size.width * size.height
     return pixels * (4 if info.has_alpha else 3) * (info.depth // 8)
+
+
+def _goes_with(one: Loaded, other: Loaded) -> bool:
+    return (one.task.plan.lineup.first, one.size.passes) == (other.task.plan.lineup.first, other.size.passes)
 
 
 def _pixels(loaded: Loaded) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from esrt_core.media.picture import ReadLimits
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_options import FolderOptions
+from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.sizes import SizeRequest, cheapest_chain, decimal_text, own_factor
+from esrt_core.weights.store import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ def job_of(options: FolderOptions, engines: Engines) -> FolderJob:
     described = {
         "size": size or {"factor": decimal_text(own_factor(engines.scales))},
         "format": asked.format,
-        "weights": {f"x{scale}": engines.weights(scale).sha256 for scale in scales_needed(asked.size, engines)},
+        "weights": {name: file.sha256 for name, file in weights_needed(asked.size, engines).items()},
         "precision": asked.engine.precision,
         "tile": asked.engine.tile,
         "tta": asked.engine.tta,
@@ -40,12 +42,23 @@ def job_of(options: FolderOptions, engines: Engines) -> FolderJob:
     return FolderJob(hashlib.sha256(text.encode()).hexdigest()[:16], described)
 
 
-def scales_needed(size: SizeRequest, engines: Engines) -> tuple[int, ...]:
-    """Return the scales whose weights may be used; raise OptionError for a factor out of their reach."""
+def weights_needed(size: SizeRequest, engines: Engines) -> dict[str, WeightsFile]:
+    """Return the weights that may be used, by kind and scale; raise OptionError for a factor out of their reach."""
+    files = {}
+    for kind, lineup in zip(("plain", "damaged"), engines.lineups.all(), strict=False):
+        for place, scale in _passes_needed(size, lineup):
+            files[f"{kind} {'later' if place else 'first'} x{scale}"] = engines.of(lineup).weights(scale, place)
+    return files
+
+
+def _passes_needed(size: SizeRequest, lineup: Lineup) -> Iterator[tuple[int, int]]:
+    """Yield (place, scale) of the passes that a picture may take."""
     if size.asks_side:
-        return tuple(engines.scales)
-    factor = size.factor or Fraction(own_factor(engines.scales))
-    return tuple(sorted(set(cheapest_chain(factor, engines.scales))))
+        yield from ((0, scale) for scale in lineup.scales)
+        yield from ((1, scale) for scale in lineup.later_scales)
+    else:
+        factor = size.factor or Fraction(own_factor(lineup.scales))
+        yield from enumerate(cheapest_chain(factor, lineup.scales, lineup.later_scales))
 
 
 def limits_text(limits: ReadLimits) -> str:

@@ -73,9 +73,10 @@ class FolderMeter:
 
 def work_of(plan: UpscalePlan, engines: Engines) -> float:
     """Return about how many multiply-adds a picture takes over all its pages and passes."""
-    steps = zip(plan.size.passes, plan.size.entering(plan.info.width, plan.info.height), strict=True)
+    engines = engines.of(plan.lineup)
+    steps = enumerate(zip(plan.size.passes, plan.size.entering(plan.info.width, plan.info.height), strict=True))
     parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
-    return parts * sum(estimate_work(engines.upscaler(scale).plan(*size)) for scale, size in steps)
+    return parts * sum(estimate_work(engines.upscaler(scale, place).plan(*size)) for place, (scale, size) in steps)
 
 
 def is_long(tasks: Sequence[Task]) -> bool:
@@ -92,7 +93,7 @@ def expected_seconds(tasks: Sequence[Task], crew: Sequence[Engines], clock: Cloc
     total = sum(work_of(task.plan, crew[0]) for task in tasks)
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
-    upscaler = crew[0].upscaler(tasks[0].plan.size.passes[0])
+    upscaler = crew[0].of(tasks[0].plan.lineup).upscaler(tasks[0].plan.size.passes[0])
     noise = np.random.default_rng(0)
     upscaler.upscale(_sample(samples[0], noise))  # the first run also prepares the kernels
     started, work = clock(), 0.0

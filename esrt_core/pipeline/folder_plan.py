@@ -127,13 +127,13 @@ class _Sorter:
     def __init__(self, plan: FolderPlan, engines: Engines, pictures: Iterable[Found]) -> None:
         self._plan = plan
         self._asked = plan.options.upscale
-        self._scales = engines.scales
+        self._lineups = engines.lineups
         self._targets: dict[str, Path] = {}
         self._sources = {os.path.realpath(found.source) for found in pictures}
         self._limits = limits_text(self._asked.limits)
         size = self._asked.size
         scale = "" if size.asks_side else decimal_text(size.factor or own_factor(engines.scales))
-        self._values = {"model": Path(engines.model).stem, "scale": scale}
+        self._values = {"model": Path(engines.lineups.asked).stem, "scale": scale}
 
     def sort(self, found: Found) -> None:
         """Decide about one picture."""
@@ -176,7 +176,7 @@ class _Sorter:
         template = self._plan.options.name
         place = partial(target_in, found.root / found.below.parent, template, self._values)
         by_rule = decide_target if found.beside and template is None else place
-        return plan_upscale(Input(found.source), options, self._scales, by_rule)
+        return plan_upscale(Input(found.source), options, self._lineups, by_rule)
 
     def _checked(self, task: Task) -> Task:
         """Refuse a target that is another picture's, an input, or somebody else's file; our own may be replaced."""

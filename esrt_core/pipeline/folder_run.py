@@ -13,6 +13,7 @@ from esrt_core.pipeline.folder_job import FolderJob, limits_text
 from esrt_core.pipeline.folder_meter import FolderMeter, Status
 from esrt_core.pipeline.folder_places import Place
 from esrt_core.pipeline.folder_plan import Failure, FolderPlan, Task
+from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.upscale import Result
 
 _STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
@@ -64,15 +65,16 @@ def make_crew(plan: FolderPlan) -> list[Engines]:
     Raise WeightsError or DeviceError where they cannot be used.
     """
     options = plan.options.upscale
-    scales = sorted({scale for task in plan.tasks for scale in task.plan.size.passes})
+    chains = {(task.plan.lineup, task.plan.size.passes) for task in plan.tasks}
+    lineup, passes = plan.tasks[0].plan.lineup, plan.tasks[0].plan.size.passes
     crew = []
     for device in named_devices(plan.options.devices):
-        engines = _ready(Engines(options.model, replace(options.engine, device=device)), scales)
-        kind = engines.upscaler(scales[0]).device_name.partition(":")[0]
+        engines = _ready(Engines(options.model, replace(options.engine, device=device)), chains)
+        kind = engines.of(lineup).upscaler(passes[0]).device_name.partition(":")[0]
         tile = _earlier_tile(plan.places.values(), plan.job, kind)
         if tile is not None:
             smaller: EngineOptions = replace(engines.options, tile=tile)
-            engines = _ready(Engines(options.model, smaller), scales)
+            engines = _ready(Engines(options.model, smaller), chains)
         crew.append(engines)
     return crew
 
@@ -175,9 +177,9 @@ def stopped_sentence(result: FolderResult) -> str:
     return f"{result.stopped}; {result.done} done, {result.left} left: then the same command goes on from there"
 
 
-def _ready(engines: Engines, scales: Sequence[int]) -> Engines:
-    for scale in scales:
-        engines.upscaler(scale)
+def _ready(engines: Engines, chains: Iterable[tuple[Lineup, tuple[int, ...]]]) -> Engines:
+    for lineup, passes in chains:
+        engines.of(lineup).load(passes)
     return engines
 
 

@@ -43,19 +43,20 @@ class Made:
     seconds: float
 
 
-def load(task: Task, scales: Sequence[int]) -> Loaded:
+def load(task: Task) -> Loaded:
     """Decode a picture of one page. Raise what decode() raises."""
     started = time.perf_counter()
     picture = decode(task.plan.source.source, task.plan.options.limits)
     page = next(iter(picture.pages))
-    size = task.plan.size_of_page(page.frame.width, page.frame.height, scales)
+    size = task.plan.size_of_page(page.frame.width, page.frame.height)
     frame = prepared(page.frame, size)
     return Loaded(task, picture, page, size, frame, time.perf_counter() - started)
 
 
 def make(group: Sequence[Loaded], engines: Engines, check_wanted: CheckWanted) -> list[Made]:
-    """Take pictures with the same passes through the network together."""
+    """Take pictures with the same line-up and passes through the network together."""
     started = time.perf_counter()
+    engines = engines.of(group[0].task.plan.lineup)
     frames = [loaded.frame for loaded in group]
     enlarged = enlarge_group(frames, group[0].size.passes, engines, _watch(check_wanted))
     seconds = (time.perf_counter() - started) / len(group)
@@ -84,7 +85,7 @@ def run_whole(task: Task, engines: Engines, job: FolderJob, check_wanted: CheckW
     """Take a picture of several pages from file to file, page by page."""
     seal = Seal(task, job, check_wanted)
     result = upscale_picture(task.plan, engines, _watch(check_wanted), sealed=seal)
-    seal.done(result, engines)
+    seal.done(result, engines.of(task.plan.lineup))
     return result
 
 

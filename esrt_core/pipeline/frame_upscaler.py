@@ -69,8 +69,8 @@ class FrameUpscaler:
 
     def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
         frames = [bleed(source.frame) for source in sources]
-        for scale in self._passes:
-            upscaled = list(self._engines.upscaler(scale).upscale_many(frames))
+        for place, scale in enumerate(self._passes):
+            upscaled = list(self._engines.upscaler(scale, place).upscale_many(frames))
             frames = [each.frame for each in upscaled]
             for each in upscaled:
                 self.tile = each.tile

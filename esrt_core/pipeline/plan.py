@@ -1,7 +1,7 @@
 """What will be done for one picture, decided and checked before any pixel is decoded."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -14,6 +14,8 @@ from esrt_core.media.opening import load_extra
 from esrt_core.media.options import EncodeOptions
 from esrt_core.media.picture import ImageInfo
 from esrt_core.pipeline.inputs import Input, examine
+from esrt_core.pipeline.lineup import Lineup, Lineups
+from esrt_core.pipeline.loss import loss_of_picture
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.pipeline.targets import Target, decide_target, names_folder
@@ -34,6 +36,7 @@ class UpscalePlan:
 
     source: Input
     info: ImageInfo
+    lineup: Lineup
     size: SizePlan
     target: Target
     pages: int
@@ -48,33 +51,32 @@ class UpscalePlan:
             return replace(options, lossless=self.info.lossless)
         return options
 
-    def size_of_page(self, width: int, height: int, scales: Sequence[int]) -> SizePlan:
+    def size_of_page(self, width: int, height: int) -> SizePlan:
         """Return the size of a page of (width, height) px: one that differs from the first grows by the same factor."""
         if (width, height) == (self.info.width, self.info.height):
             return self.size
         factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
-        return plan_size(SizeRequest(factor=factor), width, height, scales)
+        return plan_size(SizeRequest(factor=factor), width, height, self.lineup.scales, self.lineup.later_scales)
 
 
-def plan_upscale(
-    source: Input, options: UpscaleOptions, scales: Sequence[int], place: Place = decide_target
-) -> UpscalePlan:
-    """Look at a picture's headers and decide its size, format and target. `scales` are those of the weights.
+def plan_upscale(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+    """Look at a picture's headers and decide its weights, size, format and target.
 
     `place` decides the target, from the source, its format, what a name says of the size, and the options.
     Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
     or an output that cannot be meant, TargetError for a place that cannot be written.
     """
     info = examine(source, options.limits)
+    lineup = lineups.choose(loss_of_picture(info))
     try:
-        size = plan_size(options.size, info.width, info.height, scales)
+        size = plan_size(options.size, info.width, info.height, lineup.scales, lineup.later_scales)
     except OptionError as error:
         raise type(error)(f"{source.name}: {error}") from error
-    target = place(source, info.format, options.size.suffix(scales), options)
+    target = place(source, info.format, options.size.suffix(lineup.scales), options)
     if target.format.extra:
         load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)
-    plan = UpscalePlan(source, info, size, target, pages, (*target.notes, *lost), options)
+    plan = UpscalePlan(source, info, lineup, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)
     _check_place(plan)
     return plan

@@ -121,11 +121,14 @@ def own_factor(scales: Sequence[int]) -> int:
     return DEFAULT_FACTOR if DEFAULT_FACTOR in scales else max(scales)
 
 
-def plan_size(request: SizeRequest, width: int, height: int, scales: Sequence[int]) -> SizePlan:
-    """Return the final size for a source of (width, height) px and the cheapest passes of `scales` that reach it.
+def plan_size(
+    request: SizeRequest, width: int, height: int, scales: Sequence[int], later: Sequence[int] | None = None
+) -> SizePlan:
+    """Return the final size for a source of (width, height) px and the cheapest passes that reach it.
 
-    Sides are side x factor, halves rounded up. Raise OptionError where the result would be no larger than the source,
-    more than MAX_FACTOR times larger, or out of reach for these scales.
+    The first pass has one of `scales`, the others have those of `later`: the same ones, where it is not given. Sides
+    are side x factor, halves rounded up. Raise OptionError where the result would be no larger than the source, more
+    than MAX_FACTOR times larger, or out of reach for these scales.
     """
     target = target_size(request, width, height, scales)
     if target[0] <= width and target[1] <= height:
@@ -136,7 +139,7 @@ def plan_size(request: SizeRequest, width: int, height: int, scales: Sequence[in
     factor = max(Fraction(target[0], width), Fraction(target[1], height))
     check_factor(factor)
     # A side of few px can round far up or down: the factor that was asked decides, where one was.
-    passes = cheapest_chain(request.factor or factor, scales)
+    passes = cheapest_chain(request.factor or factor, scales, later)
     total = math.prod(passes)
     return SizePlan(passes, *target, resample=target != (total * width, total * height))
 
@@ -153,11 +156,15 @@ def target_size(request: SizeRequest, width: int, height: int, scales: Sequence[
     return max(half_up(width * factor), 1), max(half_up(height * factor), 1)
 
 
-def cheapest_chain(factor: Fraction, scales: Sequence[int]) -> tuple[int, ...]:
-    """Return the passes of `scales` whose product is at least `factor` and at most MAX_FACTOR, at the lowest cost."""
-    chains = [chain for chain in _chains(tuple(scales), MAX_FACTOR) if math.prod(chain) >= factor]
+def cheapest_chain(factor: Fraction, scales: Sequence[int], later: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Return the passes whose product is at least `factor` and at most MAX_FACTOR, at the lowest cost.
+
+    The first is one of `scales`, the others are of `later`: the same ones, where it is not given.
+    """
+    possible = list(_chains(tuple(scales), tuple(scales if later is None else later), MAX_FACTOR))
+    chains = [chain for chain in possible if math.prod(chain) >= factor]
     if not chains:
-        most = max(math.prod(chain) for chain in _chains(tuple(scales), MAX_FACTOR))
+        most = max(math.prod(chain) for chain in possible)
         names = " and ".join(f"x{scale}" for scale in scales)
         raise OptionError(f"weights of {names} reach a factor of {most} at most, not {decimal_text(factor)}")
     return min(chains, key=lambda chain: (chain_cost(chain), len(chain)))
@@ -172,11 +179,11 @@ def chain_cost(passes: Sequence[int]) -> Fraction:
     return cost
 
 
-def _chains(scales: tuple[int, ...], room: int) -> Iterator[tuple[int, ...]]:
+def _chains(scales: tuple[int, ...], later: tuple[int, ...], room: int) -> Iterator[tuple[int, ...]]:
     for scale in scales:
         if scale <= room:
             yield (scale,)
-            yield from ((scale, *rest) for rest in _chains(scales, room // scale))
+            yield from ((scale, *rest) for rest in _chains(later, later, room // scale))
 
 
 def _half_up_root(square: Fraction) -> int:

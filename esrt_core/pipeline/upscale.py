@@ -32,6 +32,7 @@ class Result:
 
     source, target  what was read and written; `sheet` is the comparison, where one was asked for.
     source_size     (width, height) px, as is `size`.
+    model           weights of the first pass; `reason` says why, where they were chosen by the picture.
     passes          scales of the network's passes; `resampled` says that a reduction followed.
     computed        tiles that went through the network; `reused` ones equalled them byte for byte.
     notes           what was changed, lost or repaired on the way.
@@ -46,6 +47,7 @@ class Result:
     passes: tuple[int, ...]
     resampled: bool
     model: str
+    reason: str
     device: str
     precision: str
     tile: int
@@ -69,6 +71,7 @@ def upscale_picture(
     the target's name before that. Raise MediaError, TargetError, WeightsError or DeviceError as their rooms do.
     """
     started = time.perf_counter()
+    engines = engines.of(plan.lineup)
     picture = decode(plan.source.source, plan.options.limits)
     work = _Work(plan, engines, progress)
     if plan.target.path is None:
@@ -97,7 +100,7 @@ class _Work:
     def pages(self, picture: Picture) -> Iterator[Page]:
         """Yield the enlarged pages."""
         for index, page in enumerate(islice(picture.pages, self.plan.pages)):
-            size = self.plan.size_of_page(page.frame.width, page.frame.height, self.engines.scales)
+            size = self.plan.size_of_page(page.frame.width, page.frame.height)
             enlarged = enlarge(page.frame, size, self.engines, self._reporter(index))
             self.notes.update(dict.fromkeys((*page.notes, *enlarged.notes)))
             self.computed += enlarged.computed
@@ -169,7 +172,7 @@ def make_result(
     sheet: Path | None,
 ) -> Result:
     """Sum up what came of a plan; `tiles` is their side, how many were computed and how many reused."""
-    engine = engines.upscaler(plan.size.passes[-1])
+    engine = engines.upscaler(plan.size.passes[0])
     return Result(
         source=plan.source.name if plan.source.path is None else str(plan.source.path),
         target=plan.target.name if plan.target.path is None else str(plan.target.path),
@@ -180,6 +183,7 @@ def make_result(
         passes=plan.size.passes,
         resampled=plan.size.resample,
         model=engines.model,
+        reason=plan.lineup.reason,
         device=engine.device_name,
         precision=engine.precision,
         tile=tiles[0],

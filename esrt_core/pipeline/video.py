@@ -63,6 +63,7 @@ class ClipResult:
     tiles_reused: int
     share_reused: float
     model: str
+    reason: str
     device: str
     precision: str
     tile: int
@@ -79,7 +80,7 @@ def prepare_clip(path: Path, options: VideoOptions, engines: Engines) -> VideoPl
     """
     clip = probe_clip(path)
     threads = earlier_threads(work_folder(decide_clip_target(clip, options))) or _cores()
-    return prove(plan_clip(clip, options, engines.scales, threads))
+    return prove(plan_clip(clip, options, engines.lineups, threads))
 
 
 def upscale_clip(plan: VideoPlan, engines: Engines, progress: ProgressCallback = ignore_progress) -> ClipResult:
@@ -93,8 +94,8 @@ def upscale_clip(plan: VideoPlan, engines: Engines, progress: ProgressCallback =
     with locked(plan.work):
         remove_parts(plan.work)
         journal = Journal(plan.work)
-        done = begin_or_go_on(journal, header_of(plan, engines), plan.options.restart)
-        engines = _with_tile(plan, engines, done)
+        done = begin_or_go_on(journal, header_of(plan, engines.of(plan.lineup)), plan.options.restart)
+        engines = _with_tile(plan, engines.of(plan.lineup), done)
         work = FrameUpscaler(engines, plan.size.passes, plan.options.reuse)
         _make_segments(plan, work, journal, done, progress)
         segments = journal.segments()
@@ -114,10 +115,11 @@ def _with_tile(plan: VideoPlan, engines: Engines, done: list[Segment]) -> Engine
     if not done or not done[-1].tile:
         return engines
     video = plan.clip.video
-    planned = engines.upscaler(plan.size.passes[-1]).plan(video.width, video.height).tile
+    planned = engines.upscaler(plan.size.passes[0]).plan(video.width, video.height).tile
     if done[-1].tile >= planned:
         return engines
-    return Engines(engines.model, replace(engines.options, tile=done[-1].tile))
+    smaller = replace(engines.options, tile=done[-1].tile)
+    return Engines(engines.lineups.asked, smaller).of(plan.lineup)
 
 
 def _make_segments(
@@ -195,7 +197,7 @@ def _join(plan: VideoPlan, segments: list[Segment]) -> None:
 def _result(
     plan: VideoPlan, engines: Engines, work: FrameUpscaler, segments: list[Segment], done: list[Segment], seconds: float
 ) -> ClipResult:
-    engine = engines.upscaler(plan.size.passes[-1])
+    engine = engines.upscaler(plan.size.passes[0])
     video, made = plan.clip.video, work.frames_computed + work.frames_reused
     complaints = tuple(line for segment in segments for line in segment.damage)
     return ClipResult(
@@ -215,6 +217,7 @@ def _result(
         tiles_reused=work.tiles_reused,
         share_reused=round(work.share_reused, 4),
         model=engines.model,
+        reason=plan.lineup.reason,
         device=engine.device_name,
         precision=engine.precision,
         tile=work.tile,

@@ -12,7 +12,8 @@ def most_seconds(plan: VideoPlan, engines: Engines) -> float | None:
     if frames * video.width * video.height < LONG:
         return None
     seconds, width, height = 0.0, video.width, video.height
-    for scale in plan.size.passes:
-        seconds += engines.upscaler(scale).estimate_seconds(width, height)
+    engines = engines.of(plan.lineup)
+    for place, scale in enumerate(plan.size.passes):
+        seconds += engines.upscaler(scale, place).estimate_seconds(width, height)
         width, height = width * scale, height * scale
     return seconds * frames

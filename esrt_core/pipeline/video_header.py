@@ -24,7 +24,7 @@ def header_of(plan: VideoPlan, engines: Engines) -> dict[str, Any]:
         "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
         "segment": plan.segment_slots,
         "preview": plan.options.preview,
-        "model": [engines.weights(scale).sha256 for scale in plan.size.passes],
+        "model": [engines.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
         "device": [engine.device_name.partition(":")[0], engine.precision],
         "tile": [engines.options.tile, engines.options.tta],
         "streams": [stream.index for stream in plan.join.streams],

@@ -1,7 +1,6 @@
 """What will be done for one clip, decided and checked before any frame is upscaled."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,8 @@ from esrt_core.media.codecs import Codec, Encoder, encoder_arguments
 from esrt_core.media.containers import Container, container_of, lost_streams
 from esrt_core.media.mux import JoinRequest
 from esrt_core.media.pixel_layout import parse_layout
+from esrt_core.pipeline.lineup import Lineup, Lineups
+from esrt_core.pipeline.loss import loss_of_clip
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.pipeline.targets import names_folder
 from esrt_core.pipeline.timeline import Timeline, make_timeline
@@ -45,6 +46,7 @@ class VideoPlan:
     container: Container
     codec: Codec
     encoder: Encoder
+    lineup: Lineup
     size: SizePlan
     read: ReadRequest
     timeline: Timeline
@@ -58,13 +60,14 @@ class VideoPlan:
     options: VideoOptions
 
 
-def plan_clip(clip: ClipInfo, options: VideoOptions, scales: Sequence[int], threads: int) -> VideoPlan:
-    """Decide target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
+def plan_clip(clip: ClipInfo, options: VideoOptions, lineups: Lineups, threads: int) -> VideoPlan:
+    """Decide weights, target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
 
     Raise OptionError, MediaError or TargetError, in one line that says what to do, for whatever could fail later.
     """
     options = _windowed(options, clip)
-    size = plan_clip_size(clip, options, scales)
+    lineup = lineups.choose(loss_of_clip(clip))
+    size = plan_clip_size(clip, options, lineup)
     target = decide_clip_target(clip, options)
     container = _container(target)
     codec = choose_codec(clip, container, options, target)
@@ -78,7 +81,7 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, scales: Sequence[int], thre
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
     notes = (*clip.notes, *plan_notes(clip, read, options, encode, join))
     plan = VideoPlan(
-        clip, target, work_folder(target), container, codec, encoder, size, read, timeline, encode, join,
+        clip, target, work_folder(target), container, codec, encoder, lineup, size, read, timeline, encode, join,
         timeline.slots, max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
     )  # fmt: skip
     _check_place(plan)

@@ -1,23 +1,23 @@
 """How large a clip becomes: as any picture, but in whole chroma samples where the user leaves the choice."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from esrt_core.errors import OptionError
 from esrt_core.media.clip import ClipInfo
+from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.pipeline.video_options import VideoOptions
 
 
-def plan_clip_size(clip: ClipInfo, options: VideoOptions, scales: Sequence[int]) -> SizePlan:
+def plan_clip_size(clip: ClipInfo, options: VideoOptions, lineup: Lineup) -> SizePlan:
     """Plan in the picture as it is seen, return it as it is stored; a side that was not asked for becomes even."""
     video, request = clip.video, options.request
     sideways = video.rotation in (90, 270)
     if sideways:
         request = replace(request, width=request.height, height=request.width)
     try:
-        size = plan_size(request, video.width, video.height, scales)
+        size = plan_size(request, video.width, video.height, lineup.scales, lineup.later_scales)
     except OptionError as error:
         raise OptionError(f"{clip.path}: {error}") from error
     width, height = _even_sides(request, size)

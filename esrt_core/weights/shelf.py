@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from esrt_core.errors import WeightsError
-from esrt_core.weights.catalog import KEPT_NAMES, bundled_rows
+from esrt_core.weights.catalog import bundled_rows
 from esrt_core.weights.describe import SUFFIXES
 from esrt_core.weights.entry import Entry, bundled_entry, cached_entry, imported_entry
 from esrt_core.weights.index import describe_row
@@ -12,7 +12,7 @@ from esrt_core.weights.records import imported_rows, url_row, url_rows
 from esrt_core.weights.settings import StoreOptions
 from esrt_core.weights.urls import is_url, parse_url
 
-AUTO = "clean"  # what `auto` means as long as there is one bundled kind
+AUTO = "clean"  # what `auto` means where there is no picture to choose by
 
 
 def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
@@ -34,12 +34,10 @@ def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> li
     """
     wanted = AUTO if name == "auto" else name
     found = _named(wanted, _own_entries(options))
-    if not found and wanted not in KEPT_NAMES:
+    if not found:
         found = _named(wanted, offered_entries(options, refresh)) or _named(wanted, offered_entries(options, True))
     if found:
         return sorted(found, key=lambda entry: entry.row.scale)
-    if name in KEPT_NAMES:
-        raise WeightsError(f"there are no '{name}' weights yet; use --model clean or a file of your own")
     names = ", ".join(sorted({entry.row.name for entry in all_entries(options) if entry.origin != "url"}))
     raise WeightsError(f"there are no weights called '{name}'; expected one of {names}, a file or an https:// address")
 

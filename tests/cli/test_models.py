@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from esrt_core.weights.catalog import bundled_rows
 from esrt_core.weights.digest import digest_of
 from tests.cli.conftest import Run
 from tests.conftest import WeightsOf
@@ -17,7 +18,13 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
     titles, *lines = done.out.decode().splitlines()
     assert done.code == 0
     assert titles.split() == ["name", "scale", "kind", "size", "PSNR", "where"]
-    assert [line.split()[:2] for line in lines] == [["clean", "x2"], ["clean", "x3"], ["clean", "x4"]]
+    assert [line.split()[:2] for line in lines] == [
+        ["clean", "x2"],
+        ["clean", "x3"],
+        ["clean", "x4"],
+        ["photo", "x2"],
+        ["photo", "x4"],
+    ]
     assert all(line.endswith("bundled") for line in lines)
 
 
@@ -54,7 +61,6 @@ def test_an_import_is_named_after_its_file(run: Run, weights_of: WeightsOf) -> N
         (["info", "clean", "-s", "5"], "no 'clean' weights for x5"),
         (["remove", "clean"], "part of the program"),
         (["fetch", "http://example.com/a"], "not encrypted"),
-        (["fetch", "photo"], "no 'photo' weights yet"),
         (["index", "."], "holds no .safetensors files"),
         (["list", "--index", "none.json"], "cannot be read"),
     ],
@@ -84,10 +90,10 @@ def test_verify_names_what_is_damaged(run: Run, weights_of: WeightsOf) -> None:
     path.write_bytes(path.read_bytes()[:-4])
     done = run("models", "verify")
     assert done.code == 1
-    assert done.out.count(b": ok, ") == 3
+    assert done.out.count(b": ok, ") == len(bundled_rows())
     assert done.err.startswith(f"error: {path} is damaged or was changed: expected")
     results = json.loads(run("models", "verify", "--json").out)
-    assert [result["ok"] for result in results] == [True, True, True, False]
+    assert [result["ok"] for result in results] == [True] * len(bundled_rows()) + [False]
 
 
 def test_path_alone_shows_the_folders(run: Run) -> None:

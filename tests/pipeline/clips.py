@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from esrt_core.engine.options import EngineOptions
 from esrt_core.media.ffmpeg import run
 from esrt_core.media.frame import Frame
+from esrt_core.pipeline.lineup import Lineup, Lineups, alone
 from esrt_core.pipeline.video import ClipResult, prepare_clip, upscale_clip
 from esrt_core.pipeline.video_options import VideoOptions
 
@@ -121,18 +122,22 @@ class Repeaters:
 
     model = "repeat"
     options = EngineOptions()
-    scales: Sequence[int] = (2, 3, 4)
+    lineups = Lineups("repeat", alone("repeat", (2, 3, 4)))
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
         self.device = device
         self.stop_at = stop_at
 
-    def weights(self, scale: int) -> Weights:
+    def of(self, lineup: Lineup) -> Repeaters:
+        """Return the same: there is one line-up."""
+        return self
+
+    def weights(self, scale: int, place: int = 0) -> Weights:
         """Return a stand-in."""
         return Weights("0" * 64)
 
-    def upscaler(self, scale: int) -> Repeater:
+    def upscaler(self, scale: int, place: int = 0) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)
 

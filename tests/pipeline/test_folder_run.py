@@ -72,7 +72,7 @@ def test_every_picture_has_the_bytes_that_it_gets_by_itself(asked: Asked, make_p
     engines = Engines(options.upscale.model, options.upscale.engine)
     for name, content in results().items():
         single = replace(options.upscale, output="one/")
-        plan = plan_upscale(Input(Path("in") / name), single, engines.scales)
+        plan = plan_upscale(Input(Path("in") / name), single, engines.lineups)
         assert Path(upscale_picture(plan, engines).target).read_bytes() == content, name
 
 
@@ -81,7 +81,7 @@ def test_sizes_with_a_reduction_have_the_same_bytes_too(asked: Asked, make_pictu
     options = asked(size=SizeRequest(longest=65))
     run(options)
     engines = Engines(options.upscale.model, options.upscale.engine)
-    plan = plan_upscale(Input(Path("in/a.png")), replace(options.upscale, output="one/"), engines.scales)
+    plan = plan_upscale(Input(Path("in/a.png")), replace(options.upscale, output="one/"), engines.lineups)
     assert results("in_65l") == {"a.png": Path(upscale_picture(plan, engines).target).read_bytes()}
 
 

@@ -161,3 +161,12 @@ def test_the_name_says_the_size(request_: SizeRequest, suffix: str) -> None:
 def test_the_name_says_the_weights_own_scale() -> None:
     assert SizeRequest().suffix(ALL) == "x4"
     assert SizeRequest().suffix((2,)) == "x2"
+
+
+def test_a_chain_may_begin_with_other_scales_than_it_goes_on_with() -> None:
+    assert cheapest_chain(Fraction(3), (2, 4), ALL) == (4,)
+    assert cheapest_chain(Fraction(6), (2, 4), ALL) == (2, 3)
+    assert cheapest_chain(Fraction(9), (2, 4), ALL) == (4, 3)
+    assert plan_size(factor("3"), 5, 4, (2, 4), ALL) == SizePlan((4,), 15, 12, resample=True)
+    with pytest.raises(OptionError, match="x2 and x4 reach a factor of"):
+        cheapest_chain(Fraction(17), (2, 4), ())

@@ -1,5 +1,6 @@
 """Plans carried out, from file to file."""
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -22,9 +23,17 @@ from esrt_core.progress import Progress
 from tests.conftest import MakePicture
 from tests.pipeline.conftest import EnginesOf
 
+Planner = Callable[..., UpscalePlan]
 
-def plan(path: Path, options: UpscaleOptions | None = None) -> UpscalePlan:
-    return plan_upscale(Input(path), options or UpscaleOptions(), (2,))
+
+@pytest.fixture
+def plan(engines_of: EnginesOf) -> Planner:
+    """Return what plans a picture for tiny x2 weights."""
+
+    def planned(source: Path | bytes, options: UpscaleOptions | None = None) -> UpscalePlan:
+        return plan_upscale(Input(source), options or UpscaleOptions(), engines_of(2).lineups)
+
+    return planned
 
 
 def animation(path: Path, frames: int = 3) -> Path:
@@ -33,7 +42,7 @@ def animation(path: Path, frames: int = 3) -> Path:
     return path
 
 
-def test_the_result_says_what_was_done(make_picture: MakePicture, engines_of: EnginesOf) -> None:
+def test_the_result_says_what_was_done(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
     source = make_picture()
     result = upscale_picture(plan(source), engines_of(2))
     assert result.target == str(source.with_name("a_x2.png"))
@@ -43,14 +52,16 @@ def test_the_result_says_what_was_done(make_picture: MakePicture, engines_of: En
     assert result.notes == ()
 
 
-def test_the_same_plan_gives_the_same_bytes(make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path) -> None:
+def test_the_same_plan_gives_the_same_bytes(
+    make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path, plan: Planner
+) -> None:
     source, engines = make_picture(), engines_of(2)
     for name in ("one.png", "two.png"):
         upscale_picture(plan(source, UpscaleOptions(output=str(tmp_path / name))), engines)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_an_animation_stays_one(engines_of: EnginesOf, tmp_path: Path) -> None:
+def test_an_animation_stays_one(engines_of: EnginesOf, tmp_path: Path, plan: Planner) -> None:
     reports: list[Progress] = []
     upscale_picture(plan(animation(tmp_path / "a.gif")), engines_of(2), reports.append)
     with Image.open(tmp_path / "a_x2.gif") as image:
@@ -59,14 +70,14 @@ def test_an_animation_stays_one(engines_of: EnginesOf, tmp_path: Path) -> None:
 
 
 def test_an_animation_in_a_still_format_is_its_first_frame_and_that_is_said(
-    engines_of: EnginesOf, tmp_path: Path
+    engines_of: EnginesOf, tmp_path: Path, plan: Planner
 ) -> None:
     result = upscale_picture(plan(animation(tmp_path / "a.gif"), UpscaleOptions(format="jpeg")), engines_of(2))
     assert result.pages == 1
     assert any("only the first of 3 frames" in note for note in result.notes)
 
 
-def test_pages_of_other_sizes_grow_by_the_same_factor(engines_of: EnginesOf, tmp_path: Path) -> None:
+def test_pages_of_other_sizes_grow_by_the_same_factor(engines_of: EnginesOf, tmp_path: Path, plan: Planner) -> None:
     pages = [Image.new("RGB", (10, 8), "red"), Image.new("RGB", (16, 4), "blue")]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     upscale_picture(plan(tmp_path / "a.tif", UpscaleOptions(SizeRequest(width=15))), engines_of(2))
@@ -78,7 +89,7 @@ def test_pages_of_other_sizes_grow_by_the_same_factor(engines_of: EnginesOf, tmp
     assert sizes == [(15, 12), (24, 6)]
 
 
-def test_nothing_appears_when_the_work_fails(make_picture: MakePicture, tmp_path: Path) -> None:
+def test_nothing_appears_when_the_work_fails(make_picture: MakePicture, tmp_path: Path, plan: Planner) -> None:
     source = make_picture()
     planned = plan(source)
     source.write_bytes(source.read_bytes()[:70])
@@ -87,7 +98,9 @@ def test_nothing_appears_when_the_work_fails(make_picture: MakePicture, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_target_that_appeared_meanwhile_is_kept(make_picture: MakePicture, engines_of: EnginesOf) -> None:
+def test_a_target_that_appeared_meanwhile_is_kept(
+    make_picture: MakePicture, engines_of: EnginesOf, plan: Planner
+) -> None:
     source = make_picture()
     planned = plan(source)
     target = source.with_name("a_x2.png")
@@ -97,8 +110,8 @@ def test_a_target_that_appeared_meanwhile_is_kept(make_picture: MakePicture, eng
     assert target.read_bytes() == b"mine"
 
 
-def test_bytes_in_and_a_stream_out(make_picture: MakePicture, engines_of: EnginesOf) -> None:
-    planned = plan_upscale(Input(make_picture().read_bytes()), UpscaleOptions(), (2,))
+def test_bytes_in_and_a_stream_out(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
+    planned = plan(make_picture().read_bytes())
     stream = BytesIO()
     result = upscale_picture(planned, engines_of(2), stream=stream)
     with Image.open(stream) as image:
@@ -108,7 +121,9 @@ def test_bytes_in_and_a_stream_out(make_picture: MakePicture, engines_of: Engine
         upscale_picture(planned, engines_of(2))
 
 
-def test_a_lossless_webp_stays_lossless(make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path) -> None:
+def test_a_lossless_webp_stays_lossless(
+    make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path, plan: Planner
+) -> None:
     Image.open(make_picture()).save(tmp_path / "b.webp", lossless=True)
     assert plan(tmp_path / "b.webp").encode.lossless is True
     upscale_picture(plan(tmp_path / "b.webp"), engines_of(2))
@@ -117,7 +132,7 @@ def test_a_lossless_webp_stays_lossless(make_picture: MakePicture, engines_of: E
     assert (webp == png).all()
 
 
-def test_limits_count_for_the_input_and_the_result(make_picture: MakePicture) -> None:
+def test_limits_count_for_the_input_and_the_result(make_picture: MakePicture, plan: Planner) -> None:
     source = make_picture()
     with pytest.raises(MediaError, match="--max-pixels"):
         plan(source, UpscaleOptions(limits=ReadLimits(max_pixels=239)))
@@ -126,7 +141,9 @@ def test_limits_count_for_the_input_and_the_result(make_picture: MakePicture) ->
     assert plan(source, UpscaleOptions(limits=ReadLimits(max_pixels=960))).size.width == 40
 
 
-def test_a_disk_that_is_surely_too_full_is_noticed(make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_surely_too_full_is_noticed(
+    make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch, plan: Planner
+) -> None:
     source = make_picture(width=200, height=100)
     monkeypatch.setattr(plan_module, "free_bytes", lambda folder: 1599)
     with pytest.raises(TargetError, match="at least 1,600 bytes are needed and 1,599 are free"):
@@ -135,12 +152,12 @@ def test_a_disk_that_is_surely_too_full_is_noticed(make_picture: MakePicture, mo
     plan(source)
 
 
-def test_a_folder_as_input_names_the_command_for_it(tmp_path: Path) -> None:
+def test_a_folder_as_input_names_the_command_for_it(tmp_path: Path, plan: Planner) -> None:
     with pytest.raises(OptionError, match=f"is a folder; use: esrt batch {tmp_path}"):
         plan(tmp_path)
 
 
-def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path: Path) -> None:
+def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path: Path, plan: Planner) -> None:
     options = UpscaleOptions(output=f"{tmp_path}/out/")
     plans = [plan(make_picture("x/a.png"), options), plan(make_picture("y/a.png"), options)]
     check_distinct(plans[:1])
@@ -148,7 +165,7 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
         check_distinct(plans)
 
 
-def test_only_long_work_is_estimated(make_picture: MakePicture, engines_of: EnginesOf) -> None:
+def test_only_long_work_is_estimated(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
     engines = engines_of(2)
     short = estimate(plan(make_picture()), engines)
     assert (short.device, short.precision, short.tiles, short.seconds) == ("cpu", "fp32", 1, None)

@@ -1,0 +1,119 @@
+"""Find where the photo weights begin to serve better than the clean ones: the rule of `--model auto`.
+
+    python -m benchmarks.auto HELDOUT_FOLDER --scale 2 > benchmarks/auto.md
+
+Pictures are reduced, saved lossily, enlarged by both weights, and compared with the undamaged picture: PSNR in dB on Y.
+Only the middle of each picture is taken. A clip is one picture that moves by a pixel a frame, and its middle frame is
+measured. Choose on one half of the folder.
+"""
+
+import argparse
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+from benchmarks.photo import by_bicubic
+from benchmarks.quality import HALVES, enlarger
+from esrt_core.engine.options import EngineOptions
+from esrt_core.evaluation.pairs import Pair, find_pictures, read_pair
+from esrt_core.evaluation.protocol import Rgb, psnr_y
+from esrt_core.media.frame import Frame
+from esrt_core.media.image import ReadLimits
+from esrt_core.pipeline.engines import Engines
+
+Saved = tuple[Rgb, float]  # LR as it is read again, bits a px
+Save = Callable[[Rgb], Saved]
+
+FRAMES = 9  # of a clip; the middle one is measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--half", choices=HALVES, default="choose")
+    parser.add_argument("--side", type=int, default=240, help="px of the part that is taken")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    pillow_heif.register_heif_opener()
+    paths = find_pictures(options.folder)[HALVES[options.half]]
+    pairs = [middle(read_pair(path, None, options.scale, ReadLimits()), options.scale, options.side) for path in paths]
+    engines = [Engines(model, EngineOptions(threads=options.threads)) for model in ("clean", "photo")]
+    print(f"| {len(pairs)} pictures, x{options.scale} | bits a px | bicubic | clean | photo | photo - clean |")
+    print("|---|---|---|---|---|---|")
+    for name, save in losses():
+        bits, bicubic, clean, photo = measured(pairs, options.scale, save, engines)
+        print(f"| {name} | {bits:.2f} | {bicubic:.2f} | {clean:.2f} | {photo:.2f} | {photo - clean:+.2f} |", flush=True)
+
+
+def middle(pair: Pair, scale: int, side: int) -> Pair:
+    """Return the middle of a pair, at most `side` px of the large picture."""
+    small = side // scale
+    top, left = ((length - small) // 2 if length > small else 0 for length in pair.lr.shape[:2])
+    lr = np.ascontiguousarray(pair.lr[top : top + small, left : left + small])
+    hr = pair.hr[top * scale : (top + small) * scale, left * scale : (left + small) * scale]
+    return replace(pair, lr=lr, hr=np.ascontiguousarray(hr))
+
+
+def losses() -> Iterator[tuple[str, Save]]:
+    """Yield every way of saving, with its name."""
+    yield "lossless", lambda lr: (lr, 24.0)
+    for chroma, qualities in (("4:4:4", (97, 95, 92, 85)), ("4:2:0", (97, 95, 94, 93, 92, 90, 85, 75, 50))):
+        for quality in qualities:
+            yield f"JPEG {quality} {chroma}", partial(saved, "JPEG", quality=quality, subsampling=chroma)
+    for format_, qualities in (("WEBP", (98, 95, 90, 80)), ("AVIF", (98, 90, 75, 60)), ("HEIF", (95, 85, 60))):
+        for quality in qualities:
+            yield f"{format_} {quality}", partial(saved, format_, quality=quality, subsampling=None)
+    for codec, rates in (("libx264", (4, 8, 12, 16, 20, 24)), ("libx265", (8, 14, 20, 26))):
+        for rate in rates:
+            yield f"{codec} crf {rate}", partial(filmed, codec, rate)
+
+
+def saved(format_: str, lr: Rgb, quality: int, subsampling: str | None) -> Saved:
+    file = io.BytesIO()
+    chroma = {} if subsampling is None else {"subsampling": subsampling}
+    Image.fromarray(lr).save(file, format_, quality=quality, **chroma)
+    return np.asarray(Image.open(file).convert("RGB")), 8 * file.tell() / (lr.shape[0] * lr.shape[1])
+
+
+def filmed(codec: str, rate: int, lr: Rgb) -> Saved:
+    """Film a picture that slides to the left, and return the frame in which it stands as it is."""
+    file, middle = io.BytesIO(), FRAMES // 2
+    height, width = (side - side % 2 for side in lr.shape[:2])
+    with av.open(file, "w", "matroska") as clip:
+        stream = clip.add_stream(
+            codec, 25, options={"crf": str(rate), "preset": "medium", "x265-params": "log-level=none"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(FRAMES):
+            slid = np.ascontiguousarray(np.roll(lr, middle - index, axis=1)[:height, :width])
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(slid, "rgb24")))
+        clip.mux(stream.encode())
+    bits = 8 * file.tell() / (FRAMES * width * height)
+    file.seek(0)
+    with av.open(file) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    whole = lr.copy()
+    whole[:height, :width] = frames[middle]
+    return whole, bits
+
+
+def measured(pairs: list[Pair], scale: int, save: Save, engines: list[Engines]) -> tuple[float, ...]:
+    """Return the means of bits a px, and of the PSNR of bicubic and both weights."""
+    enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in engines)]
+    values = []
+    for pair in pairs:
+        lr, bits = save(pair.lr)
+        values.append([bits, *(psnr_y(each(Frame((lr,))).planes[0], pair.hr, scale) for each in enlargers)])
+    return tuple(float(value) for value in np.mean(values, axis=0))
+
+
+if __name__ == "__main__":
+    main()
