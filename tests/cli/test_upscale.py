@@ -46,6 +46,15 @@ def test_the_bundled_weights_make_it_four_times_as_large(run: Run, make_picture:
     assert size_of("a_x4.png") == (80, 48)
 
 
+def test_the_line_says_which_weights_were_chosen_and_why(run: Run, make_picture: MakePicture) -> None:
+    Image.open(make_picture()).save("b.jpg", quality=60)
+    done = run("upscale", "a.png", "b.jpg", "-s", "2", "-o", "out/")
+    first, second = done.out.decode().splitlines()
+    assert first.endswith(", clean weights (lossless or nearly)")
+    assert second.endswith(", photo weights (JPEG of quality 60)")
+    assert b"weights" not in run("upscale", "b.jpg", "-s", "2", "--model", "photo").out
+
+
 @pytest.mark.parametrize(
     ("options", "name", "size"),
     [
