@@ -10,20 +10,24 @@ from esrt_core.media.formats import AVIF, HEIF, WEBP
 from esrt_core.media.jpeg_quality import quality_of
 from esrt_core.media.picture import ImageInfo
 
+# From these on the clean weights come closer to the truth.
+GOOD_QUALITY = 93  # of a JPEG, by its tables
+GOOD_PICTURE_BITS = {WEBP: 2.4, AVIF: 2.0, HEIF: 2.0}  # a px, since these files do not say their quality
+GOOD_CLIP_BITS = 0.2  # a px and frame, sound included
+
 KEPT_WHOLE = (
     "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
 )  # fmt: skip
-GOOD_BITS = 0.5  # a px and frame of a clip, sound included: as above
-GOOD_QUALITY = 93  # of a JPEG: from here on the clean weights come closer to the truth
 
 
 def loss_of_picture(info: ImageInfo) -> str | None:
     """Say what compression took from a picture, None where that is too little for another choice of weights."""
     if info.quality is not None:
         return _loss_of_jpeg(info.quality)
-    if info.lossless is not True and info.format in (AVIF, HEIF, WEBP):
-        return f"lossy {info.format.label}"
-    return None
+    if info.lossless is True or info.format not in GOOD_PICTURE_BITS:
+        return None
+    bits = 8 * info.byte_size / (info.width * info.height * info.pages)
+    return _loss_of_bits(info.format.label, bits, GOOD_PICTURE_BITS[info.format])
 
 
 def loss_of_image(image: Image.Image) -> str | None:
@@ -33,13 +37,17 @@ def loss_of_image(image: Image.Image) -> str | None:
 
 
 def loss_of_clip(clip: ClipInfo) -> str | None:
-    """Say the same of a clip, by its codec and its bits per pixel."""
+    """Say the same of a clip, by its codec and its bits a pixel."""
     video = clip.video
     if video.codec in KEPT_WHOLE:
         return None
-    bits = 8 * clip.size / max(video.width * video.height * video.timing.frames, 1)
-    return f"{video.codec} of {bits:.2g} bits a pixel" if bits < GOOD_BITS else None
+    pixels = video.width * video.height * video.timing.frames
+    return _loss_of_bits(video.codec, 8 * clip.size / max(pixels, 1), GOOD_CLIP_BITS)
 
 
 def _loss_of_jpeg(quality: int) -> str | None:
     return f"JPEG of quality {quality}" if quality < GOOD_QUALITY else None
+
+
+def _loss_of_bits(kind: str, bits: float, good: float) -> str | None:
+    return f"{kind} of {bits:.2g} bits a pixel" if bits < good else None
