@@ -218,6 +218,8 @@ def _expanded(name: str) -> Iterator[Path]:
         return
     matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []  # noqa: PTH207 (keeps "a/../b")
     if not matches:
+        if "://" in name:
+            raise OptionError(f"{name} is an address; give --ray local to work on it with this machine")
         what = "matches nothing" if glob.has_magic(name) else "does not exist"
         raise OptionError(f"{display_name(Path(name))} {what}; check the path")
     yield from map(Path, matches)

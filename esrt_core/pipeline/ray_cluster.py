@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from esrt_core.errors import OptionError, RemoteError
 
 LOCAL = "local"
 _CORES = 4  # of one actor without a GPU: with more, one network gains little on tiles
+_PATIENCE = 10.0  # seconds
 _DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -35,7 +39,7 @@ def check_cluster_options(address: str, devices: Sequence[str]) -> None:
     if "://" in address:
         raise OptionError(
             f"--ray {address}: Ray Data does not run through Ray's client; run the command on a machine of the "
-            "cluster with --ray auto, or hand it in with: ray job submit"
+            "cluster, with --ray auto"
         )
     if len(devices) != 1 or devices[0] not in _DEVICES:
         raise OptionError(
@@ -103,12 +107,36 @@ def _join(ray: Any, address: str) -> None:
         os.environ.setdefault(name, level)  # what matters of it is told in our own words
     quiet: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        if address == LOCAL:
-            ray.init(address=LOCAL, include_dashboard=False, **quiet)
-        else:
-            ray.init(address=address, **quiet)
+        _knock(address)
+        with _hushed():
+            if address == LOCAL:
+                ray.init(address=LOCAL, include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+        ray._private.worker._worker_logs_enabled = False  # or it tells of lost processes on standard output
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise RemoteError(
             f"there is no Ray cluster at {address} ({reason}); start one with 'ray start --head', or give --ray local"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _PATIENCE).close()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what Ray's own code, which is not Python's, writes on standard error from the terminal meanwhile."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

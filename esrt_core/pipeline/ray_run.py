@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError
+from esrt_core.files import display_text
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_job import limits_text
 from esrt_core.pipeline.folder_meter import FolderMeter
@@ -96,10 +97,8 @@ def _end(
         result.left += len(missing)
         return
     for task in missing:
-        reason = (
-            f"{task.plan.source.name}: {RETRIES + 1} processes ended with it in hand; a smaller size needs less memory"
-        )
-        _fail(task, reason, result, meter, heard)
+        times = f"was lost with its process, {RETRIES + 1} times"
+        _fail(task, f"{display_text(task.source)} {times}; a smaller size needs less memory", result, meter, heard)
 
 
 def _fail(
