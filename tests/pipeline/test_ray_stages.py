@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError, WeightsError
@@ -17,6 +19,7 @@ from esrt_core.pipeline.plan import plan_upscale
 from esrt_core.pipeline.ray_cluster import Crew
 from esrt_core.pipeline.ray_flow import setup_of
 from esrt_core.pipeline.ray_stages import EnlargeRow, Order, Setup, StoreOutcome, WriteRow, packed, read_row, unpacked
+from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.store_plan import StorePlan, plan_store
 from esrt_core.pipeline.stores import LocalStore
 from esrt_core.pipeline.upscale import upscale_picture
@@ -60,6 +63,21 @@ def test_the_bytes_are_those_of_one_machine(planned: Planned, make_picture: Make
     assert Path("out/a.png").read_bytes() == Path(made.target).read_bytes()
     assert Path("out/a_compare.png").read_bytes() == Path(str(made.sheet)).read_bytes()
     assert planned()[0].done == ["in/a.png"]
+
+
+def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    Image.linear_gradient("L").resize((9, 8)).save("in/a.jpg", quality=60)
+    upscale = UpscaleOptions(SizeRequest(factor=Fraction(6)), engine=EngineOptions("cpu", threads=1))
+    options = FolderOptions(("in",), "out", upscale)
+    engines = Engines(upscale.model, upscale.engine)
+    plan = plan_store(options, engines)
+    setup = setup_of(plan.tasks, options, engines, Crew(1, 1, 0, "cpu"))
+    assert sorted(setup.weights) == [("clean", 3), ("photo", 2)]
+    assert through(plan, setup).result is not None
+    single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), engines.lineups)
+    assert Path("out/a.jpg").read_bytes() == Path(upscale_picture(single, engines).target).read_bytes()
 
 
 def test_what_fails_is_an_outcome_that_says_why(planned: Planned, make_picture: MakePicture) -> None:
