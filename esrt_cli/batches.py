@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from esrt_core.pipeline.folder_options import FolderOptions
     from esrt_core.pipeline.folder_plan import Failure, FolderPlan
     from esrt_core.pipeline.folder_run import Ended, FolderResult, Stop
+    from esrt_core.pipeline.ray_cluster import Crew
+    from esrt_core.pipeline.store_plan import StorePlan
 
 _INTERRUPTED = 130
 
@@ -43,23 +45,54 @@ def upscale_folder(options: FolderOptions, console: Console, *, as_json: bool, d
     return run(plan, crew, reporter)
 
 
+def upscale_on_ray(options: FolderOptions, address: str, console: Console, *, as_json: bool, dry_run: bool) -> int:
+    """Plan pictures here, upscale them on a cluster, report, and return the exit code as upscale_folder() does."""
+    from esrt_core.pipeline.engines import Engines
+    from esrt_core.pipeline.folder_run import Stop
+    from esrt_core.pipeline.ray_cluster import check_cluster_options
+    from esrt_core.pipeline.ray_run import run_on_ray
+    from esrt_core.pipeline.store_plan import plan_store
+
+    check_cluster_options(address, options.devices)
+    engines = Engines(options.upscale.model, options.upscale.engine)
+    plan = plan_store(options, engines)
+    reporter = FolderReporter(console, as_json)
+    reporter.plan(plan, [])
+    for note in engines.notes:
+        console.note(f"note: {note}")
+    if dry_run:
+        reporter.listing(plan)
+        return 1 if plan.refused or plan.failed_before else 0
+    stop = Stop()
+    asking = _asking(stop, console, "stopping with the next picture that ends; Ctrl-C again stops at once")
+    with asking, reporter.progress(len(plan.tasks)) as shown:
+        result = run_on_ray(plan, address, reporter.crew, lambda ended: reporter.ended(ended, shown), stop)
+    return end(plan, result, stop, reporter)
+
+
 def run(plan: FolderPlan, crew: list[Engines], reporter: FolderReporter) -> int:
     """Do the work of a plan; Ctrl-C once lets the pictures in hand end."""
     from esrt_core.pipeline.folder_run import Stop, run_folder
 
     stop = Stop()
-    with _asking(stop, reporter.console), reporter.progress(len(plan.tasks)) as shown:
+    asking = _asking(stop, reporter.console, "finishing the pictures in hand; Ctrl-C again stops at once")
+    with asking, reporter.progress(len(plan.tasks)) as shown:
         result = run_folder(plan, crew, lambda ended: reporter.ended(ended, shown), stop)
+    return end(plan, result, stop, reporter)
+
+
+def end(plan: FolderPlan | StorePlan, result: FolderResult, stop: Stop, reporter: FolderReporter) -> int:
+    """Report the end, and return the exit code; raise StopError where the work was stopped before it."""
     reporter.summary(plan, result)
     if stop.asked and result.left:
         raise StopError(f"stopped: {result.done} done, {result.left} left; the same command goes on", _INTERRUPTED)
     return 1 if result.failures or result.stopped or plan.refused or plan.failed_before else 0
 
 
-def _asking(stop: Stop, console: Console) -> Any:
+def _asking(stop: Stop, console: Console, note: str) -> Any:
     def ask() -> None:
         stop.ask()
-        console.note("finishing the pictures in hand; Ctrl-C again stops at once")
+        console.note(note)
 
     return finishing(ask)
 
@@ -71,14 +104,20 @@ class FolderReporter:
     console: Console
     as_json: bool
 
-    def plan(self, plan: FolderPlan, crew: list[Engines]) -> None:
+    def plan(self, plan: FolderPlan | StorePlan, crew: list[Engines]) -> None:
         """Print the plan before the work."""
         for line in plan_lines(plan, crew):
             self.console.note(line)
         for note in dict.fromkeys(note for engines in crew for note in engines.notes):
             self.console.note(f"note: {note}")
 
-    def listing(self, plan: FolderPlan) -> None:
+    def crew(self, crew: Crew) -> None:
+        """Print which part of a cluster works."""
+        noun = "actor" if crew.actors == 1 else "actors"
+        each = "a GPU" if crew.gpus else f"{crew.cores} {'core' if crew.cores == 1 else 'cores'}"
+        self.console.note(f"on {crew.actors} {noun} of Ray with {each} each")
+
+    def listing(self, plan: FolderPlan | StorePlan) -> None:
         """Print every source and target instead of the work."""
         for task in plan.tasks:
             self._list("to do", task.source, str(task.target))
@@ -104,7 +143,7 @@ class FolderReporter:
             self._failure_record(ended.failure)
         shown(ended.status)
 
-    def summary(self, plan: FolderPlan, result: FolderResult) -> None:
+    def summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
         """Print the failures, old and new, and what was done."""
         for failure in (*plan.refused, *result.failures):
             self.console.error(failure.reason)
@@ -136,7 +175,7 @@ class FolderReporter:
 
             yield show
 
-    def _list(self, state: str, source: Path, target: str | None = None, reason: str | None = None) -> None:
+    def _list(self, state: str, source: Path | str, target: str | None = None, reason: str | None = None) -> None:
         if self.as_json:
             record = {"ok": reason is None, "state": state, "source": str(source), "target": target, "error": reason}
             self.console.record(json.dumps({name: value for name, value in record.items() if value is not None}))
@@ -149,9 +188,9 @@ class FolderReporter:
         self.console.record(error_json(str(failure.source), EsrtError(failure.reason)))
 
 
-def plan_lines(plan: FolderPlan, crew: list[Engines]) -> Iterator[str]:
+def plan_lines(plan: FolderPlan | StorePlan, crew: list[Engines]) -> Iterator[str]:
     """Say what is about to happen: how many pictures, what is left alone, room, device and time."""
-    roots = ", ".join(str(root) for root in list(plan.places)[:3]) + (" ..." if len(plan.places) > 3 else "")
+    roots = ", ".join(plan.roots[:3]) + (" ..." if len(plan.roots) > 3 else "")
     noun = "picture" if plan.found == 1 else "pictures"
     yield f"{plan.found} {noun} -> {roots}: {len(plan.tasks)} to do, {len(plan.done)} done already"
     counts = {
@@ -170,7 +209,7 @@ def plan_lines(plan: FolderPlan, crew: list[Engines]) -> Iterator[str]:
         yield _work_line(plan, crew)
 
 
-def _work_line(plan: FolderPlan, crew: list[Engines]) -> str:
+def _work_line(plan: FolderPlan | StorePlan, crew: list[Engines]) -> str:
     from esrt_core.pipeline.folder_meter import expected_seconds, is_long
 
     uppers = [engines.of(plan.tasks[0].plan.lineup).upscaler(plan.tasks[0].plan.size.passes[0]) for engines in crew]
@@ -190,7 +229,7 @@ def status_line(status: Status) -> str:
     )
 
 
-def summary_values(plan: FolderPlan, result: FolderResult) -> dict[str, Any]:
+def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[str, Any]:
     """Return the counts of a run."""
     return {
         "done": result.done,
@@ -208,7 +247,7 @@ def summary_values(plan: FolderPlan, result: FolderResult) -> dict[str, Any]:
     }
 
 
-def summary_line(plan: FolderPlan, result: FolderResult) -> str:
+def summary_line(plan: FolderPlan | StorePlan, result: FolderResult) -> str:
     """Say what was done."""
     values = summary_values(plan, result)
     words = {

@@ -7,6 +7,7 @@ EsrtError
 ├── WeightsError   a weights file is missing, damaged, unknown or not ESRT
 ├── DeviceError    a device does not exist, or cannot do what was asked
 ├── TrainingError  a training run cannot start or go on
+├── RemoteError    a cluster or an object store cannot be reached, or says no
 └── StopError      Ctrl-C or SIGTERM; carries the exit code
 
 A message is one line: what is wrong, which file, what was expected, what to do next.
@@ -39,6 +40,10 @@ class DeviceError(EsrtError):
 
 class TrainingError(EsrtError):
     """Report that a training run cannot start or go on."""
+
+
+class RemoteError(EsrtError):
+    """Report a cluster or an object store that cannot be reached, or says no."""
 
 
 class StopError(EsrtError):

@@ -34,7 +34,11 @@ _REASONS = {
 
 def display_name(path: Path) -> str:
     """Return a path as messages show it: on one line and printable, also where its name is not UTF-8."""
-    text = os.fsencode(path).decode("utf-8", "replace")
+    return display_text(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def display_text(text: str) -> str:
+    """Return text as messages show it: on one line and printable."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

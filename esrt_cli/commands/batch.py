@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from esrt_cli import params
-from esrt_cli.batches import upscale_folder
+from esrt_cli.batches import upscale_folder, upscale_on_ray
 from esrt_cli.console import Console
 from esrt_cli.upscaling import size_request
 
@@ -19,6 +19,12 @@ ExcludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="None
 NameOpt = Annotated[
     str | None,
     typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
+]
+RayOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="Work on a Ray cluster: auto, host:port, or local to start one here."
+    ),
 ]
 RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")]
 DevicesOpt = Annotated[
@@ -34,6 +40,7 @@ def batch(
     exclude: ExcludeOpt = None,
     name: NameOpt = None,
     retry_failed: RetryOpt = False,
+    ray: RayOpt = None,
     scale: params.ScaleOpt = None,
     width: params.WidthOpt = None,
     height: params.HeightOpt = None,
@@ -61,7 +68,8 @@ def batch(
     """Upscale folders of pictures; the same command goes on after anything.
 
     photos/ becomes photos_x4/, its tree and names are kept. What is done is noted in .esrt-manifest.jsonl there: the
-    next run skips it, and does again what has changed.
+    next run skips it, and does again what has changed. With --ray, inputs and -o may also be s3://, gs:// and file://
+    addresses, and what is done is noted in .esrt-records/.
 
     \b
     Examples:
@@ -69,6 +77,7 @@ def batch(
       esrt batch photos -o large -s 2 --exclude 'drafts/*'
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
+      esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.options import EncodeOptions
@@ -91,4 +100,7 @@ def batch(
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed
     )
-    return upscale_folder(folder, Console(quiet, verbose), as_json=json, dry_run=dry_run)
+    console = Console(quiet, verbose)
+    if ray is not None:
+        return upscale_on_ray(folder, ray, console, as_json=json, dry_run=dry_run)
+    return upscale_folder(folder, console, as_json=json, dry_run=dry_run)

@@ -18,10 +18,10 @@ import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from esrt_core.errors import MediaError
-from esrt_core.files import display_name
+from esrt_core.files import display_name, display_text
 from esrt_core.media import sniff
 from esrt_core.media.formats import FORMATS, TGA, TIFF, Format, format_of_pillow
-from esrt_core.media.picture import ReadLimits, Source
+from esrt_core.media.picture import Distant, ReadLimits, Source, extension_of
 
 # What Pillow's plugins, tifffile and imagecodecs were seen to throw at damaged files.
 _DECODER_ERRORS = (
@@ -62,6 +62,8 @@ class Opened:
 
 def source_name(source: Source) -> str:
     """Return what messages call a source."""
+    if isinstance(source, Distant):
+        return display_text(source.name)
     return display_name(source) if isinstance(source, Path) else "standard input"
 
 
@@ -69,7 +71,7 @@ def source_name(source: Source) -> str:
 def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
     """Open a picture without decoding its pixels. Raises MediaError when it cannot or must not be read."""
     name = source_name(source)
-    extension = source.suffix.lower() if isinstance(source, Path) else ""
+    extension = extension_of(source)
     with ExitStack() as stack:
         file = stack.enter_context(_open_bytes(source, name))
         head = _read_head(file, name)
@@ -141,6 +143,8 @@ def _read_head(file: BinaryIO, name: str) -> bytes:
 def _open_bytes(source: Source, name: str) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
+    if isinstance(source, Distant):
+        return source.open()
     try:
         if source.is_dir():
             raise MediaError(f"{name} is a folder; use `esrt batch`")

@@ -1,16 +1,33 @@
 """Picture: a decoded file; its pages, its metadata and what was noticed on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from esrt_core.errors import OptionError
 from esrt_core.media.formats import Format
 from esrt_core.media.frame import ColorSpace, Frame
 
-Source = Path | bytes
-
 DEFAULT_MAX_PIXELS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Distant:
+    """Name a picture that is no file of this machine: what messages call it, and how its bytes are opened."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+Source = Path | bytes | Distant
+
+
+def extension_of(source: Source) -> str:
+    """Return the extension of a picture's name with its dot, in lower case, "" where it has none."""
+    if isinstance(source, bytes):
+        return ""
+    return (source if isinstance(source, Path) else PurePosixPath(source.name)).suffix.lower()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from esrt_core.media.metadata import read_metadata
 from esrt_core.media.modes import Layout, layout_of, read_page, without_needless_colour
 from esrt_core.media.opening import Opened, check_size, decoding, opened
 from esrt_core.media.orientation import shown_size
-from esrt_core.media.picture import ImageInfo, Metadata, Page, ReadLimits, Source
+from esrt_core.media.picture import ImageInfo, Metadata, Page, ReadLimits, Source, extension_of
 from esrt_core.media.silence import quiet_stderr
 from esrt_core.media.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
 
@@ -199,7 +199,7 @@ def _is_lossless_webp(opening: Opened) -> bool:
 def _oddities(opening: Opened) -> tuple[str, ...]:
     """Return notes on what a user would not expect of this file."""
     notes = []
-    named = format_for_path(opening.source) if isinstance(opening.source, Path) else None
+    named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
         notes.append(f"named like {named.label} but is {opening.format.label}")
     image = opening.image

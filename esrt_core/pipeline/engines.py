@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.pipeline.lineup import Lineup, find_lineups
+from esrt_core.pipeline.lineup import Lineup, Lineups, find_lineups
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.weights.store import WeightsFile, resolve
 
@@ -15,12 +16,20 @@ if TYPE_CHECKING:  # torch is imported when the first network is needed, so that
     from esrt_core.engine.upscaler import Upscaler
 
 
+@dataclass(frozen=True)
+class Kit:
+    """Hold the line-ups of a model and the verified files of its weights, by model and scale."""
+
+    lineups: Lineups
+    files: Mapping[tuple[str, int], WeightsFile]
+
+
 class Engines:
     """Hold the upscalers of one model, made when they are first asked for.
 
     `lineups` says which weights a picture can get, `lineup` which of them these engines use. `notes` is what was
-    noticed while the weights were found. `progress` is told of downloads. Raise WeightsError when there is no such
-    model.
+    noticed while the weights were found. `progress` is told of downloads. `kit` is used where it is given, and nothing
+    looked for. Raise WeightsError when there is no such model.
     """
 
     def __init__(
@@ -28,12 +37,14 @@ class Engines:
         model: str = "auto",
         options: EngineOptions = EngineOptions(),  # noqa: B008 (frozen)
         progress: ProgressCallback = ignore_progress,
+        kit: Kit | None = None,
     ) -> None:
         self.options = options
-        self.lineups = find_lineups(model, progress)
+        self.lineups = find_lineups(model, progress) if kit is None else kit.lineups
         self.lineup = self.lineups.plain
         self.notes = list(self.lineups.notes)
         self._progress = progress
+        self._kit = kit
         self._upscalers: dict[tuple[str, int], Upscaler] = {}
 
     @property
@@ -54,7 +65,8 @@ class Engines:
 
     def weights(self, scale: int, place: int = 0) -> WeightsFile:
         """Return the verified weights file of a pass: its scale, and its place in the chain."""
-        return resolve(self.lineup.model(place), scale, self._progress)
+        model = self.lineup.model(place)
+        return resolve(model, scale, self._progress) if self._kit is None else self._kit.files[model, scale]
 
     def upscaler(self, scale: int, place: int = 0) -> Upscaler:
         """Return the upscaler of a pass; raise WeightsError or DeviceError when it cannot be made."""

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from esrt_core.engine.plan import estimate_work
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.engines import Engines
-from esrt_core.pipeline.folder_plan import Task
 from esrt_core.pipeline.plan import UpscalePlan
 
 CALIBRATION_SECONDS = 2.0
@@ -18,6 +19,18 @@ LONG_FOLDER = 2_000_000  # px through the network; below that, finding out how l
 _SIDE = 240  # px; of the largest sample: one tile
 
 Clock = Callable[[], float]
+
+
+class Planned(Protocol):
+    """Know one picture to do: its file or address, and its plan."""
+
+    @property
+    def plan(self) -> UpscalePlan:
+        """What will be done."""
+
+    @property
+    def source(self) -> Path | str:
+        """The picture's file or address."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Status:
 class FolderMeter:
     """Count what ends, weighted by how much computation it takes."""
 
-    def __init__(self, tasks: Sequence[Task], engines: Engines, clock: Clock = time.perf_counter) -> None:
+    def __init__(self, tasks: Sequence[Planned], engines: Engines, clock: Clock = time.perf_counter) -> None:
         self._works = {id(task): work_of(task.plan, engines) for task in tasks}
         self._total = sum(self._works.values())
         self._clock = clock
@@ -59,7 +72,7 @@ class FolderMeter:
         self._ended = self._failed = 0
         self._megapixels = self._done = 0.0
 
-    def end(self, task: Task, failed: bool) -> Status:
+    def end(self, task: Planned, failed: bool) -> Status:
         """Count a task that ended, and return how far the work is."""
         self._ended += 1
         self._failed += failed
@@ -79,13 +92,13 @@ def work_of(plan: UpscalePlan, engines: Engines) -> float:
     return parts * sum(estimate_work(engines.upscaler(scale, place).plan(*size)) for place, (scale, size) in steps)
 
 
-def is_long(tasks: Sequence[Task]) -> bool:
+def is_long(tasks: Sequence[Planned]) -> bool:
     """Tell whether an estimate is worth its two seconds."""
     plans = [task.plan for task in tasks]
     return sum(plan.info.width * plan.info.height * plan.pages for plan in plans) >= LONG_FOLDER
 
 
-def expected_seconds(tasks: Sequence[Task], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
+def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
     """Estimate the time for all tasks by two seconds of the network on pictures of their sizes.
 
     Devices are taken to be equal.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from esrt_core.errors import EsrtError, MediaError, OptionError, TargetError
 from esrt_core.files import display_name, target_key
@@ -19,7 +20,7 @@ from esrt_core.pipeline.folder_places import Place
 from esrt_core.pipeline.folder_sources import Filter, Findings, Found, find_sources
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.plan import UpscalePlan, plan_upscale
-from esrt_core.pipeline.sizes import AlreadyLargeError, decimal_text, own_factor
+from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
 from esrt_core.pipeline.targets import decide_target
 
 
@@ -52,9 +53,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Say why a picture cannot be done."""
+    """Say why a picture, a file or an address, cannot be done."""
 
-    source: Path
+    source: Path | str
     reason: str
 
 
@@ -80,6 +81,11 @@ class FolderPlan:
     to_note: list[tuple[Place, Entry]] = field(default_factory=list)  # refusals that the manifest shall remember
 
     @property
+    def roots(self) -> list[str]:
+        """The folders that results go to."""
+        return [str(root) for root in self.places]
+
+    @property
     def found(self) -> int:
         """Number of pictures found."""
         failures = len(self.failed_before) + len(self.refused)
@@ -100,7 +106,7 @@ def plan_folder(options: FolderOptions, engines: Engines) -> FolderPlan:
     suffix = options.upscale.size.suffix(engines.scales)
     output = None if options.output is None else Path(options.output)
     findings = find_sources(options.inputs, output, suffix, Filter(options.include, options.exclude))
-    _check_found(findings, options)
+    check_found(findings, options)
     roots = dict.fromkeys(found.root for found in findings.pictures)
     plan = FolderPlan(job, options, {root: Place(root) for root in roots}, findings.passed_over)
     plan.refused += [
@@ -114,7 +120,8 @@ def plan_folder(options: FolderOptions, engines: Engines) -> FolderPlan:
     return plan
 
 
-def _check_found(findings: Findings, options: FolderOptions) -> None:
+def check_found(findings: Findings[Any], options: FolderOptions) -> None:
+    """Raise OptionError where there is nothing to do and nothing to report."""
     if not findings.pictures and not findings.unreadable:
         names = ", ".join(display_name(Path(name)) for name in options.inputs[:3])
         reasons = ", ".join(f"{count} {reason}" for reason, count in findings.passed_over.items())
@@ -131,9 +138,7 @@ class _Sorter:
         self._targets: dict[str, Path] = {}
         self._sources = {os.path.realpath(found.source) for found in pictures}
         self._limits = limits_text(self._asked.limits)
-        size = self._asked.size
-        scale = "" if size.asks_side else decimal_text(size.factor or own_factor(engines.scales))
-        self._values = {"model": Path(engines.lineups.asked).stem, "scale": scale}
+        self._values = name_values(self._asked.size, engines)
 
     def sort(self, found: Found) -> None:
         """Decide about one picture."""
@@ -182,21 +187,38 @@ class _Sorter:
         """Refuse a target that is another picture's, an input, or somebody else's file; our own may be replaced."""
         key = target_key(task.target)
         if key in self._targets:
-            other = display_name(self._targets[key])
-            raise OptionError(
-                f"{task.plan.source.name} and {other} would both become {task.plan.target.name}; "
-                "tell them apart with --name or -o"
-            )
+            raise both_become(task.plan.source.name, display_name(self._targets[key]), task.plan.target.name)
         self._targets[key] = task.source
         place = task.place
         ours = place.manifest.owns(place.name_of(task.target), place.name_of(task.source))
         for path in _results(task):
             if os.path.realpath(path) in self._sources:
-                raise TargetError(f"{display_name(path)} is an input, which is never overwritten; choose another -o")
+                raise is_input(display_name(path))
             if os.path.lexists(path) and not ours and not self._asked.overwrite:
-                raise TargetError(f"{display_name(path)} exists and is no result of this command; use --overwrite")
+                raise not_ours(display_name(path))
         options = replace(task.plan.options, overwrite=ours or self._asked.overwrite)
         return replace(task, plan=replace(task.plan, options=options))
+
+
+def name_values(size: SizeRequest, engines: Engines) -> dict[str, str]:
+    """Return what fills {model} and {scale} in a --name."""
+    scale = "" if size.asks_side else decimal_text(size.factor or own_factor(engines.scales))
+    return {"model": Path(engines.lineups.asked).stem, "scale": scale}
+
+
+def both_become(first: str, second: str, target: str) -> OptionError:
+    """Return the refusal of a picture whose target is another one's."""
+    return OptionError(f"{first} and {second} would both become {target}; tell them apart with --name or -o")
+
+
+def is_input(target: str) -> TargetError:
+    """Return the refusal of a target that is an input."""
+    return TargetError(f"{target} is an input, which is never overwritten; choose another -o")
+
+
+def not_ours(target: str) -> TargetError:
+    """Return the refusal of a target that somebody else put there."""
+    return TargetError(f"{target} exists and is no result of this command; use --overwrite")
 
 
 def _results(task: Task) -> Iterator[Path]:

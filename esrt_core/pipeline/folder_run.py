@@ -10,20 +10,20 @@ from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_flow import Flow, Outcome
 from esrt_core.pipeline.folder_job import FolderJob, limits_text
-from esrt_core.pipeline.folder_meter import FolderMeter, Status
+from esrt_core.pipeline.folder_meter import FolderMeter, Planned, Status
 from esrt_core.pipeline.folder_places import Place
 from esrt_core.pipeline.folder_plan import Failure, FolderPlan, Task
 from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.upscale import Result
 
-_STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
+STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
 
 
 @dataclass(frozen=True)
 class Ended:
     """Report one picture: its result or its failure, and how far the work is then."""
 
-    task: Task
+    task: Planned
     status: Status
     result: Result | None = None
     failure: Failure | None = None
@@ -157,7 +157,7 @@ def stops_all(error: EsrtError, task: Task) -> bool:
     """Tell whether an error concerns every picture: a full disk, a drive that went away, a device."""
     if isinstance(error, TargetError):
         cause = error.__cause__
-        return not task.place.root.exists() or (isinstance(cause, OSError) and cause.errno in _STOPPING)
+        return not task.place.root.exists() or (isinstance(cause, OSError) and cause.errno in STOPPING)
     if isinstance(error, MediaError):
         return not task.source.parent.exists()
     return isinstance(error, DeviceError)

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
+from typing import Generic, TypeVar
 
 from esrt_core.errors import OptionError
 from esrt_core.files import TEMPORARY_MARK, display_name, same_file
 from esrt_core.manifest import LOCK_NAME, NAME, Manifest
 from esrt_core.media.formats import format_for_path
 from esrt_core.media.sniff import RAW_EXTENSIONS
+from esrt_core.records import FOLDER, recorded_targets
 
 HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"
 OWN, EXCLUDED, LINK = "own result", "left out by --include or --exclude", "link that leads nowhere new"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+
+Picture = TypeVar("Picture")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,10 @@ class Found:
 
 
 @dataclass
-class Findings:
+class Findings(Generic[Picture]):
     """Collect the pictures, the files passed over by reason, and the folders that could not be read."""
 
-    pictures: list[Found] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -57,7 +61,7 @@ class Filter:
         return _matches(below, self.exclude)
 
 
-def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted: Filter) -> Findings:
+def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted: Filter) -> Findings[Found]:
     """Return the pictures of all inputs, in order.
 
     `output` is the folder of all results; without it a folder's go to one beside it whose name ends in `suffix`, and
@@ -65,10 +69,10 @@ def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted
     """
     paths = [path for each in inputs for path in _expanded(each)]
     folders = [path for path in paths if path.is_dir()]
-    findings = Findings()
+    findings: Findings[Found] = Findings()
     walk = _Walk(findings, wanted, output)
     for folder in folders:
-        root = output or _beside(folder, suffix)
+        root = output or beside(folder, suffix)
         if same_file(folder, root) and output is not None:
             walk.enter_results_of(folder)
         below = PurePath(folder.absolute().name) if output is not None and len(folders) > 1 else PurePath()
@@ -84,7 +88,7 @@ def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted
 class _Walk:
     """Go through folders; every folder and every file is taken once, whatever links lead to it."""
 
-    def __init__(self, findings: Findings, wanted: Filter, output: Path | None) -> None:
+    def __init__(self, findings: Findings[Found], wanted: Filter, output: Path | None) -> None:
         self._findings = findings
         self._wanted = wanted
         self._output = output
@@ -126,13 +130,16 @@ class _Walk:
 
     def enter_results_of(self, folder: Path) -> None:
         """Learn what this program has written into a folder."""
-        manifest = Manifest(folder)
-        self._results.update(os.path.realpath(folder / target) for target in manifest.targets)
+        targets = (*Manifest(folder).targets, *recorded_targets(folder))
+        self._results.update(os.path.realpath(folder / target) for target in targets)
 
     def _enter_results_in(self, top: Path) -> None:
         """Learn what this program has written beside pictures in `top`; as results of other folders they may go in."""
         for target, source in Manifest(top).targets.items():
             if not source.startswith(".."):
+                self._results.add(os.path.realpath(top / target))
+        for target, source in recorded_targets(top).items():
+            if Path(source).is_relative_to(top.absolute()):
                 self._results.add(os.path.realpath(top / target))
 
     def _enters(self, folder: Path, top: Path) -> bool:
@@ -160,7 +167,7 @@ class _Walk:
 
     def _passes_over(self, path: Path, below: PurePath, is_folder: bool) -> bool:
         """Count what is left out whatever it holds: hidden files and folders, and folders that --exclude names."""
-        if path.name in (NAME, LOCK_NAME) or (path.name.startswith(".") and TEMPORARY_MARK in path.name):
+        if path.name in (NAME, LOCK_NAME, FOLDER) or (path.name.startswith(".") and TEMPORARY_MARK in path.name):
             return True
         if path.name.startswith("."):
             self._findings.passed_over[HIDDEN] += 1
@@ -172,15 +179,9 @@ class _Walk:
 
     def _reason(self, path: Path, below: PurePath) -> str | None:
         """Return why a file is passed over, or None."""
-        suffix = path.suffix.lower()
-        if path.name.startswith(".") or path.name.lower() in _SYSTEM_NAMES:
-            return HIDDEN
-        if not self._wanted.takes(below):
-            return EXCLUDED
-        if suffix in RAW_EXTENSIONS and format_for_path(path) is None:
-            return RAW
-        if format_for_path(path) is None:
-            return NO_PICTURE
+        reason = reason_by_name(below, self._wanted)
+        if reason is not None:
+            return reason
         if os.path.realpath(path) in self._results:
             return OWN
         return self._seen(path)
@@ -198,6 +199,18 @@ class _Walk:
         return None if path.is_file() else NO_PICTURE
 
 
+def reason_by_name(below: PurePath, wanted: Filter) -> str | None:
+    """Return why a file is passed over by its name and where it lies, or None where it may be a picture."""
+    name = Path(below.name)
+    if name.name.startswith(".") or name.name.lower() in _SYSTEM_NAMES:
+        return HIDDEN
+    if not wanted.takes(below):
+        return EXCLUDED
+    if format_for_path(name) is not None:
+        return None
+    return RAW if name.suffix.lower() in RAW_EXTENSIONS else NO_PICTURE
+
+
 def _expanded(name: str) -> Iterator[Path]:
     """Yield what one input names: itself, or what its glob matches."""
     if os.path.lexists(name):
@@ -205,12 +218,14 @@ def _expanded(name: str) -> Iterator[Path]:
         return
     matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []  # noqa: PTH207 (keeps "a/../b")
     if not matches:
+        if "://" in name:
+            raise OptionError(f"{name} is an address; give --ray local to work on it with this machine")
         what = "matches nothing" if glob.has_magic(name) else "does not exist"
         raise OptionError(f"{display_name(Path(name))} {what}; check the path")
     yield from map(Path, matches)
 
 
-def _beside(folder: Path, suffix: str) -> Path:
+def beside(folder: Path, suffix: str) -> Path:
     """Return where a folder's results go by default."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
     if not named.name:

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esrt_core.errors import OptionError
-from esrt_core.files import display_name
 from esrt_core.media.image import probe
+from esrt_core.media.opening import source_name
 from esrt_core.media.picture import ImageInfo, ReadLimits, Source
 
 
 @dataclass(frozen=True)
 class Input:
-    """Name one picture: its file's path, or the bytes that came through standard input."""
+    """Name one picture: its file's path, the bytes that came through standard input, or one that lies elsewhere."""
 
     source: Source
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return display_name(self.source) if isinstance(self.source, Path) else "standard input"
+        return source_name(self.source)
 
     @property
     def path(self) -> Path | None:

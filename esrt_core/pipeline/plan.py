@@ -62,9 +62,19 @@ class UpscalePlan:
 def plan_upscale(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
     """Look at a picture's headers and decide its weights, size, format and target.
 
+    Raise what plan_result() raises, and TargetError for a place on this machine that cannot be written.
+    """
+    plan = plan_result(source, options, lineups, place)
+    _check_place(plan)
+    return plan
+
+
+def plan_result(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+    """Decide a picture's weights, size, format and target, without a look at where the result goes.
+
     `place` decides the target, from the source, its format, what a name says of the size, and the options.
     Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
-    or an output that cannot be meant, TargetError for a place that cannot be written.
+    or an output that cannot be meant.
     """
     info = examine(source, options.limits)
     lineup = lineups.choose(loss_of_picture(info))
@@ -78,7 +88,6 @@ def plan_upscale(source: Input, options: UpscaleOptions, lineups: Lineups, place
     pages, lost = pages_kept(info, target.format)
     plan = UpscalePlan(source, info, lineup, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)
-    _check_place(plan)
     return plan
 
 

@@ -192,3 +192,38 @@ def test_two_runs_at_once_share_the_work(run: Run, make_picture: MakePicture, we
     assert sum(summary["done"] for summary in summaries) == 16
     assert run("batch", "in", "-o", "alone", "--model", weights_of(2)).code == 0
     assert files("out") == files("alone")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in", "--ray", "ray://head:10001"], "Ray Data does not run through Ray's client"),
+        (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names devices of this machine"),
+        (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
+        (["-", "--ray", "auto"], "standard input and output (-) carry one picture"),
+        (["s3://bucket/in"], "s3://bucket/in is an address; give --ray"),
+    ],
+)
+def test_what_cannot_be_meant_on_a_cluster_is_one_line(
+    run: Run, make_picture: MakePicture, arguments: list[str], message: str
+) -> None:
+    make_picture("in/a.png")
+    done = run("batch", *arguments)
+    assert done.code == 1
+    assert message in done.error_lines[0]
+
+
+def test_a_dry_run_for_a_cluster_starts_none(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    make_picture("in/a.png")
+    Path("in/b.png").write_bytes(b"no picture")
+    model = ("--model", weights_of(2), "--ray", "auto")
+    done = run("batch", "in", *model, "--dry-run")
+    assert done.code == 1
+    assert done.out.decode().splitlines()[0] == "in/a.png -> in_x2/a.png"
+    assert done.out.decode().splitlines()[1].startswith("in/b.png: in/b.png is no picture")
+    assert not Path("in_x2").exists()
+    refused = run("batch", "in", *model)
+    assert refused.error_lines == ['error: --ray needs an extra: pip install ".[ray]"']
