@@ -10,7 +10,14 @@ from PIL import Image
 from esrt_core.media.clip_probe import probe_clip
 from esrt_core.media.image import probe
 from esrt_core.media.picture import ReadLimits
-from esrt_core.pipeline.loss import GOOD_CLIP_BITS, GOOD_PICTURE_BITS, GOOD_QUALITY, loss_of_clip, loss_of_image, loss_of_picture
+from esrt_core.pipeline.loss import (
+    GOOD_CLIP_BITS,
+    GOOD_PICTURE_BITS,
+    GOOD_QUALITY,
+    loss_of_clip,
+    loss_of_image,
+    loss_of_picture,
+)
 from tests.pipeline.clips import make, picture, x264
 
 
