@@ -44,11 +44,17 @@ class BrokenOffError(Exception):
 
 
 class Flow:
-    """Take tasks through the three stages. `crew` has the engines of every device."""
+    """Take tasks through the three stages.
 
-    def __init__(self, tasks: Sequence[Task], crew: Sequence[Engines], job: FolderJob) -> None:
+    `crew` has the engines of every device; `computed` is told, in their threads, of every task that a network has done.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], crew: Sequence[Engines], job: FolderJob, computed: Callable[[Task], None]
+    ) -> None:
         self._crew = crew
         self._job = job
+        self._computed = computed
         self._waiting = deque(tasks)
         self._taking = threading.Lock()
         self._budget = Budget()
@@ -157,6 +163,7 @@ class Flow:
     def _make(self, group: Sequence[Loaded], engines: Engines) -> None:
         try:
             for made in make(group, engines, self._check_wanted):
+                self._computed(made.loaded.task)
                 self._made.put(made)
         except BrokenOffError:
             return

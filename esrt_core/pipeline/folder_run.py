@@ -113,7 +113,7 @@ def _run(
     if not plan.tasks:
         return
     meter = FolderMeter(plan.tasks, crew[0])
-    flow = Flow(plan.tasks, crew, plan.job)
+    flow = Flow(plan.tasks, crew, plan.job, meter.compute)
     ended = 0
     with closing(flow.run()) as outcomes:
         for outcome in outcomes:

@@ -1,8 +1,12 @@
 """What results take of their disk."""
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from esrt_core.errors import TargetError
+from esrt_core.pipeline.folder_disk import expected_bytes
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned
 
@@ -23,3 +27,11 @@ def test_a_disk_is_counted_once_with_what_its_pictures_take(asked: Asked, make_p
     (disk,) = planned(asked()).disks()
     assert disk.least == 3 * 3 * 80 * 60
     assert disk.expected == pytest.approx(disk.least, rel=0.05)
+
+
+def test_a_source_of_low_quality_says_nothing_about_the_result(asked: Asked) -> None:
+    Path("in").mkdir()
+    for quality in (20, 95):
+        Image.effect_noise((80, 60), 60).save(f"in/{quality}.jpg", quality=quality)
+    low, high = (expected_bytes(task.plan) for task in planned(asked()).tasks)
+    assert low == high
