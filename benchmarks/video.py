@@ -84,7 +84,8 @@ def main() -> None:
     print(f"{upscaler.device_name}, {upscaler.precision}: {given.size}, {plan.tiles} tiles of {plan.tile_shape}")
     print(f"bare network: {tile * 1e3:.2f} ms a tile, {1 / (tile * plan.tiles):.3g} frames a second")
     print(
-        f"{'clip':8} {'reuse':5} {'frames':>6} {'tiles':>6} {'seconds':>8} {'fps':>7} {'ffmpeg':>7} {'whole':>8} {'bare':>8} ratio"
+        f"{'clip':8} {'reuse':5} {'frames':>6} {'tiles':>6} {'seconds':>8} {'fps':>7} {'ffmpeg':>7} "
+        f"{'whole':>8} {'bare':>8} ratio"
     )
     with tempfile.TemporaryDirectory() as folder:
         for kind in CLIPS:
@@ -99,7 +100,8 @@ def main() -> None:
                 bare = result.tiles_computed * (before + seconds_a_tile(upscaler, width, height)) / 2
                 print(
                     f"{kind:8} {'on' if reuse else 'off':5} {result.frames:6} {result.tiles_computed:6} "
-                    f"{result.seconds:8.2f} {result.fps:7.3g} {others:7.2f} {whole:8.2f} {bare:8.2f} {whole / bare:5.2f}"
+                    f"{result.seconds:8.2f} {result.fps:7.3g} {others:7.2f} "
+                    f"{whole:8.2f} {bare:8.2f} {whole / bare:5.2f}"
                 )
 
 

@@ -88,10 +88,14 @@ class Place:
         """Remove the temporary files of dead runs beside targets, and count them; leave all while others are alive."""
         if self._lock is None or not self._lock.alone:
             return 0
+        return sum(_remove(path) for path in self.leftovers(targets))
+
+    def leftovers(self, targets: Iterable[Path]) -> list[Path]:
+        """Return the temporary files that were to become targets."""
         wanted: dict[Path, set[str]] = {}
         for target in targets:
             wanted.setdefault(target.parent, set()).add(target.stem)
-        return sum(_remove(path) for folder, stems in wanted.items() for path in _leftovers(folder, stems))
+        return [path for folder, stems in wanted.items() for path in _leftovers(folder, stems)]
 
 
 def _leftovers(folder: Path, stems: set[str]) -> list[Path]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, TargetError
@@ -93,11 +94,13 @@ def run_folder(plan: FolderPlan, crew: Sequence[Engines], heard: Callable[[Ended
     a device that is lost, comes out as it is.
     """
     places = {id(task.place): task.place for task in plan.tasks} | {id(place): place for place, _ in plan.to_note}
+    targets = _targets(plan)
+    places |= {id(place): place for place, own in targets if place.leftovers(own)}
     result = FolderResult()
     try:
         for place in places.values():
             place.open(plan.job)
-        result.leftovers = _remove_leftovers(plan.tasks)
+        result.leftovers = sum(place.remove_leftovers(own) for place, own in targets)
         for place, entry in plan.to_note:
             place.note(entry)
         _run(plan, crew, heard, stop, result)
@@ -170,12 +173,10 @@ def _earlier_tile(places: Iterable[Place], job: FolderJob, kind: str) -> int | N
     return min(tiles, default=None)
 
 
-def _remove_leftovers(tasks: Sequence[Task]) -> int:
-    by_place: dict[int, list[Task]] = {}
-    for task in tasks:
-        by_place.setdefault(id(task.place), []).append(task)
-    removed = 0
-    for own in by_place.values():
-        sheets = [task.plan.target.sheet for task in own if task.plan.target.sheet is not None]
-        removed += own[0].place.remove_leftovers([*(task.target for task in own), *sheets])
-    return removed
+def _targets(plan: FolderPlan) -> list[tuple[Place, list[Path]]]:
+    """Return all results by their folder: a run that died while it named one left a temporary file of that one too."""
+    by_place: dict[int, tuple[Place, list[Path]]] = {}
+    results = [(task.place, path) for task in plan.tasks for path in (task.target, task.plan.target.sheet) if path]
+    for place, target in (*plan.kept, *results):
+        by_place.setdefault(id(place), (place, []))[1].append(target)
+    return list(by_place.values())

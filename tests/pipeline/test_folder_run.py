@@ -58,6 +58,19 @@ def test_what_dead_runs_left_is_removed_and_nothing_else(asked: Asked, make_pict
     assert sorted(results()) == [".a.png", f".b.0123456789ab{TEMPORARY_MARK}.png", "a.png"]
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_what_a_run_left_that_died_while_it_named_a_result_is_removed(
+    asked: Asked, make_picture: MakePicture, more: bool
+) -> None:
+    make_picture("in/a.png")
+    run(asked())
+    Path(f"in_x2/.a.0123456789ab{TEMPORARY_MARK}.png").hardlink_to("in_x2/a.png")
+    if more:
+        make_picture("in/b.png")
+    assert run(asked()).leftovers == 1
+    assert sorted(results()) == (["a.png", "b.png"] if more else ["a.png"])
+
+
 def test_a_smaller_tile_is_used_again(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
     make_picture("in/a.png", 60, 60)
     make_picture("in/b.png", 60, 60)
