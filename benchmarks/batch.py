@@ -5,14 +5,15 @@
 Both sides take turns in one process, and every other round in the opposite order, so that what is slow only at first
 burdens neither; on a busy machine the ratio of their processor time says more than that of the clock. The bare side
 takes the same decoded frames, in the same order: no files, no manifest, no codecs. Every run has an engine of its own,
-or it would find tiles that the run before it has computed. Memory is the resident set after the tenth picture and after
-the last.
+or it would find tiles that the run before it has computed. Memory is the resident set,
+looked at all the time: the most until the tenth picture has ended, and the most after it.
 """
 
 import argparse
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,31 @@ def resident_megabytes() -> float:
     return int(fields[1]) * 4096 / 1e6
 
 
+class Watch:
+    """Look at the memory all the time while the block runs; `peaks` holds the most up to each call of next()."""
+
+    def __init__(self) -> None:
+        self.peaks = [0.0]
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def next(self) -> None:
+        """Begin a new peak."""
+        self.peaks.append(resident_megabytes())
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            self.peaks[-1] = max(self.peaks[-1], resident_megabytes())
+
+
 @dataclass(frozen=True)
 class Spent:
     """Hold seconds by the clock, and of all processors together."""
@@ -79,11 +105,12 @@ def run_bare(folder: Path, engines: Engines, size: SizeRequest, spent: list[Spen
 
 
 def run_batch(options: FolderOptions, engines: Engines, memory: list[float], spent: list[Spent]) -> None:
-    """Measure a whole run after its plan, and the memory after each picture."""
+    """Measure a whole run after its plan, and the most memory up to the end of each picture."""
     plan = plan_folder(options, engines)
     crew = make_crew(plan)
-    with measured(spent):
-        result = run_folder(plan, crew, lambda _: memory.append(resident_megabytes()), Stop())
+    with Watch() as watch, measured(spent):
+        result = run_folder(plan, crew, lambda _: watch.next(), Stop())
+    memory += watch.peaks
     assert result.done == len(plan.tasks)
 
 
@@ -118,7 +145,7 @@ def main() -> None:
             print(
                 f"{asked.pictures} {asked.format}: bare {bare[-1].clock:.2f} s, batch {whole[-1].clock:.2f} s; "
                 f"processors {bare[-1].processor:.2f} s, {whole[-1].processor:.2f} s; "
-                f"memory {memory[min(9, len(memory) - 1)]:.0f} -> {memory[-1]:.0f} MB, at most {max(memory):.0f}",
+                f"memory at most {max(memory[:10]):.0f} MB in the first ten, {max(memory[10:], default=0):.0f} later",
                 flush=True,
             )
             shutil.rmtree(target)

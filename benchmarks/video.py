@@ -4,11 +4,14 @@
 
 `noise` changes in every pixel of every frame; `held` shows each picture four times, as a low frame rate does;
 `window` changes in one corner, as a screen capture does. `ratio` is the command's time, planning and the trial of the
-encoder left out, over the bare network's for the tiles that had to be computed. On a CPU it compares this program's
-processor time, which other programs and ffmpeg's own processes do not disturb; on a GPU the time on the clock.
+encoder left out, over the bare network's for the tiles that had to be computed, which is taken right before and after
+it. On a CPU it compares this program's processor time, which other programs disturb little; `ffmpeg` is that of the
+decoder's and encoder's own processes. Several threads spin while they wait for each other, so that on a busy machine
+only `--threads 1` (with OMP_NUM_THREADS=1) tells anything. On a GPU it is the time on the clock.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,18 +50,22 @@ def clock_of(upscaler: Upscaler) -> Callable[[], float]:
 
 
 def seconds_a_tile(upscaler: Upscaler, width: int, height: int) -> float:
-    """Time the bare network on batches of the tiles that this size is cut into: the best of three."""
+    """Time the bare network on batches of the tiles that this size is cut into: the mean of three."""
     plan = upscaler.plan(width, height)
     count = min(plan.batch, plan.tiles)
     tiles = torch.from_numpy(np.random.default_rng(0).random((count, 3, *plan.tile_shape), np.float32))
     runner, clock = upscaler._runner, clock_of(upscaler)
-    best = float("inf")
+    started = clock()
     with torch.inference_mode():
-        for _ in range(4):
-            started = clock()
+        for _ in range(3):
             runner(tiles.to(runner.device), plan.windows, plan.batch).float().cpu()
-            best = min(best, (clock() - started) / count)
-    return best
+    return (clock() - started) / (3 * count)
+
+
+def ffmpeg_seconds() -> float:
+    """Return the processor time of all processes that have ended below this one."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def main() -> None:
@@ -71,11 +78,15 @@ def main() -> None:
     engines = Engines("auto", EngineOptions(given.device, given.threads))
     upscaler = engines.upscaler(2)
     width, height = map(int, given.size.split("x"))
+    seconds_a_tile(upscaler, width, height)  # the first run also prepares the kernels
     tile = seconds_a_tile(upscaler, width, height)
     plan, clock = upscaler.plan(width, height), clock_of(upscaler)
     print(f"{upscaler.device_name}, {upscaler.precision}: {given.size}, {plan.tiles} tiles of {plan.tile_shape}")
     print(f"bare network: {tile * 1e3:.2f} ms a tile, {1 / (tile * plan.tiles):.3g} frames a second")
-    print(f"{'clip':8} {'reuse':5} {'frames':>6} {'tiles':>6} {'seconds':>8} {'fps':>7} {'whole':>8} {'bare':>8} ratio")
+    print(
+        f"{'clip':8} {'reuse':5} {'frames':>6} {'tiles':>6} {'seconds':>8} {'fps':>7} {'ffmpeg':>7} "
+        f"{'whole':>8} {'bare':>8} ratio"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for kind in CLIPS:
             clip = make_clip(Path(folder) / f"{kind}.mkv", kind, given.size, given.frames)
@@ -83,12 +94,14 @@ def main() -> None:
                 upscaler._cache = TileCache() if reuse else TileCache(0)
                 options = VideoOptions(preset="ultrafast", segment=Fraction(60), overwrite=True, reuse=reuse)
                 prepared = prepare_clip(clip, options, engines)
-                started = clock()
+                before, others, started = seconds_a_tile(upscaler, width, height), ffmpeg_seconds(), clock()
                 result = upscale_clip(prepared, engines)
-                whole, bare = clock() - started, tile * result.tiles_computed
+                whole, others = clock() - started, ffmpeg_seconds() - others
+                bare = result.tiles_computed * (before + seconds_a_tile(upscaler, width, height)) / 2
                 print(
                     f"{kind:8} {'on' if reuse else 'off':5} {result.frames:6} {result.tiles_computed:6} "
-                    f"{result.seconds:8.2f} {result.fps:7.3g} {whole:8.2f} {bare:8.2f} {whole / bare:5.2f}"
+                    f"{result.seconds:8.2f} {result.fps:7.3g} {others:7.2f} "
+                    f"{whole:8.2f} {bare:8.2f} {whole / bare:5.2f}"
                 )
 
 

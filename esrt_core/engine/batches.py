@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from esrt_core.engine.heap import Heap
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.reuse import TileCache, tile_key
 from esrt_core.engine.runner import Runner
@@ -15,13 +16,17 @@ TilesDone = Callable[[int], None]
 
 
 @torch.inference_mode()
-def run_pictures(pictures: Sequence[Picture], runner: Runner, cache: TileCache, tiles_done: TilesDone) -> None:
+def run_pictures(
+    pictures: Sequence[Picture], runner: Runner, cache: TileCache, heap: Heap, tiles_done: TilesDone
+) -> None:
     """Compute all tiles of some pictures, equal tiles once; pictures with tiles of one shape share batches.
 
     `tiles_done` is told after every batch how many tiles of how many are done so far.
     """
     done = 0
     for batch in _batches(sorted(pictures, key=_tile_form), cache):
+        if runner.device.type == "cpu":
+            heap.count(batch.waiting[0][0].plan.tile_shape, len(batch.inputs))
         batch.run(runner, cache)
         done += len(batch.waiting)
         tiles_done(done)

@@ -35,8 +35,13 @@ class TileCache:
         return self._results.get(key)
 
     def put(self, key: bytes, result: Tensor) -> None:
-        """Keep a result that is not kept yet, and drop the oldest ones beyond the limit."""
-        self._results[key] = result
+        """Keep a result that is not kept yet, and drop the oldest ones beyond the limit.
+
+        A result that is a part of a batch is copied: otherwise one that is used for long would keep the whole batch.
+        """
+        if result.nbytes > self._limit:
+            return
+        self._results[key] = result.clone() if result.untyped_storage().nbytes() > result.nbytes else result
         self._bytes += result.nbytes
         while self._bytes > self._limit:
             self._bytes -= self._results.popitem(last=False)[1].nbytes

@@ -12,6 +12,8 @@ from esrt_core.engine.batches import run_pictures
 from esrt_core.engine.colour import Coding
 from esrt_core.engine.device import choose_device, choose_precision, free_memory
 from esrt_core.engine.groups import group_frames
+from esrt_core.engine.heap import Heap
+from esrt_core.engine.kernels import bound_kept_kernels
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
@@ -50,12 +52,14 @@ class Upscaler:
 
     def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
         """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames."""
+        bound_kept_kernels()
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._network = network
         self._options = options
         self._tile = options.tile
         self._cache = TileCache(cache_bytes)
+        self._heap = Heap()
         self._notes: dict[str, str] = {}  # by subject; emptied into the next result
         self._said_redone = False
         self._pace: float | None = None  # seconds per multiply-add
@@ -120,7 +124,7 @@ class Upscaler:
     def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
         jobs = [self._pictures(frame) for frame in frames]
         pictures = [picture for job in jobs for picture in job]
-        run_pictures(pictures, self._runner, self._cache, _reporter(pictures, progress))
+        run_pictures(pictures, self._runner, self._cache, self._heap, _reporter(pictures, progress))
         self._note_redone()
         notes, self._notes = tuple(self._notes.values()), {}
         return [

@@ -2,16 +2,18 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 _STDERR = 2
+_ONE_AT_A_TIME = threading.RLock()  # a second one would take the first one's silence for what to go back to
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Drop what C code writes to standard error: libtiff and libpng print what they also report as errors."""
-    with ExitStack() as stack:
+    with _ONE_AT_A_TIME, ExitStack() as stack:
         try:
             saved = os.dup(_STDERR)
         except OSError:  # standard error is closed: nothing can be written

@@ -10,7 +10,7 @@ from PIL import Image
 
 from esrt_core.media.embedding import save_parameters
 from esrt_core.media.encoder import encoding
-from esrt_core.media.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format
+from esrt_core.media.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.gif import to_palette
 from esrt_core.media.options import EncodeOptions
@@ -32,7 +32,21 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
         image = to_palette(frame) if target is GIF else to_pillow(frame)
         parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
         parameters |= save_parameters(metadata, target)
-        image.save(file, target.pillow[0], **parameters)
+        if target in (JPEG, JPEG2000):  # into a file itself, Pillow loses the errno of a full disk, or never ends
+            file.write(_encoded(image, target, parameters).getbuffer())
+        else:
+            image.save(file, target.pillow[0], **parameters)
+
+
+def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> io.BytesIO:
+    whole = io.BytesIO()
+    try:
+        image.save(whole, target.pillow[0], **parameters)
+    except OSError:  # for optimised tables Pillow makes room for one byte a px, and noise takes more
+        if not parameters.get("optimize"):
+            raise
+        return _encoded(image, target, parameters | {"optimize": False})
+    return whole
 
 
 def to_pillow(frame: Frame) -> Image.Image:

@@ -54,9 +54,12 @@ def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
 
 
 def expected_bytes(plan: UpscalePlan) -> float:
-    """Return what one result probably takes: no more per pixel than a source of the same format."""
+    """Return what one result probably takes: without loss, no more per pixel than a source of the same format.
+
+    A source with loss says little: its quality is often lower than that of results.
+    """
     typical = TYPICAL_BYTES.get(plan.target.format.name, _PLAIN) * (2 if plan.info.depth > 8 else 1)
-    if plan.target.format == plan.info.format:
+    if plan.target.format == plan.info.format and plan.info.lossless is not False:
         own = plan.info.byte_size / (plan.info.width * plan.info.height * plan.info.pages)
         typical = min(typical, own)
     return typical * _pixels(plan)

@@ -3,6 +3,7 @@
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -13,16 +14,14 @@ from esrt_core.engine.groups import BATCHES, MOST_FRAMES
 from esrt_core.engine.plan import tiling_for
 from esrt_core.errors import EsrtError
 from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_budget import Budget
 from esrt_core.pipeline.folder_job import FolderJob
 from esrt_core.pipeline.folder_plan import Task
 from esrt_core.pipeline.folder_stages import Loaded, Made, load, make, run_whole, write
 from esrt_core.pipeline.upscale import Result
 
-IN_HAND_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in hand by itself
-IN_HAND = 48  # pictures
-
 _POLL = 0.2  # seconds after which a waiting thread looks whether it is still wanted
-_PATIENCE = 5.0  # seconds that reading or writing one picture may still take when the work is broken off
+_PATIENCE = 5.0  # seconds that reading and writing may still take when the work is broken off
 
 Item = TypeVar("Item")
 
@@ -45,11 +44,17 @@ class BrokenOffError(Exception):
 
 
 class Flow:
-    """Take tasks through the three stages. `crew` has the engines of every device."""
+    """Take tasks through the three stages.
 
-    def __init__(self, tasks: Sequence[Task], crew: Sequence[Engines], job: FolderJob) -> None:
+    `crew` has the engines of every device; `computed` is told, in their threads, of every task that a network has done.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], crew: Sequence[Engines], job: FolderJob, computed: Callable[[Task], None]
+    ) -> None:
         self._crew = crew
         self._job = job
+        self._computed = computed
         self._waiting = deque(tasks)
         self._taking = threading.Lock()
         self._budget = Budget()
@@ -86,8 +91,9 @@ class Flow:
             self._ended.set()
             for thread in networks:  # they look after every batch; torch must not be left running
                 thread.join()
+            until = time.monotonic() + _PATIENCE
             for thread in coders:
-                thread.join(_PATIENCE)
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _idle(self) -> bool:
         with self._taking:
@@ -98,10 +104,8 @@ class Flow:
             task = self._take()
             if task is None:
                 self._ended.wait(_POLL)
-            elif not task.place.claim(task.target) or self._is_done(task):
-                self._end(Outcome(task))
             else:
-                self._guarded(task, partial(self._hand_on, task))
+                self._guarded(task, partial(self._begin, task))
 
     def _take(self) -> Task | None:
         """Return the next task when there is room for it: in order, so that a large one is not overtaken for ever."""
@@ -118,7 +122,10 @@ class Flow:
         made = task.place.outcome(task.source, self._job)
         return made is not None and made.state != "failed" and (made.size, made.mtime_ns) == (task.size, task.mtime_ns)
 
-    def _hand_on(self, task: Task) -> None:
+    def _begin(self, task: Task) -> None:
+        if not task.place.claim(task.target) or self._is_done(task):
+            self._end(Outcome(task))
+            return
         in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
         self._loaded.put(load(task) if in_steps else task)
 
@@ -156,6 +163,7 @@ class Flow:
     def _make(self, group: Sequence[Loaded], engines: Engines) -> None:
         try:
             for made in make(group, engines, self._check_wanted):
+                self._computed(made.loaded.task)
                 self._made.put(made)
         except BrokenOffError:
             return
@@ -211,36 +219,6 @@ class Flow:
         with self._taking:
             self._budget.remove(task)
             self._in_hand -= 1
-
-
-class Budget:
-    """Count what the pictures in hand take."""
-
-    def __init__(self) -> None:
-        self._pictures = 0
-        self._bytes = 0
-
-    def admits(self, task: Task) -> bool:
-        """Tell whether there is room for a task; there always is when nothing is in hand."""
-        fits = self._pictures < IN_HAND and self._bytes + bytes_in_hand(task) <= IN_HAND_BYTES
-        return fits or self._pictures == 0
-
-    def add(self, task: Task) -> None:
-        """Take a task in hand."""
-        self._pictures += 1
-        self._bytes += bytes_in_hand(task)
-
-    def remove(self, task: Task) -> None:
-        """Let go of a task."""
-        self._pictures -= 1
-        self._bytes -= bytes_in_hand(task)
-
-
-def bytes_in_hand(task: Task) -> int:
-    """Return about what a picture's frames take: of one page, before and after, and once more while it is encoded."""
-    info, size = task.plan.info, task.plan.size
-    pixels = info.width * info.height + 2 * size.width * size.height
-    return pixels * (4 if info.has_alpha else 3) * (info.depth // 8)
 
 
 def _goes_with(one: Loaded, other: Loaded) -> bool:

@@ -1,5 +1,6 @@
 """How far a folder has come, how fast, and how long it will take."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ class Planned(Protocol):
 
 @dataclass(frozen=True)
 class Status:
-    """Say how far the work is: pictures, million px of results, and shares of the computation."""
+    """Say how far the work is: pictures, million px of results, and the share that the network has done.
+
+    `seconds_left` is what the rest takes at the pace so far, None where there is no pace yet.
+    """
 
     pictures: int
     ended: int
@@ -43,6 +47,7 @@ class Status:
     megapixels: float
     share: float
     seconds: float
+    seconds_left: float | None
 
     @property
     def pictures_per_second(self) -> float:
@@ -54,34 +59,43 @@ class Status:
         """Million px of results, a second."""
         return self.megapixels / self.seconds if self.seconds else 0.0
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that the rest takes at the pace so far, None where there is no pace yet."""
-        return self.seconds * (1 - self.share) / self.share if self.share else None
-
 
 class FolderMeter:
-    """Count what ends, weighted by how much computation it takes."""
+    """Count what ends, weighted by how much computation it takes.
+
+    The pace is that of the network when it last finished something: pictures leave it in groups and are written while
+    it works on, so that at the end of one of them a part of the time belongs to pictures that are not counted yet.
+    """
 
     def __init__(self, tasks: Sequence[Planned], engines: Engines, clock: Clock = time.perf_counter) -> None:
         self._works = {id(task): work_of(task.plan, engines) for task in tasks}
         self._total = sum(self._works.values())
         self._clock = clock
-        self._started = clock()
+        self._started = self._computed_at = clock()
         self._pictures = len(tasks)
         self._ended = self._failed = 0
-        self._megapixels = self._done = 0.0
+        self._megapixels = self._computed = 0.0
+        self._one_at_a_time = threading.Lock()
+
+    def compute(self, task: Planned) -> None:
+        """Count a task that the network has done; safe to call from any thread."""
+        with self._one_at_a_time:
+            self._computed += self._works.pop(id(task), 0.0)
+            self._computed_at = self._clock()
 
     def end(self, task: Planned, failed: bool) -> Status:
-        """Count a task that ended, and return how far the work is."""
+        """Count a task that ended, wherever it did, and return how far the work is."""
+        if id(task) in self._works:
+            self.compute(task)
         self._ended += 1
         self._failed += failed
-        self._done += self._works[id(task)]
         size = task.plan.size
         self._megapixels += 0 if failed else size.width * size.height * task.plan.pages / 1e6
-        share = self._done / self._total if self._total else 1.0
-        seconds = self._clock() - self._started
-        return Status(self._pictures, self._ended, self._failed, self._megapixels, share, seconds)
+        with self._one_at_a_time:
+            share = self._computed / self._total if self._total else 1.0
+            now, spent = self._clock(), self._computed_at - self._started
+            left = max(0.0, spent * (1 - share) / share - (now - self._computed_at)) if share else None
+        return Status(self._pictures, self._ended, self._failed, self._megapixels, share, now - self._started, left)
 
 
 def work_of(plan: UpscalePlan, engines: Engines) -> float:

@@ -63,7 +63,7 @@ class Failure:
 class FolderPlan:
     """Hold what run_folder() carries out, and what it leaves alone.
 
-    done           pictures whose results are there.
+    done           pictures whose results are there; `kept` has those results.
     large          pictures that are as large as is asked already.
     failed_before  pictures that failed in an earlier run and have not changed since.
     refused        pictures that cannot be done.
@@ -75,6 +75,7 @@ class FolderPlan:
     passed_over: Counter[str]
     tasks: list[Task] = field(default_factory=list)
     done: list[Path] = field(default_factory=list)
+    kept: list[tuple[Place, Path]] = field(default_factory=list)
     large: list[Path] = field(default_factory=list)
     failed_before: list[Failure] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
@@ -168,6 +169,7 @@ class _Sorter:
         """Tell whether an earlier run has done a picture, or failed at it for good."""
         if earlier.state != "failed":
             self._plan.done.append(found.source)
+            self._plan.kept.append((self._plan.places[found.root], found.root / earlier.target))
             self._targets[target_key(found.root / earlier.target)] = found.source
             return True
         if self._plan.options.retry_failed or earlier.limits != self._limits:

@@ -1,13 +1,14 @@
 """Carry out the plan of many pictures: nothing is lost, and one bad file never stops the rest."""
 
-import errno
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.errors import EsrtError, TargetError
 from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_failure import is_there, reason_of, stops_all
 from esrt_core.pipeline.folder_flow import Flow, Outcome
 from esrt_core.pipeline.folder_job import FolderJob, limits_text
 from esrt_core.pipeline.folder_meter import FolderMeter, Planned, Status
@@ -15,8 +16,6 @@ from esrt_core.pipeline.folder_places import Place
 from esrt_core.pipeline.folder_plan import Failure, FolderPlan, Task
 from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.upscale import Result
-
-STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,13 @@ def run_folder(plan: FolderPlan, crew: Sequence[Engines], heard: Callable[[Ended
     a device that is lost, comes out as it is.
     """
     places = {id(task.place): task.place for task in plan.tasks} | {id(place): place for place, _ in plan.to_note}
+    targets = _targets(plan)
+    places |= {id(place): place for place, own in targets if place.leftovers(own)}
     result = FolderResult()
     try:
         for place in places.values():
             place.open(plan.job)
-        result.leftovers = _remove_leftovers(plan.tasks)
+        result.leftovers = sum(place.remove_leftovers(own) for place, own in targets)
         for place, entry in plan.to_note:
             place.note(entry)
         _run(plan, crew, heard, stop, result)
@@ -115,7 +116,7 @@ def _run(
     if not plan.tasks:
         return
     meter = FolderMeter(plan.tasks, crew[0])
-    flow = Flow(plan.tasks, crew, plan.job)
+    flow = Flow(plan.tasks, crew, plan.job, meter.compute)
     ended = 0
     with closing(flow.run()) as outcomes:
         for outcome in outcomes:
@@ -139,42 +140,25 @@ def _settle(outcome: Outcome, plan: FolderPlan, meter: FolderMeter, result: Fold
         return Ended(task, status, outcome.result) if outcome.result is not None else None
     if outcome.in_network and not isinstance(error, EsrtError | MemoryError):
         raise error
-    if isinstance(error, EsrtError) and stops_all(error, task):
-        result.stopped = result.stopped or error
-        result.left += 1
-        return None
     failure = Failure(task.source, reason_of(error))
-    result.failures.append(failure)
-    if not isinstance(error, TargetError):
-        entry = task.entry("failed", plan.job)
-        task.place.note(
-            replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits))
-        )
-    return Ended(task, meter.end(task, failed=True), failure=failure)
+    try:
+        if not stops_all(error, task):
+            _note_failure(failure, error, task, plan)
+            result.failures.append(failure)
+            return Ended(task, meter.end(task, failed=True), failure=failure)
+    except TargetError as unwritten:  # the manifest: its disk is full or gone
+        error = unwritten
+    result.stopped = result.stopped or (error if isinstance(error, EsrtError) else TargetError(failure.reason))
+    result.left += 1
+    return None
 
 
-def stops_all(error: EsrtError, task: Task) -> bool:
-    """Tell whether an error concerns every picture: a full disk, a drive that went away, a device."""
-    if isinstance(error, TargetError):
-        cause = error.__cause__
-        return not task.place.root.exists() or (isinstance(cause, OSError) and cause.errno in STOPPING)
-    if isinstance(error, MediaError):
-        return not task.source.parent.exists()
-    return isinstance(error, DeviceError)
-
-
-def reason_of(error: Exception) -> str:
-    """Say why a picture failed, on one line."""
-    if isinstance(error, EsrtError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "memory ran out; a smaller size needs less"
-    return f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-
-
-def stopped_sentence(result: FolderResult) -> str:
-    """Say why a run ended early and how to go on."""
-    return f"{result.stopped}; {result.done} done, {result.left} left: then the same command goes on from there"
+def _note_failure(failure: Failure, error: Exception, task: Task, plan: FolderPlan) -> None:
+    """Let the manifest remember a failure that lies in the picture's file."""
+    if isinstance(error, TargetError) or not is_there(task.source):
+        return
+    entry = task.entry("failed", plan.job)
+    task.place.note(replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits)))
 
 
 def _ready(engines: Engines, chains: Iterable[tuple[Lineup, tuple[int, ...]]]) -> Engines:
@@ -189,12 +173,10 @@ def _earlier_tile(places: Iterable[Place], job: FolderJob, kind: str) -> int | N
     return min(tiles, default=None)
 
 
-def _remove_leftovers(tasks: Sequence[Task]) -> int:
-    by_place: dict[int, list[Task]] = {}
-    for task in tasks:
-        by_place.setdefault(id(task.place), []).append(task)
-    removed = 0
-    for own in by_place.values():
-        sheets = [task.plan.target.sheet for task in own if task.plan.target.sheet is not None]
-        removed += own[0].place.remove_leftovers([*(task.target for task in own), *sheets])
-    return removed
+def _targets(plan: FolderPlan) -> list[tuple[Place, list[Path]]]:
+    """Return all results by their folder: a run that died while it named one left a temporary file of that one too."""
+    by_place: dict[int, tuple[Place, list[Path]]] = {}
+    results = [(task.place, path) for task in plan.tasks for path in (task.target, task.plan.target.sheet) if path]
+    for place, target in (*plan.kept, *results):
+        by_place.setdefault(id(place), (place, []))[1].append(target)
+    return list(by_place.values())

@@ -70,6 +70,7 @@ def write(made: Made, job: FolderJob, check_wanted: CheckWanted) -> Result:
     plan, page = task.plan, loaded.page
     enlarged = finished(made.enlarged, loaded.size, page.frame.depth)
     seal = Seal(task, job, check_wanted)
+    task.place.check_there()
     larger = Page(enlarged.frame, page.duration_ms, page.value_range, page.notes)
     lost = write_pages(plan, task.target, [larger], loaded.picture.metadata, seal)
     sheet = write_sheet(plan, page.frame, enlarged.frame, made.engines.model) if plan.options.compare else None
@@ -84,6 +85,7 @@ def write(made: Made, job: FolderJob, check_wanted: CheckWanted) -> Result:
 def run_whole(task: Task, engines: Engines, job: FolderJob, check_wanted: CheckWanted) -> Result:
     """Take a picture of several pages from file to file, page by page."""
     seal = Seal(task, job, check_wanted)
+    task.place.check_there()
     result = upscale_picture(task.plan, engines, _watch(check_wanted), sealed=seal)
     seal.done(result, engines.of(task.plan.lineup))
     return result

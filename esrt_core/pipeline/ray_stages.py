@@ -20,8 +20,8 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
 from esrt_core.media.picture import Distant
 from esrt_core.pipeline.engines import Engines, Kit
+from esrt_core.pipeline.folder_failure import STOPPING, reason_of
 from esrt_core.pipeline.folder_job import FolderJob
-from esrt_core.pipeline.folder_run import STOPPING, reason_of
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.lineup import Lineup, Lineups
 from esrt_core.pipeline.store_plan import StoreTask

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
+from esrt_core.allocator import keep_freed_memory
 from esrt_core.engine.device import choose_device
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.training.allocator import keep_freed_memory
 from esrt_core.training.data import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, replica
 from esrt_core.training.ema import EMA

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -155,7 +157,7 @@ def test_what_is_killed_goes_on_and_ends_as_if_undisturbed(
         process.communicate()
     again = run("batch", "in", "-o", "killed", *model)
     assert again.code == 0
-    assert "0 done already" not in again.err
+    assert ", 0 done already" not in again.err
     assert files("killed") == files("whole")
 
 
@@ -179,6 +181,59 @@ def test_a_signal_leaves_nothing_half_done(
     assert (b"the same command goes on" in err) is (number == signal.SIGINT)
     assert run("batch", "in", "-o", "out", "--model", weights_of(2)).code == 0
     assert len(files("out")) == 40
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    for index in range(6):
+        make_picture(f"in/{index}.png", 20 if index == 0 else 700, 20 + 100 * index)
+    command = ("batch", "in", "-o", "out", "--model", weights_of(2))
+    process = start(*command)
+    wait_for_files("out", 1, process)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while b"Ctrl-C again stops at once" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert b"stopped by SIGINT" in err
+    done = [name for name in files("out") if TEMPORARY_MARK not in name]
+    assert len(done) < 6
+    for name in done:
+        with Image.open(Path("out", name)) as image:
+            image.load()
+    assert run(*command).code == 0
+    assert run("batch", "in", "-o", "whole", "--model", weights_of(2)).code == 0
+    assert files("out") == files("whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_disk_that_fills_up_stops_cleanly_and_the_next_run_goes_on(
+    make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path, kind: str
+) -> None:
+    small = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+    if shutil.which("unshare") is None or subprocess.run([*small, "mount -t tmpfs none ."], cwd=tmp_path).returncode:
+        pytest.skip("no small disk can be made here without more rights")
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for index in range(8):
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), np.uint8)).save(tmp_path / f"in/{index}.{kind}")
+    script = (
+        'mkdir out; mount -t tmpfs -o size=160k none out; set +e; "$@"; echo "exit $?"; find out -name "*.esrt-tmp*";'
+        ' mount -o remount,size=9m out; "$@"; echo "exit $?"; ls out'
+    )
+    batch = [sys.executable, "-m", "esrt_cli", "batch", "in", "-o", "out", "-q", "--model", str(weights_of(2))]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([*small, script, "sh", *batch], capture_output=True, cwd=tmp_path, env=environment, text=True)
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("exit")] == ["exit 1", "exit 0"]
+    assert lines[-8:] == [f"{index}.{kind}" for index in range(8)]
+    assert TEMPORARY_MARK not in done.stdout
+    assert "the disk is full" in done.stderr
+    assert "pictures are left: the same command goes on with them" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow

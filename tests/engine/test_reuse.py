@@ -32,3 +32,13 @@ def test_a_cache_without_room_keeps_nothing() -> None:
     cache = TileCache(limit=0)
     cache.put(b"a", torch.zeros(10))
     assert cache.get(b"a") is None
+
+
+def test_a_kept_result_does_not_keep_the_batch_that_it_came_with() -> None:
+    cache = TileCache(limit=1000)
+    batch = torch.arange(20.0).view(2, 10)
+    cache.put(b"a", batch[1])
+    kept = cache.get(b"a")
+    assert kept is not None
+    assert kept.untyped_storage().nbytes() == kept.nbytes
+    assert torch.equal(kept, batch[1])

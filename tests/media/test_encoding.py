@@ -1,4 +1,6 @@
+import errno
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -156,6 +158,27 @@ def test_a_full_disk_passes_as_oserror(monkeypatch):
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
         written([RGB], "png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size")
+@pytest.mark.parametrize("format", ["png", "jpeg", "jpeg2000", "tiff"])
+def test_a_file_system_that_refuses_passes_with_its_number(format, tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError) as raised:  # noqa: PT011 (its number is looked at)
+            encode([Page(Frame((noise(300, 300, 3),)))], tmp_path / "a", format, Metadata(), EncodeOptions())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.errno == errno.EFBIG
+
+
+def test_noise_that_takes_more_than_a_byte_a_px_is_a_jpeg_too():
+    data, _ = written([Page(Frame((noise(300, 300, 3),)))], "jpeg")
+    assert len(data) > 300 * 300
+    assert first(data).frame.planes[0].shape == (300, 300, 3)
 
 
 def test_an_encoder_s_refusal_is_a_sentence(monkeypatch):

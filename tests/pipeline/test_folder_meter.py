@@ -1,0 +1,59 @@
+"""How long a folder takes."""
+
+import pytest
+
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_meter import FolderMeter, expected_seconds
+from esrt_core.pipeline.folder_plan import Task
+from esrt_core.pipeline.folder_run import make_crew
+from tests.conftest import MakePicture
+from tests.pipeline.folders import Asked, planned
+
+
+def test_the_time_left_follows_the_work_not_the_pictures(asked: Asked, make_picture: MakePicture) -> None:
+    make_picture("in/a.png", 40, 40)
+    make_picture("in/b.png", 40, 120)
+    options = asked()
+    tasks, engines = planned(options).tasks, Engines(options.upscale.model, options.upscale.engine)
+    times = iter([100.0, 110.0, 110.0])
+    status = FolderMeter(tasks, engines, lambda: next(times)).end(tasks[0], failed=False)
+    assert status.seconds_left == pytest.approx(30, rel=0.2)
+    assert (status.ended, status.pictures_per_second) == (1, 0.1)
+    assert status.megapixels == pytest.approx(0.0064)
+
+
+@pytest.mark.parametrize("large_first", [False, True])
+def test_the_time_left_is_right_after_a_tenth_of_the_work(
+    asked: Asked, make_picture: MakePicture, large_first: bool
+) -> None:
+    sides = [64 + 7 * index for index in range(20)] + [400, 500]
+    for index, side in enumerate(reversed(sides) if large_first else sides):
+        make_picture(f"in/{index:02}.png", side, side)
+    options = asked()
+    tasks, engines = planned(options).tasks, Engines(options.upscale.model, options.upscale.engine)
+    now = began = 0.0
+    meter = FolderMeter(tasks, engines, lambda: now)
+    total = sum(seconds_of(task) for task in tasks)
+    for group in (tasks[index : index + 4] for index in range(0, len(tasks), 4)):
+        began += sum(seconds_of(task) for task in group)
+        now = began
+        for task in group:
+            meter.compute(task)
+        for task in group:  # are written while the network is at the next ones
+            now += 0.3 * min(1.0, total - now)
+            status = meter.end(task, failed=False)
+            if 0.1 <= status.share < 0.9:
+                assert status.seconds_left == pytest.approx(total - now, rel=0.2)
+
+
+def seconds_of(task: Task) -> float:
+    """Return what a picture takes in a network that works evenly."""
+    return task.plan.info.width * task.plan.info.height / 10_000
+
+
+def test_the_estimate_is_the_time_of_samples_for_the_whole_work(asked: Asked, make_picture: MakePicture) -> None:
+    for index in range(4):
+        make_picture(f"in/{index}.png", 30, 30)
+    plan = planned(asked())
+    times = iter([0.0, 3.0, 3.0])
+    assert expected_seconds(plan.tasks, make_crew(plan), lambda: next(times)) == pytest.approx(12)
