@@ -12,8 +12,11 @@ from esrt_core.media.picture import ImageInfo
 
 # From these on the clean weights come closer to the truth.
 GOOD_QUALITY = 93  # of a JPEG, by its tables
-GOOD_PICTURE_BITS = {WEBP: 2.4, AVIF: 2.0, HEIF: 2.0}  # a px, since these files do not say their quality
-GOOD_CLIP_BITS = 0.2  # a px and frame, sound included
+GOOD_PICTURE_BITS = {WEBP: 2.4, AVIF: 2.0, HEIF: 1.5}  # a px, since these files do not say their quality
+GOOD_CLIP_BITS = 0.1  # a px and frame, sound included
+GOOD_MODERN_BITS = 0.06  # of a codec that needs less
+
+MODERN = ("av1", "hevc", "vp9")
 
 KEPT_WHOLE = (
     "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
@@ -42,7 +45,8 @@ def loss_of_clip(clip: ClipInfo) -> str | None:
     if video.codec in KEPT_WHOLE:
         return None
     pixels = video.width * video.height * video.timing.frames
-    return _loss_of_bits(video.codec, 8 * clip.size / max(pixels, 1), GOOD_CLIP_BITS)
+    good = GOOD_MODERN_BITS if video.codec in MODERN else GOOD_CLIP_BITS
+    return _loss_of_bits(video.codec, 8 * clip.size / max(pixels, 1), good)
 
 
 def _loss_of_jpeg(quality: int) -> str | None:
