@@ -12,7 +12,7 @@ _ONE_AT_A_TIME = threading.RLock()  # a second one would take the first one's si
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Drop what C code writes to standard error: libtiff and libpng print what they also report as errors."""
+    """Drop what C code writes to standard error: libtiff, libpng and Ray print what they also report as errors."""
     with _ONE_AT_A_TIME, ExitStack() as stack:
         try:
             saved = os.dup(_STDERR)

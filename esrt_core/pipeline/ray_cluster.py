@@ -6,15 +6,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from esrt_core.errors import OptionError, RemoteError
+from esrt_core.media.silence import quiet_stderr
 
 LOCAL = "local"
 _CORES = 4  # of one actor without a GPU: with more, one network gains little on tiles
@@ -108,7 +107,7 @@ def _join(ray: Any, address: str) -> None:
     quiet: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         _knock(address)
-        with _hushed():
+        with quiet_stderr():  # Ray's own code, which is not Python's, writes there
             if address == LOCAL:
                 ray.init(address=LOCAL, include_dashboard=False, **quiet)
             else:
@@ -126,17 +125,3 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), _PATIENCE).close()
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what Ray's own code, which is not Python's, writes on standard error from the terminal meanwhile."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
