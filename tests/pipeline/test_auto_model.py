@@ -67,7 +67,7 @@ def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (60, 36))
 
 
-def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:
     engines = Engines("auto", ENGINE)
     plan = plan_upscale(Input(mixed / "b.jpg"), asked("6"), engines.lineups)
     upscale_picture(plan, engines)
