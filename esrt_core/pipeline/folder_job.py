@@ -54,8 +54,7 @@ def weights_needed(size: SizeRequest, engines: Engines) -> dict[str, WeightsFile
 def _passes_needed(size: SizeRequest, lineup: Lineup) -> Iterator[tuple[int, int]]:
     """Yield (place, scale) of the passes that a picture may take."""
     if size.asks_side:
-        yield from ((0, scale) for scale in lineup.scales)
-        yield from ((1, scale) for scale in lineup.later_scales)
+        yield from lineup.passes()
     else:
         factor = size.factor or Fraction(own_factor(lineup.scales))
         yield from enumerate(cheapest_chain(factor, lineup.scales, lineup.later_scales))

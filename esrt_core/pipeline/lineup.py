@@ -1,6 +1,6 @@
 """Lineup: which weights make the passes of a picture; by what its file has lost, where the user leaves it to us."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -26,6 +26,11 @@ class Lineup:
     def model(self, place: int) -> str:
         """Return the model of a pass; `place` counts from 0."""
         return self.later if place else self.first
+
+    def passes(self) -> Iterator[tuple[int, int]]:
+        """Yield the (place, scale) of every pass that a picture may take; all later places have the same weights."""
+        yield from ((0, scale) for scale in self.scales)
+        yield from ((1, scale) for scale in self.later_scales)
 
 
 def alone(model: str, scales: Sequence[int]) -> Lineup:
@@ -53,7 +58,9 @@ class Lineups:
         """Return the line-up of a picture; `loss` says what its compression took, None where that is nothing."""
         if self.damaged is None:
             return self.plain
-        return replace(self.plain, reason="lossless or nearly") if loss is None else replace(self.damaged, reason=loss)
+        return (
+            replace(self.plain, reason="little or nothing lost") if loss is None else replace(self.damaged, reason=loss)
+        )
 
 
 def find_lineups(model: str, progress: ProgressCallback = ignore_progress) -> Lineups:

@@ -91,8 +91,7 @@ class Setup:
 def passes_of(lineups: Lineups) -> Iterator[tuple[Lineup, int, int]]:
     """Yield every pass that a picture may take: its line-up, its place in the chain and its scale."""
     for lineup in lineups.all():
-        yield from ((lineup, 0, scale) for scale in lineup.scales)
-        yield from ((lineup, 1, scale) for scale in lineup.later_scales)
+        yield from ((lineup, place, scale) for place, scale in lineup.passes())
 
 
 def packed(item: object) -> Row:

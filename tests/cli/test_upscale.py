@@ -50,7 +50,7 @@ def test_the_line_says_which_weights_were_chosen_and_why(run: Run, make_picture:
     Image.open(make_picture()).save("b.jpg", quality=60)
     done = run("upscale", "a.png", "b.jpg", "-s", "2", "-o", "out/")
     first, second = done.out.decode().splitlines()
-    assert first.endswith(", clean weights (lossless or nearly)")
+    assert first.endswith(", clean weights (little or nothing lost)")
     assert second.endswith(", photo weights (JPEG of quality 60)")
     assert b"weights" not in run("upscale", "b.jpg", "-s", "2", "--model", "photo").out
 
