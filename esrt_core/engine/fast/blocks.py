@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, scaled, settled
+from esrt_core.engine.fast.layers import FixedConv, FixedLinear, FixedPReLU, exact, planes, rows, scaled, settled
 from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
+
+WHOLE_VECTORS = 32  # values that torch's sigmoid takes at once on any CPU; a rest is computed with other last bits
 
 
 class FastCA(nn.Module):
-    """Channel attention, in place."""
+    """Channel attention, in place. A sample's gates are whole vectors, so that they do not depend on the batch."""
 
     down_weight: Tensor
     down_bias: Tensor
@@ -20,16 +22,18 @@ class FastCA(nn.Module):
 
     def __init__(self, ca: CA) -> None:
         super().__init__()
-        for name, layer in (("down", ca.down), ("up", ca.up)):
-            self.register_buffer(f"{name}_weight", settled(layer.weight).flatten(1))
-            self.register_buffer(f"{name}_bias", settled(cast(Tensor, layer.bias)))
+        self.channels = ca.up.out_channels
+        rest = -self.channels % WHOLE_VECTORS
+        for name, layer, more in (("down", ca.down, 0), ("up", ca.up, rest)):
+            self.register_buffer(f"{name}_weight", F.pad(settled(layer.weight).flatten(1), (0, 0, 0, more)))
+            self.register_buffer(f"{name}_bias", F.pad(settled(cast(Tensor, layer.bias)), (0, more)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Overwrite x (B, C, H, W) and return it."""
         pooled = x.mean((2, 3))  # (B, C)
         hidden = F.relu(_sample_by_sample(pooled, self.down_weight, self.down_bias))
         gates = torch.sigmoid(_sample_by_sample(hidden, self.up_weight, self.up_bias))
-        return x.mul_(gates[:, :, None, None])
+        return x.mul_(gates[:, : self.channels, None, None])
 
 
 def _sample_by_sample(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -44,20 +48,17 @@ class FastARFB(nn.Module):
     the halves of fuse: neither r2 nor the concatenation is made.
     """
 
-    slope1: Tensor
-    slope2: Tensor
-
     def __init__(self, arfb: ARFB) -> None:
         super().__init__()
         ru1, ru2 = arfb.ru1, arfb.ru2
         first, second = exact(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
         through = exact(arfb.l2 * ru2.m2) * first
         self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias)
-        self.register_buffer("slope1", settled(ru1.act.weight))
+        self.act1 = FixedPReLU(ru1.act.weight)
         self.expand1 = FixedConv(ru1.m2 * ru1.expand.weight, scaled(ru1.m2, ru1.expand.bias))
         self.m1 = float(ru1.m1)
         self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias)
-        self.register_buffer("slope2", settled(ru2.act.weight))
+        self.act2 = FixedPReLU(ru2.act.weight)
         self.expand2 = FixedConv(
             torch.einsum("oi,icyx->ocyx", through, exact(ru2.expand.weight)), scaled(through, ru2.expand.bias)
         )
@@ -68,14 +69,18 @@ class FastARFB(nn.Module):
         self.positive = float(arfb.l5) >= 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last, to the same."""
-        r1 = self.expand1(F.prelu(self.reduce1(x), self.slope1)).add_(x, alpha=self.m1)
-        y: Tensor = self.expand2(F.prelu(self.reduce2(r1), self.slope2))
+        """(B, C, H, W), channels last, to the same.
+
+        The layers compute in the precision of their weights, the residual keeps that of x.
+        """
+        inner = x.to(self.conv.weight.dtype)
+        r1 = self.expand1(self.act1(self.reduce1(inner))).add_(inner, alpha=self.m1)
+        y: Tensor = self.expand2(self.act2(self.reduce2(r1)))
         self.skip.add_to(rows(y), rows(r1))
         y = self.conv(self.ca(y.relu_()))
         # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
         y = y.clamp_(min=0) if self.positive else y.clamp_(max=0)
-        return y.add_(x, alpha=self.l4)
+        return y.to(x.dtype).add_(x, alpha=self.l4)
 
 
 class FastHPB(nn.Module):
@@ -93,13 +98,14 @@ class FastHPB(nn.Module):
         self.arfb_out = FastARFB(hpb.arfb_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last, to the same."""
+        """(B, C, H, W), channels last, to the same; the residual keeps the precision of x."""
         encoded = self.arfb_enc(x)
         low = F.avg_pool2d(encoded, 2)
         high = self.arfb_high(encoded.sub_(resize_to(low, x)))
         for _ in range(5):
             low = self.arfb_low(low)
-        y = resize_to(planes(self.fuse_low(rows(low))), x)
-        self.fuse_high.add_to(rows(y), rows(high))
-        out: Tensor = self.arfb_out(self.ca(y.relu_()))
+        dtype = self.fuse_low.weight.dtype
+        y = resize_to(planes(self.fuse_low(rows(low.to(dtype)))), x)
+        self.fuse_high.add_to(rows(y), rows(high.to(dtype)))
+        out: Tensor = self.arfb_out(self.ca(y.relu_()).to(x.dtype))
         return out.add_(x)

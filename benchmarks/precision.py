@@ -1,0 +1,128 @@
+"""Compare half precision with float32: what it changes in the pictures, and the time it saves.
+
+    python -m benchmarks.precision --photos FOLDER --scale 2 --precision bf16
+
+Photos come from a folder; drawings, pages of text and gradients are made here; the middle of each is taken as one tile.
+A row holds the worst picture of its kind: PSNR of the half-precision result against the float32 one in dB over RGB,
+before rounding to 8 bits; after it, the largest difference in grey levels and the share of values that differ at all.
+On average over the kind: what it costs in dB on Y against the undamaged picture, and the ratio of processor times, the
+two precisions alternating.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.contenders import as_input, trained
+from esrt_core.engine.options import PRECISIONS
+from esrt_core.engine.runner import Runner
+from esrt_core.evaluation.pairs import find_pictures, read_rgb
+from esrt_core.evaluation.protocol import Rgb, make_lr, psnr_y
+from esrt_core.media.image import ReadLimits
+from esrt_core.training.drawings import draw, draw_page
+
+SIDE = 96  # LR px of a tile
+WINDOWS = (2, 2)  # of 48 px, as the engine's
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold how two results of one picture compare; see the module."""
+
+    psnr: float
+    levels: int
+    share: float
+    loss: float
+    ratio: float
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    network, cpu = trained(options.scale), torch.device("cpu")
+    runners = [Runner(network, cpu, precision) for precision in ("fp32", options.precision)]
+    print(f"x{options.scale}, {options.precision}, {options.threads} thread(s), torch {torch.__version__}\n")
+    print("| pictures | dB to float32, worst | grey levels, worst | values that differ, worst | dB lost | x time |")
+    print("|---|---|---|---|---|---|")
+    for kind, pictures in kinds(options):
+        rows = [compare(hr, options.scale, runners) for hr in pictures]
+        print(f"| {kind} ({len(rows)}) | {' | '.join(cells(rows))} |", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=2)
+    parser.add_argument("--precision", choices=[name for name in PRECISIONS if name.endswith("16")], default="bf16")
+    parser.add_argument("--count", type=int, default=12, help="of drawings, pages and gradients")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def kinds(options: argparse.Namespace) -> Iterator[tuple[str, list[Rgb]]]:
+    """Yield every kind of picture, SIDE * scale px a side."""
+    side = SIDE * options.scale
+    seeds = range(7000, 7000 + options.count)  # the training's own drawings begin at 0
+    yield "photos", [middle(read_rgb(path, ReadLimits()), side) for path in find_pictures(options.photos)]
+    yield "drawings", [middle(draw(seed, 480), side) for seed in seeds]
+    yield "pages of text", [middle(draw_page(seed, 480), side) for seed in seeds]
+    yield "gradients", [gradient(seed, side) for seed in seeds]
+
+
+def middle(picture: Rgb, side: int) -> Rgb:
+    top, left = ((length - side) // 2 for length in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def gradient(seed: int, side: int) -> Rgb:
+    """Draw a slow change between two colours, straight or round, of 4 to 255 grey levels: a sky, a studio's wall."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:side, 0:side] / (side - 1)
+    angle = random.uniform(0, 2 * np.pi)
+    way = np.hypot(x - 0.5, y - 0.5) if seed % 3 == 0 else np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)
+    colours = random.uniform(0, 255, (2, 3))
+    colours[1] = colours[0] + (colours[1] - colours[0]) * (1 / 64, 1 / 8, 1)[seed % 3]
+    part = ((way - way.min()) / np.ptp(way))[:, :, None]
+    return np.rint(colours[0] * (1 - part) + colours[1] * part).astype(np.uint8)
+
+
+@torch.inference_mode()
+def compare(hr: Rgb, scale: int, runners: list[Runner]) -> Row:
+    x = as_input(make_lr(hr, scale))
+    results: list[Tensor] = [runner(x, WINDOWS) for runner in runners]  # warms up
+    times: list[list[float]] = [[], []]
+    for _ in range(3):
+        for runner, taken in zip(runners, times, strict=True):
+            before = time.process_time()
+            runner(x, WINDOWS)
+            taken.append(time.process_time() - before)
+    exact, half = results
+    error = float((half - exact).double().square().mean())
+    whole, other = (to_bytes(result) for result in results)
+    levels = np.abs(whole.astype(int) - other.astype(int))
+    loss = psnr_y(whole, hr, scale) - psnr_y(other, hr, scale)
+    ratio = statistics.median(b / a for a, b in zip(*times, strict=True))
+    return Row(-10 * np.log10(max(error, 1e-12)), int(levels.max()), float((levels > 0).mean()), loss, ratio)
+
+
+def to_bytes(result: Tensor) -> Rgb:
+    return np.ascontiguousarray((result[0] * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def cells(rows: list[Row]) -> Iterator[str]:
+    yield f"{min(row.psnr for row in rows):.1f}"
+    yield str(max(row.levels for row in rows))
+    yield f"{max(row.share for row in rows):.1%}"
+    yield f"{statistics.mean(row.loss for row in rows):+.4f}"
+    yield f"{statistics.median(row.ratio for row in rows):.2f}"
+
+
+if __name__ == "__main__":
+    main()
