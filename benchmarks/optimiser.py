@@ -5,10 +5,13 @@ python benchmarks/optimiser.py PICTURES --val HELD_OUT --minutes 3 --minutes 30 
 Every row of TRIALS is one run of `esrt train` from scratch, of equal time on a machine that does nothing else; the
 table is printed and written to OUT/table.md. The same command goes on where it was interrupted. Choose nothing by short
 runs alone: what wins in three minutes may lose in thirty.
+
+With --only, one trial after the other can run under torchrun, and a last command without either prints the table.
 """
 
 import argparse
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +65,13 @@ def main() -> None:
     for minutes in arguments.minutes:
         for kind in arguments.kinds:
             for trial in TRIALS[kind]:
+                if not any(word in trial.name for word in arguments.only or [""]):
+                    continue
                 out = arguments.out / f"{kind}-{minutes:g}m-{trial.name.replace(' ', '_').replace(',', '')}"
                 rows.append(run(trial, minutes, out, arguments))
-                write_table(rows, arguments.out)
-    print(table(rows))
+    if int(os.environ.get("RANK", "0")) == 0:
+        (arguments.out / "table.md").write_text(table(rows) + "\n", "utf-8")
+        print(table(rows))
 
 
 def parse() -> argparse.Namespace:
@@ -75,8 +81,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", nargs="+", choices=TRIALS, default=list(TRIALS))
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="trials whose name has these words")
     parser.add_argument("--scale", type=int, default=2)
-    parser.add_argument("--patch", type=int, default=24)
+    parser.add_argument("--patch", type=int, help="without it, the trainer's own stages")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -119,10 +126,6 @@ def growth(out: Path) -> float:
 def table(rows: list[list[str]]) -> str:
     head = ["trial", "minutes", "steps", "PSNR on Y, held out (dB)", "growth of the weights' RMS"]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
-
-
-def write_table(rows: list[list[str]], out: Path) -> None:
-    (out / "table.md").write_text(table(rows) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def train(
     patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the small patches.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
-    optimiser: Annotated[str, typer.Option(help="adam or muon.")] = "adam",
+    optimiser: Annotated[
+        str, typer.Option(metavar="NAME", help="adam, muon, or auto: muon where anything starts from random weights.")
+    ] = "auto",
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
     fft: Annotated[float, typer.Option(help="Weight of the frequency-domain term beside L1.")] = 0.0,

@@ -91,7 +91,7 @@ def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetad
     length = f"{options.steps} steps" if options.steps is not None else f"{options.length_seconds:.0f} s"
     training: dict[str, str | int | float] = {
         "start": start.source,
-        "optimiser": options.optimiser,
+        "optimiser": start.optimiser,
         "lr": start.lr,
         "ema": options.ema,
         "seed": options.seed,
@@ -126,7 +126,7 @@ def _trainer(
     schedule = Schedule(
         options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last
     )
-    return Trainer(state, options, schedule, start.lr, sampler, validator, recorder)
+    return Trainer(state, options, schedule, start.optimiser, start.lr, sampler, validator, recorder)
 
 
 def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:

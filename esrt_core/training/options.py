@@ -8,7 +8,7 @@ from esrt_core.errors import OptionError
 
 SCALES = (2, 3, 4)
 DEGRADATIONS = ("none", "photo")
-OPTIMISERS = ("adam", "muon")
+OPTIMISERS = ("auto", "adam", "muon")
 DEFAULT_SECONDS = 30 * 60.0
 
 
@@ -26,6 +26,7 @@ class TrainOptions:
     batch         patches a step, over all processes; `patch` is the side of an LR patch in px. Without them both
                   follow the stages of the device (small patches first).
     lr            peak learning rate; without it, what suits the start and the optimiser.
+    optimiser     "adam", "muon", or "auto": muon where anything starts from random weights, else adam.
     fft_weight    weight of the frequency-domain term beside L1; mse_last: share of the run that ends it with MSE.
     save_seconds  time between saves; validations: how many, evenly over the run.
     """
@@ -46,7 +47,7 @@ class TrainOptions:
     batch: int | None = None
     patch: int | None = None
     lr: float | None = None
-    optimiser: str = "adam"
+    optimiser: str = "auto"
     weight_decay: float | None = None
     ema: float = 0.998
     warmup: int = 50

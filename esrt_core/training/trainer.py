@@ -30,6 +30,7 @@ class Trainer:
         state: TrainingState,
         options: TrainOptions,
         schedule: Schedule,
+        optimiser: str,
         lr: float,
         sampler: Sampler,
         validator: Validator,
@@ -38,6 +39,7 @@ class Trainer:
         self.state = state
         self.options = options
         self.schedule = schedule
+        self.optimiser = optimiser
         self.lr = lr
         self.sampler = sampler
         self.validator = validator
@@ -110,9 +112,7 @@ class Trainer:
     def _set_phase(self, body_rests: bool) -> None:
         self.state.body_rests = body_rests
         choose_trained(self.state.network, body_rests)
-        self.state.optimisers = build_optimisers(
-            self.state.network, self.options.optimiser, self.lr, self.options.weight_decay
-        )
+        self.state.optimisers = build_optimisers(self.state.network, self.optimiser, self.lr, self.options.weight_decay)
 
     def _train(self, point: Point) -> None:
         """Do one step."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from esrt_core.errors import WeightsError
-from esrt_core.training.start import FINE_TUNING, NEW_UPSAMPLER, load_start
+from esrt_core.training.start import FINE_TUNING, FROM_SCRATCH, NEW_UPSAMPLER, load_start
 from tests.conftest import WeightsOf
 from tests.training.conftest import MakeOptions
 
@@ -22,17 +22,23 @@ def test_the_seed_decides_random_weights(make_options: MakeOptions) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(("asked", "used"), [("auto", "muon"), ("muon", "muon"), ("adam", "adam")])
+def test_the_optimiser_brings_its_rate(asked: str, used: str, make_options: MakeOptions) -> None:
+    start = load_start(make_options(optimiser=asked))
+    assert (start.optimiser, start.lr) == (used, FROM_SCRATCH[used])
+
+
 def test_weights_of_the_same_scale_are_taken_whole(make_options: MakeOptions, weights_of: WeightsOf) -> None:
     start = load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert not start.new_upsampler
-    assert start.lr == FINE_TUNING
+    assert (start.optimiser, start.lr) == ("adam", FINE_TUNING["adam"])
 
 
 def test_of_another_scale_the_body_is_taken(make_options: MakeOptions, weights_of: WeightsOf) -> None:
     options = make_options(from_scratch=False, start=str(weights_of(2)), scale=3)
     start, source = load_start(options), load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert start.new_upsampler
-    assert start.lr == NEW_UPSAMPLER
+    assert (start.optimiser, start.lr) == ("muon", NEW_UPSAMPLER["muon"])
     assert start.network.config.scale == 3
     assert torch.equal(start.network.ltb.conv.weight, source.network.ltb.conv.weight)
     assert load_start(make_options(from_scratch=False, start=str(weights_of(2)), scale=3, lr=0.5)).lr == 0.5
