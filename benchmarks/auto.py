@@ -46,7 +46,7 @@ def main() -> None:
     pillow_heif.register_heif_opener()
     paths = find_pictures(options.folder)[HALVES[options.half]]
     pairs = [middle(read_pair(path, None, options.scale, ReadLimits()), options.scale, options.side) for path in paths]
-    engines = [Engines(model, EngineOptions(threads=options.threads)) for model in ("clean", "photo")]
+    engines = [Engines(model, EngineOptions(threads=options.threads, precision="fp32")) for model in ("clean", "photo")]
     print(f"| {len(pairs)} pictures, x{options.scale} | bits a px | bicubic | clean | photo | photo - clean |")
     print("|---|---|---|---|---|---|")
     for name, save in losses():

@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     paths = find_pictures(options.folder)[HALVES[options.half]]
-    engines = {model: Engines(model, EngineOptions(threads=options.threads)) for model in options.models}
+    engines = {
+        model: Engines(model, EngineOptions(threads=options.threads, precision="fp32")) for model in options.models
+    }
     print(f"| {len(paths)} pictures | scale | bicubic | {' | '.join(engines)} |")
     print("|---|---|---|" + "---|" * len(engines))
     for scale in options.scales:

@@ -31,9 +31,9 @@ HALVES = {"choose": slice(0, None, 2), "report": slice(1, None, 2)}
 def main() -> None:
     options = parse()
     forms = {
-        "whole picture": EngineOptions(threads=options.threads, tile=0),
-        "default tiles": EngineOptions(threads=options.threads),
-        "tiles, --tta": EngineOptions(threads=options.threads, tta=True),
+        "whole picture": EngineOptions(threads=options.threads, precision="fp32", tile=0),
+        "default tiles": EngineOptions(threads=options.threads, precision="fp32"),
+        "tiles, --tta": EngineOptions(threads=options.threads, precision="fp32", tta=True),
     }
     forms = {name: form for name, form in forms.items() if name not in options.without}
     print(f"| pictures | scale | bicubic | {' | '.join(forms)} | paper |")
