@@ -50,6 +50,10 @@ def as_input(picture: Rgb) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def bf16_form(network: ESRT) -> nn.Module:
+    return fast_form(network, torch.bfloat16)
+
+
 def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], Run]:
     def build(scale: int, threads: int) -> Run:
         network = form(trained(scale)).to(memory_format=torch.channels_last)
@@ -64,9 +68,13 @@ def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], 
     return build
 
 
-def engine(scale: int, threads: int) -> Run:
-    upscaler = Upscaler(trained(scale), EngineOptions(device="cpu", threads=threads), cache_bytes=0)
-    return lambda picture: void(upscaler.upscale(Frame((picture,))))
+def engine(precision: str) -> Callable[[int, int], Run]:
+    def build(scale: int, threads: int) -> Run:
+        options = EngineOptions(device="cpu", threads=threads, precision=precision)
+        upscaler = Upscaler(trained(scale), options, cache_bytes=0)
+        return lambda picture: void(upscaler.upscale(Frame((picture,))))
+
+    return build
 
 
 def command(scale: int, threads: int) -> Run:
@@ -121,16 +129,19 @@ def onnxruntime(scale: int, threads: int) -> Run:
     return exported(scale, load)
 
 
-def openvino(scale: int, threads: int) -> Run:
-    import openvino as ov
+def openvino(precision: str) -> Callable[[int, int], Run]:
+    def build(scale: int, threads: int) -> Run:
+        import openvino as ov
 
-    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
 
-    def load(path: Path) -> Callable[[Tensor], object]:
-        compiled = ov.Core().compile_model(str(path), "CPU", settings)
-        return lambda x: compiled(x.contiguous().numpy())
+        def load(path: Path) -> Callable[[Tensor], object]:
+            compiled = ov.Core().compile_model(str(path), "CPU", settings)
+            return lambda x: compiled(x.contiguous().numpy())
 
-    return exported(scale, load)
+        return exported(scale, load)
+
+    return build
 
 
 def exported(scale: int, load: Callable[[Path], Callable[[Tensor], object]]) -> Run:
@@ -155,14 +166,14 @@ def architecture(name: str) -> Callable[[int, int], Run]:
     """Run a network of spandrel's with random weights on the whole picture."""
 
     def build(scale: int, threads: int) -> Run:
-        from spandrel.architectures.Compact import SRVGGNetCompact
-        from spandrel.architectures.ESRGAN import RRDBNet
+        from spandrel.architectures.Compact import Compact
+        from spandrel.architectures.ESRGAN import ESRGAN
         from spandrel.architectures.SwinIR import SwinIR
 
         if name == "RRDBNet":
-            network: nn.Module = RRDBNet(scale=scale)
+            network: nn.Module = ESRGAN(scale=scale)
         elif name == "SRVGGNetCompact":
-            network = SRVGGNetCompact(num_feat=64, num_conv=32, upscale=scale)
+            network = Compact(num_feat=64, num_conv=32, upscale=scale)
         else:
             network = SwinIR(
                 upscale=scale,
@@ -192,11 +203,14 @@ def void(_: object) -> None:
 CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     BASELINE: network_on_tiles(lambda network: network),
     "fast form, the engine's tiles": network_on_tiles(fast_form),
-    "esrt, engine": engine,
+    "fast form, bf16": network_on_tiles(bf16_form),
+    "esrt, engine": engine("fp32"),
+    "esrt, engine, bf16": engine("bf16"),
     "esrt, command": command,
     "plain network, authors' way": authors_way,
     "onnxruntime, plain export": onnxruntime,
-    "OpenVINO, plain export": openvino,
+    "OpenVINO, plain export": openvino("f32"),
+    "OpenVINO, plain export, bf16": openvino("bf16"),
     "RRDBNet (Real-ESRGAN), random weights": architecture("RRDBNet"),
     "SRVGGNetCompact (Real-ESRGAN), random weights": architecture("SRVGGNetCompact"),
     "SwinIR-light, random weights": architecture("SwinIR"),

@@ -1,6 +1,6 @@
 """Compare the time and the memory of esrt with its alternatives, side by side in one run.
 
-    python -m benchmarks.speed --scale 4 --plot speed.png > speed.md
+    python -m benchmarks.speed --scale 4 --plot SET5_FOLDER speed.png > speed.md
 
 Every contender lives in a process of its own; in every round each of them enlarges the same picture, one after the
 other, so that a busy machine slows all alike. Figures are medians over the rounds of processor time, children
@@ -24,8 +24,17 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.contenders import BASELINE, CONTENDERS, Rgb
+from benchmarks.quality import enlarger, means
+from esrt_core.engine.options import EngineOptions
+from esrt_core.evaluation.pairs import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
+from esrt_core.pipeline.engines import Engines
 from tests.engine.counting import Count
+
+PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here
+    "RRDBNet (Real-ESRGAN), random weights": 32.73,  # ESRGAN, arXiv 1809.00219, trained for PSNR
+    "SwinIR-light, random weights": 32.44,  # arXiv 2108.10257, table 3
+}
 
 
 @dataclass
@@ -57,7 +66,7 @@ def main() -> None:
         worker.process.join()
     report(workers, pictures, max(peaks), options)
     if options.plot:
-        plot(workers, options.plot)
+        plot(workers, *options.plot)
 
 
 def parse() -> argparse.Namespace:
@@ -70,7 +79,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="take these pictures, all of one size")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="contenders whose name has a word")
-    parser.add_argument("--plot", type=Path, metavar="PNG")
+    parser.add_argument("--plot", type=Path, nargs=2, metavar=("SET5", "PNG"), help="quality against time, at x4")
     return parser.parse_args()
 
 
@@ -101,6 +110,7 @@ def start(name: str, scale: int, threads: int) -> Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(name, scale, threads, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that its end is noticed
     return Worker(name, ours, process, missing=ours.recv())
 
 
@@ -109,7 +119,7 @@ def work(name: str, scale: int, threads: int, pipe: Connection) -> None:
     torch.set_num_threads(threads)
     try:
         run = CONTENDERS[name](scale, threads)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises the latter
         pipe.send(f"not measured: {error}")
         return
     pipe.send("")
@@ -194,18 +204,32 @@ def processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
-def plot(workers: list[Worker], target: Path) -> None:
+def plot(workers: list[Worker], set5: Path, target: Path) -> None:
+    """Draw quality against time: PSNR as measured or published, a line at the time of a network without either."""
     import matplotlib.pyplot as plt
 
-    measured = [worker for worker in workers if not worker.missing]
+    engines = Engines("clean", EngineOptions(device="cpu", tile=0))
+    bicubic, own = (score.psnr for score in means(find_pictures(set5), 4, enlarger(engines, 4)))
     baseline = next(worker for worker in workers if worker.name == BASELINE)
-    figure, axes = plt.subplots(figsize=(8, 0.5 * len(measured) + 1), layout="constrained")
-    bars = axes.barh([worker.name for worker in measured], [ratio(worker, baseline) for worker in measured])
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.invert_yaxis()
-    axes.margins(x=0.1)
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for worker in workers:
+        if worker.missing or worker.name == "esrt, command":  # start-up, on a picture of this size
+            continue
+        at = ratio(worker, baseline)
+        quality = PUBLISHED.get(worker.name, None if "random" in worker.name else own)
+        if quality is None:
+            axes.axvline(at, linestyle=":", color="gray")
+        axes.plot(at, quality or bicubic, "o", label=f"{worker.name}: {label(quality, at)}")
+    axes.axhline(bicubic, linestyle="--", color="gray", label=f"bicubic: {bicubic:.2f} dB")
+    axes.set_xscale("log")
     axes.set_xlabel("processor time, the plain network = 1")
+    axes.set_ylabel("PSNR on Y, Set5 x4 (dB)")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     figure.savefig(target, dpi=120)
+
+
+def label(quality: float | None, at: float) -> str:
+    return f"{'no published PSNR' if quality is None else f'{quality:.2f} dB'}, {at:.2f}"
 
 
 if __name__ == "__main__":
