@@ -38,7 +38,7 @@ def test_of_another_scale_the_body_is_taken(make_options: MakeOptions, weights_o
     options = make_options(from_scratch=False, start=str(weights_of(2)), scale=3)
     start, source = load_start(options), load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert start.new_upsampler
-    assert (start.optimiser, start.lr) == ("muon", NEW_UPSAMPLER["muon"])
+    assert (start.optimiser, start.lr) == ("adam", NEW_UPSAMPLER["adam"])
     assert start.network.config.scale == 3
     assert torch.equal(start.network.ltb.conv.weight, source.network.ltb.conv.weight)
     assert load_start(make_options(from_scratch=False, start=str(weights_of(2)), scale=3, lr=0.5)).lr == 0.5
