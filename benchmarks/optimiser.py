@@ -40,6 +40,7 @@ TRIALS = {
         Trial("Adam 5e-4", lr=5e-4),
         Trial("Adam 1e-3"),
         Trial("Adam 2e-3", lr=2e-3),
+        Trial("Adam 4e-3", lr=4e-3),
         Trial("Muon 2e-3, decay 0.1", "muon", 2e-3, 0.1),
         Trial("Muon 5e-3, decay 0", "muon", 5e-3, 0.0),
         Trial("Muon 5e-3, decay 0.1", "muon", 5e-3, 0.1),
