@@ -1,8 +1,7 @@
 """Several processes that train one network: started by torchrun, gloo on CPUs, nccl on GPUs."""
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -56,20 +55,20 @@ class Replica:
             dist.barrier()
 
 
-@contextmanager
-def replica(device: torch.device) -> Iterator[Replica]:
-    """Join the processes that torchrun started, and leave them at the end; alone without torchrun."""
+def join(device: torch.device) -> Replica:
+    """Join the processes that torchrun started, once: a group that was left cannot be joined again. Alone without it.
+
+    The group is left when the program ends.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Replica(device=device)
-        return
+        return Replica(device=device)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = device.type == "cuda"
     own = torch.device("cuda", local) if on_gpu else device
     if on_gpu:
         torch.cuda.set_device(own)
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-    try:
-        yield Replica(dist.get_rank(), dist.get_world_size(), local, own)
-    finally:
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)
+    return Replica(dist.get_rank(), dist.get_world_size(), local, own)

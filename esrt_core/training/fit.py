@@ -9,7 +9,7 @@ from esrt_core.allocator import keep_freed_memory
 from esrt_core.engine.device import choose_device
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.training.data import Data, choose_data, decode
-from esrt_core.training.distributed import Replica, replica
+from esrt_core.training.distributed import Replica, join
 from esrt_core.training.ema import EMA
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
 from esrt_core.training.folder import RunFolder
@@ -50,8 +50,8 @@ def train(
     device = choose_device(options.device)
     if device.type == "cpu":
         keep_freed_memory()
-    with replica(device) as own:
-        return _train(options, own, Observers(observer, progress) if own.leads else Observers())
+    own = join(device)
+    return _train(options, own, Observers(observer, progress) if own.leads else Observers())
 
 
 def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainResult:
