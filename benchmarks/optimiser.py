@@ -6,7 +6,8 @@ Every row of TRIALS is one run of `esrt train` from scratch, of equal time on a 
 table is printed and written to OUT/table.md. The same command goes on where it was interrupted. Choose nothing by short
 runs alone: what wins in three minutes may lose in thirty.
 
-With --only, one trial after the other can run under torchrun, and a last command without either prints the table.
+Under torchrun it trains with several processes; with --only, one trial after the other can run, and a last command
+without either prints the table.
 """
 
 import argparse
@@ -35,12 +36,15 @@ class Trial:
     ema: float = 0.998
 
 
+BEST = ("muon", 5e-3, 0.1)  # of the rows below; batches and EMA lengths are compared with it
+
 TRIALS = {
     "optimiser": (
         Trial("Adam 5e-4", lr=5e-4),
         Trial("Adam 1e-3"),
         Trial("Adam 2e-3", lr=2e-3),
         Trial("Adam 4e-3", lr=4e-3),
+        Trial("Adam 8e-3", lr=8e-3),
         Trial("Muon 2e-3, decay 0.1", "muon", 2e-3, 0.1),
         Trial("Muon 5e-3, decay 0", "muon", 5e-3, 0.0),
         Trial("Muon 5e-3, decay 0.1", "muon", 5e-3, 0.1),
@@ -48,14 +52,13 @@ TRIALS = {
         Trial("Muon 1e-2, decay 0.1", "muon", 1e-2, 0.1),
     ),
     "batch": (
-        Trial("batch 8", batch=8),
-        Trial("batch 16", batch=16),
-        Trial("batch 32", batch=32),
+        Trial("batch 8", *BEST, batch=8),
+        Trial("batch 16", *BEST, batch=16),
+        Trial("batch 32", *BEST, batch=32),
     ),
     "ema": (
-        Trial("EMA 0.99", ema=0.99),
-        Trial("EMA 0.998"),
-        Trial("EMA 0.9995", ema=0.9995),
+        Trial("EMA 0.99", *BEST, ema=0.99),
+        Trial("EMA 0.9995", *BEST, ema=0.9995),
     ),
 }
 
