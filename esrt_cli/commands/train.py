@@ -47,7 +47,7 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
     optimiser: Annotated[
-        str, typer.Option(metavar="NAME", help="adam, muon, or auto: muon, but adam with a new upsampler.")
+        str, typer.Option(metavar="NAME", help="adam, muon, or auto: muon from scratch, else adam.")
     ] = "auto",
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,

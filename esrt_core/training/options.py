@@ -26,7 +26,7 @@ class TrainOptions:
     batch         patches a step, over all processes; `patch` is the side of an LR patch in px. Without them both
                   follow the stages of the device (small patches first).
     lr            peak learning rate; without it, what suits the start and the optimiser.
-    optimiser     "adam", "muon", or "auto": muon, but adam where the upsampler is new.
+    optimiser     "adam", "muon", or "auto": muon from scratch, else adam.
     fft_weight    weight of the frequency-domain term beside L1; mse_last: share of the run that ends it with MSE.
     save_seconds  time between saves; validations: how many, evenly over the run.
     """

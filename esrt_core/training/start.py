@@ -11,8 +11,7 @@ from esrt_core.weights.store import WeightsFile, available_scales, resolve
 
 UPSAMPLERS = ("tail.", "up.")
 
-# Peak learning rates. Muon is the default where it was compared and won (benchmarks/optimiser.md): not yet with a new
-# upsampler.
+# Peak learning rates. Muon is the default from scratch alone, where it was compared (benchmarks/optimiser.md).
 FROM_SCRATCH = {"adam": 1e-3, "muon": 5e-3}
 NEW_UPSAMPLER = {"adam": 8e-4, "muon": 2e-3}
 FINE_TUNING = {"adam": 3e-4, "muon": 1e-3}
@@ -41,7 +40,7 @@ def load_start(options: TrainOptions) -> Start:
         file = _find(options.start, options.scale)
         network = load_checkpoint(file.path).network
         new = file.scale != options.scale
-        optimiser = _choose(options.optimiser, "adam" if new else "muon")
+        optimiser = _choose(options.optimiser, "adam")
         lr = options.lr or (NEW_UPSAMPLER if new else FINE_TUNING)[optimiser]
         if new:
             network = _with_new_upsampler(network, options.scale)

@@ -31,7 +31,7 @@ def test_the_optimiser_brings_its_rate(asked: str, used: str, make_options: Make
 def test_weights_of_the_same_scale_are_taken_whole(make_options: MakeOptions, weights_of: WeightsOf) -> None:
     start = load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert not start.new_upsampler
-    assert (start.optimiser, start.lr) == ("muon", FINE_TUNING["muon"])
+    assert (start.optimiser, start.lr) == ("adam", FINE_TUNING["adam"])
 
 
 def test_of_another_scale_the_body_is_taken(make_options: MakeOptions, weights_of: WeightsOf) -> None:
