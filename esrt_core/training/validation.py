@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from esrt_core.engine.drift import keep_colours
 from esrt_core.engine.fast import fast_form
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.protocol import bicubic, psnr_y
@@ -77,9 +78,10 @@ class Validator:
 
 @torch.inference_mode()
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
-    """Enlarge uint8 RGB (H, W, 3) in float32, attention in windows; the result is rounded to uint8."""
+    """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colours kept, rounded."""
     windows = (max(1, round(lr.shape[0] / WINDOW)), max(1, round(lr.shape[1] / WINDOW)))
-    return as_pixels(network(as_network_input(lr).to(device), windows))
+    x = as_network_input(lr).to(device)
+    return as_pixels(keep_colours(x, network(x, windows)))
 
 
 def as_network_input(pixels: Pixels) -> Tensor:

@@ -37,6 +37,14 @@ def test_the_mean_psnr_is_that_of_the_protocol(pictures: Path) -> None:
     assert validator.bicubic_psnr() > validator.psnr(network)
 
 
+def test_flat_colours_stay_what_they_are() -> None:
+    flat = np.full((20, 20, 3), (200, 30, 90), np.uint8)
+    network = ESRT(ESRTConfig(2, channels=16, blocks=1)).eval()
+    large = enlarge(network, flat, Replica().device)
+    assert large.shape == (40, 40, 3)
+    assert np.array_equal(np.unique(large.reshape(-1, 3), axis=0), flat[0, :1])
+
+
 def test_damaged_crops_are_the_same_every_time_and_worse(pictures: Path) -> None:
     crops = cut_crops(find_pictures([pictures], 2, 8).usable, 2, 2000)
     first, again = damaged(crops, 2, seed=0), damaged(crops, 2, seed=0)
