@@ -87,6 +87,6 @@ def _batches(pictures: Sequence[Picture], cache: TileCache) -> Iterator[Batch]:
         yield batch
 
 
-def _tile_form(picture: Picture) -> tuple[tuple[int, int], bool]:
-    """Return what tiles in one batch must have in common."""
-    return picture.plan.tile_shape, picture.exact
+def _tile_form(picture: Picture) -> tuple[tuple[int, int], int, bool]:
+    """Return what tiles in one batch must have in common: results on a GPU can depend on how many it holds."""
+    return picture.plan.tile_shape, picture.plan.batch, picture.exact

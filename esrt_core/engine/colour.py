@@ -54,12 +54,12 @@ class Coding:
         return self._rgb_to_yuv(rgb)
 
     def round(self, numbers: Tensor) -> Plane:
-        """Round halves to even and clip to the frame's own type, on the host."""
+        """Round halves to even and clip to the frame's own type, on the host, in memory in the order of its axes."""
         numbers = numbers.clamp(0, self.peak)
-        if self.depth == 32:
-            return numbers.cpu().numpy()
-        rounded: Plane = numbers.round().to(torch.uint8 if self.depth == 8 else torch.int32).cpu().numpy()
-        return rounded
+        if self.depth < 32:
+            numbers = numbers.round().to(torch.uint8 if self.depth == 8 else torch.int32)
+        plane: Plane = numbers.contiguous().cpu().numpy()
+        return plane
 
     @property
     def left(self) -> bool:

@@ -105,8 +105,10 @@ class Layer:
         self._coding = coding
 
     def _write(self, top: int, left: int, piece: Tensor) -> None:
-        numbers = self._coding.round(piece)  # (C, H, W)
-        parts = [np.moveaxis(numbers, 0, -1)] if self.planes[0].ndim == 3 else list(numbers)
+        if self.planes[0].ndim == 3:
+            parts = [self._coding.round(piece.permute(1, 2, 0))]  # (H, W, C)
+        else:
+            parts = list(self._coding.round(piece))  # C times (H, W)
         for plane, part in zip(self.planes, parts, strict=True):
             plane[top : top + part.shape[0], left : left + part.shape[1]] = part
 

@@ -1,5 +1,6 @@
 """Plan: what the engine will do for a picture of a given size, and what it costs. No torch."""
 
+import math
 from dataclasses import dataclass, replace
 
 from esrt_core.engine.geometry import Axis, largest_side, split_axis, window_count
@@ -7,6 +8,7 @@ from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px
 WHOLE_LIMIT = 500_000  # px; the largest input that tile 0 takes: about 6 GB, and half an hour of one slow core
+LEAST = 18_432  # px of a batch; fewer save hardly any memory
 LADDER = (384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
 
 
@@ -26,9 +28,14 @@ class Tiling:
     batch_pixels: int
     smallest: int = MIN_SIDE
 
+    def with_tile(self, tile: int) -> "Tiling":
+        """Take tiles of another size; smaller ones in batches of fewer px, so that they need less memory."""
+        share = min(1.0, (tile / self.tile) ** 2)
+        return replace(self, tile=tile, batch_pixels=min(self.batch_pixels, max(LEAST, int(self.batch_pixels * share))))
+
 
 TILINGS = {
-    "cpu": Tiling(tile=240, halo=6, window=48, ramp=8, batch_pixels=18_432),
+    "cpu": Tiling(tile=240, halo=6, window=48, ramp=8, batch_pixels=LEAST),
     "gpu": Tiling(tile=288, halo=6, window=48, ramp=8, batch_pixels=6 * 288 * 288, smallest=64),
 }
 
@@ -78,7 +85,7 @@ def make_plan(width: int, height: int, scale: int, device_kind: str = "cpu", til
     if tile == 0:
         return whole_plan(width, height, scale)
     tiling = tiling_for(device_kind)
-    return tiled_plan(width, height, scale, tiling if tile is None else replace(tiling, tile=tile))
+    return tiled_plan(width, height, scale, tiling if tile is None else tiling.with_tile(tile))
 
 
 def tiling_for(device_kind: str) -> Tiling:
@@ -93,6 +100,9 @@ def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:
     columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
     windows = (window_count(rows.length, tiling.window), window_count(columns.length, tiling.window))
     batch = max(1, tiling.batch_pixels // (rows.length * columns.length))
+    tiles = len(rows.starts) * len(columns.starts)
+    if tiles > batch:  # equally full batches: on a GPU a smaller last one would be filled up with wasted work
+        batch = math.ceil(tiles / math.ceil(tiles / batch))
     return Plan(width, height, scale, side, rows, columns, windows, batch)
 
 

@@ -1,5 +1,6 @@
 """Runner: one network on one device, from a batch of tiles to checked results."""
 
+import contextlib
 import copy
 
 import torch
@@ -48,7 +49,8 @@ class Runner:
         return keep_colours(x, y)
 
     def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
-        y = self._ensemble(self._full, x, windows)
+        with _true_float32(self.device):
+            y = self._ensemble(self._full, x, windows)
         if not torch.isfinite(y.sum()):
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
@@ -62,6 +64,17 @@ class Runner:
             turned_windows = windows[::-1] if turn & 4 else windows
             total = total.to(x.device) + _unturned(_run(network, _turned(x, turn), turned_windows), turn)
         return total / 8
+
+
+def _true_float32(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Keep cuDNN from rounding float32 factors to TensorFloat-32's eleven bits, as it does by default."""
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    cudnn = torch.backends.cudnn
+    flags: contextlib.AbstractContextManager[None] = cudnn.flags(
+        cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )
+    return flags
 
 
 def spoiled(x: Tensor, y: Tensor) -> Tensor:

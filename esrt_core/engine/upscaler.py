@@ -120,6 +120,8 @@ class Upscaler:
             except torch.OutOfMemoryError:
                 if not self._shrink(frames):
                     raise
+            if torch.cuda.is_available():  # after the error, which holds on to what was being computed, is gone
+                torch.cuda.empty_cache()
 
     def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
         jobs = [self._pictures(frame) for frame in frames]
@@ -148,6 +150,7 @@ class Upscaler:
             self._tile = smaller
         elif self._device.type != "cpu":
             self._tile = self._options.tile
+            self._options = dataclasses.replace(self._options, precision="fp32")  # half precision is slow on a CPU
             self._use(torch.device("cpu"))
         else:
             return False

@@ -87,6 +87,19 @@ def test_published_width_agrees_too() -> None:
         assert (fast_form(network)(x) - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
 
 
+def test_convolutions_that_return_planes_change_nothing(
+    fast: FastForm, network: ESRT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planar(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *rest: object) -> Tensor:
+        return F.conv2d(x, weight, bias, padding=padding).contiguous()
+
+    x = picture(2, 3, 9, 11)
+    monkeypatch.setattr(torch, "mkldnn_convolution", planar)
+    with torch.inference_mode():
+        expected = network(x)
+        assert (fast(x) - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
+
+
 def test_memory_layout_of_the_input_does_not_matter(fast: FastForm) -> None:
     x = picture(2, 3, 9, 11)
     with torch.inference_mode():

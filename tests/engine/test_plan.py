@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from esrt_core.engine.plan import (
@@ -61,3 +63,17 @@ def test_the_ladder_goes_down_and_ends() -> None:
     assert smaller_tile(256) == 192
     assert smaller_tile(LADDER[-1]) is None
     assert sorted(LADDER, reverse=True) == list(LADDER)
+
+
+def test_a_smaller_tile_needs_less_memory_on_a_gpu() -> None:
+    needs = [estimate_memory(make_plan(2000, 1500, 2, "cuda", tile)) for tile in (None, 192, 96, 48)]
+    assert needs == sorted(needs, reverse=True)
+    assert needs[-1] < needs[0] / 20
+
+
+def test_batches_on_a_gpu_are_equally_full() -> None:
+    for width, height in ((1280, 720), (1920, 1080), (3000, 2000)):
+        plan = make_plan(width, height, 2, "cuda")
+        batches = math.ceil(plan.tiles / plan.batch)
+        assert plan.tiles > (batches - 1) * plan.batch
+        assert batches * plan.batch - plan.tiles < batches

@@ -121,3 +121,20 @@ def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: boo
         largest.append(mode.numbers)
     assert largest[1] <= 4.5 * largest[0]  # four times the pixels; the attention's matrix would be 16 times
     assert largest[1] < 8 * 64**2 * (64**2 / 4)  # heads x queries x keys
+
+
+def test_float32_on_a_gpu_is_not_rounded_by_cudnn(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    seen = []
+
+    class Look(nn.Module):
+        def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
+            seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+            return F.interpolate(x, scale_factor=2.0)
+
+    before = torch.backends.cudnn.allow_tf32
+    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: Look())
+    runner = Runner(network, torch.device("cpu"))
+    runner.device = torch.device("cuda")
+    runner(torch.rand(1, 3, 8, 8), (1, 1))
+    assert seen == [(torch.backends.cudnn.enabled, False)]
+    assert torch.backends.cudnn.allow_tf32 == before

@@ -73,11 +73,14 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int,
     """Convolve with zero padding.
 
     On a CPU always by oneDNN: conv2d takes other code for a single small map, slower and with other last bits, so that
-    a picture's bytes would depend on how many share its batch.
+    a picture's bytes would depend on how many share its batch. The result is channels last, which costs nothing where
+    it already is: what follows adds to it in place through `rows`, and some GPU libraries return it otherwise.
     """
     if x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return torch.mkldnn_convolution(x, weight, bias, padding, (1, 1), (1, 1), 1)
-    return F.conv2d(x, weight, bias, padding=padding)
+        y = torch.mkldnn_convolution(x, weight, bias, padding, (1, 1), (1, 1), 1)
+    else:
+        y = F.conv2d(x, weight, bias, padding=padding)
+    return y.contiguous(memory_format=torch.channels_last)
 
 
 def scaled(factor: Tensor, bias: Tensor | None) -> Tensor | None:
