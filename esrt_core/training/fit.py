@@ -8,6 +8,7 @@ import torch
 from esrt_core.allocator import keep_freed_memory
 from esrt_core.engine.device import choose_device
 from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.training.compilation import compile_blocks
 from esrt_core.training.data import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.ema import EMA
@@ -122,6 +123,8 @@ def _trainer(
     device = validator.replica.device
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     network = copy.deepcopy(start.network).to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    if device.type == "cuda":
+        compile_blocks(network)
     state = TrainingState(network, EMA(network, options.ema), body_rests=start.new_upsampler)
     schedule = Schedule(
         options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last

@@ -1,9 +1,10 @@
-"""A CUDA graph of forward and backward: hundreds of small kernels started at once."""
+"""CUDA graphs of forward and backward, and of the update: hundreds of small kernels started at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 WARM_UP = 3  # runs before the recording, as torch.cuda.CUDAGraph asks for
 
@@ -34,3 +35,28 @@ class GradientGraph:
         self._hr.copy_(hr)
         self._graph.replay()
         return self._loss
+
+
+class UpdateGraph:
+    """Replay the steps of optimisers whose gradients stay where they are and whose learning rates lie on the GPU."""
+
+    def __init__(self, optimisers: Sequence[Optimizer]) -> None:
+        self._optimisers = optimisers
+        self._begun = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Update the parameters."""
+        if not self._begun:  # the first step makes the optimisers' state and cannot be recorded
+            self._begun = True
+            self._step()
+            return
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._step()
+        self._graph.replay()
+
+    def _step(self) -> None:
+        for optimiser in self._optimisers:
+            optimiser.step()

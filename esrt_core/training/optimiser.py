@@ -1,5 +1,7 @@
 """Adam, and Muon for the matrices."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,16 +23,47 @@ def build_optimisers(network: nn.Module, kind: str, lr: float, weight_decay: flo
     """
     named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
     if kind == "adam":
-        return [_adam([value for _, value in named], lr, weight_decay or 0.0)]
+        optimisers = [_adam([value for _, value in named], lr, weight_decay or 0.0)]
+    else:
+        optimisers = _muon(named, lr, MUON_DECAY if weight_decay is None else weight_decay)
+    place_rates(optimisers)
+    return optimisers
+
+
+def _muon(named: list[tuple[str, nn.Parameter]], lr: float, weight_decay: float) -> list[Optimizer]:
     matrices = [value for name, value in named if is_matrix(name, value)]
     others = [value for name, value in named if not is_matrix(name, value)]
-    decay = MUON_DECAY if weight_decay is None else weight_decay
-    return [Muon(matrices, lr, decay), _adam(others, min(lr, ADAM_BESIDE_MUON), 0.0)]
+    return [Muon(matrices, lr, weight_decay), _adam(others, min(lr, ADAM_BESIDE_MUON), 0.0)]
 
 
 def is_matrix(name: str, value: Tensor) -> bool:
     """Say whether Muon takes a parameter."""
     return value.ndim > 1 and ".ca." not in name and not name.startswith(EDGES)
+
+
+def set_rates(optimisers: Sequence[Optimizer], factor: float) -> None:
+    """Set every group's learning rate to a share of its peak.
+
+    On a GPU the rate lies there, in one place, so that a recorded step reads the present one.
+    """
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            rate = group["peak"] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def place_rates(optimisers: Sequence[Optimizer]) -> None:
+    """Put the learning rates where the parameters are, also after a state from another device was loaded."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            device, rate = group["params"][0].device, float(group["lr"])
+            on_gpu = device.type == "cuda"
+            group["lr"] = torch.tensor(rate, device=device) if on_gpu else rate
+            if "capturable" in group:
+                group["capturable"] = on_gpu
 
 
 def _adam(values: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
@@ -60,18 +93,17 @@ class Muon(Optimizer):
                 continue
             directions = self._directions(values, group["momentum"])
             torch._foreach_mul_(values, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(values, directions, alpha=-group["lr"])
+            torch._foreach_mul_(directions, group["lr"])
+            torch._foreach_sub_(values, directions)
 
     def _directions(self, values: list[Tensor], momentum: float) -> list[Tensor]:
         """Return the update of each parameter; matrices of one shape are orthogonalised together."""
+        gradients = [value.grad for value in values if value.grad is not None]
+        buffers = [self._momentum(value) for value in values]
+        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+        nesterov = [x.flatten(1) for x in torch._foreach_lerp(gradients, buffers, momentum)]
         by_shape: dict[torch.Size, list[int]] = {}
-        nesterov = []
-        for index, value in enumerate(values):
-            assert value.grad is not None
-            buffer = self.state[value].setdefault("momentum", torch.zeros_like(value))
-            buffer.lerp_(value.grad, 1 - momentum)
-            flat = value.grad.lerp(buffer, momentum).flatten(1)
-            nesterov.append(flat)
+        for index, flat in enumerate(nesterov):
             by_shape.setdefault(flat.shape, []).append(index)
         directions: list[Tensor] = [torch.empty(0)] * len(values)
         for shape, indices in by_shape.items():
@@ -79,6 +111,13 @@ class Muon(Optimizer):
             for index, direction in zip(indices, stacked, strict=True):
                 directions[index] = direction.reshape(values[index].shape)
         return directions
+
+    def _momentum(self, value: nn.Parameter) -> Tensor:
+        state = self.state[value]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(value)
+        momentum: Tensor = state["momentum"]
+        return momentum
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:

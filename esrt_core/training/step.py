@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from esrt_core.errors import TrainingError
-from esrt_core.training.graph import GradientGraph
+from esrt_core.training.graph import GradientGraph, UpdateGraph
 from esrt_core.training.loss import Loss
 
 MAX_NORM = 1.0
@@ -45,16 +45,28 @@ class Stepper:
         self.trained = [value for value in network.parameters() if value.requires_grad]
         self._replicated = isinstance(network, DistributedDataParallel)
         self._graph: GradientGraph | None = None
+        self._update_graph: UpdateGraph | None = None
 
     def step(self, lr: Tensor, hr: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
-        """Train on LR (B, 3, H, W) and HR; weights stay as they are when the loss or a gradient is not finite."""
+        """Train on LR (B, 3, H, W) and HR; weights stay as they are when the loss or a gradient is not finite.
+
+        The optimisers are the same in every step.
+        """
         loss = self._gradients(lr, hr)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)
         result = StepResult(*torch.stack([loss, norm]).tolist())
         if result.finite:
+            self._update(optimisers)
+        return result
+
+    def _update(self, optimisers: Sequence[Optimizer]) -> None:
+        if self._graph is None:  # gradients lie elsewhere after each step
             for optimiser in optimisers:
                 optimiser.step()
-        return result
+            return
+        if self._update_graph is None:
+            self._update_graph = UpdateGraph(optimisers)
+        self._update_graph()
 
     def _gradients(self, lr: Tensor, hr: Tensor) -> Tensor:
         """Leave fresh gradients in the parameters; return the loss."""
@@ -65,7 +77,7 @@ class Stepper:
                 if self._replicated or 2 * self.parts > len(lr):  # the other processes already wait for our gradients
                     raise TrainingError("The memory is too small for the batch; give a smaller --batch.") from error
             self.parts *= 2
-            self._graph = None
+            self._graph = self._update_graph = None
             self._clear()
             torch.cuda.empty_cache()
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from esrt_core.errors import StopError, TrainingError
 from esrt_core.training.loss import Loss
-from esrt_core.training.optimiser import build_optimisers
+from esrt_core.training.optimiser import build_optimisers, place_rates, set_rates
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Sampler
@@ -57,6 +57,7 @@ class Trainer:
         self._set_phase(state.body_rests)
         for optimiser, saved in zip(state.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        place_rates(state.optimisers)
         state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
 
     def run(self, stop: StopRequest) -> None:
@@ -117,9 +118,7 @@ class Trainer:
     def _train(self, point: Point) -> None:
         """Do one step."""
         assert self._stepper is not None
-        for optimiser in self.state.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * point.lr_factor
+        set_rates(self.state.optimisers, point.lr_factor)
         draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
         lr, hr = draw(self.state.step, point.stage.patch, point.stage.batch)
         result = self._stepper.step(lr, hr, self.state.optimisers)
