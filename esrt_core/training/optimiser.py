@@ -112,7 +112,7 @@ class Muon(Optimizer):
                 directions[index] = direction.reshape(values[index].shape)
         return directions
 
-    def _momentum(self, value: nn.Parameter) -> Tensor:
+    def _momentum(self, value: Tensor) -> Tensor:
         state = self.state[value]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(value)

@@ -1,0 +1,96 @@
+"""A row of benchmarks.gpu: what is measured, or why it could not be."""
+
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import esrt_core.weights
+from esrt_core.engine.plan import Plan, tiled_plan, tiling_for
+from esrt_core.media.frame import Frame
+from esrt_core.model import ESRT
+from esrt_core.weights.checkpoint import load_checkpoint
+
+Row = dict[str, Any]
+CUDNN: Any = torch.backends.cudnn
+CUDA = torch.cuda.is_available()
+
+
+def attempt(what: str, measure: Callable[..., Row | None], *arguments: object) -> Row:
+    """Print what is measured, or why it could not be; then free the memory."""
+    began = time.perf_counter()
+    try:
+        row = measure(*arguments) or {}
+    except torch.OutOfMemoryError:
+        row = {"failed": "out of memory"}
+    except Exception as error:  # noqa: BLE001
+        row = {"failed": f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[-1]}"}
+    gc.collect()
+    if CUDA:
+        torch.cuda.empty_cache()
+    print(json.dumps({"what": what, **row, "took s": round(time.perf_counter() - began, 1)}, default=str), flush=True)
+    return row
+
+
+def synchronise() -> None:
+    if CUDA:
+        torch.cuda.synchronize()
+
+
+def reset_peak() -> None:
+    synchronise()
+    if CUDA:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak() -> Row:
+    synchronise()
+    most = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if CUDA else (0, 0)
+    return {"peak GB": round(most[0] / 1e9, 3), "reserved GB": round(most[1] / 1e9, 3)}
+
+
+def seconds(run: Callable[[], object], repeats: int, warm_up: int = 2) -> float:
+    """Return the median time of a run, what it starts on the GPU included."""
+    times = []
+    for _ in range(warm_up + repeats):
+        synchronise()
+        began = time.perf_counter()
+        run()
+        synchronise()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[warm_up:])
+
+
+def trained(scale: int) -> ESRT:
+    """Load bundled weights from their file: the store wants packages that a borrowed machine may lack."""
+    path = Path(str(esrt_core.weights.__file__)).parent / "bundled" / f"clean_x{scale}.safetensors"
+    return load_checkpoint(path).network.requires_grad_(False)
+
+
+def noise(width: int, height: int, seed: int) -> Frame:
+    return Frame((np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8),))
+
+
+def whole(scale: int, width: int, height: int) -> Plan:
+    """Plan the whole picture as one tile with the engine's windows."""
+    return tiled_plan(width, height, scale, replace(tiling_for("cuda"), tile=2048))
+
+
+@contextmanager
+def without(setting: str) -> Iterator[None]:
+    """Switch off a setting of torch.backends.cudnn."""
+    before = getattr(CUDNN, setting)
+    setattr(CUDNN, setting, False)
+    try:
+        yield
+    finally:
+        setattr(CUDNN, setting, before)
