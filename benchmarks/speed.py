@@ -205,31 +205,36 @@ def processor() -> str:
 
 
 def plot(workers: list[Worker], set5: Path, target: Path) -> None:
-    """Draw quality against time: PSNR as measured or published, a line at the time of a network without either."""
-    import matplotlib.pyplot as plt
-
+    """Draw quality against time: PSNR as measured or published."""
     engines = Engines("clean", EngineOptions(device="cpu", tile=0))
     bicubic, own = (score.psnr for score in means(find_pictures(set5), 4, enlarger(engines, 4)))
     baseline = next(worker for worker in workers if worker.name == BASELINE)
-    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-    for worker in workers:
-        if worker.missing or worker.name == "esrt, command":  # start-up, on a picture of this size
-            continue
-        at = ratio(worker, baseline)
-        quality = PUBLISHED.get(worker.name, None if "random" in worker.name else own)
+    points = [
+        (worker.name, ratio(worker, baseline), PUBLISHED.get(worker.name, None if "random" in worker.name else own))
+        for worker in workers
+        if not worker.missing and worker.name != "esrt, command"  # start-up, on a picture of this size
+    ]
+    draw_points(points, bicubic, target)
+
+
+def draw_points(points: list[tuple[str, float, float | None]], bicubic: float, target: Path) -> None:
+    """Draw (name, time, PSNR); without a PSNR a line at the time says how fast it would be at any quality."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    for index, (name, at, quality) in enumerate(points):
+        color = plt.get_cmap("tab20")(index)
         if quality is None:
-            axes.axvline(at, linestyle=":", color="gray")
-        axes.plot(at, quality or bicubic, "o", label=f"{worker.name}: {label(quality, at)}")
+            axes.axvline(at, linestyle=":", color=color, label=f"{name}: no published PSNR, {at:.2f}")
+        else:
+            marker = "os^Dv"[index % 5]
+            axes.plot(at, quality, marker, color=color, markersize=8, label=f"{name}: {quality:.2f} dB, {at:.2f}")
     axes.axhline(bicubic, linestyle="--", color="gray", label=f"bicubic: {bicubic:.2f} dB")
     axes.set_xscale("log")
     axes.set_xlabel("processor time, the plain network = 1")
     axes.set_ylabel("PSNR on Y, Set5 x4 (dB)")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    figure.savefig(target, dpi=120)
-
-
-def label(quality: float | None, at: float) -> str:
-    return f"{'no published PSNR' if quality is None else f'{quality:.2f} dB'}, {at:.2f}"
+    figure.savefig(target, dpi=100)
 
 
 if __name__ == "__main__":

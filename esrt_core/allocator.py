@@ -1,4 +1,4 @@
-"""What glibc does with freed memory: a step of training wants all of it again, a folder of pictures another shape."""
+"""What glibc does with freed memory: the next step or tile wants all of it again, a tile of another shape does not."""
 
 import ctypes
 import sys
@@ -14,7 +14,8 @@ NEVER = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Tell glibc to keep what is freed, for the life of this process; False where there is no glibc.
 
-    A step on a CPU frees hundreds of megabytes that the next one needs again; the page faults cost 6 to 8 % of it.
+    A step of training, or a tile, frees hundreds of megabytes that the next one needs again; the page faults cost 6 to
+    8 % of its time.
     """
     mallopt = _of_libc("mallopt")
     return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, MOST_MMAP) and mallopt(M_TRIM_THRESHOLD, NEVER))

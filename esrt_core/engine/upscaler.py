@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from esrt_core.allocator import keep_freed_memory
 from esrt_core.engine.batches import run_pictures
 from esrt_core.engine.colour import Coding
 from esrt_core.engine.device import choose_device, choose_precision, free_memory
@@ -67,6 +68,8 @@ class Upscaler:
 
     def _use(self, device: torch.device) -> None:
         self._device = device
+        if device.type == "cpu":
+            keep_freed_memory()
         self._precision = choose_precision(self._options, device)
         self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
 
