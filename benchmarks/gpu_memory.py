@@ -9,7 +9,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_row import CUDA, Row, attempt, noise, peak, reset_peak, seconds, trained, whole, without
+from benchmarks.contenders import trained
+from benchmarks.gpu_row import CUDA, Row, attempt, noise, peak, reset_peak, seconds, whole, without
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import LADDER, make_plan
 from esrt_core.engine.upscaler import Upscaler

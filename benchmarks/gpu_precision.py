@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from benchmarks.gpu_row import Row, attempt, trained, without
+from benchmarks.contenders import trained
+from benchmarks.gpu_row import Row, attempt, without
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import ColorSpace, Frame

@@ -7,17 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import esrt_core.weights
 from esrt_core.engine.plan import Plan, tiled_plan, tiling_for
 from esrt_core.media.frame import Frame
-from esrt_core.model import ESRT
-from esrt_core.weights.checkpoint import load_checkpoint
 
 Row = dict[str, Any]
 CUDNN: Any = torch.backends.cudnn
@@ -68,12 +64,6 @@ def seconds(run: Callable[[], object], repeats: int, warm_up: int = 2) -> float:
         synchronise()
         times.append(time.perf_counter() - began)
     return statistics.median(times[warm_up:])
-
-
-def trained(scale: int) -> ESRT:
-    """Load bundled weights from their file: the store wants packages that a borrowed machine may lack."""
-    path = Path(str(esrt_core.weights.__file__)).parent / "bundled" / f"clean_x{scale}.safetensors"
-    return load_checkpoint(path).network.requires_grad_(False)
 
 
 def noise(width: int, height: int, seed: int) -> Frame:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.gpu_row import Row, attempt, noise, peak, reset_peak, seconds, trained, whole
+from benchmarks.contenders import trained
+from benchmarks.gpu_row import Row, attempt, noise, peak, reset_peak, seconds, whole
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.fast import fast_form
 from esrt_core.engine.options import EngineOptions

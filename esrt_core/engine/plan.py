@@ -31,7 +31,7 @@ class Tiling:
     def with_tile(self, tile: int) -> "Tiling":
         """Take tiles of another size; smaller ones in batches of fewer px, so that they need less memory."""
         share = min(1.0, (tile / self.tile) ** 2)
-        return replace(self, tile=tile, batch_pixels=min(self.batch_pixels, max(LEAST, int(self.batch_pixels * share))))
+        return replace(self, tile=tile, batch_pixels=max(LEAST, int(self.batch_pixels * share)))
 
 
 TILINGS = {

@@ -52,7 +52,10 @@ class Upscaler:
     """
 
     def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
-        """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames."""
+        """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames.
+
+        On a CPU the whole process keeps the memory that it frees from now on, ready for the next tile.
+        """
         bound_kept_kernels()
         if options.threads is not None:
             torch.set_num_threads(options.threads)

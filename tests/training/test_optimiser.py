@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.training.optimiser import Muon, build_optimisers, is_matrix, orthogonalise
+from esrt_core.training.optimiser import Muon, build_optimisers, is_matrix, orthogonalise, place_rates, set_rates
 
 TINY = ESRTConfig(2, channels=16, blocks=1)
 
@@ -49,3 +49,20 @@ def test_muon_finds_a_minimum_and_its_decay_bounds_the_weights() -> None:
     norm = weight.norm().item()
     decaying.step()
     assert abs(weight.norm().item() - 0.9 * norm) < 1e-4
+
+
+def test_rates_saved_on_a_gpu_serve_on_a_cpu() -> None:
+    network = ESRT(TINY)
+    [adam] = build_optimisers(network, "adam", 1e-3, None)
+    state = adam.state_dict()
+    for group in state["param_groups"]:
+        group["lr"], group["capturable"] = torch.tensor(5e-4), True  # as a GPU keeps them
+    adam.load_state_dict(state)
+    place_rates([adam])
+    assert isinstance(adam.param_groups[0]["lr"], float)
+    network(torch.rand(1, 3, 8, 8)).sum().backward()
+    before = network.head.weight.detach().clone()
+    adam.step()
+    assert not torch.equal(network.head.weight, before)
+    set_rates([adam], 0.25)
+    assert adam.param_groups[0]["lr"] == 0.25e-3
