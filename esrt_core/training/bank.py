@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from esrt_core.errors import MediaError
 from esrt_core.evaluation.pairs import read_pair
@@ -100,7 +101,11 @@ def _decoded(bank: PictureBank, pictures: Sequence[Picture]) -> Iterator[MediaEr
         bank.hr[first_hr : first_hr + hr.size // 3] = hr.reshape(-1, 3)
         return None
 
-    with ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
+    # The products of matrices in a picture's resampling would each take all cores, in every worker at once.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool,
+    ):
         try:
             yield from pool.map(store, range(len(pictures)))
         finally:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_info
 
 from esrt_core.progress import Progress, ignore_progress
 from esrt_core.resample import imresize
@@ -27,6 +28,21 @@ def test_a_bank_holds_hr_and_the_lr_of_the_protocol(tmp_path: Path) -> None:
         lr, hr = picture_of(bank, row)
         assert np.array_equal(hr, truth)
         assert np.array_equal(lr, imresize(truth, 10, 13))
+
+
+def test_decoding_keeps_blas_to_one_thread_for_its_time(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2)
+    pictures = find_pictures([tmp_path], 2, 8).usable
+    seen: list[list[int]] = []
+    before = blas_threads()
+    fill(empty_bank(pictures, 2), pictures, lambda progress: seen.append(blas_threads()))
+    assert before
+    assert seen == [[1] * len(before)] * 2
+    assert blas_threads() == before
+
+
+def blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def test_a_picture_whose_data_are_damaged_is_left_out(tmp_path: Path) -> None:
