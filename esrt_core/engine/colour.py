@@ -4,8 +4,10 @@ YUV: ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance), studio range as 
 picture's transfer function is left as it is. What lies outside of the RGB cube is clipped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,17 +35,17 @@ class Coding:
         halved = (shapes[-1][0] < shapes[0][0], shapes[-1][1] < shapes[0][1])
         return cls(frame.space, frame.depth, frame.peak, frame.matrix, frame.full_range, halved)
 
-    def decode(self, planes: tuple[Plane, ...], device: torch.device) -> Tensor:
-        """Turn the numbers of a tile into RGB: (3, h, w) float32 in [0, 1]. Gray becomes three equal channels.
+    def decode(self, tiles: Sequence[tuple[Plane, ...]], device: torch.device) -> Tensor:
+        """Turn the numbers of B tiles into RGB: (B, 3, h, w) float32 in [0, 1]. Gray becomes three equal channels.
 
         Chroma planes come with chroma.MARGIN samples more on each side of a halved axis.
         """
-        tensors = [torch.from_numpy(plane).to(device).float() for plane in planes]
+        tensors = [_moved(np.stack(planes), device).float() for planes in zip(*tiles, strict=True)]
         if self.space == ColorSpace.RGB:
-            return tensors[0].permute(2, 0, 1) / self.peak
+            return tensors[0].permute(0, 3, 1, 2) / self.peak
         if self.space == ColorSpace.GRAY:
-            return tensors[0].expand(3, -1, -1) / self.peak
-        return self._yuv_to_rgb(tensors[0], torch.stack(tensors[1:]))
+            return tensors[0][:, None].expand(-1, 3, -1, -1) / self.peak
+        return self._yuv_to_rgb(tensors[0], torch.stack(tensors[1:], 1))
 
     def encode(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """Turn RGB (3, H, W) into numbers, not rounded: RGB (3, H, W), gray (1, H, W), or luma and chroma (2, h, w)."""
@@ -53,13 +55,12 @@ class Coding:
             return (rgb.mean(0, keepdim=True) * self.peak,)
         return self._rgb_to_yuv(rgb)
 
-    def round(self, numbers: Tensor) -> Plane:
-        """Round halves to even and clip to the frame's own type, on the host, in memory in the order of its axes."""
+    def round(self, numbers: Tensor) -> Tensor:
+        """Round halves to even and clip; uint8, int32 above 8 bits, float32 for 32."""
         numbers = numbers.clamp(0, self.peak)
         if self.depth < 32:
             numbers = numbers.round().to(torch.uint8 if self.depth == 8 else torch.int32)
-        plane: Plane = numbers.contiguous().cpu().numpy()
-        return plane
+        return numbers
 
     @property
     def left(self) -> bool:
@@ -78,14 +79,14 @@ class Coding:
         red, blue = LUMA_WEIGHTS[self.matrix]
         black, luma_span, chroma_span = self.levels
         if self.halved[0]:
-            chroma = enlarge(chroma, 1, left=False)
+            chroma = enlarge(chroma, 2, left=False)
         if self.halved[1]:
-            chroma = enlarge(chroma, 2, self.left)
+            chroma = enlarge(chroma, 3, self.left)
         y = (luma - black) / luma_span
-        u, v = (chroma - 2.0 ** (self.depth - 1)) / chroma_span
+        u, v = ((chroma - 2.0 ** (self.depth - 1)) / chroma_span).unbind(1)
         r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
         g = (y - red * r - blue * b) / (1 - red - blue)
-        return torch.stack([r, g, b]).clamp(0, 1)
+        return torch.stack([r, g, b], 1).clamp(0, 1)
 
     def _rgb_to_yuv(self, rgb: Tensor) -> tuple[Tensor, ...]:
         red, blue = LUMA_WEIGHTS[self.matrix]
@@ -98,3 +99,9 @@ class Coding:
         if self.halved[1]:
             chroma = halve(chroma, 2, self.left)
         return (y * luma_span + black)[None], chroma * chroma_span + 2.0 ** (self.depth - 1)
+
+
+def _moved(planes: Plane, device: torch.device) -> Tensor:
+    """Copy planes to the device; CUDA takes them from pinned memory, so that nobody waits for what is queued."""
+    tensor = torch.from_numpy(planes)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -75,6 +75,11 @@ def window_count(length: int, window: int) -> int:
     return nearest
 
 
+def windows_of(height: int, width: int, window: int = 48) -> tuple[int, int]:
+    """Return the (rows, columns) of attention windows of a map."""
+    return window_count(height, window), window_count(width, window)
+
+
 def _seam(start: int, stop: int, ramp: int) -> Seam:
     """Put a seam of `ramp` px, even if the overlap [start, stop) begins even, into the middle of an overlap."""
     margin = (stop - start - ramp) // 4 * 2

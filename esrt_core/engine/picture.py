@@ -1,15 +1,16 @@
 """Picture: one frame on its way through the engine, from tiles cut out of it to the finished planes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from esrt_core.engine.chroma import MARGIN
 from esrt_core.engine.colour import Coding
 from esrt_core.engine.geometry import Axis, halved
+from esrt_core.engine.landing import Landing
 from esrt_core.engine.plan import Plan
 from esrt_core.engine.stitch import Stitcher
 from esrt_core.media.frame import ColorSpace, Frame, Plane
@@ -21,13 +22,13 @@ class Picture:
     The plan may be for a larger size: the frame's last row and column are repeated, and cut off again at the end.
     """
 
-    def __init__(self, frame: Frame, plan: Plan, device: torch.device) -> None:
+    def __init__(self, frame: Frame, plan: Plan, landing: Landing) -> None:
         self.plan = plan
         self.computed = 0  # tiles of this picture that went through the network
         self._true_shapes = [plane.shape for plane in frame.planes]
         self._coding = Coding.of(frame)
         self._planes = _padded(frame, plan, self._coding)
-        self._device = device
+        self._landing = landing
         self._layers = self._make_layers()
 
     @property
@@ -53,9 +54,9 @@ class Picture:
         )
         return first, *(plane[np.ix_(rows, columns)] for plane in self._planes[1:])
 
-    def decode(self, planes: tuple[Plane, ...]) -> Tensor:
-        """Turn a tile into the network's input (3, h, w)."""
-        return self._coding.decode(planes, self._device)
+    def decode(self, tiles: Sequence[tuple[Plane, ...]]) -> Tensor:
+        """Turn tiles of this `kind` into the network's input (B, 3, h, w)."""
+        return self._coding.decode(tiles, self._landing.device)
 
     def add(self, result: Tensor) -> None:
         """Take the next tile's result (3, H, W), in row-major order."""
@@ -63,7 +64,7 @@ class Picture:
             layer.stitcher.add(numbers)
 
     def finished(self) -> tuple[Plane, ...]:
-        """Return the larger planes, cut to their true size."""
+        """Return the larger planes, cut to their true size; everything has landed."""
         planes = [plane for layer in self._layers for plane in layer.planes]
         scale = self.plan.scale
         return tuple(
@@ -73,16 +74,16 @@ class Picture:
 
     def _make_layers(self) -> list["Layer"]:
         """Make one layer for planes of equal size."""
-        plan, coding, dtype = self.plan, self._coding, self._planes[0].dtype
+        plan, coding, landing, dtype = self.plan, self._coding, self._landing, self._planes[0].dtype
         if coding.space == ColorSpace.RGB:
-            return [Layer(plan.rows, plan.columns, plan.scale, coding, dtype, interleaved=True)]
-        layers = [Layer(plan.rows, plan.columns, plan.scale, coding, dtype)]
+            return [Layer(plan.rows, plan.columns, plan.scale, coding, landing, dtype, interleaved=True)]
+        layers = [Layer(plan.rows, plan.columns, plan.scale, coding, landing, dtype)]
         if coding.space == ColorSpace.YUV:
             rows, columns = (
                 halved(axis) if half else axis
                 for axis, half in zip((plan.rows, plan.columns), coding.halved, strict=True)
             )
-            layers.append(Layer(rows, columns, plan.scale, coding, dtype, count=2))
+            layers.append(Layer(rows, columns, plan.scale, coding, landing, dtype, count=2))
         return layers
 
 
@@ -95,6 +96,7 @@ class Layer:
         columns: Axis,
         scale: int,
         coding: Coding,
+        landing: Landing,
         dtype: np.dtype[Any],
         count: int = 1,
         interleaved: bool = False,
@@ -103,6 +105,7 @@ class Layer:
         self.planes: list[Plane] = [np.empty(shape, dtype) for _ in range(count)]
         self.stitcher = Stitcher(rows, columns, scale, self._write)
         self._coding = coding
+        self._landing = landing
 
     def _write(self, top: int, left: int, piece: Tensor) -> None:
         if self.planes[0].ndim == 3:
@@ -110,7 +113,7 @@ class Layer:
         else:
             parts = list(self._coding.round(piece))  # C times (H, W)
         for plane, part in zip(self.planes, parts, strict=True):
-            plane[top : top + part.shape[0], left : left + part.shape[1]] = part
+            self._landing.add(part, plane[top : top + part.shape[0], left : left + part.shape[1]])
 
 
 def _padded(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:

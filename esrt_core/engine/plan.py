@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from esrt_core.engine.geometry import Axis, largest_side, split_axis, window_count
+from esrt_core.engine.geometry import Axis, largest_side, split_axis, windows_of
 from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px
@@ -36,7 +36,7 @@ class Tiling:
 
 TILINGS = {
     "cpu": Tiling(tile=240, halo=6, window=48, ramp=8, batch_pixels=LEAST),
-    "gpu": Tiling(tile=288, halo=6, window=48, ramp=8, batch_pixels=6 * 288 * 288, smallest=64),
+    "gpu": Tiling(tile=288, halo=6, window=48, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
 }
 
 
@@ -98,7 +98,7 @@ def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:
     side = largest_side(tiling.tile, tiling.window)
     rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
     columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
-    windows = (window_count(rows.length, tiling.window), window_count(columns.length, tiling.window))
+    windows = windows_of(rows.length, columns.length, tiling.window)
     batch = max(1, tiling.batch_pixels // (rows.length * columns.length))
     tiles = len(rows.starts) * len(columns.starts)
     if tiles > batch:  # equally full batches: on a GPU a smaller last one would be filled up with wasted work

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.drift import keep_colours
 from esrt_core.engine.fast import fast_form
+from esrt_core.engine.replay import Replay, Windows
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
-
-Windows = tuple[int, int]
 
 
 class Runner:
@@ -21,6 +20,8 @@ class Runner:
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
     `redone` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
     averages the eight flips and rotations.
+
+    While it is not `careful` a result is only looked at later, by `doubtful`, so that nobody waits for the device.
     """
 
     def __init__(
@@ -28,9 +29,12 @@ class Runner:
     ) -> None:
         self.device = device
         self.redone = 0
+        self.careful = True
+        self._doubts: list[Tensor] = []
         self._tta = tta
-        self._full = _plain(network, device) if plain else fast_form(network).to(device)
-        self._half = None if plain or precision == "fp32" else fast_form(network, DTYPES[precision]).to(device)
+        self._full = Replay(_plain(network, device) if plain else fast_form(network).to(device))
+        full_only = plain or precision == "fp32"
+        self._half = None if full_only else Replay(fast_form(network, DTYPES[precision]).to(device))
 
     def __call__(self, x: Tensor, windows: Windows, batch: int = 1, exact: bool = False) -> Tensor:
         """Run a batch; `exact` asks for float32 whatever the precision. Raise WeightsError for a result not finite.
@@ -43,19 +47,29 @@ class Runner:
             return keep_colours(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)
         bad = spoiled(x, y)
-        if bad.any():
+        if not self.careful:
+            self._doubts.append(bad.any())
+        elif bad.any():
             self.redone += int(bad.sum())
             y[bad] = self._in_float32(x[bad], windows)
         return keep_colours(x, y)
 
+    def doubtful(self) -> bool:
+        """Say whether one of the results since the last call was spoiled or not finite."""
+        doubts, self._doubts = self._doubts, []
+        return bool(doubts) and bool(torch.stack(doubts).any())
+
     def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
         with _true_float32(self.device):
             y = self._ensemble(self._full, x, windows)
-        if not torch.isfinite(y.sum()):
+        finite = torch.isfinite(y.sum())
+        if not self.careful:
+            self._doubts.append(~finite)
+        elif not finite:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
 
-    def _ensemble(self, network: nn.Module, x: Tensor, windows: Windows) -> Tensor:
+    def _ensemble(self, network: Replay, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
@@ -91,9 +105,8 @@ def _plain(network: ESRT, device: torch.device) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
-def _run(network: nn.Module, x: Tensor, windows: Windows) -> Tensor:
-    y: Tensor = network(x.contiguous(memory_format=torch.channels_last), windows)
-    return y
+def _run(network: Replay, x: Tensor, windows: Windows) -> Tensor:
+    return network(x.contiguous(memory_format=torch.channels_last), windows)
 
 
 def _turned(x: Tensor, turn: int) -> Tensor:

@@ -15,6 +15,7 @@ from esrt_core.engine.device import choose_device, choose_precision, free_memory
 from esrt_core.engine.groups import group_frames
 from esrt_core.engine.heap import Heap
 from esrt_core.engine.kernels import bound_kept_kernels
+from esrt_core.engine.landing import Landing
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
@@ -130,9 +131,12 @@ class Upscaler:
                 torch.cuda.empty_cache()
 
     def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
-        jobs = [self._pictures(frame) for frame in frames]
-        pictures = [picture for job in jobs for picture in job]
-        run_pictures(pictures, self._runner, self._cache, self._heap, _reporter(pictures, progress))
+        self._runner.careful = self._device.type != "cuda"  # where looking at a result means to wait for it
+        jobs = self._run(frames, progress)
+        if self._runner.doubtful():
+            self._cache.clear()
+            self._runner.careful = True
+            jobs = self._run(frames, progress)
         self._note_redone()
         notes, self._notes = tuple(self._notes.values()), {}
         return [
@@ -140,12 +144,20 @@ class Upscaler:
             for index, (frame, job) in enumerate(zip(frames, jobs, strict=True))
         ]
 
-    def _pictures(self, frame: Frame) -> list[Picture]:
+    def _run(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[list[Picture]]:
+        """Enlarge frames; return the finished pictures of each."""
+        landing = Landing(self._device)
+        jobs = [self._pictures(frame, landing) for frame in frames]
+        pictures = [picture for job in jobs for picture in job]
+        run_pictures(pictures, self._runner, self._cache, self._heap, landing, _reporter(pictures, progress))
+        return jobs
+
+    def _pictures(self, frame: Frame, landing: Landing) -> list[Picture]:
         """Make what goes through the network for a frame: its colours, and its alpha where that is not constant."""
         parts = [frame]
         if frame.alpha is not None and not _is_constant(frame.alpha):
             parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))
-        return [Picture(part, self.plan(*_even_size(part)), self._device) for part in parts]
+        return [Picture(part, self.plan(*_even_size(part)), landing) for part in parts]
 
     def _shrink(self, frames: Sequence[Frame]) -> bool:
         """Take the next smaller tile, in the end the CPU; say whether there is a next try."""
@@ -174,9 +186,9 @@ class Upscaler:
         """Time one tile: seconds per multiply-add of the estimate."""
         noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
         plan = self.plan(128, 128)
-        picture = Picture(Frame((noise,)), plan, self._device)
+        picture = Picture(Frame((noise,)), plan, Landing(self._device))
         with torch.inference_mode():
-            tile = picture.decode(picture.cut(0))[None]
+            tile = picture.decode([picture.cut(0)])
             self._runner(tile, plan.windows)  # the first run also prepares the kernels
             start = time.perf_counter()
             self._runner(tile, plan.windows).cpu()

@@ -51,6 +51,25 @@ def test_what_half_precision_spoils_is_redone_in_float32(
     assert runner.redone == 2
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_what_is_not_looked_at_at_once_is_doubted_later(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT, exact: bool
+) -> None:
+    use_fake(monkeypatch, float("nan"))
+    runner = Runner(network, CPU, "fp16")
+    runner.careful = False
+    good, bad = batch(0.9), batch(0.1)
+    if exact:
+        bad = bad * float("nan")
+    runner(good, (1, 1), exact=exact)
+    assert not runner.doubtful()
+    runner(bad, (1, 1), exact=exact)
+    runner(good, (1, 1), exact=exact)
+    assert runner.doubtful()
+    assert not runner.doubtful()
+    assert runner.redone == 0
+
+
 def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, float("nan"))
     runner = Runner(network, CPU, "bf16")

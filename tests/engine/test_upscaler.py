@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 from esrt_core.engine import runner as runner_module
 from esrt_core.engine import upscaler as upscaler_module
+from esrt_core.engine.fast import fast_form
 from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.replay import Replay
+from esrt_core.engine.runner import Runner
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import OptionError
 from esrt_core.media.frame import ColorSpace, Frame
@@ -30,6 +33,19 @@ class Repeat(nn.Module):
             raise torch.OutOfMemoryError("pretended")
         self.batches.append(len(x))
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Spoiling(nn.Module):
+    """Spoil one tile of a batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
+        y: Tensor = self.network(x, windows)
+        y[-1, :, 0, 0] = float("inf")
+        return y
 
 
 def use_repeat(monkeypatch: pytest.MonkeyPatch, largest: int = 10_000) -> Repeat:
@@ -168,6 +184,37 @@ def test_progress_counts_the_tiles(monkeypatch: pytest.MonkeyPatch, network: ESR
     tiles = upscaler.plan(300, 200).tiles
     assert (reports[-1].done, reports[-1].total, reports[-1].unit) == (tiles, tiles, "tiles")
     assert [report.done for report in reports] == sorted({report.done for report in reports})
+
+
+def test_a_doubtful_group_is_computed_again_with_care(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    fake, frame = use_repeat(monkeypatch), rgb(40, 40)
+    expected = Upscaler(network, CPU).upscale(frame).frame.planes[0]
+    fake.batches.clear()
+    upscaler = Upscaler(network, CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "doubtful", lambda runner: True)
+        result = upscaler.upscale(frame)
+    assert fake.batches == [1, 1]  # the cache was emptied in between
+    assert upscaler._runner.careful
+    assert np.array_equal(result.frame.planes[0], expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_what_a_cpu_gives_spoiled_tiles_too(network: ESRT) -> None:
+    frames = [rgb(150, 200, seed) for seed in range(4)]
+    on_gpu = EngineOptions(device="cuda", tile=96)
+    for spoil in (False, True):
+        upscaler = Upscaler(network, on_gpu, cache_bytes=0)
+        if spoil:
+            upscaler._runner._half = Replay(Spoiling(fast_form(network, torch.float16).cuda()))
+        results = list(upscaler.upscale_many(frames))
+        assert bool(upscaler._runner.redone) == spoil
+        for frame, result in zip(frames, results, strict=True):
+            expected = Upscaler(network, EngineOptions(device="cpu", tile=96)).upscale(frame)
+            difference = np.abs(result.frame.planes[0].astype(int) - expected.frame.planes[0])
+            assert difference.max() <= 2
+            assert difference.mean() < 0.1
 
 
 def test_out_of_memory_makes_a_new_plan_with_smaller_tiles_and_says_so_once(
