@@ -12,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -90,16 +92,26 @@ def write_pictures(folder: Path, count: int, scale: int) -> None:
 
 def measure_trainer(folder: Path, options: argparse.Namespace) -> tuple[float, float]:
     """Return LR px a second after the first steps, and the share of the time outside of the steps."""
-    marks: list[tuple[float, float]] = []
-    step: Callable[..., object] = Stepper.step
+    marks: list[tuple[float, float]] = []  # two a step
 
-    def timed(self: Stepper, *arguments: object) -> object:
-        began = time.perf_counter()
-        result = step(self, *arguments)
-        marks.append((began, time.perf_counter()))
-        return result
+    def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object) -> object:
+            began = time.perf_counter()
+            result = method(*arguments)
+            marks.append((began, time.perf_counter()))
+            return result
 
-    Stepper.step = timed  # type: ignore[assignment]
+        return call
+
+    with patch.object(Stepper, "begin", timed(Stepper.begin)), patch.object(Stepper, "finish", timed(Stepper.finish)):
+        run(folder, options)
+    measured = marks[2 * WARM_UP :]
+    whole = measured[-1][1] - marks[2 * WARM_UP - 1][1]
+    inside = sum(end - began for began, end in measured)
+    return len(measured) // 2 * options.batch * options.patch**2 / whole, 1 - inside / whole
+
+
+def run(folder: Path, options: argparse.Namespace) -> None:
     train(
         TrainOptions(
             sources=(folder / "hr",),
@@ -113,11 +125,6 @@ def measure_trainer(folder: Path, options: argparse.Namespace) -> tuple[float, f
             degrade=options.degrade,
         )
     )
-    Stepper.step = step  # type: ignore[method-assign]
-    measured = marks[WARM_UP:]
-    whole = measured[-1][1] - marks[WARM_UP - 1][1]
-    inside = sum(end - began for began, end in measured)
-    return len(measured) * options.batch * options.patch**2 / whole, 1 - inside / whole
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor]]):

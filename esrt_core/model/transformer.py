@@ -1,8 +1,12 @@
 """The efficient transformer of ESRT: EMHA, MLP and ET (arXiv 2108.11084, section 3.2)."""
 
+from itertools import product
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 Windows = tuple[int, int]
 WHOLE: Windows = (1, 1)
@@ -116,7 +120,53 @@ class ET(nn.Module):
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
         size = (x.shape[2], x.shape[3])
-        tokens = F.unfold(x, 3, padding=1).transpose(1, 2)  # (B, H * W, 9C)
+        tokens = patches(x)  # (B, H * W, 9C)
         tokens = tokens + self.emha(self.norm1(tokens), size, windows)
         tokens = tokens + self.mlp(self.norm2(tokens))
-        return F.fold(tokens.transpose(1, 2), size, 3, padding=1)
+        return overlapping_sum(tokens, size)
+
+
+def patches(x: Tensor) -> Tensor:
+    """Make a token of every zero-padded 3 x 3 patch, channel by channel: (B, C, H, W) to (B, H * W, 9C).
+
+    What unfold does, in pieces that a compiler fuses with what comes before and after; so is overlapping_sum, for fold.
+    """
+    tokens: Tensor = _Patches.apply(x)  # type: ignore[no-untyped-call]
+    return tokens
+
+
+def overlapping_sum(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+    """Add up the patches where they overlap: (B, H * W, 9C) to (B, C, H, W)."""
+    total: Tensor = _OverlappingSum.apply(tokens, size)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _Patches(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        height, width = ctx.size = x.shape[2:]
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))  # (B, H + 2, W + 2, C)
+        beside = torch.stack([padded[:, :, right : right + width] for right in range(3)], 4)
+        around = torch.stack([beside[:, down : down + height] for down in range(3)], 4)  # (B, H, W, C, 3, 3)
+        return around.flatten(3).flatten(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return overlapping_sum(gradient, ctx.size)
+
+
+class _OverlappingSum(Function):
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        height, width = size
+        padded = F.pad(tokens.reshape(-1, height, width, tokens.shape[2]), (0, 0, 1, 1, 1, 1))
+        padded = padded.view(*padded.shape[:3], -1, 3, 3)
+        total: Tensor = padded[:, 2:, 2:, :, 0, 0]
+        for down, right in tuple(product(range(3), range(3)))[1:]:
+            up, left = 2 - down, 2 - right
+            total = total + padded[:, up : up + height, left : left + width, :, down, right]
+        return total.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return patches(gradient), None

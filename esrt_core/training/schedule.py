@@ -17,9 +17,9 @@ class Stage:
     batch: int
 
 
-# Small patches first: more pictures a second. The last stage has the size of the windows that inference uses.
+# Small patches first: more pictures a second. In the last stage attention has windows of the size that inference uses.
 CPU_STAGES = (Stage(0.45, 24, 16), Stage(0.75, 32, 12), Stage(1.0, 48, 6))
-GPU_STAGES = (Stage(0.8, 48, 64), Stage(1.0, 64, 48))
+GPU_STAGES = (Stage(1.0, 48, 48),)  # one: every other shape would be compiled anew
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import TrainingError
 from esrt_core.training.graph import GradientGraph, UpdateGraph
 from esrt_core.training.loss import Loss
@@ -33,6 +34,8 @@ class StepResult:
 class Stepper:
     """Train a network, perhaps wrapped for several processes, step by step on batches of one shape.
 
+    Patches larger than the attention's windows are cut into windows as in inference.
+
     On a GPU the forward pass runs in bfloat16, weights and loss stay float32, and a graph is replayed. When its memory
     does not suffice the batch is halved and the gradients of its parts are added up; `parts` says into how many.
     """
@@ -47,14 +50,21 @@ class Stepper:
         self._graph: GradientGraph | None = None
         self._update_graph: UpdateGraph | None = None
 
-    def step(self, lr: Tensor, hr: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
-        """Train on LR (B, 3, H, W) and HR; weights stay as they are when the loss or a gradient is not finite.
+    def begin(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """Leave the clipped gradients of LR (B, 3, H, W) and HR in the parameters; return loss and norm, (2,).
 
-        The optimisers are the same in every step.
+        A GPU may still be at work when this returns.
         """
         loss = self._gradients(lr, hr)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)
-        result = StepResult(*torch.stack([loss, norm]).tolist())
+        return torch.stack([loss, norm])
+
+    def finish(self, begun: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
+        """Update the weights; they stay as they are when the loss or a gradient is not finite.
+
+        The optimisers are the same in every step.
+        """
+        result = StepResult(*begun.tolist())
         if result.finite:
             self._update(optimisers)
         return result
@@ -104,7 +114,7 @@ class Stepper:
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         # Weights cast inside a graph must be cast again by each replay, so there is no cache of them.
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False):
-            result = self.network(lr)
+            result = self.network(lr, windows_of(*lr.shape[2:]))
         return self.loss(result, hr)
 
     def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[None]:

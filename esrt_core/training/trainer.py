@@ -1,6 +1,7 @@
 """The training loop."""
 
 import time
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from torch import nn
@@ -10,8 +11,8 @@ from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, place_rates, set_rates
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.recorder import Recorder
-from esrt_core.training.sampler import Sampler
-from esrt_core.training.schedule import Point, Schedule
+from esrt_core.training.sampler import Batch, Sampler
+from esrt_core.training.schedule import Point, Schedule, Stage
 from esrt_core.training.start import UPSAMPLERS
 from esrt_core.training.state import TrainingState, restore_counters
 from esrt_core.training.step import Stepper
@@ -20,6 +21,15 @@ from esrt_core.training.validation import Validator
 
 UNUSED = ".l1"  # a scalar that the published network has and never uses
 MOST_SKIPPED = 10
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Hold the batch of a step."""
+
+    step: int
+    stage: Stage
+    batch: Batch
 
 
 class Trainer:
@@ -46,6 +56,7 @@ class Trainer:
         self.replica = validator.replica
         self.recorder = recorder
         self._stepper: Stepper | None = None
+        self._next: Drawn | None = None
         self._due: tuple[object, ...] = ()
         self._parts = 1
         self._set_phase(state.body_rests)
@@ -116,12 +127,12 @@ class Trainer:
         self.state.optimisers = build_optimisers(self.state.network, self.optimiser, self.lr, self.options.weight_decay)
 
     def _train(self, point: Point) -> None:
-        """Do one step."""
+        """Do one step. While a GPU is at it, the next batch is drawn."""
         assert self._stepper is not None
         set_rates(self.state.optimisers, point.lr_factor)
-        draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
-        lr, hr = draw(self.state.step, point.stage.patch, point.stage.batch)
-        result = self._stepper.step(lr, hr, self.state.optimisers)
+        begun = self._stepper.begin(*self._drawn(point.stage))
+        self._next = self._draw(self.state.step + 1, point.stage)
+        result = self._stepper.finish(begun, self.state.optimisers)
         self.state.step += 1
         if result.finite:
             self.state.skipped = 0
@@ -130,6 +141,17 @@ class Trainer:
             self._skip()
         self._tell_about_parts()
         self.recorder.step(self.state, point, self.lr, result)
+
+    def _drawn(self, stage: Stage) -> Batch:
+        """Return the batch of this step, which the step before has drawn unless it was of another stage."""
+        drawn = self._next
+        if drawn is None or (drawn.step, drawn.stage) != (self.state.step, stage):
+            drawn = self._draw(self.state.step, stage)
+        return drawn.batch
+
+    def _draw(self, step: int, stage: Stage) -> Drawn:
+        draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
+        return Drawn(step, stage, draw(step, stage.patch, stage.batch))
 
     def _skip(self) -> None:
         self.state.skipped += 1

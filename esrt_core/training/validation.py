@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from esrt_core.engine.drift import keep_colours
 from esrt_core.engine.fast import fast_form
+from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.protocol import bicubic, psnr_y
 from esrt_core.model.esrt import ESRT
@@ -18,7 +19,6 @@ from esrt_core.training.degradation import degrade, draw_damage
 from esrt_core.training.distributed import Replica
 from esrt_core.training.pictures import Picture
 
-WINDOW = 48  # LR px: the attention's windows have about this side, as in inference
 CPU_PIXELS = 60_000  # LR px of all crops: a validation costs a few seconds
 GPU_PIXELS = 2_000_000
 MOST_PSNR = 100.0  # dB, so that one flat crop that is hit exactly does not make the mean infinite
@@ -79,9 +79,8 @@ class Validator:
 @torch.inference_mode()
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
     """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colours kept, rounded."""
-    windows = (max(1, round(lr.shape[0] / WINDOW)), max(1, round(lr.shape[1] / WINDOW)))
     x = as_network_input(lr).to(device)
-    return as_pixels(keep_colours(x, network(x, windows)))
+    return as_pixels(keep_colours(x, network(x, windows_of(*lr.shape[:2]))))
 
 
 def as_network_input(pixels: Pixels) -> Tensor:

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from esrt_core.model.transformer import ET, split_attention, windowed_attention
+from esrt_core.model.transformer import ET, overlapping_sum, patches, split_attention, windowed_attention
 
 HEADS, DIM = 2, 4
 
@@ -74,3 +75,18 @@ def test_no_quadratic_matrix_is_made() -> None:
     """The matrices of 96 x 96 tokens would take 4 pieces x 8 heads x 2,304 x 2,304 x 4 bytes = 680 MB."""
     grown = subprocess.run([sys.executable, "-c", PEAK_SCRIPT], capture_output=True, text=True, check=True).stdout
     assert int(grown) < 200_000
+
+
+def test_patches_and_their_sum_are_unfold_and_fold() -> None:
+    x = torch.rand(2, 5, 4, 7)
+    tokens = F.unfold(x, 3, padding=1).transpose(1, 2)
+    assert torch.equal(patches(x), tokens)
+    assert torch.allclose(overlapping_sum(tokens, (4, 7)), F.fold(tokens.transpose(1, 2), (4, 7), 3, padding=1))
+
+
+def test_the_gradients_of_patches_and_their_sum() -> None:
+    x = torch.rand(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(patches, x)
+    assert torch.autograd.gradcheck(
+        lambda tokens: overlapping_sum(tokens, (3, 4)), patches(x).detach().requires_grad_()
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from esrt_core.errors import OptionError, StopError, TrainingError
 from esrt_core.training import trainer as trainer_module
@@ -93,14 +94,14 @@ def test_the_new_upsampler_is_trained_alone_first(
     make_options: MakeOptions, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[bool]] = []
-    step = Stepper.step
+    begin = Stepper.begin
 
-    def spy(self: Stepper, *batch: object) -> StepResult:
+    def spy(self: Stepper, *batch: Tensor) -> Tensor:
         parameters = dict(self.network.named_parameters())
         seen.append([parameters[name].requires_grad for name in ("tail.last.weight", "head.weight")])
-        return step(self, *batch)  # type: ignore[arg-type]
+        return begin(self, *batch)
 
-    monkeypatch.setattr(Stepper, "step", spy)
+    monkeypatch.setattr(Stepper, "begin", spy)
     monkeypatch.setattr("esrt_core.training.schedule.ALONE", 0.5)
     train(make_options(from_scratch=False, start=str(weights_of(2)), scale=3))
     assert seen == [[True, False]] * 3 + [[True, True]] * 3
@@ -172,7 +173,7 @@ def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOp
 
 
 def test_ten_skipped_steps_stop_the_run(make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stepper, "step", lambda self, *batch: StepResult(float("nan"), 1.0))
+    monkeypatch.setattr(Stepper, "finish", lambda self, *begun: StepResult(float("nan"), 1.0))
     with pytest.raises(TrainingError, match="10 steps in a row"):
         train(make_options(steps=20))
     assert trainer_module.MOST_SKIPPED == 10

@@ -1,25 +1,43 @@
 import copy
+from collections.abc import Sequence
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, Optimizer
 
 from esrt_core.errors import TrainingError
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.model.transformer import Windows
 from esrt_core.training.compilation import compile_blocks
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, set_rates
-from esrt_core.training.step import MAX_NORM, Stepper
+from esrt_core.training.step import MAX_NORM, Stepper, StepResult
 from esrt_core.training.trainer import choose_trained
 
 CPU = torch.device("cpu")
 
 
+def step(stepper: Stepper, lr: Tensor, hr: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
+    return stepper.finish(stepper.begin(lr, hr), optimisers)
+
+
+class Convolution(nn.Module):
+    """Stand for a network of scale 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, windows: Windows) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Conv2d(3, 3, 3, padding=1)
+    return Convolution()
 
 
 def batch(count: int = 4) -> tuple[Tensor, Tensor]:
@@ -31,11 +49,11 @@ def test_a_step_lowers_the_loss_and_clips_the_gradients() -> None:
     net = network()
     stepper, optimisers = Stepper(net, Loss(), CPU), [SGD(net.parameters(), lr=0.1)]
     lr, hr = batch()
-    first = stepper.step(lr, 100 * hr, optimisers)
+    first = step(stepper, lr, 100 * hr, optimisers)
     assert first.norm > MAX_NORM
     norm = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(MAX_NORM, rel=1e-4)
-    assert stepper.step(lr, 100 * hr, optimisers).loss < first.loss
+    assert step(stepper, lr, 100 * hr, optimisers).loss < first.loss
 
 
 def test_a_step_that_is_not_finite_changes_nothing() -> None:
@@ -43,7 +61,7 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     before = copy.deepcopy(net.state_dict())
     lr, hr = batch()
     lr[0, 0, 0, 0] = float("nan")
-    assert not Stepper(net, Loss(), CPU).step(lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
+    assert not step(Stepper(net, Loss(), CPU), lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -55,19 +73,19 @@ class Small(nn.Module):
         self.inner = inner
         self.most = most
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, windows: Windows) -> Tensor:
         if len(x) > self.most:
             raise torch.OutOfMemoryError("no")
-        out: Tensor = self.inner(x)
+        out: Tensor = self.inner(x, windows)
         return out
 
 
 def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients() -> None:
     lr, hr = batch(6)
     whole, parts = network(), network()
-    Stepper(whole, Loss(), CPU).step(lr, hr, [])
+    Stepper(whole, Loss(), CPU).begin(lr, hr)
     stepper = Stepper(Small(parts, most=2), Loss(), CPU)
-    stepper.step(lr, hr, [])
+    stepper.begin(lr, hr)
     assert stepper.parts == 4
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         assert a.grad is not None
@@ -77,11 +95,25 @@ def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients(
 
 def test_a_single_patch_that_is_too_large_is_an_error() -> None:
     with pytest.raises(TrainingError, match="--batch"):
-        Stepper(Small(network(), most=0), Loss(), CPU).step(*batch(2), [])
+        Stepper(Small(network(), most=0), Loss(), CPU).begin(*batch(2))
+
+
+def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> None:
+    seen: list[Windows] = []
+
+    class Spy(Convolution):
+        def forward(self, x: Tensor, windows: Windows) -> Tensor:
+            seen.append(windows)
+            return super().forward(x, windows)
+
+    for side in (24, 48, 64, 96):
+        Stepper(Spy(), Loss(), CPU).begin(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side))
+    assert seen == [(1, 1), (1, 1), (1, 1), (2, 2)]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch, of itself, while it compiles
 @pytest.mark.parametrize("kind", ["adam", "muon"])
 def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
     device = torch.device("cuda")
@@ -98,6 +130,6 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
         hr = F.interpolate(lr, scale_factor=2)
         for factor in (1.0, 0.5, 0.5, 0.1, 0.1):
             set_rates(optimisers, factor)
-            losses.append(stepper.step(lr, hr, optimisers).loss)
+            losses.append(step(stepper, lr, hr, optimisers).loss)
     assert losses[:5] == pytest.approx(losses[5:], rel=2e-2)
     assert losses[4] < losses[0]
