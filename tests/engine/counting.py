@@ -1,4 +1,4 @@
-"""Count what a call costs without a clock: multiply-adds, operators, bytes allocated."""
+"""Count what a call costs without a clock: multiply-adds, operators, bytes allocated, in all and at once."""
 
 import math
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Count(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.multiply_adds = self.operators = self.bytes = 0
+        self.multiply_adds = self.operators = self.bytes = self.largest = 0
         self._known: set[int] = set()
         self._kept: list[Tensor] = []  # so that no storage's address is used twice
 
@@ -58,7 +58,9 @@ class Count(TorchDispatchMode):
         if func in MULTIPLY_ADDS:
             self.multiply_adds += MULTIPLY_ADDS[func](args, first)
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            self.bytes += self._note(tensor)
+            size = self._note(tensor)
+            self.bytes += size
+            self.largest = max(self.largest, size)
         return out
 
     def _note(self, tensor: Any) -> int:

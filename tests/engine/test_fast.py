@@ -182,3 +182,13 @@ def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
     assert count.multiply_adds // pixels <= MULTIPLY_ADDS[scale]
     assert count.operators <= OPERATORS
     assert count.bytes // pixels <= BYTES[scale]
+
+
+def test_attention_goes_through_one_row_of_windows_after_the_other() -> None:
+    fast, largest = fast_form(ESRT(ESRTConfig(2))), []
+    for height, rows in ((48, 1), (144, 3)):
+        with torch.no_grad(), Count() as count:
+            fast(picture(1, 3, height, 96), (rows, 2))
+        largest.append(count.largest)
+    assert largest[0] == 48 * 96 * 3 * 8 * 18 * 4  # query, key and value
+    assert largest[1] < 2 * largest[0]

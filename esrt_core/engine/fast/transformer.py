@@ -1,5 +1,7 @@
 """The efficient transformer with its normalisations folded into the layers. Plain form: esrt_core.model.transformer."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,7 +37,7 @@ class FastET(nn.Module):
         self.qkv = FixedLinear(emha.qkv.weight)
         order = torch.arange(PATCH**2 * channels).view(channels, PATCH**2).t().flatten()
         self.expand = FixedLinear(emha.expand.weight[order])
-        self.register_buffer("expand_bias", settled(emha.expand.bias[order]))
+        self.register_buffer("expand_bias", settled(emha.expand.bias[order]).view(PATCH, -1))
         fc1, fc1_bias = _after_norm(et.norm2, et.mlp.fc1)
         self.fc1 = FixedLinear(fc1[:, order])
         self.register_buffer("fc1_bias", settled(fc1_bias))
@@ -47,13 +49,22 @@ class FastET(nn.Module):
         pixels = rows(x)  # (B, H, W, C)
         reduced = rows(self.reduce(x))
         torch.addcmul(self.reduce_bias, reduced, _patch_rstd(pixels, self.eps1), out=reduced)
-        attended = windowed_attention(self.qkv(reduced), self.heads, self.scale, windows)  # (B, H, W, heads * d)
-        tokens = _patches(pixels, self.expand_bias)  # (B, H, W, 9 * C)
+        padded = F.pad(pixels, (0, 0, 1, 1, 1, 1))
+        total = torch.zeros_like(padded)
+        for top, bottom, down in _bands(x, windows[0]):
+            tokens = _patches(padded, top, bottom, self.expand_bias)  # (B, h, W, 9 * C)
+            self._transform(tokens, reduced[:, top:bottom], (down, windows[1]))
+            _fold_into(total, top, tokens)
+        return planes(total[:, 1:-1, 1:-1].contiguous())
+
+    def _transform(self, tokens: Tensor, reduced: Tensor, windows: Windows) -> None:
+        """Add attention and MLP to tokens (B, h, W, 9 * C) in place; `reduced` are theirs (B, h, W, 9 * C / 2)."""
+        attended = windowed_attention(self.qkv(reduced), self.heads, self.scale, windows)  # (B, h, W, heads * d)
         self.expand.add_to(tokens, attended)
         hidden = self.fc1(tokens)
         torch.addcmul(self.fc1_bias, hidden, _rstd(tokens, self.eps2), out=hidden)
         self.fc2.add_to(tokens, hidden.relu_())
-        return planes(_fold(tokens.add_(self.fc2_bias), x.shape[1]))
+        tokens.add_(self.fc2_bias)
 
 
 def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -83,22 +94,35 @@ def _patch_rstd(pixels: Tensor, eps: float) -> Tensor:
     return rows(torch.rsqrt(square - mean * mean + eps)).to(pixels.dtype)
 
 
-def _patches(pixels: Tensor, bias: Tensor) -> Tensor:
-    """Write every zero-padded 3 x 3 patch plus a bias (9 * C): (B, H, W, C) to (B, H, W, 9 * C)."""
-    batch, height, width, channels = pixels.shape
-    padded = F.pad(pixels, (0, 0, 1, 1, 1, 1))
+def _bands(x: Tensor, count: int) -> Iterator[tuple[int, int, int]]:
+    """Cut the rows of x (B, C, H, W) where its `count` rows of windows meet: top, bottom, rows of windows inside.
+
+    On a CPU one row of windows follows the other, so that what lies between the layers stays small.
+    """
+    if x.is_cuda:
+        yield 0, x.shape[2], count
+        return
+    length, longer = divmod(x.shape[2], count)
+    top = 0
+    for index in range(count):
+        bottom = top + length + (index < longer)
+        yield top, bottom, 1
+        top = bottom
+
+
+def _patches(padded: Tensor, top: int, bottom: int, bias: Tensor) -> Tensor:
+    """Write the 3 x 3 patches of some rows plus a bias (3, 3 * C): (B, H + 2, W + 2, C) to (B, h, W, 9 * C)."""
+    batch, _, width, channels = padded.shape
     row = PATCH * channels  # the three pixels of a patch's row lie next to each other
+    shape = (batch, bottom - top, width + 1 - PATCH, PATCH, row)
     strides = padded.stride()
-    views = padded.as_strided((batch, height, width, PATCH, row), (*strides[:3], strides[1], 1))
-    tokens = pixels.new_empty(batch, height, width, PATCH, row)
-    return torch.add(views, bias.view(PATCH, row), out=tokens).flatten(3)
+    views = padded.as_strided(shape, (*strides[:3], strides[1], 1), top * strides[1])
+    return torch.add(views, bias, out=padded.new_empty(shape)).flatten(3)
 
 
-def _fold(tokens: Tensor, channels: int) -> Tensor:
-    """Sum overlapping patches, (B, H, W, 9 * C) to (B, H, W, C)."""
-    batch, height, width, _ = tokens.shape
-    total = tokens.new_zeros(batch, height + 2, width + 2, channels)
+def _fold_into(total: Tensor, top: int, tokens: Tensor) -> None:
+    """Add patches (B, h, W, 9 * C) from a row on where they lie in (B, H + 2, W + 2, C)."""
+    height, width = tokens.shape[1:3]
     for index, part in enumerate(tokens.chunk(PATCH**2, -1)):
         down, right = divmod(index, PATCH)
-        total[:, down : down + height, right : right + width].add_(part)
-    return total[:, 1:-1, 1:-1].contiguous()
+        total[:, top + down : top + down + height, right : right + width].add_(part)
