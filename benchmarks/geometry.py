@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from esrt_core.engine.batches import run_pictures
 from esrt_core.engine.heap import Heap
+from esrt_core.engine.landing import Landing
 from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
 from esrt_core.engine.reuse import TileCache
@@ -90,8 +91,9 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
     results, start = [], time.process_time()
     for lr in pictures:
         frame = Frame((lr.astype(np.float32) / 255,), depth=32)
-        picture = Picture(frame, form.plan(frame.width, frame.height, scale), CPU)
-        run_pictures([picture], runner, TileCache(0), Heap(), lambda done: None)
+        landing = Landing(CPU)
+        picture = Picture(frame, form.plan(frame.width, frame.height, scale), landing)
+        run_pictures([picture], runner, TileCache(0), Heap(), landing, lambda done: None)
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Outcome(results, time.process_time() - start, peak)
