@@ -5,13 +5,14 @@ from torch import Tensor, nn
 
 Windows = tuple[int, int]
 
-RECORD_AT = 3  # calls in a row with inputs of one shape; the last one is recorded
+RECORD_AT = 6  # calls in a row with inputs of one shape; more than the four upright ones of --tta
+ROOM = 2  # times the memory of a call that must be free: a recording keeps its own
 
 
 class Replay:
     """Call a network, `(x, windows)`, and on CUDA record it as a graph when one shape comes again and again.
 
-    One recording is kept, whose memory is that of a call. A replayed result is valid until the next call.
+    One recording is kept, if there is room for it. A replayed result is valid until the next call.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -28,20 +29,26 @@ class Replay:
                 torch.cuda.synchronize()  # it may still be under way
             self._form, self._times, self._recording = form, 0, None
         self._times += 1
-        if not x.is_cuda or self._times < RECORD_AT:
+        if x.is_cuda and self._times == RECORD_AT and _has_room(x.device):
+            self._recording = self._record(x, windows)
+        if self._recording is None:
             y: Tensor = self._network(x, windows)
             return y
-        if self._recording is None:
-            self._recording = self._record(x, windows)
         graph, inputs, outputs = self._recording
         inputs.copy_(x)
         graph.replay()
         return outputs
 
     def _record(self, x: Tensor, windows: Windows) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
-        torch.cuda.empty_cache()  # the recording's memory comes from elsewhere
         inputs = x.clone(memory_format=torch.channels_last)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             outputs: Tensor = self._network(inputs, windows)
         return graph, inputs, outputs
+
+
+def _has_room(device: torch.device) -> bool:
+    """Say whether there is room for a recording besides a call; what calls have left behind is given back."""
+    call = torch.cuda.memory_reserved(device)
+    torch.cuda.empty_cache()
+    return torch.cuda.mem_get_info(device)[0] >= ROOM * call

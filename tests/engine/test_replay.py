@@ -41,4 +41,4 @@ def test_a_recording_gives_what_the_network_gives(network: ESRT) -> None:
         for _ in range(RECORD_AT + 3):
             x = torch.rand(2, 3, height, 16, device="cuda").contiguous(memory_format=torch.channels_last)
             assert torch.allclose(replay(x, (1, 1)), counting.network(x, (1, 1)), atol=2e-3)
-        assert counting.calls == RECORD_AT
+        assert counting.calls == RECORD_AT  # the last of them was recorded
