@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+WINDOW = 48  # px; about the side of an attention window, in inference and in training
+
 
 @dataclass(frozen=True)
 class Seam:
@@ -28,7 +30,7 @@ class Axis:
         return start, stop
 
 
-def split_axis(size: int, tile: int, halo: int, ramp: int, window: int = 48) -> Axis:
+def split_axis(size: int, tile: int, halo: int, ramp: int, window: int = WINDOW) -> Axis:
     """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbours.
 
     All tiles have one length, the smallest whose windows come out even, and begin at equal distances, so no tile is
@@ -75,7 +77,7 @@ def window_count(length: int, window: int) -> int:
     return nearest
 
 
-def windows_of(height: int, width: int, window: int = 48) -> tuple[int, int]:
+def windows_of(height: int, width: int, window: int = WINDOW) -> tuple[int, int]:
     """Return the (rows, columns) of attention windows of a map."""
     return window_count(height, window), window_count(width, window)
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from esrt_core.engine.geometry import Axis, largest_side, split_axis, windows_of
+from esrt_core.engine.geometry import WINDOW, Axis, largest_side, split_axis, windows_of
 from esrt_core.errors import OptionError
 
 MIN_SIDE = 8  # px
@@ -35,8 +35,8 @@ class Tiling:
 
 
 TILINGS = {
-    "cpu": Tiling(tile=240, halo=6, window=48, ramp=8, batch_pixels=LEAST),
-    "gpu": Tiling(tile=288, halo=6, window=48, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
+    "cpu": Tiling(tile=240, halo=6, window=WINDOW, ramp=8, batch_pixels=LEAST),
+    "gpu": Tiling(tile=288, halo=6, window=WINDOW, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
 }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,6 @@ class Runner:
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
     `redone` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
     averages the eight flips and rotations.
-
-    While it is not `careful` a result is only looked at later, by `doubtful`, so that nobody waits for the device.
     """
 
     def __init__(
@@ -29,7 +28,7 @@ class Runner:
     ) -> None:
         self.device = device
         self.redone = 0
-        self.careful = True
+        self._careful = True
         self._doubts: list[Tensor] = []
         self._tta = tta
         self._full = Replay(_plain(network, device) if plain else fast_form(network).to(device))
@@ -47,23 +46,31 @@ class Runner:
             return keep_colours(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)
         bad = spoiled(x, y)
-        if not self.careful:
+        if not self._careful:
             self._doubts.append(bad.any())
         elif bad.any():
             self.redone += int(bad.sum())
             y[bad] = self._in_float32(x[bad], windows)
         return keep_colours(x, y)
 
+    @contextlib.contextmanager
+    def unchecked(self) -> Iterator[None]:
+        """Look at results only afterwards, by `doubtful`, so that nobody waits for the device in between."""
+        self._careful, self._doubts = False, []
+        try:
+            yield
+        finally:
+            self._careful = True
+
     def doubtful(self) -> bool:
-        """Say whether one of the results since the last call was spoiled or not finite."""
-        doubts, self._doubts = self._doubts, []
-        return bool(doubts) and bool(torch.stack(doubts).any())
+        """Say whether one of the results of the last `unchecked` was spoiled or not finite."""
+        return bool(self._doubts) and bool(torch.stack(self._doubts).any())
 
     def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
         with _true_float32(self.device):
             y = self._ensemble(self._full, x, windows)
         finite = torch.isfinite(y.sum())
-        if not self.careful:
+        if not self._careful:
             self._doubts.append(~finite)
         elif not finite:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")

@@ -131,11 +131,8 @@ class Upscaler:
                 torch.cuda.empty_cache()
 
     def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
-        self._runner.careful = self._device.type != "cuda"  # where looking at a result means to wait for it
-        jobs = self._run(frames, progress)
-        if self._runner.doubtful():
-            self._cache.clear()
-            self._runner.careful = True
+        jobs = self._unchecked(frames, progress) if _looking_waits(self._device) else None
+        if jobs is None:
             jobs = self._run(frames, progress)
         self._note_redone()
         notes, self._notes = tuple(self._notes.values()), {}
@@ -143,6 +140,15 @@ class Upscaler:
             _finish(frame, job, notes if index == 0 else ())
             for index, (frame, job) in enumerate(zip(frames, jobs, strict=True))
         ]
+
+    def _unchecked(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[list[Picture]] | None:
+        """Do what `_run` does, and look at the results afterwards; None if one of them is no good."""
+        with self._runner.unchecked():
+            jobs = self._run(frames, progress)
+        if not self._runner.doubtful():
+            return jobs
+        self._cache.clear()
+        return None
 
     def _run(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[list[Picture]]:
         """Enlarge frames; return the finished pictures of each."""
@@ -193,6 +199,11 @@ class Upscaler:
             start = time.perf_counter()
             self._runner(tile, plan.windows).cpu()
         return (time.perf_counter() - start) / (estimate_work(plan) / plan.tiles)
+
+
+def _looking_waits(device: torch.device) -> bool:
+    """Say whether to look at a result means to wait for what the device still has to do."""
+    return device.type == "cuda"
 
 
 def _finish(frame: Frame, pictures: Sequence[Picture], notes: tuple[str, ...]) -> Upscaled:
