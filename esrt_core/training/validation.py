@@ -41,7 +41,7 @@ def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[Cro
         try:
             lr, hr = read_pixels(picture, scale)
         except MediaError as error:
-            raise TrainingError(f"{picture.path} is held out to validate on, but it is damaged: {error}") from error
+            raise TrainingError(f"{picture.path} is held out to validate on, but it cannot be used: {error}") from error
         crops.append(_middle(picture.path.name, lr, hr, side, scale))
     return tuple(crops)
 

@@ -14,6 +14,8 @@ from esrt_core.errors import OptionError, StopError, TrainingError
 from esrt_core.training import trainer as trainer_module
 from esrt_core.training.events import Notice, Started, Trained, TrainEvent, TrainObserver, Unusable, Validated
 from esrt_core.training.fit import train
+from esrt_core.training.sampler import Batch, Sampler
+from esrt_core.training.schedule import Stage
 from esrt_core.training.step import Stepper, StepResult
 from esrt_core.weights.checkpoint import load_checkpoint
 from tests.conftest import WeightsOf
@@ -210,3 +212,29 @@ def test_given_small_pictures_are_used(make_options: MakeOptions, tmp_path: Path
     for index in range(5):
         Image.fromarray(np.full((34, 36, 3), 10 * index, np.uint8)).save(small / f"{index}.png")
     assert train(make_options(lr_dir=small)).bicubic_psnr < train(make_options(out=tmp_path / "made")).bicubic_psnr
+
+
+def test_every_step_trains_on_its_own_batch_though_it_is_drawn_before(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int, tuple[int, int]] = {}
+    kept: list[object] = []
+    used: list[tuple[int, int]] = []
+    draw, begin = Sampler.batch, Stepper.begin
+
+    def noting(self: Sampler, step: int, patch: int, count: int) -> Batch:
+        batch = draw(self, step, patch, count)
+        kept.append(batch)
+        drawn[id(batch[0])] = (step, patch)
+        return batch
+
+    def spy(self: Stepper, lr: Tensor, hr: Tensor) -> Tensor:
+        used.append(drawn[id(lr)])
+        return begin(self, lr, hr)
+
+    monkeypatch.setattr(Sampler, "batch", noting)
+    monkeypatch.setattr(Stepper, "begin", spy)
+    stages = (Stage(0.5, 8, 2), Stage(1.0, 12, 2))
+    monkeypatch.setattr("esrt_core.training.fit.plan_stages", lambda *arguments: stages)
+    train(make_options())
+    assert used == [(0, 8), (1, 8), (2, 8), (3, 12), (4, 12), (5, 12)]
