@@ -35,6 +35,16 @@ def choose_precision(options: EngineOptions, device: torch.device) -> str:
     return options.precision
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device is faster in bfloat16: CUDA ones, and processors with instructions for it."""
+    if device.type != "cpu":
+        return device.type == "cuda"
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch cannot say
+        return False
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def free_memory() -> int | None:
     """Return the bytes of host memory that are free or can be freed, or None where the system does not say."""
     listing = Path("/proc/meminfo")

@@ -90,8 +90,15 @@ def attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     q, k, v = qkv.reshape(batch, length, 3, heads, dim).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
     if qkv.is_cuda:  # the kernels that make no n x n matrix want a multiple of 8; zeros change nothing
         q, k, v = (F.pad(x, (0, -dim % 8)) for x in (q, k, v))
-    out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim]
+    out = _dot_product_attention(q, k, v, scale)[..., :dim]
     return out.transpose(1, 2).reshape(batch, length, heads * dim)
+
+
+def _dot_product_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # its backward is slower in bfloat16 there
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, scale=scale)
 
 
 class MLP(nn.Module):

@@ -121,8 +121,7 @@ def _trainer(
     recorder: Recorder,
 ) -> Trainer:
     device = validator.replica.device
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    network = copy.deepcopy(start.network).to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    network = copy.deepcopy(start.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     if device.type == "cuda":
         compile_blocks(network)
     state = TrainingState(network, EMA(network, options.ema), body_rests=start.new_upsampler)

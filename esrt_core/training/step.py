@@ -36,14 +36,15 @@ class Stepper:
 
     Patches larger than the attention's windows are cut into windows as in inference.
 
-    On a GPU the forward pass runs in bfloat16, weights and loss stay float32, and a graph is replayed. When its memory
-    does not suffice the batch is halved and the gradients of its parts are added up; `parts` says into how many.
+    With `bfloat16` the forward pass runs in it; weights and loss stay float32. On a GPU a graph is replayed. When its
+    memory does not suffice the batch is halved and the gradients of its parts are added up; `parts` says into how many.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, device: torch.device, parts: int = 1) -> None:
+    def __init__(self, network: nn.Module, loss: Loss, device: torch.device, bfloat16: bool, parts: int = 1) -> None:
         self.network = network
         self.loss = loss
         self.device = device
+        self.bfloat16 = bfloat16
         self.parts = parts
         self.trained = [value for value in network.parameters() if value.requires_grad]
         self._replicated = isinstance(network, DistributedDataParallel)
@@ -113,7 +114,7 @@ class Stepper:
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         # Weights cast inside a graph must be cast again by each replay, so there is no cache of them.
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
             result = self.network(lr, windows_of(*lr.shape[2:]))
         return self.loss(result, hr)
 

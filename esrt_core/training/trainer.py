@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from torch import nn
 
+from esrt_core.engine.device import multiplies_bfloat16
 from esrt_core.errors import StopError, TrainingError
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, place_rates, set_rates
@@ -115,7 +116,8 @@ class Trainer:
             self._set_phase(body_rests=False)
         loss = Loss(self.options.fft_weight, point.mse)
         network = self.replica.wrap(self.state.network)
-        self._stepper = Stepper(network, loss, self.replica.device, self._parts)
+        device = self.replica.device
+        self._stepper = Stepper(network, loss, device, multiplies_bfloat16(device), self._parts)
 
     def _validations_at(self, fraction: float) -> int:
         """Return how many validations are due until then. A run that became longer has fewer behind it."""

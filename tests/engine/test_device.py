@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from esrt_core.engine.device import choose_device, choose_precision
+from esrt_core.engine.device import choose_device, choose_precision, multiplies_bfloat16
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError
 
@@ -43,3 +43,26 @@ def test_only_cuda_gets_half_precision_without_being_asked() -> None:
     assert choose_precision(EngineOptions(), torch.device("cpu")) == "fp32"
     assert choose_precision(EngineOptions(precision="bf16"), torch.device("cpu")) == "bf16"
     assert choose_precision(EngineOptions(precision="fp32"), torch.device("cuda")) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("able", "answer"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx2": True, "avx512_bf16": False}, False),
+        ({"neon": True}, False),
+    ],
+)
+def test_a_processor_says_whether_it_multiplies_bfloat16(
+    able: dict[str, bool], answer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert multiplies_bfloat16(torch.device("cpu")) is answer
+    assert multiplies_bfloat16(torch.device("cuda"))
+    assert not multiplies_bfloat16(torch.device("mps"))
+
+
+def test_a_torch_that_cannot_say_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not multiplies_bfloat16(torch.device("cpu"))

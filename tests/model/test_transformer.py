@@ -90,3 +90,22 @@ def test_the_gradients_of_patches_and_their_sum() -> None:
     assert torch.autograd.gradcheck(
         lambda tokens: overlapping_sum(tokens, (3, 4)), patches(x).detach().requires_grad_()
     )
+
+
+def test_attention_stays_in_float32_where_a_cpu_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    attend = F.scaled_dot_product_attention
+
+    def spy(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        out = attend(q, k, v, scale=scale)
+        seen.extend((q.dtype, k.dtype, v.dtype, out.dtype))
+        return out
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    qkv = torch.rand(1, 16, 3 * 8).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        split_attention(qkv, 2, 0.5)
+    assert set(seen) == {torch.float32}
+    seen.clear()
+    split_attention(qkv, 2, 0.5)
+    assert set(seen) == {torch.bfloat16}
