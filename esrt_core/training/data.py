@@ -1,7 +1,7 @@
 """The data of a run: chosen, split, decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from esrt_core.errors import TrainingError
@@ -26,6 +26,11 @@ class Data:
 
     training: tuple[Picture, ...]
     held_out: tuple[Picture, ...]
+
+    def without(self, unusable: Sequence[Unusable]) -> "Data":
+        """Leave out held-out pictures that turned out to be unusable."""
+        paths = {each.path for each in unusable}
+        return replace(self, held_out=tuple(picture for picture in self.held_out if picture.path not in paths))
 
     def summary(self) -> dict[str, object]:
         """Return what run.json says about the data."""

@@ -69,8 +69,7 @@ def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainRe
     for sentence in (*changes, *start.notes):
         observers.event(Notice(sentence))
     stages = plan_stages(own.device.type == "cuda", options.patch, options.batch, own.world)
-    data = choose_data(options, stages, observers.event)
-    validator = _validator(options, data, own)
+    data, validator = _hold_out(choose_data(options, stages, observers.event), options, own, observers.event)
     bank = decode(data.training, options.scale, own, observers.event, observers.progress)
     sampler = Sampler(bank, options.seed, own.device, own.rank, own.world)
     recorder = Recorder(folder, describe(options, start, data), own, observers.event)
@@ -104,12 +103,15 @@ def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetad
     return CheckpointMetadata(config.scale, config.channels, config.blocks, options.name or kind, training)
 
 
-def _validator(options: TrainOptions, data: Data, own: Replica) -> Validator:
+def _hold_out(data: Data, options: TrainOptions, own: Replica, observer: TrainObserver) -> tuple[Data, Validator]:
+    """Read the held-out pictures; return the data without those that turned out to be unusable, which are reported."""
     budget = GPU_PIXELS if own.device.type == "cuda" else CPU_PIXELS
-    crops = cut_crops(data.held_out, options.scale, budget)
+    crops, unusable = cut_crops(data.held_out, options.scale, budget)
+    for each in unusable:
+        observer(each)
     if options.degrade == "photo":
         crops = damaged(crops, options.scale, options.seed)
-    return Validator(crops, options.scale, own)
+    return data.without(unusable), Validator(crops, options.scale, own)
 
 
 def _trainer(

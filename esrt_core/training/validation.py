@@ -17,6 +17,7 @@ from esrt_core.model.esrt import ESRT
 from esrt_core.training.bank import Pixels, read_pixels
 from esrt_core.training.degradation import degrade, draw_damage
 from esrt_core.training.distributed import Replica
+from esrt_core.training.events import Unusable
 from esrt_core.training.pictures import Picture
 
 CPU_PIXELS = 60_000  # LR px of all crops: a validation costs a few seconds
@@ -33,17 +34,25 @@ class Crop:
     hr: Pixels
 
 
-def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[Crop, ...]:
-    """Read held-out pictures and cut their middles, squares of such a side that all have `budget` LR px at most."""
+def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[tuple[Crop, ...], tuple[Unusable, ...]]:
+    """Read held-out pictures and cut their middles, squares of such a side that all have `budget` LR px at most.
+
+    Returns the crops, and the pictures that turned out to be unusable. Raises TrainingError where all are.
+    """
     side = math.isqrt(budget // len(pictures))
-    crops = []
+    crops: list[Crop] = []
+    unusable: list[Unusable] = []
     for picture in pictures:
         try:
             lr, hr = read_pixels(picture, scale)
         except MediaError as error:
-            raise TrainingError(f"{picture.path} is held out to validate on, but it cannot be used: {error}") from error
-        crops.append(_middle(picture.path.name, lr, hr, side, scale))
-    return tuple(crops)
+            unusable.append(Unusable(picture.path, str(error)))
+        else:
+            crops.append(_middle(picture.path.name, lr, hr, side, scale))
+    if not crops:
+        first = unusable[0]
+        raise TrainingError(f"No held-out picture can be used, such as {first.path}: {first.reason}.")
+    return tuple(crops), tuple(unusable)
 
 
 def damaged(crops: Sequence[Crop], scale: int, seed: int) -> tuple[Crop, ...]:

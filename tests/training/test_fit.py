@@ -196,6 +196,17 @@ def test_pictures_that_cannot_be_used_are_listed_or_refused(make_options: MakeOp
     assert sum(isinstance(event, Unusable) for event in events) == 2
 
 
+def test_a_held_out_picture_that_is_damaged_is_reported_and_left_out(make_options: MakeOptions, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "val", 2, 40, 40)
+    broken = sorted((tmp_path / "val").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:-500])
+    events: list[TrainEvent] = []
+    result = train(make_options(val=tmp_path / "val"), events.append)
+    assert [event.path for event in events if isinstance(event, Unusable)] == [broken]
+    assert result.held_out == 1
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["held_out"]) == 1
+
+
 def test_pictures_given_to_validate_on_are_not_trained_on(make_options: MakeOptions, tmp_path: Path) -> None:
     val = tmp_path / "pictures" / "0.png"
     train(make_options(val=val))
