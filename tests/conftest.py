@@ -1,6 +1,7 @@
 """What tests of several rooms need: tiny networks in files, and pictures."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from PIL import Image
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import save_checkpoint
 from esrt_core.weights.metadata import CheckpointMetadata
+
+# A suite that a script or nohup starts in the background has Ctrl-C ignored, and so would the programs it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WeightsOf = Callable[[int], Path]
 MakePicture = Callable[..., Path]
