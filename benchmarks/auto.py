@@ -90,18 +90,19 @@ def filmed(codec: str, rate: int, lr: Rgb) -> Saved:
     """Film a picture that slides to the left, and return the frame in which it stands as it is."""
     file, middle = io.BytesIO(), FRAMES // 2
     height, width = (side - side % 2 for side in lr.shape[:2])
-    with av.open(file, "w", "matroska") as clip:
-        stream = clip.add_stream(
+    with av.open(file, "w", "matroska") as made:
+        stream = made.add_stream(
             codec, 25, options={"crf": str(rate), "preset": "medium", "x265-params": "log-level=none"}
         )
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(FRAMES):
             slid = np.ascontiguousarray(np.roll(lr, middle - index, axis=1)[:height, :width])
-            clip.mux(stream.encode(av.VideoFrame.from_ndarray(slid, "rgb24")))
-        clip.mux(stream.encode())
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(slid, "rgb24")))
+        made.mux(stream.encode())
     bits = 8 * len(file.getvalue()) / (FRAMES * width * height)
     file.seek(0)
-    with av.open(file) as clip:
+    with av.open(file, "r") as clip:
         frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
     whole = lr.copy()
     whole[:height, :width] = frames[middle]

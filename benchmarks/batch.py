@@ -136,12 +136,11 @@ def main() -> None:
         whole: list[Spent] = []
         for turn in range(asked.rounds):
             memory: list[float] = []
-            sides = [
-                lambda: run_bare(source, Engines(asked.model, engine), size, bare),
-                lambda seen=memory: run_batch(options, Engines(asked.model, engine), seen, whole),
-            ]
-            for side in sides if turn % 2 == 0 else reversed(sides):
-                side()
+            for bare_now in (True, False) if turn % 2 == 0 else (False, True):
+                if bare_now:
+                    run_bare(source, Engines(asked.model, engine), size, bare)
+                else:
+                    run_batch(options, Engines(asked.model, engine), memory, whole)
             print(
                 f"{asked.pictures} {asked.format}: bare {bare[-1].clock:.2f} s, batch {whole[-1].clock:.2f} s; "
                 f"processors {bare[-1].processor:.2f} s, {whole[-1].processor:.2f} s; "

@@ -56,7 +56,7 @@ def bf16_form(network: ESRT) -> nn.Module:
 
 def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], Run]:
     def build(scale: int, threads: int) -> Run:
-        network = form(trained(scale)).to(memory_format=torch.channels_last)
+        network = form(trained(scale)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         @torch.inference_mode()
         def run(picture: Rgb) -> None:
@@ -94,7 +94,7 @@ def command(scale: int, threads: int) -> Run:
 
 def authors_way(scale: int, threads: int) -> Run:
     """Run the plain network with explicit attention matrices on quadrants, as its authors test."""
-    network = trained(scale).to(memory_format=torch.channels_last)
+    network = trained(scale).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def run(picture: Rgb) -> None:
@@ -185,7 +185,7 @@ def architecture(name: str) -> Callable[[int, int], Run]:
                 mlp_ratio=2.0,
                 upsampler="pixelshuffledirect",
             )
-        network.eval().to(memory_format=torch.channels_last)
+        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         @torch.inference_mode()
         def run(picture: Rgb) -> None:

@@ -58,7 +58,8 @@ def measure(case: Case) -> tuple[int, int]:
         source, target = Path(folder) / "source.png", Path(folder) / f"result.{case.target}"
         side = round((case.megapixels * 1e6) ** 0.5 / case.scale)
         source.write_bytes(imagecodecs.png_encode(picture(side, case)))
-        command = [sys.executable, "-m", "esrt_cli", "upscale", source, "-s", str(case.scale), "-o", target, "-q"]
+        words = ["upscale", str(source), "-s", str(case.scale), "-o", str(target), "-q"]
+        command = [sys.executable, "-m", "esrt_cli", *words]
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -90,7 +90,8 @@ def gradient(seed: int, side: int) -> Rgb:
     colours = random.uniform(0, 255, (2, 3))
     colours[1] = colours[0] + (colours[1] - colours[0]) * (1 / 64, 1 / 8, 1)[seed % 3]
     part = ((way - way.min()) / np.ptp(way))[:, :, None]
-    return np.rint(colours[0] * (1 - part) + colours[1] * part).astype(np.uint8)
+    pixels: Rgb = np.rint(colours[0] * (1 - part) + colours[1] * part).astype(np.uint8)
+    return pixels
 
 
 @torch.inference_mode()

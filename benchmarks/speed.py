@@ -169,7 +169,7 @@ def multiply_adds(scale: int) -> float:
     """Count the plain network's multiply-adds per LR pixel, windows of 48 px."""
     with torch.no_grad(), Count() as count:
         ESRT(ESRTConfig(scale))(torch.zeros(1, 3, 48, 48))
-    return count.multiply_adds / 48**2
+    return float(count.multiply_adds / 48**2)
 
 
 def report(workers: list[Worker], pictures: list[Rgb], peak: float, options: argparse.Namespace) -> None:

@@ -171,7 +171,8 @@ def measure_plain(folder: Path, options: argparse.Namespace, device: torch.devic
         adam.step()
         loss.item()
     synchronise(device)
-    return options.steps * options.batch * options.patch**2 / (time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return float(options.steps * options.batch * options.patch**2 / seconds)
 
 
 def matmul_peak(device: torch.device) -> float:
