@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from esrt_core.errors import EsrtError, RemoteError, TargetError
 from esrt_core.files import display_text
-from esrt_core.pipeline.stores import Item
+from esrt_core.pipeline.store import Item
 
 HEAD_BYTES = 256 * 1024  # with so much of its beginning the headers of most pictures are complete
 

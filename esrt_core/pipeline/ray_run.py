@@ -16,9 +16,10 @@ from esrt_core.pipeline.folder_run import Ended, FolderResult, Stop
 from esrt_core.pipeline.ray_cluster import Crew, connected, crew_for
 from esrt_core.pipeline.ray_flow import RETRIES, outcomes, setup_of
 from esrt_core.pipeline.ray_stages import StoreOutcome, put_record, record_of
+from esrt_core.pipeline.store import join
 from esrt_core.pipeline.store_plan import StorePlan, StoreTask
 from esrt_core.pipeline.store_sources import Root
-from esrt_core.pipeline.stores import join, store_of
+from esrt_core.pipeline.stores import store_of
 from esrt_core.records import FOLDER, JOB, Record
 
 Began = Callable[[Crew], None]

@@ -24,8 +24,9 @@ from esrt_core.pipeline.folder_failure import STOPPING, reason_of
 from esrt_core.pipeline.folder_job import FolderJob
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.lineup import Lineup, Lineups
+from esrt_core.pipeline.store import join
 from esrt_core.pipeline.store_plan import StoreTask
-from esrt_core.pipeline.stores import join, store_of
+from esrt_core.pipeline.stores import store_of
 from esrt_core.pipeline.upscale import Result, upscale_picture
 from esrt_core.records import Record
 from esrt_core.weights.store import WeightsFile

@@ -20,8 +20,9 @@ from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.plan import UpscalePlan, plan_result
 from esrt_core.pipeline.sizes import AlreadyLargeError
+from esrt_core.pipeline.store import is_address, join
 from esrt_core.pipeline.store_sources import Root, StoredPicture, find_stored, read_records, results_at
-from esrt_core.pipeline.stores import is_address, join, store_of
+from esrt_core.pipeline.stores import store_of
 from esrt_core.pipeline.targets import Target, decide_target
 from esrt_core.records import Record, Records
 

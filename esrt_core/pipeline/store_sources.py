@@ -19,8 +19,10 @@ from esrt_core.pipeline.folder_sources import (
     find_sources,
     reason_by_name,
 )
+from esrt_core.pipeline.local_store import file_stamp
 from esrt_core.pipeline.object_store import ObjectStore
-from esrt_core.pipeline.stores import Item, file_stamp, is_address, join, plain_path, store_of
+from esrt_core.pipeline.store import Item, is_address, join, plain_path
+from esrt_core.pipeline.stores import store_of
 from esrt_core.records import FOLDER, Records, is_record, parse_record
 
 

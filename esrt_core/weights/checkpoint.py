@@ -9,11 +9,11 @@ from torch import Tensor
 
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.weights.describe import PICKLED
 from esrt_core.weights.fit import empty_network, fit_tensors
 from esrt_core.weights.header import describe, open_safetensors
 from esrt_core.weights.metadata import CheckpointMetadata
 from esrt_core.weights.pickled import read_pickled
+from esrt_core.weights.suffixes import PICKLED
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from esrt_core.weights.header import read_header
 from esrt_core.weights.metadata import CheckpointMetadata
-
-PICKLED = (".pth", ".pt")
-SUFFIXES = (".safetensors", *PICKLED)
+from esrt_core.weights.suffixes import PICKLED
 
 
 def describe_file(path: Path) -> CheckpointMetadata:

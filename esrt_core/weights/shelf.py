@@ -4,12 +4,12 @@ from pathlib import Path
 
 from esrt_core.errors import WeightsError
 from esrt_core.weights.catalog import bundled_rows
-from esrt_core.weights.describe import SUFFIXES
 from esrt_core.weights.entry import Entry, bundled_entry, cached_entry, imported_entry
 from esrt_core.weights.index import describe_row
 from esrt_core.weights.offers import offered_entries
 from esrt_core.weights.records import imported_rows, url_row, url_rows
 from esrt_core.weights.settings import StoreOptions
+from esrt_core.weights.suffixes import SUFFIXES
 from esrt_core.weights.urls import is_url, parse_url
 
 AUTO = "clean"  # what `auto` means where there is no picture to choose by

@@ -9,7 +9,8 @@ import pytest
 
 from esrt_core.errors import RemoteError, TargetError
 from esrt_core.pipeline.object_store import HEAD_BYTES, ObjectStore
-from esrt_core.pipeline.stores import join, store_of
+from esrt_core.pipeline.store import join
+from esrt_core.pipeline.stores import store_of
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from esrt_core.errors import RemoteError, WeightsError
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.inputs import Input
+from esrt_core.pipeline.local_store import LocalStore
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.plan import plan_upscale
 from esrt_core.pipeline.ray_cluster import Crew
@@ -21,7 +22,6 @@ from esrt_core.pipeline.ray_flow import setup_of
 from esrt_core.pipeline.ray_stages import EnlargeRow, Order, Setup, StoreOutcome, WriteRow, packed, read_row, unpacked
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.store_plan import StorePlan, plan_store
-from esrt_core.pipeline.stores import LocalStore
 from esrt_core.pipeline.upscale import upscale_picture
 from tests.conftest import MakePicture, WeightsOf
 

@@ -1,0 +1,4 @@
+"""The ends of weights files' names."""
+
+PICKLED = (".pth", ".pt")
+SUFFIXES = (".safetensors", *PICKLED)
