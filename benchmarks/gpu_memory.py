@@ -31,7 +31,7 @@ def headline(options: argparse.Namespace) -> None:
                     attempt(f"forward {size}, windows {windows}, {way}", forward_row, options, way, size, windows)
 
 
-def explicit(qkv: Tensor, heads: int, scale: float) -> Tensor:
+def explicit(qkv: Tensor, heads: int, scale: float, attend: object = None) -> Tensor:
     """Attend over whole sequences with the matrix of scores written out."""
     q, k, v = qkv.reshape(*qkv.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
     out: Tensor = torch.softmax((q * scale) @ k.transpose(2, 3), -1) @ v

@@ -1,5 +1,6 @@
 """The efficient transformer of ESRT: EMHA, MLP and ET (arXiv 2108.11084, section 3.2)."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.autograd import Function
 
 Windows = tuple[int, int]
 WHOLE: Windows = (1, 1)
+Attention = Callable[[Tensor, int, float], Tensor]  # as `attention`
 
 SPLITS = 4  # pieces of the Feature Split Module
 
@@ -32,19 +34,20 @@ class EMHA(nn.Module):
 
     def forward(self, tokens: Tensor, size: tuple[int, int], windows: Windows = WHOLE) -> Tensor:
         qkv: Tensor = self.qkv(self.reduce(tokens))  # (B, H * W, 3 * heads * d)
-        attended = windowed_attention(qkv.reshape(qkv.shape[0], *size, -1), self.heads, self.scale, windows)
+        attended = windowed_attention(qkv.reshape(qkv.shape[0], *size, -1), self.heads, self.scale, windows, attention)
         expanded: Tensor = self.expand(attended.flatten(1, 2))
         return expanded
 
 
-def windowed_attention(qkv: Tensor, heads: int, scale: float, windows: Windows) -> Tensor:
-    """Attend inside the windows of a feature map.
+def windowed_attention(qkv: Tensor, heads: int, scale: float, windows: Windows, attend: Attention) -> Tensor:
+    """Attend inside the windows of a feature map by `attend`: `attention`, or what computes the same.
 
     qkv: (B, H, W, 3 * heads * d), ordered q, k, v, then head, then channel. Returns (B, H, W, heads * d).
     """
     rows = []
     for band, down in _uniform(qkv, 1, windows[0]):
-        cells = [_equal_windows(part, heads, scale, (down, across)) for part, across in _uniform(band, 2, windows[1])]
+        parts = _uniform(band, 2, windows[1])
+        cells = [_equal_windows(part, heads, scale, (down, across), attend) for part, across in parts]
         rows.append(torch.cat(cells, 2) if len(cells) > 1 else cells[0])
     return torch.cat(rows, 1) if len(rows) > 1 else rows[0]
 
@@ -60,27 +63,27 @@ def _uniform(x: Tensor, axis: int, count: int) -> list[tuple[Tensor, int]]:
     return [(x.narrow(axis, 0, cut), longer), (x.narrow(axis, cut, x.shape[axis] - cut), count - longer)]
 
 
-def _equal_windows(qkv: Tensor, heads: int, scale: float, windows: Windows) -> Tensor:
+def _equal_windows(qkv: Tensor, heads: int, scale: float, windows: Windows, attend: Attention) -> Tensor:
     """Attend inside windows that divide the map evenly; shapes as in windowed_attention."""
     if windows == WHOLE:
-        return split_attention(qkv.flatten(1, 2), heads, scale).reshape(*qkv.shape[:3], -1)
+        return split_attention(qkv.flatten(1, 2), heads, scale, attend).reshape(*qkv.shape[:3], -1)
     batch, height, width, channels = qkv.shape
     down, across = windows
     h, w = height // down, width // across
     cells = qkv.reshape(batch, down, h, across, w, channels).transpose(2, 3)  # (B, down, across, h, w, 3C)
-    out = split_attention(cells.reshape(batch * down * across, h * w, channels), heads, scale)
+    out = split_attention(cells.reshape(batch * down * across, h * w, channels), heads, scale, attend)
     return out.reshape(batch, down, across, h, w, -1).transpose(2, 3).reshape(batch, height, width, -1)
 
 
-def split_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
+def split_attention(qkv: Tensor, heads: int, scale: float, attend: Attention) -> Tensor:
     """Attend inside SPLITS pieces of each sequence: (B, N, 3 * heads * d) to (B, N, heads * d)."""
     batch, length, channels = qkv.shape
     if length % SPLITS == 0:
         pieces = qkv.reshape(batch * SPLITS, length // SPLITS, channels)
-        return attention(pieces, heads, scale).reshape(batch, length, -1)
+        return attend(pieces, heads, scale).reshape(batch, length, -1)
     n = (length + SPLITS - 1) // SPLITS
     parts = [qkv[:, :n], qkv[:, n : 2 * n], qkv[:, 2 * n : 3 * n], qkv[:, 3 * n :]]
-    return torch.cat([attention(part, heads, scale) for part in parts if part.shape[1]], 1)
+    return torch.cat([attend(part, heads, scale) for part in parts if part.shape[1]], 1)
 
 
 def attention(qkv: Tensor, heads: int, scale: float) -> Tensor:

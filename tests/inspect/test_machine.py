@@ -26,6 +26,13 @@ def test_the_cpu_works_in_float32() -> None:
     assert "no faster" in report.reason
 
 
+def test_the_cpu_says_who_attends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_kernel", lambda: None)
+    assert inspect_device("cpu").model.endswith(", torch's attention")
+    monkeypatch.setattr(machine, "load_kernel", lambda: max)
+    assert inspect_device("cpu").model.endswith(", compiled attention")
+
+
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PACKAGES", ("no-such-package-here",))
     assert machine.package_versions()["no-such-package-here"] == "missing"

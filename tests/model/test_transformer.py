@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from esrt_core.model.transformer import ET, overlapping_sum, patches, split_attention, windowed_attention
+from esrt_core.model.transformer import ET, attention, overlapping_sum, patches, split_attention, windowed_attention
 
 HEADS, DIM = 2, 4
 
@@ -33,7 +33,7 @@ def random_qkv(*shape: int) -> Tensor:
 def test_pieces_are_a_quarter_rounded_up(length: int) -> None:
     qkv = random_qkv(2, length)
     expected = torch.stack([plain_split_attention(sequence, 0.3) for sequence in qkv])
-    torch.testing.assert_close(split_attention(qkv, HEADS, 0.3), expected)
+    torch.testing.assert_close(split_attention(qkv, HEADS, 0.3, attention), expected)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_pieces_are_a_quarter_rounded_up(length: int) -> None:
 )
 def test_windows_attend_alone(size: tuple[int, int], windows: tuple[int, int]) -> None:
     qkv = random_qkv(2, *size)
-    out = windowed_attention(qkv, HEADS, 0.3, windows)
+    out = windowed_attention(qkv, HEADS, 0.3, windows, attention)
     expected = torch.empty_like(out)
     rows = torch.arange(size[0]).tensor_split(windows[0])
     columns = torch.arange(size[1]).tensor_split(windows[1])
@@ -60,12 +60,12 @@ def test_attention_divides_by_the_unreduced_width() -> None:
 
 PEAK_SCRIPT = """
 import resource, torch
-from esrt_core.model.transformer import split_attention
+from esrt_core.model.transformer import attention, split_attention
 qkv = torch.randn(1, 96 * 96, 432)
 with torch.inference_mode():
-    split_attention(qkv[:, :64], 8, 1 / 6)
+    split_attention(qkv[:, :64], 8, 1 / 6, attention)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    split_attention(qkv, 8, 1 / 6)
+    split_attention(qkv, 8, 1 / 6, attention)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
@@ -104,8 +104,8 @@ def test_attention_stays_in_float32_where_a_cpu_computes_in_bfloat16(monkeypatch
     monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
     qkv = torch.rand(1, 16, 3 * 8).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        split_attention(qkv, 2, 0.5)
+        split_attention(qkv, 2, 0.5, attention)
     assert set(seen) == {torch.float32}
     seen.clear()
-    split_attention(qkv, 2, 0.5)
+    split_attention(qkv, 2, 0.5, attention)
     assert set(seen) == {torch.bfloat16}

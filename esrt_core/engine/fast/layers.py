@@ -33,8 +33,8 @@ class FixedLinear(nn.Module):
         self.register_buffer("bias", None if bias is None else settled(bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to (..., D)."""
-        return F.linear(x, self.weight, self.bias)
+        """(..., C) to (..., D), in one matrix product even for a part of a map."""
+        return F.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias).view(*x.shape[:-1], -1)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         """Add the layer's result for x (..., C) to a contiguous (..., D) in place; the bias is left out."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from esrt_core.engine.fast.attention import fast_attention
 from esrt_core.engine.fast.layers import FixedConv, FixedLinear, exact, planes, rows, settled
 from esrt_core.model.transformer import ET, WHOLE, Windows, windowed_attention
 
@@ -51,7 +52,7 @@ class FastET(nn.Module):
         torch.addcmul(self.reduce_bias, reduced, _patch_rstd(pixels, self.eps1), out=reduced)
         padded = F.pad(pixels, (0, 0, 1, 1, 1, 1))
         total = torch.zeros_like(padded)
-        for top, bottom, down in _bands(x, windows[0]):
+        for top, bottom, down in _parts(x.shape[2], windows[0], x.is_cuda):
             tokens = _patches(padded, top, bottom, self.expand_bias)  # (B, h, W, 9 * C)
             self._transform(tokens, reduced[:, top:bottom], (down, windows[1]))
             _fold_into(total, top, tokens)
@@ -59,12 +60,21 @@ class FastET(nn.Module):
 
     def _transform(self, tokens: Tensor, reduced: Tensor, windows: Windows) -> None:
         """Add attention and MLP to tokens (B, h, W, 9 * C) in place; `reduced` are theirs (B, h, W, 9 * C / 2)."""
-        attended = windowed_attention(self.qkv(reduced), self.heads, self.scale, windows)  # (B, h, W, heads * d)
-        self.expand.add_to(tokens, attended)
+        self.expand.add_to(tokens, self._attend(reduced, windows))
         hidden = self.fc1(tokens)
         torch.addcmul(self.fc1_bias, hidden, _rstd(tokens, self.eps2), out=hidden)
         self.fc2.add_to(tokens, hidden.relu_())
         tokens.add_(self.fc2_bias)
+
+    def _attend(self, reduced: Tensor, windows: Windows) -> Tensor:
+        """(B, h, W, 9 * C / 2) to the same."""
+        attended = [
+            windowed_attention(
+                self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), fast_attention
+            )
+            for left, right, across in _parts(reduced.shape[2], windows[1], reduced.is_cuda)
+        ]
+        return torch.cat(attended, 2) if len(attended) > 1 else attended[0]
 
 
 def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -94,20 +104,20 @@ def _patch_rstd(pixels: Tensor, eps: float) -> Tensor:
     return rows(torch.rsqrt(square - mean * mean + eps)).to(pixels.dtype)
 
 
-def _bands(x: Tensor, count: int) -> Iterator[tuple[int, int, int]]:
-    """Cut the rows of x (B, C, H, W) where its `count` rows of windows meet: top, bottom, rows of windows inside.
+def _parts(length: int, count: int, at_once: bool) -> Iterator[tuple[int, int, int]]:
+    """Cut an axis of `count` windows into parts: start, stop, windows inside.
 
-    On a CPU one row of windows follows the other, so that what lies between the layers stays small.
+    On a CPU one window follows the other, so that what lies between the layers stays small and in the cache.
     """
-    if x.is_cuda:
-        yield 0, x.shape[2], count
+    if at_once:
+        yield 0, length, count
         return
-    length, longer = divmod(x.shape[2], count)
-    top = 0
+    side, longer = divmod(length, count)
+    start = 0
     for index in range(count):
-        bottom = top + length + (index < longer)
-        yield top, bottom, 1
-        top = bottom
+        stop = start + side + (index < longer)
+        yield start, stop, 1
+        start = stop
 
 
 def _patches(padded: Tensor, top: int, bottom: int, bias: Tensor) -> Tensor:

@@ -1,0 +1,57 @@
+"""Attention by our own kernel (attention.c) where it was compiled and the processor can run it, else by torch."""
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from esrt_core.model.transformer import attention
+
+DIM = 18  # channels of a head, as in attention.c: those of the published width
+LIBRARIES = {"AVX512": "attention_avx512.so", "AVX2": "attention_avx2.so"}  # by what torch calls the processor
+
+
+def fast_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
+    """Attend over whole sequences, as esrt_core.model.transformer.attention does.
+
+    qkv: (B, n, 3 * heads * d) to (B, n, heads * d). The kernel computes in float32 whatever the type; its results
+    depend neither on the batch nor on the number of threads.
+    """
+    kernel = load_kernel() if qkv.is_cpu and qkv.shape[2] == 3 * heads * DIM else None
+    if kernel is None:
+        return attention(qkv, heads, scale)
+    batch, length, _ = qkv.shape
+    source = qkv.to(torch.float32).contiguous()
+    out = torch.empty(batch, length, heads * DIM)
+    count, parts = batch * heads, min(torch.get_num_threads(), batch * heads)
+    bounds = [count * part // parts for part in range(parts + 1)]
+
+    def run(part: int) -> int:  # outside of the interpreter's lock
+        first, last = bounds[part : part + 2]
+        return int(kernel(source.data_ptr(), out.data_ptr(), length, heads, scale, first, last))
+
+    failed = any(map(run, (0,)) if parts == 1 else _pool(parts).map(run, range(parts)))
+    if failed:
+        raise MemoryError
+    return out.to(qkv.dtype)
+
+
+@cache
+def load_kernel() -> Callable[..., int] | None:
+    """Return the kernel for this processor, or None: not compiled when the package was installed, or an older CPU."""
+    name = LIBRARIES.get(torch.backends.cpu.get_cpu_capability())
+    if name is None or not Path(__file__).with_name(name).exists():
+        return None
+    kernel = ctypes.CDLL(str(Path(__file__).with_name(name))).esrt_attention
+    kernel.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_long] * 2 + [ctypes.c_float] + [ctypes.c_long] * 2
+    kernel.restype = ctypes.c_int
+    return kernel
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "attention")
