@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("esrt_core/engine/fast/attention.c")
-FLAGS = ("-O3", "-shared", "-fPIC", "-ffp-contract=fast", "-Wno-psabi")
+FLAGS = ("-O3", "-fPIC", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi")
 PROCESSORS = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
     "avx2": ("-mavx2", "-mfma"),
@@ -39,11 +40,17 @@ class AttentionHook(BuildHookInterface):
 
     def _compile(self, compiler: str, name: str, flags: tuple[str, ...]) -> Path | None:
         target = SOURCE.with_name(f"attention_{name}.so")
-        temporary = target.with_suffix(".tmp")
-        command = [compiler, *FLAGS, *flags, str(SOURCE), "-o", str(temporary)]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
-        if done.returncode:
-            self.app.display_warning(f"{SOURCE} cannot be compiled; attention is left to torch: {done.stderr.strip()}")
-            return None
-        Path(self.root, temporary).replace(Path(self.root, target))
+        with tempfile.TemporaryDirectory() as folder:
+            made, linked = str(Path(folder, "attention.o")), Path(folder, "attention.so")
+            commands = (
+                [compiler, *FLAGS, *flags, "-c", str(SOURCE), "-o", made],
+                [compiler, "-shared", made, "-o", str(linked)],  # without its own OpenMP: torch has loaded one
+            )
+            for command in commands:
+                done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    self.app.display_warning(f"attention is left to torch: {done.stderr.strip()}")
+                    return None
+            shutil.copyfile(linked, Path(self.root, f"{target}.new"))
+        Path(self.root, f"{target}.new").replace(Path(self.root, target))
         return target

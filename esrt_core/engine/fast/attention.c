@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -108,21 +109,24 @@ static void attend(const float *qkv, float *out, long length, long heads, float 
     }
 }
 
-/* Attend with heads first to last - 1 of all sequences' heads, counted through.
+/* Attend in all sequences, in `threads` threads of torch's OpenMP.
 
    qkv: (sequences, length, 3, heads, DIM), out: (sequences, length, heads, DIM), both without gaps. Returns 0, or 1
    where there is no memory. */
-int esrt_attention(const float *qkv, float *out, long length, long heads, float scale, long first, long last) {
+int esrt_attention(const float *qkv, float *out, long sequences, long length, long heads, float scale, int threads) {
     const size_t padded = (size_t)(length + BLOCK - 1) / BLOCK * BLOCK;
     const size_t bytes = padded * (sizeof(Row) + 2 * DIM * sizeof(float));
-    Row *scores = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-    if (!scores)
+    const size_t aligned = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    char *room = aligned_alloc(ALIGNMENT, threads * aligned);
+    if (!room)
         return 1;
-    float *keys = (float *)(scores + padded), *values = keys + padded * DIM;
-    for (long item = first; item < last; item++) {
+#pragma omp parallel for num_threads(threads)
+    for (long item = 0; item < sequences * heads; item++) {
         const long start = item / heads * length * heads * DIM, head = item % heads * DIM;
+        Row *scores = (Row *)(room + omp_get_thread_num() * aligned);
+        float *keys = (float *)(scores + padded), *values = keys + padded * DIM;
         attend(qkv + 3 * start + head, out + start + head, length, heads, scale * 1.44269504f, keys, values, scores);
     }
-    free(scores);
+    free(room);
     return 0;
 }

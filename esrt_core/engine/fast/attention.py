@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -27,31 +26,25 @@ def fast_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     batch, length, _ = qkv.shape
     source = qkv.to(torch.float32).contiguous()
     out = torch.empty(batch, length, heads * DIM)
-    count, parts = batch * heads, min(torch.get_num_threads(), batch * heads)
-    bounds = [count * part // parts for part in range(parts + 1)]
-
-    def run(part: int) -> int:  # outside of the interpreter's lock
-        first, last = bounds[part : part + 2]
-        return int(kernel(source.data_ptr(), out.data_ptr(), length, heads, scale, first, last))
-
-    failed = any(map(run, (0,)) if parts == 1 else _pool(parts).map(run, range(parts)))
-    if failed:
+    if kernel(source.data_ptr(), out.data_ptr(), batch, length, heads, scale, torch.get_num_threads()):
         raise MemoryError
     return out.to(qkv.dtype)
 
 
 @cache
 def load_kernel() -> Callable[..., int] | None:
-    """Return the kernel for this processor, or None: not compiled when the package was installed, or an older CPU."""
+    """Return the kernel for this processor, or None.
+
+    There is none where it was not compiled when the package was installed, on older processors, and where torch has
+    not loaded the OpenMP that the kernel shares with it, so that they do not fight for the cores.
+    """
     name = LIBRARIES.get(torch.backends.cpu.get_cpu_capability())
     if name is None or not Path(__file__).with_name(name).exists():
         return None
-    kernel = ctypes.CDLL(str(Path(__file__).with_name(name))).esrt_attention
-    kernel.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_long] * 2 + [ctypes.c_float] + [ctypes.c_long] * 2
+    try:
+        kernel = ctypes.CDLL(str(Path(__file__).with_name(name))).esrt_attention
+    except OSError:
+        return None
+    kernel.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_long] * 3 + [ctypes.c_float, ctypes.c_int]
     kernel.restype = ctypes.c_int
     return kernel
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "attention")
