@@ -1,5 +1,6 @@
 """Compile esrt_core/engine/fast/attention.c where there is a C compiler; the package works without it too."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -40,10 +41,11 @@ class AttentionHook(BuildHookInterface):
 
     def _compile(self, compiler: str, name: str, flags: tuple[str, ...]) -> Path | None:
         target = SOURCE.with_name(f"attention_{name}.so")
+        entry = f"-DENTRY=attention_{hashlib.sha256(Path(self.root, SOURCE).read_bytes()).hexdigest()[:16]}"
         with tempfile.TemporaryDirectory() as folder:
             made, linked = str(Path(folder, "attention.o")), Path(folder, "attention.so")
             commands = (
-                [compiler, *FLAGS, *flags, "-c", str(SOURCE), "-o", made],
+                [compiler, *FLAGS, *flags, entry, "-c", str(SOURCE), "-o", made],
                 [compiler, "-shared", made, "-o", str(linked)],  # without its own OpenMP: torch has loaded one
             )
             for command in commands:

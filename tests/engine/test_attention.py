@@ -1,10 +1,11 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from esrt_core.engine.fast.attention import DIM, LIBRARIES, fast_attention, load_kernel
+from esrt_core.engine.fast.attention import DIM, LIBRARIES, SOURCE, fast_attention, load_kernel
 from esrt_core.model.transformer import attention
 
 HEADS = 8
@@ -81,6 +82,15 @@ def test_torch_attends_where_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch)
     assert load_kernel() is None
     qkv = random_qkv(2, 20)
     assert torch.equal(fast_attention(qkv, HEADS, 0.2), attention(qkv, HEADS, 0.2))
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_library_compiled_from_another_source_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    changed = tmp_path / "attention.c"
+    changed.write_bytes(SOURCE.read_bytes() + b"\n")
+    load_kernel.cache_clear()
+    monkeypatch.setattr("esrt_core.engine.fast.attention.SOURCE", changed)
+    assert load_kernel() is None
 
 
 def test_torch_attends_with_heads_of_another_width() -> None:

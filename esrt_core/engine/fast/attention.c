@@ -1,4 +1,4 @@
-/* Softmax attention inside whole sequences, float32: what esrt_core/engine/fast/attention.py calls.
+/* Softmax attention inside whole sequences, float32: what esrt_core/engine/fast/attention.py calls, by the name ENTRY.
 
    QUERIES lie in the lanes of vectors, and one key or value after the other meets all of them. The scores of these
    queries with every key stay in the cache; there is never a matrix of all scores. */
@@ -113,7 +113,7 @@ static void attend(const float *qkv, float *out, long length, long heads, float 
 
    qkv: (sequences, length, 3, heads, DIM), out: (sequences, length, heads, DIM), both without gaps. Returns 0, or 1
    where there is no memory. */
-int esrt_attention(const float *qkv, float *out, long sequences, long length, long heads, float scale, int threads) {
+int ENTRY(const float *qkv, float *out, long sequences, long length, long heads, float scale, int threads) {
     const size_t padded = (size_t)(length + BLOCK - 1) / BLOCK * BLOCK;
     const size_t bytes = padded * (sizeof(Row) + 2 * DIM * sizeof(float));
     const size_t aligned = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -1,6 +1,7 @@
 """Attention by our own kernel (attention.c) where it was compiled and the processor can run it, else by torch."""
 
 import ctypes
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from esrt_core.model.transformer import attention
 
+SOURCE = Path(__file__).with_name("attention.c")
 DIM = 18  # channels of a head, as in attention.c: those of the published width
 LIBRARIES = {"AVX512": "attention_avx512.so", "AVX2": "attention_avx2.so"}  # by what torch calls the processor
 
@@ -31,19 +33,24 @@ def fast_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     return out.to(qkv.dtype)
 
 
+def entry(source: bytes) -> str:
+    """Return the name of the function that is compiled from a source; as hatch_build.py names it."""
+    return f"attention_{hashlib.sha256(source).hexdigest()[:16]}"
+
+
 @cache
 def load_kernel() -> Callable[..., int] | None:
     """Return the kernel for this processor, or None.
 
-    There is none where it was not compiled when the package was installed, on older processors, and where torch has
-    not loaded the OpenMP that the kernel shares with it, so that they do not fight for the cores.
+    There is none where it was not compiled when the package was installed, or from another attention.c; on older
+    processors; and where torch has not loaded the OpenMP that the kernel shares with it, lest they fight for the cores.
     """
     name = LIBRARIES.get(torch.backends.cpu.get_cpu_capability())
     if name is None or not Path(__file__).with_name(name).exists():
         return None
     try:
-        kernel = ctypes.CDLL(str(Path(__file__).with_name(name))).esrt_attention
-    except OSError:
+        kernel = ctypes.CDLL(str(Path(__file__).with_name(name)))[entry(SOURCE.read_bytes())]
+    except (OSError, AttributeError):
         return None
     kernel.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_long] * 3 + [ctypes.c_float, ctypes.c_int]
     kernel.restype = ctypes.c_int
