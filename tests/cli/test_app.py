@@ -9,6 +9,7 @@ import pytest
 from esrt_cli import app as app_module
 from esrt_cli.app import main
 from esrt_core.errors import StopError
+from esrt_core.waiting import SPINS
 from tests.cli.conftest import Run
 
 LIGHT = """
@@ -39,6 +40,18 @@ def test_help_version_completion_and_option_errors_import_nothing_heavy(argument
     assert "HEAVY []" in done.stderr or (done.returncode, done.stderr) == (0, "")  # completion exits by itself
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+def test_idle_threads_are_told_to_sleep_before_torch_is_there() -> None:
+    script = (
+        "import os, sys\nfrom esrt_cli.app import main\nmain(['--version'])\n"
+        "print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == f"False {SPINS}"
 
 
 def test_completion_imports_nothing_heavy() -> None:
