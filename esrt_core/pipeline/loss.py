@@ -11,10 +11,10 @@ from esrt_core.media.jpeg_quality import quality_of
 from esrt_core.media.picture import ImageInfo
 
 # From these on the clean weights come closer to the truth.
-GOOD_QUALITY = 94  # of a JPEG, by its tables
-GOOD_PICTURE_BITS = {WEBP: 3.0, AVIF: 2.5, HEIF: 2.5}  # a px, since these files do not say their quality
-GOOD_CLIP_BITS = 0.20  # a px and frame, sound included
-GOOD_MODERN_BITS = 0.10  # of a codec that needs less
+GOOD_QUALITY = 95  # of a JPEG, by its tables
+GOOD_PICTURE_BITS = {WEBP: 3.5, AVIF: 3.0, HEIF: 3.3}  # a px, since these files do not say their quality
+GOOD_CLIP_BITS = 0.30  # a px and frame, sound included
+GOOD_MODERN_BITS = 0.12  # of a codec that needs less
 
 MODERN = ("av1", "hevc", "vp9")
 

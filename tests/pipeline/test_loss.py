@@ -67,7 +67,7 @@ def test_a_clip_is_judged_by_its_codec_and_its_bits(tmp_path: Path) -> None:
     frame = clip.video.width * clip.video.height * clip.video.timing.frames / 8
     assert loss_of_clip(replace(clip, size=round(0.15 * frame))) == "h264 of 0.15 bits a pixel"
     assert loss_of_clip(replace(clip, size=round(1.01 * GOOD_CLIP_BITS * frame))) is None
-    modern = replace(clip, size=round(0.15 * frame), video=replace(clip.video, codec="hevc"))
+    modern = replace(clip, size=round(0.5 * GOOD_CLIP_BITS * frame), video=replace(clip.video, codec="hevc"))
     assert loss_of_clip(modern) is None
     whole = replace(clip, size=1, video=replace(clip.video, codec="prores"))
     assert loss_of_clip(whole) is None
