@@ -92,6 +92,10 @@ class Upscaler:
         """The precision in use for 8-bit frames: "fp32", "fp16" or "bf16"; deeper ones always get fp32."""
         return self._precision
 
+    def precision_for(self, depth: int) -> str:
+        """Return the precision in which frames of a depth are enlarged: float32 where 8 bits are not enough."""
+        return "fp32" if depth > 8 else self._precision
+
     def plan(self, width: int, height: int) -> Plan:
         """Plan the tiles of a picture; raise OptionError when tile 0 was asked for and the picture is too large."""
         plan = make_plan(width, height, self.scale, self._device.type, self._tile)

@@ -6,7 +6,6 @@ import numpy as np
 
 from esrt_core.media.frame import Frame, Plane
 
-PRECISE = 16
 _ROWS = 256  # converted at a time, so that the wider numbers in between take little memory
 
 

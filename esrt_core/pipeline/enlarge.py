@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
 from esrt_core.media.resize import resize_frame
-from esrt_core.pipeline.depth import PRECISE, with_depth
+from esrt_core.pipeline.depth import with_depth
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -68,8 +68,7 @@ def enlarge_group(
 
 def prepared(frame: Frame, size: SizePlan) -> Frame:
     """Return a frame as the first pass takes it: colour bled under its alpha, and precise where it is rounded later."""
-    several_steps = len(size.passes) > 1 or size.resample
-    return with_depth(bleed(frame), PRECISE if frame.depth == 8 and several_steps else frame.depth)
+    return with_depth(bleed(frame), size.depth_between(frame.depth))
 
 
 def finished(enlarged: Enlarged, size: SizePlan, depth: int) -> Enlarged:

@@ -30,4 +30,5 @@ def estimate(plan: UpscalePlan, engines: Engines) -> Estimate:
     if parts * sum(width * height for width, height in sizes) >= LONG:
         steps = enumerate(zip(plan.size.passes, sizes, strict=True))
         seconds = parts * sum(engines.upscaler(scale, place).estimate_seconds(*size) for place, (scale, size) in steps)
-    return Estimate(first.device_name, first.precision, tiles, seconds)
+    precision = first.precision_for(plan.size.depth_between(plan.info.depth))
+    return Estimate(first.device_name, precision, tiles, seconds)

@@ -10,6 +10,7 @@ from esrt_core.errors import OptionError
 
 MAX_FACTOR = 16
 DEFAULT_FACTOR = 4
+PRECISE = 16  # bits of a frame that is rounded again
 # Million multiply-adds per pixel that enters the network, by scale: what a pass costs.
 PASS_COST = {2: Fraction("0.70"), 3: Fraction("0.80"), 4: Fraction("1.02")}
 
@@ -76,6 +77,10 @@ class SizePlan:
     width: int
     height: int
     resample: bool
+
+    def depth_between(self, depth: int) -> int:
+        """Return the bits of a frame on its way: more than 8 where it is rounded again after a pass."""
+        return PRECISE if depth == 8 and (len(self.passes) > 1 or self.resample) else depth
 
     def entering(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
         """Return the (width, height) in px that enters every pass, for a source of that size."""

@@ -185,7 +185,7 @@ def make_result(
         model=engines.model,
         reason=plan.lineup.reason,
         device=engine.device_name,
-        precision=engine.precision,
+        precision=engine.precision_for(plan.size.depth_between(plan.info.depth)),
         tile=tiles[0],
         computed=tiles[1],
         reused=tiles[2],

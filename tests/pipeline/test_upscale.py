@@ -1,6 +1,7 @@
 """Plans carried out, from file to file."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from esrt_core.pipeline.plan import UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.upscale import upscale_picture
 from esrt_core.progress import Progress
-from tests.conftest import MakePicture
+from tests.conftest import MakePicture, WeightsOf
 from tests.pipeline.conftest import EnginesOf
 
 Planner = Callable[..., UpscalePlan]
@@ -50,6 +51,30 @@ def test_the_result_says_what_was_done(make_picture: MakePicture, engines_of: En
     assert (result.device, result.precision, result.format) == ("cpu", "fp32", "png")
     assert result.computed + result.reused == 1
     assert result.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("factor", "mode", "precision"),
+    [(2, "RGB", "bf16"), (4, "RGB", "fp32"), (1.5, "RGB", "fp32"), (2, "I;16", "fp32")],
+    ids=["one pass", "two passes", "then down", "16 bits"],
+)
+def test_the_precision_that_is_said_is_the_one_in_use(
+    factor: float, mode: str, precision: str, make_picture: MakePicture, weights_of: WeightsOf, plan: Planner
+) -> None:
+    source = make_picture("a.png")
+    if mode == "I;16":
+        Image.fromarray(np.full((12, 20), 40000, np.uint16)).save(source)
+    options = UpscaleOptions(SizeRequest(factor=Fraction(factor)))
+    planned = plan(source, options)
+    bytes_of = {}
+    for asked, said in (("bf16", precision), ("fp32", "fp32")):
+        engines = Engines(str(weights_of(2)), EngineOptions(device="cpu", threads=1, precision=asked))
+        assert estimate(planned, engines).precision == said
+        result = upscale_picture(planned, engines)
+        assert result.precision == said
+        bytes_of[asked] = Path(result.target).read_bytes()
+        Path(result.target).unlink()
+    assert (bytes_of["bf16"] == bytes_of["fp32"]) is (precision == "fp32")
 
 
 def test_the_same_plan_gives_the_same_bytes(

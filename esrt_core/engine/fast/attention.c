@@ -28,8 +28,8 @@ typedef float Lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 typedef Lanes Row[WIDE]; /* one number for each query */
 
-/* 2 to the power of x <= 0: a polynomial within half a unit of 0, then the exponent's bits. 1e-7 off, of the result:
-   no polynomial of degree 5 comes closer to 2**x between -1/2 and 1/2 (fitted so that its largest error is smallest). */
+/* 2 to the power of x <= 0: a polynomial within half a unit of 0, then the exponent's bits. The polynomial was fitted so
+   that its largest relative error is smallest; with float32's own it is about 1e-7. */
 static inline Lanes power_of_two(Lanes x) {
     const float magic = 12582912.0f; /* 1.5 * 2**23: a sum with it is rounded to a whole number, its lowest bits */
     const Lanes zero = {0};

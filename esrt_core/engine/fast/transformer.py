@@ -52,7 +52,7 @@ class FastET(nn.Module):
         torch.addcmul(self.reduce_bias, reduced, _patch_rstd(pixels, self.eps1), out=reduced)
         padded = F.pad(pixels, (0, 0, 1, 1, 1, 1))
         total = torch.zeros_like(padded)
-        for top, bottom, down in _parts(x.shape[2], windows[0], x.is_cuda):
+        for top, bottom, down in _parts(x.shape[2], windows[0], not x.is_cpu):
             tokens = _patches(padded, top, bottom, self.expand_bias)  # (B, h, W, 9 * C)
             self._transform(tokens, reduced[:, top:bottom], (down, windows[1]))
             _fold_into(total, top, tokens)
@@ -72,7 +72,7 @@ class FastET(nn.Module):
             windowed_attention(
                 self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), fast_attention
             )
-            for left, right, across in _parts(reduced.shape[2], windows[1], reduced.is_cuda)
+            for left, right, across in _parts(reduced.shape[2], windows[1], not reduced.is_cpu)
         ]
         return torch.cat(attended, 2) if len(attended) > 1 else attended[0]
 
