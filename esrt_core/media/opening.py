@@ -226,5 +226,6 @@ def _damage(name: str, limits: ReadLimits, error: Exception) -> str:
     if limits.allow_truncated:
         return f"{name} is too damaged to be decoded even in part ({detail})"
     return (
-        f"{name} is truncated or damaged ({detail}); get a whole copy, or take what can be decoded: --allow-truncated"
+        f"{name} is truncated or damaged ({detail}); get a whole copy; "
+        "upscale and batch can take what is left of it: --allow-truncated"
     )
