@@ -94,6 +94,7 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
         landing = Landing(CPU)
         picture = Picture(frame, form.plan(frame.width, frame.height, scale), landing)
         run_pictures([picture], runner, TileCache(0), Heap(), landing, lambda done: None)
+        landing.settle()
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Outcome(results, time.process_time() - start, peak)

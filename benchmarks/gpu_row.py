@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from esrt_core.engine.plan import Plan, tiled_plan, tiling_for
-from esrt_core.media.frame import Frame
+from esrt_core.media.frame import ColorSpace, Frame
 
 Row = dict[str, Any]
 CUDNN: Any = torch.backends.cudnn
@@ -68,6 +68,14 @@ def seconds(run: Callable[[], object], repeats: int, warm_up: int = 2) -> float:
 
 def noise(width: int, height: int, seed: int) -> Frame:
     return Frame((np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8),))
+
+
+def clip_noise(width: int, height: int, seed: int) -> Frame:
+    """Make a frame as clips have them: luma, and chroma of half the width and height, in studio range."""
+    source = np.random.default_rng(seed)
+    sizes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+    planes = tuple(source.integers(16, 236, size, np.uint8) for size in sizes)
+    return Frame(planes, ColorSpace.YUV, full_range=False)
 
 
 def whole(scale: int, width: int, height: int) -> Plan:

@@ -12,13 +12,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.contenders import trained
-from benchmarks.gpu_row import Row, attempt, noise, peak, reset_peak, seconds, whole
+from benchmarks.gpu_row import Row, attempt, clip_noise, noise, peak, reset_peak, seconds, whole
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.fast import fast_form
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, estimate_work
 from esrt_core.engine.runner import Runner
 from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media.frame import Frame
+
+STREAM = 30  # frames
 
 
 def cases(options: argparse.Namespace) -> tuple[tuple[int, int, int], ...]:
@@ -112,7 +115,9 @@ def engine(options: argparse.Namespace) -> None:
     """Time the engine from a frame in host memory to a frame in host memory."""
     for case in cases(options):
         attempt(f"engine {case}", engine_row, options, case)
-    attempt("engine, a stream of 10 frames", stream_row, options, cases(options)[0])
+    for case in cases(options):
+        attempt(f"a stream of {STREAM} frames, RGB, {case}", stream_row, options, case, noise)
+        attempt(f"a stream of {STREAM} frames, YUV 4:2:0, {case}", stream_row, options, case, clip_noise)
 
 
 def engine_row(options: argparse.Namespace, case: tuple[int, int, int]) -> Row:
@@ -142,10 +147,10 @@ def engine_row(options: argparse.Namespace, case: tuple[int, int, int]) -> Row:
     return row | {"px computed for each px": round(computed / (case[1] * case[2]), 2)}
 
 
-def stream_row(options: argparse.Namespace, case: tuple[int, int, int]) -> Row:
+def stream_row(options: argparse.Namespace, case: tuple[int, int, int], make: Callable[[int, int, int], Frame]) -> Row:
     upscaler = Upscaler(trained(case[0]), EngineOptions(device=options.device))
-    list(upscaler.upscale_many(noise(*case[1:], seed) for seed in range(100, 103)))
-    frames = [noise(*case[1:], seed) for seed in range(10)]
+    list(upscaler.upscale_many(make(*case[1:], seed) for seed in range(100, 105)))
+    frames = [make(*case[1:], seed) for seed in range(STREAM)]
     reset_peak()
-    taken = seconds(lambda: list(upscaler.upscale_many(frames)), 1, 0)
+    taken = seconds(lambda: sum(1 for _ in upscaler.upscale_many(frames)), 1, 0)
     return speed(case, taken / len(frames)) | peak()

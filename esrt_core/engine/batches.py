@@ -29,8 +29,8 @@ def run_pictures(
 ) -> None:
     """Compute all tiles of some pictures, equal tiles once; pictures with tiles of one shape share batches.
 
-    `tiles_done` is told after every batch how many tiles of how many are done so far. On a GPU the host is one batch
-    ahead of it.
+    The pictures are complete when `landing` is settled. `tiles_done` is told after every batch how many tiles are done
+    so far. On a GPU the host is one batch ahead of it.
     """
     done = 0
     for batch in _batches(sorted(pictures, key=_tile_form), cache):
@@ -40,7 +40,6 @@ def run_pictures(
         landing.close_batch()
         done += len(batch.waiting)
         tiles_done(done)
-    landing.settle()
 
 
 class Batch:

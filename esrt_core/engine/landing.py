@@ -28,13 +28,17 @@ class Landing:
 
     def close_batch(self) -> None:
         """Say that the pieces of a batch are complete; write those of earlier batches."""
+        self.close()
+        self._write(UNDER_WAY)
+
+    def close(self) -> None:
+        """Say that the pieces so far are complete, and wait for nothing."""
         event = None
         if self.device.type == "cuda":
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
         self._batches.append((event, self._pieces))
         self._pieces = []
-        self._write(UNDER_WAY)
 
     def settle(self) -> None:
         """Write what is left."""

@@ -9,7 +9,7 @@ from esrt_core.errors import OptionError
 MIN_SIDE = 8  # px
 WHOLE_LIMIT = 500_000  # px; the largest input that tile 0 takes: about 6 GB, and half an hour of one slow core
 LEAST = 18_432  # px of a batch; fewer save hardly any memory
-LADDER = (384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
+LADDER = (512, 384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Tiling:
 
 TILINGS = {
     "cpu": Tiling(tile=240, halo=6, window=WINDOW, ramp=8, batch_pixels=LEAST),
-    "gpu": Tiling(tile=288, halo=6, window=WINDOW, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
+    "gpu": Tiling(tile=720, halo=6, window=WINDOW, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
 }
 
 

@@ -28,8 +28,7 @@ class Runner:
     ) -> None:
         self.device = device
         self.redone = 0
-        self._careful = True
-        self._doubts: list[Tensor] = []
+        self._doubts: list[Tensor] | None = None  # of results that nobody looked at
         self._tta = tta
         self._full = Replay(_plain(network, device) if plain else fast_form(network).to(device))
         full_only = plain or precision == "fp32"
@@ -46,7 +45,7 @@ class Runner:
             return keep_colours(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)
         bad = spoiled(x, y)
-        if not self._careful:
+        if self._doubts is not None:
             self._doubts.append(bad.any())
         elif bad.any():
             self.redone += int(bad.sum())
@@ -54,23 +53,20 @@ class Runner:
         return keep_colours(x, y)
 
     @contextlib.contextmanager
-    def unchecked(self) -> Iterator[None]:
-        """Look at results only afterwards, by `doubtful`, so that nobody waits for the device in between."""
-        self._careful, self._doubts = False, []
+    def unchecked(self) -> Iterator[list[Tensor]]:
+        """Let nobody wait for the device: results are not looked at; the list says of each whether it is no good."""
+        doubts: list[Tensor] = []
+        self._doubts = doubts
         try:
-            yield
+            yield doubts
         finally:
-            self._careful = True
-
-    def doubtful(self) -> bool:
-        """Say whether one of the results of the last `unchecked` was spoiled or not finite."""
-        return bool(self._doubts) and bool(torch.stack(self._doubts).any())
+            self._doubts = None
 
     def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
         with _true_float32(self.device):
             y = self._ensemble(self._full, x, windows)
         finite = torch.isfinite(y.sum())
-        if not self._careful:
+        if self._doubts is not None:
             self._doubts.append(~finite)
         elif not finite:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")

@@ -1,9 +1,11 @@
 """Upscaler: the engine's door. A Frame in host memory in, a larger Frame out."""
 
+import contextlib
 import dataclasses
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,27 +23,28 @@ from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
 from esrt_core.engine.reuse import CACHE_BYTES, TileCache
 from esrt_core.engine.runner import Runner
+from esrt_core.engine.upscaled import Upscaled, put_together
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 DEFAULTS = EngineOptions()
+AHEAD = 1  # groups that a GPU is given before an earlier one is looked at
 
 
-@dataclass(frozen=True)
-class Upscaled:
-    """Hold a result: the larger frame, what should be said about it, and how it came about.
+@dataclass
+class _Work:
+    """Hold frames that a GPU may still be at work on.
 
-    notes     what happened for the first time while it was made, such as memory that ran out.
-    tile      the tile in px that was used (0: the whole picture at once); smaller than planned after memory ran out.
-    computed  tiles that went through the network; the `reused` ones were equal to others byte for byte.
+    jobs     the pictures of each frame, complete when `landing` is settled; None while they have to be made.
+    spoiled  what the landing brings beside them: whether one of their results is no good.
     """
 
-    frame: Frame
-    notes: tuple[str, ...]
-    tile: int
-    computed: int
-    reused: int
+    frames: Sequence[Frame]
+    progress: ProgressCallback
+    landing: Landing
+    jobs: list[list[Picture]] | None = None
+    spoiled: Plane = field(default_factory=lambda: np.zeros((), bool))
 
 
 class Upscaler:
@@ -108,15 +111,21 @@ class Upscaler:
         Alpha is enlarged as a gray picture; where it is constant it stays so. Raise WeightsError when the network's
         result is not finite, and OptionError as `plan` does.
         """
-        return self._upscale([frame], progress)[0]
+        return self._complete(deque([self._begin([frame], progress)]))[0]
 
     def upscale_many(self, frames: Iterable[Frame]) -> Iterator[Upscaled]:
         """Enlarge frames as they come, in order, with the bytes that `upscale` gives.
 
-        Small ones are taken in groups, so that tiles of one shape share batches; memory is bounded by a group.
+        Small ones are taken in groups, so that tiles of one shape share batches; memory is bounded by a group. A GPU
+        gets the next group before the one in hand is looked at, so that it never waits for the host.
         """
+        under_way: deque[_Work] = deque()
         for group in group_frames(frames, self._device.type):
-            yield from self._upscale(group, ignore_progress)
+            under_way.append(self._begin(group, ignore_progress))
+            while len(under_way) > (AHEAD if _looking_waits(self._device) else 0):
+                yield from self._complete(under_way)
+        while under_way:
+            yield from self._complete(under_way)
 
     def estimate_seconds(self, width: int, height: int) -> float:
         """Estimate the time for an RGB picture from the pace of one tile, which is measured at the first call."""
@@ -124,42 +133,54 @@ class Upscaler:
             self._pace = self._measure_pace()
         return self._pace * estimate_work(self.plan(width, height))
 
-    def _upscale(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
+    def _begin(self, frames: Sequence[Frame], progress: ProgressCallback) -> _Work:
+        """Queue what a GPU has to do for some frames; elsewhere, or where memory runs out, `_complete` does it all."""
+        work = _Work(frames, progress, Landing(self._device))
+        if _looking_waits(self._device):
+            with contextlib.suppress(torch.OutOfMemoryError), self._runner.unchecked() as doubts:
+                jobs = self._run(work)
+                if doubts:
+                    work.landing.add(torch.stack(doubts).any(), work.spoiled)
+                work.landing.close()
+                work.jobs = jobs
+        return work
+
+    def _complete(self, under_way: deque[_Work]) -> list[Upscaled]:
+        """Take the first group from those under way and return its results."""
+        work = under_way.popleft()
+        work.landing.settle()
+        if work.spoiled:
+            self._cache.clear()
+            for each in (work, *under_way):  # they may have used what was in the cache
+                each.jobs = None
+        jobs = self._with_care(work) if work.jobs is None else work.jobs
+        self._note_redone()
+        notes, self._notes = tuple(self._notes.values()), {}
+        return [
+            put_together(frame, job, notes if index == 0 else ())
+            for index, (frame, job) in enumerate(zip(work.frames, jobs, strict=True))
+        ]
+
+    def _with_care(self, work: _Work) -> list[list[Picture]]:
+        """Enlarge frames, every batch looked at before the next; make do with the memory there is."""
         while True:
             try:
-                return self._attempt(frames, progress)
+                work.landing = Landing(self._device)
+                jobs = self._run(work)
+                work.landing.settle()
+                return jobs
             except torch.OutOfMemoryError:
-                if not self._shrink(frames):
+                if not self._shrink(work.frames):
                     raise
             if torch.cuda.is_available():  # after the error, which holds on to what was being computed, is gone
                 torch.cuda.empty_cache()
 
-    def _attempt(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[Upscaled]:
-        jobs = self._unchecked(frames, progress) if _looking_waits(self._device) else None
-        if jobs is None:
-            jobs = self._run(frames, progress)
-        self._note_redone()
-        notes, self._notes = tuple(self._notes.values()), {}
-        return [
-            _finish(frame, job, notes if index == 0 else ())
-            for index, (frame, job) in enumerate(zip(frames, jobs, strict=True))
-        ]
-
-    def _unchecked(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[list[Picture]] | None:
-        """Do what `_run` does, and look at the results afterwards; None if one of them is no good."""
-        with self._runner.unchecked():
-            jobs = self._run(frames, progress)
-        if not self._runner.doubtful():
-            return jobs
-        self._cache.clear()
-        return None
-
-    def _run(self, frames: Sequence[Frame], progress: ProgressCallback) -> list[list[Picture]]:
-        """Enlarge frames; return the finished pictures of each."""
-        landing = Landing(self._device)
-        jobs = [self._pictures(frame, landing) for frame in frames]
+    def _run(self, work: _Work) -> list[list[Picture]]:
+        """Enlarge frames; return the pictures of each, complete when the work's landing is settled."""
+        jobs = [self._pictures(frame, work.landing) for frame in work.frames]
         pictures = [picture for job in jobs for picture in job]
-        run_pictures(pictures, self._runner, self._cache, self._heap, landing, _reporter(pictures, progress))
+        report = _reporter(pictures, work.progress)
+        run_pictures(pictures, self._runner, self._cache, self._heap, work.landing, report)
         return jobs
 
     def _pictures(self, frame: Frame, landing: Landing) -> list[Picture]:
@@ -208,21 +229,6 @@ class Upscaler:
 def _looking_waits(device: torch.device) -> bool:
     """Say whether to look at a result means to wait for what the device still has to do."""
     return device.type == "cuda"
-
-
-def _finish(frame: Frame, pictures: Sequence[Picture], notes: tuple[str, ...]) -> Upscaled:
-    """Put a frame's finished planes together."""
-    plan = pictures[0].plan
-    alpha: Plane | None = None
-    if len(pictures) > 1:
-        alpha = pictures[1].finished()[0]
-    elif frame.alpha is not None:
-        size = (frame.height * plan.scale, frame.width * plan.scale)
-        alpha = np.full(size, frame.alpha.flat[0], frame.alpha.dtype)
-    larger = dataclasses.replace(frame, planes=pictures[0].finished(), alpha=alpha)
-    computed = sum(picture.computed for picture in pictures)
-    reused = sum(picture.plan.tiles for picture in pictures) - computed
-    return Upscaled(larger, notes, plan.tile, computed, reused)
 
 
 def _even_size(frame: Frame) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
-    from esrt_core.engine.upscaler import Upscaled
+    from esrt_core.engine.upscaled import Upscaled
 
 
 @dataclass(frozen=True)

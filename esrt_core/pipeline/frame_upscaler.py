@@ -1,18 +1,25 @@
 """Frames of a clip through the network; one that equals the frame before it is not computed again."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esrt_core.media.alpha import bleed
 from esrt_core.media.clip_reader import ClipFrame
+from esrt_core.media.frame import Frame
 from esrt_core.media.pixel_layout import frame_bytes
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.resumed import checksum
 from esrt_core.pipeline.segments import DoneFrame
 from esrt_core.pipeline.timeline import Slot
 
-_GROUP_PIXELS = 2_000_000
+if TYPE_CHECKING:
+    from esrt_core.engine.upscaler import Upscaler
+
+_GROUP_PIXELS = 8_000_000  # enough for a GPU to be given one frame while it computes another
 _MOST_FRAMES = 8  # at most these are lost when the work is stopped
 
 
@@ -68,13 +75,16 @@ class FrameUpscaler:
         return DoneFrame(slot.number, self._data, slot.tick, slot.length, slot.frame.tick, self._check, self.tile, seen)
 
     def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
-        frames = [bleed(source.frame) for source in sources]
+        frames: Iterator[Frame] = (bleed(source.frame) for source in sources)
         for place, scale in enumerate(self._passes):
-            upscaled = list(self._engines.upscaler(scale, place).upscale_many(frames))
-            frames = [each.frame for each in upscaled]
-            for each in upscaled:
-                self.tile = each.tile
-                self.tiles_computed += each.computed
-                self.tiles_reused += each.reused
-                self.notes.update(dict.fromkeys(each.notes))
+            frames = self._enlarged(frames, self._engines.upscaler(scale, place))
         return [frame_bytes(frame) for frame in frames]
+
+    def _enlarged(self, frames: Iterator[Frame], upscaler: Upscaler) -> Iterator[Frame]:
+        """Enlarge frames one by one as they are asked for, and count."""
+        for each in upscaler.upscale_many(frames):
+            self.tile = each.tile
+            self.tiles_computed += each.computed
+            self.tiles_reused += each.reused
+            self.notes.update(dict.fromkeys(each.notes))
+            yield each.frame

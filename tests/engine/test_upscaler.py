@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -197,6 +199,50 @@ def test_a_doubtful_group_is_computed_again_with_care(monkeypatch: pytest.Monkey
         assert bool(result.notes) == spoil
         expected = Upscaler(network, EngineOptions(device="cpu", tile=48)).upscale(rgb(60, 70)).frame.planes[0]
         assert np.abs(result.frame.planes[0].astype(int) - expected).max() <= 3
+
+
+def test_a_device_that_is_waited_for_gets_the_next_group_first(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    frames = [rgb(300, 300, seed) for seed in range(3)]  # a group each
+    begun = [0]
+    upscaler = Upscaler(network, CPU)
+    real_run = upscaler_module.run_pictures
+
+    def run_pictures(*arguments: Any) -> None:
+        begun[0] += 1
+        real_run(*arguments)
+
+    monkeypatch.setattr(upscaler_module, "run_pictures", run_pictures)
+    seen = [(begun[0], result.frame.planes[0]) for result in upscaler.upscale_many(frames)]
+    assert [count for count, _ in seen] == [2, 3, 3]
+    for frame, (_, plane) in zip(frames, seen, strict=True):
+        assert np.array_equal(plane, Upscaler(network, CPU).upscale(frame).frame.planes[0])
+
+
+def test_what_was_begun_before_a_doubt_was_seen_is_computed_again(
+    monkeypatch: pytest.MonkeyPatch, network: ESRT
+) -> None:
+    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    frame = rgb(300, 300)
+    upscaler = Upscaler(network, EngineOptions(device="cpu", tile=48, precision="bf16"))
+    upscaler._runner._half = Replay(Spoiling(fast_form(network, torch.bfloat16)))
+    results = list(upscaler.upscale_many([frame, frame]))  # the second takes its tiles from the cache
+    assert [bool(result.notes) for result in results] == [True, False]
+    assert results[1].computed == 0
+    expected = Upscaler(network, CPU).upscale(frame).frame.planes[0].astype(int)
+    for result in results:
+        assert np.abs(result.frame.planes[0] - expected).max() <= 3
+
+
+def test_memory_that_runs_out_in_advance_is_made_do_with(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
+    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    use_repeat(monkeypatch, largest=64)
+    frames = [rgb(300, 300, seed) for seed in range(3)]
+    results = list(Upscaler(network, EngineOptions(device="cpu")).upscale_many(frames))
+    assert [result.tile for result in results] == [64] * 3
+    assert [len(result.notes) for result in results] == [1, 0, 0]
+    for frame, result in zip(frames, results, strict=True):
+        assert np.array_equal(result.frame.planes[0][::2, ::2], frame.planes[0])
 
 
 @pytest.mark.gpu
