@@ -1,4 +1,4 @@
-"""Compile esrt_core/engine/fast/attention.c where there is a C compiler; the package works without it too."""
+"""Compile the kernels of esrt_core/engine/fast where there is a C compiler; the package works without them too."""
 
 import hashlib
 import os
@@ -12,7 +12,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("esrt_core/engine/fast/attention.c")
+FOLDER = Path("esrt_core/engine/fast")
+SOURCES = (FOLDER / "attention.c", FOLDER / "convolution.c")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi")
 PROCESSORS = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
@@ -20,7 +21,7 @@ PROCESSORS = {
 }
 
 
-class AttentionHook(BuildHookInterface):
+class KernelsHook(BuildHookInterface):
     """Put the compiled libraries beside their source, and into the wheel."""
 
     PLUGIN_NAME = "custom"
@@ -31,27 +32,28 @@ class AttentionHook(BuildHookInterface):
             return
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:
-            self.app.display_warning("no C compiler: attention is left to torch, which takes longer")
+            self.app.display_warning("no C compiler: attention and convolutions are left to torch, which takes longer")
             return
-        made = {name: self._compile(compiler, name, flags) for name, flags in PROCESSORS.items()}
-        if all(made.values()):
+        made = [self._compile(compiler, source, name) for source in SOURCES for name in PROCESSORS]
+        if all(made):
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-            build_data["force_include"].update({str(Path(self.root, path)): str(path) for path in made.values()})
+            build_data["force_include"].update({str(Path(self.root, path)): str(path) for path in made})
 
-    def _compile(self, compiler: str, name: str, flags: tuple[str, ...]) -> Path | None:
-        target = SOURCE.with_name(f"attention_{name}.so")
-        entry = f"-DENTRY=attention_{hashlib.sha256(Path(self.root, SOURCE).read_bytes()).hexdigest()[:16]}"
+    def _compile(self, compiler: str, source: Path, processor: str) -> Path | None:
+        target = source.with_name(f"{source.stem}_{processor}.so")
+        digest = hashlib.sha256(Path(self.root, source).read_bytes()).hexdigest()
         with tempfile.TemporaryDirectory() as folder:
-            made, linked = str(Path(folder, "attention.o")), Path(folder, "attention.so")
+            made, linked = str(Path(folder, "kernel.o")), Path(folder, "kernel.so")
+            flags = (*FLAGS, *PROCESSORS[processor], f"-DENTRY={source.stem}_{digest[:16]}")
             commands = (
-                [compiler, *FLAGS, *flags, entry, "-c", str(SOURCE), "-o", made],
+                [compiler, *flags, "-c", str(source), "-o", made],
                 [compiler, "-shared", made, "-o", str(linked)],  # without its own OpenMP: torch has loaded one
             )
             for command in commands:
                 done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
                 if done.returncode:
-                    self.app.display_warning(f"attention is left to torch: {done.stderr.strip()}")
+                    self.app.display_warning(f"{source.stem} is left to torch: {done.stderr.strip()}")
                     return None
             shutil.copyfile(linked, Path(self.root, f"{target}.new"))
         Path(self.root, f"{target}.new").replace(Path(self.root, target))

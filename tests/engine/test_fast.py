@@ -82,7 +82,7 @@ def test_fast_form_equals_the_network_up_to_its_borders(
 @pytest.mark.parametrize("compiled", [True, False])  # the attention, where there was a compiler
 def test_published_width_agrees_too(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not compiled:
-        monkeypatch.setattr("esrt_core.engine.fast.attention.load_kernel", lambda: None)
+        monkeypatch.setattr("esrt_core.engine.fast.compiled.load_kernel", lambda name: None)
     network = random_network(4, channels=32, blocks=3)
     x = picture(1, 3, 19, 14)
     with torch.inference_mode():
@@ -178,7 +178,7 @@ def test_half_precision_keeps_the_ends_in_float32() -> None:
 @pytest.fixture
 def torch_attends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the attention to torch, where it can be counted."""
-    monkeypatch.setattr("esrt_core.engine.fast.attention.load_kernel", lambda: None)
+    monkeypatch.setattr("esrt_core.engine.fast.compiled.load_kernel", lambda name: None)
 
 
 @pytest.mark.usefixtures("torch_attends")

@@ -26,11 +26,11 @@ def test_the_cpu_works_in_float32() -> None:
     assert "no faster" in report.reason
 
 
-def test_the_cpu_says_who_attends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "load_kernel", lambda: None)
-    assert inspect_device("cpu").model.endswith(", torch's attention")
-    monkeypatch.setattr(machine, "load_kernel", lambda: max)
-    assert inspect_device("cpu").model.endswith(", compiled attention")
+def test_the_cpu_says_whose_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_kernel", lambda name: None)
+    assert inspect_device("cpu").model.endswith(", torch's kernels alone")
+    monkeypatch.setattr(machine, "load_kernel", lambda name: max)
+    assert inspect_device("cpu").model.endswith(", our kernels compiled")
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_bfloat16_gives_nearly_the_same_gradients_as_float32() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch, of itself, while it compiles
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch, of itself, while it compiles
 @pytest.mark.parametrize("kind", ["adam", "muon"])
 def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
     device = torch.device("cuda")

@@ -6,7 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import FixedConv, FixedLinear, FixedPReLU, exact, planes, rows, scaled, settled
+from esrt_core.engine.fast.layers import (
+    FixedClamp,
+    FixedConv,
+    FixedLinear,
+    FixedPReLU,
+    exact,
+    planes,
+    rows,
+    scaled,
+    settled,
+)
 from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
 
 WHOLE_VECTORS = 32  # values that torch's sigmoid takes at once on any CPU; a rest is computed with other last bits
@@ -53,20 +63,18 @@ class FastARFB(nn.Module):
         ru1, ru2 = arfb.ru1, arfb.ru2
         first, second = exact(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
         through = exact(arfb.l2 * ru2.m2) * first
-        self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias)
-        self.act1 = FixedPReLU(ru1.act.weight)
+        self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias, FixedPReLU(ru1.act.weight))
         self.expand1 = FixedConv(ru1.m2 * ru1.expand.weight, scaled(ru1.m2, ru1.expand.bias))
         self.m1 = float(ru1.m1)
-        self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias)
-        self.act2 = FixedPReLU(ru2.act.weight)
+        self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias, FixedPReLU(ru2.act.weight))
         self.expand2 = FixedConv(
             torch.einsum("oi,icyx->ocyx", through, exact(ru2.expand.weight)), scaled(through, ru2.expand.bias)
         )
         self.skip = FixedLinear(exact(arfb.l2 * ru2.m1) * first + exact(arfb.l3) * second)
         self.ca = FastCA(arfb.ca)
-        self.conv = FixedConv(arfb.l5 * arfb.conv.weight)
+        # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
+        self.conv = FixedConv(arfb.l5 * arfb.conv.weight, act=FixedClamp(positive=float(arfb.l5) >= 0))
         self.l4 = float(arfb.l4)
-        self.positive = float(arfb.l5) >= 0
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), channels last, to the same.
@@ -74,13 +82,11 @@ class FastARFB(nn.Module):
         The layers compute in the precision of their weights, the residual keeps that of x.
         """
         inner = x.to(self.conv.weight.dtype)
-        r1 = self.expand1(self.act1(self.reduce1(inner))).add_(inner, alpha=self.m1)
-        y: Tensor = self.expand2(self.act2(self.reduce2(r1)))
+        r1: Tensor = self.expand1(self.reduce1(inner), inner, self.m1)
+        y: Tensor = self.expand2(self.reduce2(r1))
         self.skip.add_to(rows(y), rows(r1))
-        y = self.conv(self.ca(y.relu_()))
-        # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
-        y = y.clamp_(min=0) if self.positive else y.clamp_(max=0)
-        return y.to(x.dtype).add_(x, alpha=self.l4)
+        out: Tensor = self.conv(self.ca(y.relu_()), x, self.l4)
+        return out
 
 
 class FastHPB(nn.Module):

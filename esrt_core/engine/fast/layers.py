@@ -4,21 +4,78 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from esrt_core.engine.fast.convolution import Layer, evaluate, fast_convolution, takes
+
+
+class FixedPReLU(nn.Module):
+    """A PReLU with one fixed slope a channel."""
+
+    slope: Tensor
+
+    def __init__(self, slope: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("slope", settled(slope))
+        self.bounded = bool((slope <= 1).all())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        if x.is_cpu and x.dtype != torch.float32 and self.bounded:
+            # The same to the last bit where no slope is above 1: torch's own takes seven times as long in bfloat16.
+            return torch.maximum(x, x * self.slope[:, None, None])
+        return F.prelu(x, self.slope)
+
+    def factors(self, channels: int) -> tuple[Tensor, Tensor]:
+        """Return what is multiplied with values above zero and with those below, (C,) each."""
+        return torch.ones(channels), self.slope.expand(channels)
+
+
+class FixedClamp(nn.Module):
+    """Keep what is above zero, or what is below, in place."""
+
+    def __init__(self, positive: bool) -> None:
+        super().__init__()
+        self.positive = positive
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return x.clamp_(min=0) if self.positive else x.clamp_(max=0)
+
+    def factors(self, channels: int) -> tuple[Tensor, Tensor]:
+        """Return what is multiplied with values above zero and with those below, (C,) each."""
+        kept, gone = torch.ones(channels), torch.zeros(channels)
+        return (kept, gone) if self.positive else (gone, kept)
+
 
 class FixedConv(nn.Module):
-    """A 3 x 3 convolution (zero padding of 1) whose weights are already computed."""
+    """A 3 x 3 convolution (zero padding of 1) whose weights are already computed, and what follows it."""
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, act: FixedPReLU | FixedClamp | None = None) -> None:
         super().__init__()
         self.register_buffer("weight", settled(weight).contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", None if bias is None else settled(bias))
+        self.act = act
+        self._layer: Layer | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, D, H, W)."""
-        return convolve(x, self.weight, self.bias, (1, 1))
+    def forward(self, x: Tensor, residual: Tensor | None = None, alpha: float = 1.0) -> Tensor:
+        """Convolve (B, C, H, W) to (B, D, H, W), act, add alpha times the residual; the result has the type of that."""
+        if takes(x, self.weight):
+            if self._layer is None:
+                self._layer = self._prepared()
+            return fast_convolution(x, self._layer, residual, alpha)
+        y = convolve(x, self.weight, self.bias, (1, 1))
+        if self.act is not None:
+            y = self.act(y)
+        return y if residual is None else y.to(residual.dtype).add_(residual, alpha=alpha)
+
+    def _prepared(self) -> Layer:
+        channels = len(self.weight)
+        bias = torch.zeros(channels) if self.bias is None else self.bias
+        factors = (torch.ones(channels),) * 2 if self.act is None else self.act.factors(channels)
+        positive, negative = (factor.contiguous() for factor in factors)
+        return Layer(evaluate(self.weight), bias, positive, negative)
 
 
 class FixedLinear(nn.Module):
@@ -39,24 +96,6 @@ class FixedLinear(nn.Module):
     def add_to(self, total: Tensor, x: Tensor) -> None:
         """Add the layer's result for x (..., C) to a contiguous (..., D) in place; the bias is left out."""
         total.view(-1, total.shape[-1]).addmm_(x.reshape(-1, x.shape[-1]), self.weight.t())
-
-
-class FixedPReLU(nn.Module):
-    """A PReLU with one fixed slope a channel."""
-
-    slope: Tensor
-
-    def __init__(self, slope: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("slope", settled(slope))
-        self.bounded = bool((slope <= 1).all())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        if x.is_cpu and x.dtype != torch.float32 and self.bounded:
-            # The same to the last bit where no slope is above 1: torch's own takes seven times as long in bfloat16.
-            return torch.maximum(x, x * self.slope[:, None, None])
-        return F.prelu(x, self.slope)
 
 
 def settled(weights: Tensor) -> Tensor:

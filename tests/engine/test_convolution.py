@@ -1,0 +1,81 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from esrt_core.engine.fast.convolution import takes
+from esrt_core.engine.fast.layers import FixedClamp, FixedConv, FixedPReLU
+from tests.engine.processors import forgotten, processor
+
+__all__ = ["forgotten", "processor"]
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(16, 16), (32, 16), (16, 32), (32, 48), (96, 32), (32, 144), (256, 16)]
+)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (4, 4), (5, 3), (6, 13), (25, 31)])
+def test_the_kernel_convolves(inputs: int, outputs: int, size: tuple[int, int]) -> None:
+    x = channels_last(noise(2, inputs, *size))
+    conv = FixedConv(noise(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5), noise(outputs, seed=2))
+    assert takes(x, conv.weight)
+    expected = F.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)  # type: ignore[union-attr]
+    got = conv(x)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert (got - expected).abs().max() < 2e-5
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize(
+    "act", [None, FixedPReLU(noise(32)), FixedPReLU(noise(1)), FixedClamp(True), FixedClamp(False)]
+)
+def test_what_follows_is_the_same_as_by_torch(
+    act: FixedPReLU | FixedClamp | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, residual = channels_last(noise(1, 16, 7, 9)), channels_last(noise(1, 32, 7, 9, seed=3))
+    conv = FixedConv(noise(32, 16, 3, 3, seed=1) / 12, act=act)
+    ours = [conv(x), conv(x, residual), conv(x, residual, -0.7)]
+    monkeypatch.setattr("esrt_core.engine.fast.compiled.load_kernel", lambda name: None)
+    assert not takes(x, conv.weight)
+    for got, expected in zip(ours, [conv(x), conv(x, residual), conv(x, residual, -0.7)], strict=True):
+        assert (got - expected).abs().max() < 1e-5
+
+
+@pytest.mark.usefixtures("processor")
+def test_the_kernel_depends_neither_on_the_batch_nor_on_the_threads() -> None:
+    x = channels_last(noise(3, 32, 21, 18))
+    conv = FixedConv(noise(16, 32, 3, 3, seed=1))
+    whole = conv(x)
+    assert torch.equal(whole[1:2], conv(x[1:2]))
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            assert torch.equal(whole, conv(x))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("processor")
+def test_planes_and_gaps_are_understood() -> None:
+    x, residual = noise(2, 32, 6, 20), noise(2, 16, 6, 10)
+    conv = FixedConv(noise(16, 32, 3, 3, seed=1))
+    expected = conv(channels_last(x[..., ::2].clone()), channels_last(residual))
+    assert torch.equal(conv(x[..., ::2], residual), expected)
+
+
+def test_torch_convolves_what_the_kernel_does_not_take() -> None:
+    x = channels_last(noise(1, 24, 8, 8))
+    for inputs, outputs in ((24, 32), (16, 12), (272, 16)):
+        assert not takes(x, noise(outputs, inputs, 3, 3))
+    assert not takes(x.bfloat16(), noise(16, 16, 3, 3).bfloat16())
+    conv = FixedConv(noise(32, 24, 3, 3, seed=1))
+    assert torch.allclose(conv(x), F.conv2d(x, conv.weight, padding=1), atol=1e-4)
