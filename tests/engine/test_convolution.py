@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from esrt_core.engine.fast.convolution import takes
+from esrt_core.engine.fast.convolution import SIZES, takes
 from esrt_core.engine.fast.layers import FixedClamp, FixedConv, FixedPReLU
 from tests.engine.processors import forgotten, processor
 
@@ -19,17 +19,18 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("processor")
-@pytest.mark.parametrize(
-    ("inputs", "outputs"), [(16, 16), (32, 16), (16, 32), (32, 48), (96, 32), (32, 144), (256, 16)]
-)
+@pytest.mark.parametrize("kernel", SIZES)
+@pytest.mark.parametrize("channels", [(16, 16), (32, 12), (16, 32), (32, 48), (96, 27), (32, 144), (256, 16)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (4, 4), (5, 3), (6, 13), (25, 31)])
-def test_the_kernel_convolves(inputs: int, outputs: int, size: tuple[int, int]) -> None:
+def test_the_kernel_convolves(kernel: int, channels: tuple[int, int], size: tuple[int, int]) -> None:
+    inputs, outputs = channels
     x = channels_last(noise(2, inputs, *size))
-    conv = FixedConv(noise(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5), noise(outputs, seed=2))
+    weight, bias = noise(outputs, inputs, kernel, kernel, seed=1) / (kernel * inputs**0.5), noise(outputs, seed=2)
+    conv = FixedConv(weight, bias)
     assert takes(x, conv.weight)
-    expected = F.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)  # type: ignore[union-attr]
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=kernel // 2)
     got = conv(x)
-    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert got.stride(1) == 1
     assert (got - expected).abs().max() < 2e-5
 
 
@@ -74,8 +75,9 @@ def test_planes_and_gaps_are_understood() -> None:
 
 def test_torch_convolves_what_the_kernel_does_not_take() -> None:
     x = channels_last(noise(1, 24, 8, 8))
-    for inputs, outputs in ((24, 32), (16, 12), (272, 16)):
-        assert not takes(x, noise(outputs, inputs, 3, 3))
+    for inputs, size in ((24, 3), (272, 3), (16, 1), (16, 7)):
+        assert not takes(x, noise(32, inputs, size, size))
+    assert not takes(x, noise(12, 16, 3, 3), residual=noise(1, 12, 8, 8))
     assert not takes(x.bfloat16(), noise(16, 16, 3, 3).bfloat16())
     conv = FixedConv(noise(32, 24, 3, 3, seed=1))
     assert torch.allclose(conv(x), F.conv2d(x, conv.weight, padding=1), atol=1e-4)

@@ -13,7 +13,7 @@ PROCESSORS = {"AVX512": "avx512", "AVX2": "avx2"}  # what torch calls the proces
 POINTER, LONG, FLOAT, INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
 ARGUMENTS: dict[str, tuple[type, ...]] = {  # by source: attention.c, convolution.c
     "attention": (*[POINTER] * 2, *[LONG] * 3, FLOAT, INT),
-    "convolution": (*[POINTER] * 6, FLOAT, POINTER, *[LONG] * 5, INT),
+    "convolution": (*[POINTER] * 6, FLOAT, POINTER, *[LONG] * 6, INT),
 }
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.convolution import Layer, evaluate, fast_convolution, takes
+from esrt_core.engine.fast.convolution import Layer, fast_convolution, prepare, takes
 
 
 class FixedPReLU(nn.Module):
@@ -47,7 +47,7 @@ class FixedClamp(nn.Module):
 
 
 class FixedConv(nn.Module):
-    """A 3 x 3 convolution (zero padding of 1) whose weights are already computed, and what follows it."""
+    """A convolution of odd size, zero padded, whose weights are already computed, and what follows it."""
 
     weight: Tensor
     bias: Tensor | None
@@ -61,21 +61,20 @@ class FixedConv(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None, alpha: float = 1.0) -> Tensor:
         """Convolve (B, C, H, W) to (B, D, H, W), act, add alpha times the residual; the result has the type of that."""
-        if takes(x, self.weight):
+        if takes(x, self.weight, residual):
             if self._layer is None:
                 self._layer = self._prepared()
             return fast_convolution(x, self._layer, residual, alpha)
-        y = convolve(x, self.weight, self.bias, (1, 1))
+        height, width = self.weight.shape[2:]
+        y = convolve(x, self.weight, self.bias, (height // 2, width // 2))
         if self.act is not None:
             y = self.act(y)
         return y if residual is None else y.to(residual.dtype).add_(residual, alpha=alpha)
 
     def _prepared(self) -> Layer:
         channels = len(self.weight)
-        bias = torch.zeros(channels) if self.bias is None else self.bias
         factors = (torch.ones(channels),) * 2 if self.act is None else self.act.factors(channels)
-        positive, negative = (factor.contiguous() for factor in factors)
-        return Layer(evaluate(self.weight), bias, positive, negative)
+        return prepare(self.weight, self.bias, *factors)
 
 
 class FixedLinear(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fast.layers import convolve, settled
+from esrt_core.engine.fast.layers import FixedConv, convolve, settled
 from esrt_core.model.esrt import Upsampler
 
 REACH = 2  # LR px around it that an output draws from
@@ -33,13 +33,14 @@ class ComposedUpsampler(nn.Module):
     def __init__(self, upsampler: Upsampler) -> None:
         super().__init__()
         kernels = composed_kernels(upsampler)
+        self.inner = FixedConv(*kernels.pop((INNER, INNER)))
         for place, (weight, bias) in kernels.items():
             self.register_buffer(_name("weight", place), settled(weight).contiguous(memory_format=torch.channels_last))
             self.register_buffer(_name("bias", place), settled(bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map LR features to what PixelShuffle(scale) makes the picture of."""
-        out = self._convolve(x, (INNER, INNER))
+        out: Tensor = self.inner(x)
         for place in RING:
             _at(out, place, 1).copy_(self._convolve(_at(x, place, EDGE), place))
         return out
