@@ -1,8 +1,8 @@
-"""The quality at which a JPEG was saved, estimated from its quantisation tables."""
+"""How a JPEG was saved: its quality, estimated from its quantisation tables, and the resolution of its colour."""
 
 from collections.abc import Mapping, Sequence
 
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 # Luminance, ITU-T T.81 table K.1, by natural order of the coefficients; encoders scale it by their quality.
 _LUMINANCE = (
@@ -25,6 +25,11 @@ def quality_of(image: Image.Image) -> int | None:
     """Return the quality, 1 to 100 on libjpeg's scale, of a JPEG that Pillow has opened; None for anything else."""
     tables: Mapping[int, Sequence[int]] | None = getattr(image, "quantization", None)
     return quality_of_table(tables[0]) if tables and 0 in tables else None
+
+
+def has_reduced_colour(image: Image.Image) -> bool:
+    """Say whether a picture is a JPEG whose colour has half the width, or half of both sides (4:2:2, 4:2:0)."""
+    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) in (1, 2)
 
 
 def quality_of_table(luminance: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ from esrt_core.media import deep
 from esrt_core.media.colour import profile_for
 from esrt_core.media.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.jpeg_quality import quality_of
+from esrt_core.media.jpeg_quality import has_reduced_colour, quality_of
 from esrt_core.media.metadata import read_metadata
 from esrt_core.media.modes import Layout, layout_of, read_page, without_needless_colour
 from esrt_core.media.opening import Opened, check_size, decoding, opened
@@ -59,6 +59,7 @@ def describe(opening: Opened) -> Description:
         lossless=_is_lossless(opening),
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
+        reduced_colour=opening.image is not None and has_reduced_colour(opening.image),
         notes=(*_oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=profile_for(icc, layout.space))  # that of CMYK does not fit the RGB made of it

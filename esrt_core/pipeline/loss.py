@@ -7,12 +7,13 @@ from PIL import Image
 
 from esrt_core.media.clip import ClipInfo
 from esrt_core.media.formats import AVIF, HEIF, WEBP
-from esrt_core.media.jpeg_quality import quality_of
+from esrt_core.media.jpeg_quality import has_reduced_colour, quality_of
 from esrt_core.media.picture import ImageInfo
 
 # From these on the clean weights come closer to the truth.
-GOOD_QUALITY = 95  # of a JPEG, by its tables
-GOOD_PICTURE_BITS = {WEBP: 3.5, AVIF: 3.0, HEIF: 3.3}  # a px, since these files do not say their quality
+GOOD_QUALITY = 93  # of a JPEG, by its tables
+GOOD_REDUCED_QUALITY = 95  # of one whose colour has less than full resolution
+GOOD_PICTURE_BITS = {WEBP: 2.9, AVIF: 1.9, HEIF: 2.0}  # a px, since these files do not say their quality
 GOOD_CLIP_BITS = 0.30  # a px and frame, sound included
 GOOD_MODERN_BITS = 0.12  # of a codec that needs less
 
@@ -26,7 +27,7 @@ KEPT_WHOLE = (
 def loss_of_picture(info: ImageInfo) -> str | None:
     """Say what compression took from a picture, None where that is too little for another choice of weights."""
     if info.quality is not None:
-        return _loss_of_jpeg(info.quality)
+        return _loss_of_jpeg(info.quality, info.reduced_colour)
     if info.lossless is True or info.format not in GOOD_PICTURE_BITS:
         return None
     bits = 8 * info.byte_size / (info.width * info.height * info.pages)
@@ -36,7 +37,7 @@ def loss_of_picture(info: ImageInfo) -> str | None:
 def loss_of_image(image: Image.Image) -> str | None:
     """Say the same of a Pillow image, which knows its JPEG's tables as long as it is the one that was opened."""
     quality = quality_of(image)
-    return None if quality is None else _loss_of_jpeg(quality)
+    return None if quality is None else _loss_of_jpeg(quality, has_reduced_colour(image))
 
 
 def loss_of_clip(clip: ClipInfo) -> str | None:
@@ -49,8 +50,9 @@ def loss_of_clip(clip: ClipInfo) -> str | None:
     return _loss_of_bits(video.codec, 8 * clip.size / max(pixels, 1), good)
 
 
-def _loss_of_jpeg(quality: int) -> str | None:
-    return f"JPEG of quality {quality}" if quality < GOOD_QUALITY else None
+def _loss_of_jpeg(quality: int, reduced_colour: bool) -> str | None:
+    good = GOOD_REDUCED_QUALITY if reduced_colour else GOOD_QUALITY
+    return f"JPEG of quality {quality}" if quality < good else None
 
 
 def _loss_of_bits(kind: str, bits: float, good: float) -> str | None:

@@ -14,6 +14,7 @@ from esrt_core.pipeline.loss import (
     GOOD_CLIP_BITS,
     GOOD_PICTURE_BITS,
     GOOD_QUALITY,
+    GOOD_REDUCED_QUALITY,
     loss_of_clip,
     loss_of_image,
     loss_of_picture,
@@ -31,10 +32,15 @@ def loss(content: bytes) -> str | None:
     return loss_of_picture(probe(content, ReadLimits()))
 
 
-def test_a_jpeg_is_judged_by_its_tables() -> None:
-    assert loss(saved("JPEG", quality=60)) == "JPEG of quality 60"
-    assert loss(saved("JPEG", quality=GOOD_QUALITY - 1)) is not None
-    assert loss(saved("JPEG", quality=GOOD_QUALITY)) is None
+@pytest.mark.parametrize(
+    ("subsampling", "good"), [("4:4:4", GOOD_QUALITY), ("4:2:2", GOOD_REDUCED_QUALITY), ("4:2:0", GOOD_REDUCED_QUALITY)]
+)
+def test_a_jpeg_is_judged_by_its_tables_and_its_colour(subsampling: str, good: int) -> None:
+    assert loss(saved("JPEG", quality=60, subsampling=subsampling)) == "JPEG of quality 60"
+    assert loss(saved("JPEG", quality=good - 1, subsampling=subsampling)) is not None
+    assert loss(saved("JPEG", quality=good, subsampling=subsampling)) is None
+    image = Image.open(BytesIO(saved("JPEG", quality=94, subsampling=subsampling)))
+    assert (loss_of_image(image) is None) == (good == GOOD_QUALITY)
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "AVIF"])
