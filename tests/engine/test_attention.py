@@ -35,6 +35,15 @@ def test_scores_far_from_zero_are_no_trouble(offset: float) -> None:
 
 
 @pytest.mark.usefixtures("processor")
+def test_what_is_no_number_stays_so() -> None:
+    qkv = random_qkv(1, 40)
+    qkv[0, 7, HEADS * DIM] = torch.nan  # of a key, which every query of its head meets
+    out = fast_attention(qkv, HEADS, 0.2)
+    assert out[0, :, :DIM].isnan().all()
+    assert out[0, :, DIM:].isfinite().all()
+
+
+@pytest.mark.usefixtures("processor")
 def test_the_kernel_depends_neither_on_the_batch_nor_on_the_threads() -> None:
     qkv = random_qkv(3, 50)
     whole = fast_attention(qkv, HEADS, 0.2)

@@ -66,6 +66,18 @@ def test_the_kernel_depends_neither_on_the_batch_nor_on_the_threads() -> None:
 
 
 @pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("act", [None, FixedPReLU(noise(16)), FixedClamp(True)])
+def test_what_is_no_number_stays_so(act: FixedPReLU | FixedClamp | None) -> None:
+    x = channels_last(noise(1, 16, 6, 6))
+    x[0, 3, 2, 2] = torch.nan
+    got = FixedConv(noise(16, 16, 3, 3, seed=1), act=act)(x)
+    assert got[0, :, 1:4, 1:4].isnan().all()
+    weight = noise(16, 16, 3, 3, seed=1)
+    weight[5, 0, 0, 0] = torch.nan
+    assert FixedConv(weight, act=act)(channels_last(noise(1, 16, 6, 6)))[0, 5].isnan().all()
+
+
+@pytest.mark.usefixtures("processor")
 def test_planes_and_gaps_are_understood() -> None:
     x, residual = noise(2, 32, 6, 20), noise(2, 16, 6, 10)
     conv = FixedConv(noise(16, 32, 3, 3, seed=1))

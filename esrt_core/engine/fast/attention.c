@@ -33,7 +33,7 @@ typedef Lanes Row[WIDE]; /* one number for each query */
 static inline Lanes power_of_two(Lanes x) {
     const float magic = 12582912.0f; /* 1.5 * 2**23: a sum with it is rounded to a whole number, its lowest bits */
     const Lanes zero = {0};
-    x = larger(x, zero - 126.0f); /* below, float32 has no normal numbers */
+    x = larger(zero - 126.0f, x); /* below, float32 has no normal numbers; what is no number stays so */
     Lanes whole = x + magic;
     Lanes rest = x - (whole - magic);
     Lanes power = zero + 1.3276472e-3f;

@@ -22,7 +22,7 @@
 #define LANES 16
 #define GROUP 8 /* tiles whose sums stay in registers */
 #define WIDEST 3 /* vectors of output channels whose sums do */
-#define larger _mm512_max_ps
+#define larger _mm512_max_ps /* gives the second where one is no number */
 #define smaller _mm512_min_ps
 #else
 #define LANES 8
@@ -165,7 +165,7 @@ INLINE void transform_output(const Layer *layer, Tile tile, const float *product
             for (long j = 0; j < columns; j++) {
                 const Lanes sum = y[j] + bias;
                 const long at = (pixel + j) * layer->out + c;
-                Lanes result = positive * larger(sum, zero) + negative * smaller(sum, zero);
+                Lanes result = positive * larger(zero, sum) + negative * smaller(zero, sum);
                 if (layer->residual)
                     result += layer->alpha * load(layer->residual + at);
                 store(layer->y + at, result);
