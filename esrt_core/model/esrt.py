@@ -94,6 +94,10 @@ class ESRT(nn.Module):
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
         features = self.head(x)  # (B, C, H, W)
-        body = self.a1 * features + self.a2 * self.ltb(self.lcb(features), windows)
+        return self.enlarge(features, self.ltb(self.lcb(features), windows))
+
+    def enlarge(self, features: Tensor, refined: Tensor) -> Tensor:
+        """Make the picture of the head's features and what the backbones made of them, each (B, C, H, W)."""
+        body = self.a1 * features + self.a2 * refined
         out: Tensor = F.relu(self.up(features)) + self.tail(self.reduce(body))
         return out

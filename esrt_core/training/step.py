@@ -36,20 +36,23 @@ class Stepper:
 
     Patches larger than the attention's windows are cut into windows as in inference.
 
-    With `bfloat16` the forward pass runs in it; weights and loss stay float32. On a GPU a graph is replayed. When its
-    memory does not suffice the batch is halved and the gradients of its parts are added up; `parts` says into how many.
+    The loss is multiplied by `scale` for the backward pass, by half as much after a step whose gradients are not
+    finite: in float16 small gradients would vanish. On a GPU a graph is replayed. When its memory does not suffice the
+    batch is halved and the gradients of its parts are added up; `parts` says into how many.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, device: torch.device, bfloat16: bool, parts: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, loss: Loss, device: torch.device, scale: float = 1.0, parts: int = 1
+    ) -> None:
         self.network = network
         self.loss = loss
         self.device = device
-        self.bfloat16 = bfloat16
         self.parts = parts
         self.trained = [value for value in network.parameters() if value.requires_grad]
         self._replicated = isinstance(network, DistributedDataParallel)
         self._graph: GradientGraph | None = None
         self._update_graph: UpdateGraph | None = None
+        self._scale = torch.tensor(scale, device=device)
 
     def begin(self, lr: Tensor, hr: Tensor) -> Tensor:
         """Leave the clipped gradients of LR (B, 3, H, W) and HR in the parameters; return loss and norm, (2,).
@@ -57,7 +60,9 @@ class Stepper:
         A GPU may still be at work when this returns.
         """
         loss = self._gradients(lr, hr)
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)
+        gradients = [value.grad for value in self.trained if value.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients) / self._scale
+        torch._foreach_mul_(gradients, (MAX_NORM / (norm + 1e-6)).clamp(max=1.0) / self._scale)
         return torch.stack([loss, norm])
 
     def finish(self, begun: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
@@ -68,6 +73,8 @@ class Stepper:
         result = StepResult(*begun.tolist())
         if result.finite:
             self._update(optimisers)
+        else:
+            self._scale.mul_(0.5)
         return result
 
     def _update(self, optimisers: Sequence[Optimizer]) -> None:
@@ -108,14 +115,12 @@ class Stepper:
         for index, (small, large) in enumerate(pieces):
             with self._synchronised(index == len(pieces) - 1):
                 loss = self._forward(small, large) * (len(small) / len(lr))
-                loss.backward()  # type: ignore[no-untyped-call]
+                (loss * self._scale).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
-        # Weights cast inside a graph must be cast again by each replay, so there is no cache of them.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
-            result = self.network(lr, windows_of(*lr.shape[2:]))
+        result = self.network(lr, windows_of(*lr.shape[2:]))
         return self.loss(result, hr)
 
     def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[None]:

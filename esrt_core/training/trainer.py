@@ -6,11 +6,11 @@ from typing import Any, NoReturn
 
 from torch import nn
 
-from esrt_core.engine.device import multiplies_bfloat16
 from esrt_core.errors import StopError, TrainingError
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, place_rates, set_rates
 from esrt_core.training.options import TrainOptions
+from esrt_core.training.precision import SCALE, in_half_precision
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Batch, Sampler
 from esrt_core.training.schedule import Point, Schedule, Stage
@@ -115,9 +115,10 @@ class Trainer:
             self.state.joined = self.state.step
             self._set_phase(body_rests=False)
         loss = Loss(self.options.fft_weight, point.mse)
-        network = self.replica.wrap(self.state.network)
         device = self.replica.device
-        self._stepper = Stepper(network, loss, device, multiplies_bfloat16(device), self._parts)
+        network = self.replica.wrap(in_half_precision(self.state.network, device))
+        scale = SCALE if device.type == "cuda" else 1.0
+        self._stepper = Stepper(network, loss, device, scale, self._parts)
 
     def _validations_at(self, fraction: float) -> int:
         """Return how many validations are due until then. A run that became longer has fewer behind it."""

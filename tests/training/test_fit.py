@@ -99,7 +99,7 @@ def test_the_new_upsampler_is_trained_alone_first(
     begin = Stepper.begin
 
     def spy(self: Stepper, *batch: Tensor) -> Tensor:
-        parameters = dict(self.network.named_parameters())
+        parameters = {name.removeprefix("network."): value for name, value in self.network.named_parameters()}
         seen.append([parameters[name].requires_grad for name in ("tail.last.weight", "head.weight")])
         return begin(self, *batch)
 

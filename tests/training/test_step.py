@@ -13,6 +13,7 @@ from esrt_core.model.transformer import Windows
 from esrt_core.training.compilation import compile_blocks
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, set_rates
+from esrt_core.training.precision import SCALE, Float16
 from esrt_core.training.step import MAX_NORM, Stepper, StepResult
 from esrt_core.training.trainer import choose_trained
 
@@ -47,7 +48,7 @@ def batch(count: int = 4) -> tuple[Tensor, Tensor]:
 
 def test_a_step_lowers_the_loss_and_clips_the_gradients() -> None:
     net = network()
-    stepper, optimisers = Stepper(net, Loss(), CPU, bfloat16=False), [SGD(net.parameters(), lr=0.1)]
+    stepper, optimisers = Stepper(net, Loss(), CPU), [SGD(net.parameters(), lr=0.1)]
     lr, hr = batch()
     first = step(stepper, lr, 100 * hr, optimisers)
     assert first.norm > MAX_NORM
@@ -61,7 +62,7 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     before = copy.deepcopy(net.state_dict())
     lr, hr = batch()
     lr[0, 0, 0, 0] = float("nan")
-    assert not step(Stepper(net, Loss(), CPU, bfloat16=False), lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
+    assert not step(Stepper(net, Loss(), CPU), lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -83,8 +84,8 @@ class Small(nn.Module):
 def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients() -> None:
     lr, hr = batch(6)
     whole, parts = network(), network()
-    Stepper(whole, Loss(), CPU, bfloat16=False).begin(lr, hr)
-    stepper = Stepper(Small(parts, most=2), Loss(), CPU, bfloat16=False)
+    Stepper(whole, Loss(), CPU).begin(lr, hr)
+    stepper = Stepper(Small(parts, most=2), Loss(), CPU)
     stepper.begin(lr, hr)
     assert stepper.parts == 4
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
@@ -95,7 +96,7 @@ def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients(
 
 def test_a_single_patch_that_is_too_large_is_an_error() -> None:
     with pytest.raises(TrainingError, match="--batch"):
-        Stepper(Small(network(), most=0), Loss(), CPU, bfloat16=False).begin(*batch(2))
+        Stepper(Small(network(), most=0), Loss(), CPU).begin(*batch(2))
 
 
 def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> None:
@@ -107,24 +108,34 @@ def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> N
             return super().forward(x, windows)
 
     for side in (24, 48, 64, 96):
-        Stepper(Spy(), Loss(), CPU, bfloat16=False).begin(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side))
+        Stepper(Spy(), Loss(), CPU).begin(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side))
     assert seen == [(1, 1), (1, 1), (1, 1), (2, 2)]
 
 
-def test_bfloat16_gives_nearly_the_same_gradients_as_float32() -> None:
-    torch.manual_seed(0)
-    net = ESRT(ESRTConfig(2, channels=16, blocks=1))
-    choose_trained(net, body_rests=False)
-    lr = torch.rand((2, 3, 16, 16), generator=torch.Generator().manual_seed(1))
-    gradients = []
-    for bfloat16 in (False, True):
-        Stepper(net, Loss(), CPU, bfloat16).begin(lr, F.interpolate(lr, scale_factor=2) ** 2)
-        parts = [value.grad.flatten() for value in net.parameters() if value.grad is not None]
-        assert all(part.dtype == torch.float32 for part in parts)
-        gradients.append(torch.cat(parts))
-    full, half = gradients
-    assert not torch.equal(full, half)
-    assert F.cosine_similarity(full, half, 0) > 0.99
+def test_a_scale_that_overflows_is_halved_until_it_does_not() -> None:
+    net = network()
+    stepper, optimisers = Stepper(Float16(net), Loss(), CPU, scale=2.0**30), [SGD(net.parameters(), lr=0.1)]  # type: ignore[arg-type]
+    before = copy.deepcopy(net.state_dict())
+    lr, hr = batch()
+    finite = [step(stepper, lr, hr, optimisers).finite]
+    assert not finite[0]
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    while not finite[-1]:
+        finite.append(step(stepper, lr, hr, optimisers).finite)
+    assert len(finite) < 32
+    assert all(not torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_the_scale_changes_neither_gradients_nor_norm() -> None:
+    plain, scaled = network(), network()
+    lr, hr = batch()
+    a = Stepper(plain, Loss(), CPU).begin(lr, 100 * hr)
+    b = Stepper(scaled, Loss(), CPU, scale=2.0**10).begin(lr, 100 * hr)
+    assert torch.allclose(a, b)
+    for one, other in zip(plain.parameters(), scaled.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.allclose(one.grad, other.grad, rtol=1e-5)
 
 
 @pytest.mark.gpu
@@ -143,7 +154,8 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
         net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)
         choose_trained(net, body_rests=False)
         compile_blocks(net)
-        stepper, optimisers = Stepper(net, Loss(), device, bfloat16=True), build_optimisers(net, kind, 1e-3, None)
+        stepper = Stepper(Float16(net), Loss(), device, SCALE)
+        optimisers = build_optimisers(net, kind, 1e-3, None)
         if not graphs:
             stepper._can_graph = lambda: False  # type: ignore[method-assign]
         lr = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(device)
