@@ -28,9 +28,10 @@ from esrt_core.media.image import decode
 from esrt_core.media.picture import ReadLimits
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.enlarge import prepared
+from esrt_core.pipeline.folder_crew import make_crew
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.folder_plan import plan_folder
-from esrt_core.pipeline.folder_run import Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_run import Stop, run_folder
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
 

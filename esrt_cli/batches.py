@@ -31,8 +31,8 @@ _INTERRUPTED = 130
 def upscale_folder(options: FolderOptions, console: Console, *, as_json: bool, dry_run: bool) -> int:
     """Plan and upscale the pictures of folders, report, and return the exit code: 1 where one of them failed."""
     from esrt_core.pipeline.engines import Engines
+    from esrt_core.pipeline.folder_crew import make_crew
     from esrt_core.pipeline.folder_plan import plan_folder
-    from esrt_core.pipeline.folder_run import make_crew
 
     engines = Engines(options.upscale.model, options.upscale.engine)
     plan = plan_folder(options, engines)
@@ -213,7 +213,7 @@ def _work_line(plan: FolderPlan | StorePlan, crew: list[Engines]) -> str:
     from esrt_core.pipeline.folder_meter import expected_seconds, is_long
 
     uppers = [engines.of(plan.tasks[0].plan.lineup).upscaler(plan.tasks[0].plan.size.passes[0]) for engines in crew]
-    where = f"on {', '.join(upper.device_name for upper in uppers)} in {uppers[0].precision}"
+    where = f"on {', '.join(dict.fromkeys(upper.device_name for upper in uppers))} in {uppers[0].precision}"
     if not is_long(plan.tasks):
         return where
     return f"{where}, about {duration(expected_seconds(plan.tasks, crew))}"

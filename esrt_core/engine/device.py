@@ -45,6 +45,16 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def cpu_threads() -> int:
+    """Return how many threads torch takes on a CPU when it is called from this one."""
+    return torch.get_num_threads()
+
+
+def take_cpu_threads(count: int) -> None:
+    """Let torch take so many threads when it is called from this one, or from one that is begun later."""
+    torch.set_num_threads(count)
+
+
 def free_memory() -> int | None:
     """Return the bytes of host memory that are free or can be freed, or None where the system does not say."""
     listing = Path("/proc/meminfo")

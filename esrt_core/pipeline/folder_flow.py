@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.engine.groups import BATCHES, MOST_FRAMES
 from esrt_core.engine.plan import tiling_for
 from esrt_core.errors import EsrtError
@@ -46,7 +47,8 @@ class BrokenOffError(Exception):
 class Flow:
     """Take tasks through the three stages.
 
-    `crew` has the engines of every device; `computed` is told, in their threads, of every task that a network has done.
+    `crew` has the engines of every device, which share the threads of the CPU; `computed` is told, in the engines'
+    threads, of every task that a network has done.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Flow:
         """Yield what becomes of the tasks, as they end. When the iterator is closed early, the work is broken off."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
         coders = _started([self._read] * helpers + [self._write] * helpers)
-        networks = _started([partial(self._enlarge, engines) for engines in self._crew])
+        threads = cpu_threads()
+        networks = _started([partial(self._enlarge, engines, threads // len(self._crew)) for engines in self._crew])
         try:
             while not self._idle():
                 try:
@@ -91,6 +94,7 @@ class Flow:
             self._ended.set()
             for thread in networks:  # they look after every batch; torch must not be left running
                 thread.join()
+            take_cpu_threads(threads)
             until = time.monotonic() + _PATIENCE
             for thread in coders:
                 thread.join(max(0.0, until - time.monotonic()))
@@ -129,7 +133,8 @@ class Flow:
         in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
         self._loaded.put(load(task) if in_steps else task)
 
-    def _enlarge(self, engines: Engines) -> None:
+    def _enlarge(self, engines: Engines, threads: int) -> None:
+        take_cpu_threads(max(1, threads))
         held: list[Loaded | Task] = []
         while True:
             item = held.pop() if held else self._next(self._loaded)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from esrt_core.engine.plan import estimate_work
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.plan import UpscalePlan
+
+if TYPE_CHECKING:
+    from esrt_core.engine.upscaler import Upscaler
 
 CALIBRATION_SECONDS = 2.0
 LONG_FOLDER = 2_000_000  # px through the network; below that, finding out how long it takes is a good part of the work
@@ -115,12 +118,23 @@ def is_long(tasks: Sequence[Planned]) -> bool:
 def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
     """Estimate the time for all tasks by two seconds of the network on pictures of their sizes.
 
-    Devices are taken to be equal.
+    Devices are taken to be equal, and to share the threads of the CPU.
     """
     total = sum(work_of(task.plan, crew[0]) for task in tasks)
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
     upscaler = crew[0].of(tasks[0].plan.lineup).upscaler(tasks[0].plan.size.passes[0])
+    from esrt_core.engine.device import cpu_threads, take_cpu_threads  # torch, which only this needs
+
+    threads = cpu_threads()
+    take_cpu_threads(max(1, threads // len(crew)))
+    try:
+        return _seconds_per_work(upscaler, samples, clock) * total / len(crew)
+    finally:
+        take_cpu_threads(threads)
+
+
+def _seconds_per_work(upscaler: "Upscaler", samples: Sequence[tuple[int, int]], clock: Clock) -> float:
     noise = np.random.default_rng(0)
     upscaler.upscale(_sample(samples[0], noise))  # the first run also prepares the kernels
     started, work = clock(), 0.0
@@ -129,7 +143,7 @@ def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: C
         work += estimate_work(upscaler.plan(*size))
         if clock() - started >= CALIBRATION_SECONDS:
             break
-    return (clock() - started) / work * total / len(crew)
+    return (clock() - started) / work
 
 
 def _sample(size: tuple[int, int], noise: np.random.Generator) -> Frame:

@@ -1,20 +1,18 @@
 """Carry out the plan of many pictures: nothing is lost, and one bad file never stops the rest."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, TargetError
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_failure import is_there, reason_of, stops_all
 from esrt_core.pipeline.folder_flow import Flow, Outcome
-from esrt_core.pipeline.folder_job import FolderJob, limits_text
+from esrt_core.pipeline.folder_job import limits_text
 from esrt_core.pipeline.folder_meter import FolderMeter, Planned, Status
 from esrt_core.pipeline.folder_places import Place
 from esrt_core.pipeline.folder_plan import Failure, FolderPlan, Task
-from esrt_core.pipeline.lineup import Lineup
 from esrt_core.pipeline.upscale import Result
 
 
@@ -56,35 +54,6 @@ class Stop:
     def ask(self) -> None:
         """Let nothing new begin."""
         self.asked = True
-
-
-def make_crew(plan: FolderPlan) -> list[Engines]:
-    """Return engines for every device of a plan that has work, with the tile that an earlier run shrank to.
-
-    Raise WeightsError or DeviceError where they cannot be used.
-    """
-    options = plan.options.upscale
-    chains = {(task.plan.lineup, task.plan.size.passes) for task in plan.tasks}
-    lineup, passes = plan.tasks[0].plan.lineup, plan.tasks[0].plan.size.passes
-    crew = []
-    for device in named_devices(plan.options.devices):
-        engines = _ready(Engines(options.model, replace(options.engine, device=device)), chains)
-        kind = engines.of(lineup).upscaler(passes[0]).device_name.partition(":")[0]
-        tile = _earlier_tile(plan.places.values(), plan.job, kind)
-        if tile is not None:
-            smaller: EngineOptions = replace(engines.options, tile=tile)
-            engines = _ready(Engines(options.model, smaller), chains)
-        crew.append(engines)
-    return crew
-
-
-def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
-    """Return the devices that are meant: "all" is every CUDA device, or what "auto" is where there is none."""
-    if tuple(devices) != ("all",):
-        return tuple(devices)
-    from esrt_core.engine.device import cuda_devices
-
-    return cuda_devices() or ("auto",)
 
 
 def run_folder(plan: FolderPlan, crew: Sequence[Engines], heard: Callable[[Ended], None], stop: Stop) -> FolderResult:
@@ -159,18 +128,6 @@ def _note_failure(failure: Failure, error: Exception, task: Task, plan: FolderPl
         return
     entry = task.entry("failed", plan.job)
     task.place.note(replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits)))
-
-
-def _ready(engines: Engines, chains: Iterable[tuple[Lineup, tuple[int, ...]]]) -> Engines:
-    for lineup, passes in chains:
-        engines.of(lineup).load(passes)
-    return engines
-
-
-def _earlier_tile(places: Iterable[Place], job: FolderJob, kind: str) -> int | None:
-    """Return the smallest tile that an earlier run went on with on a kind of device after memory ran out."""
-    tiles = [tile for place in places if (tile := place.manifest.smaller_tile.get((job.id, kind))) is not None]
-    return min(tiles, default=None)
 
 
 def _targets(plan: FolderPlan) -> list[tuple[Place, list[Path]]]:

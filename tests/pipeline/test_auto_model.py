@@ -9,9 +9,10 @@ from PIL import Image
 from esrt_core import Upscaler
 from esrt_core.engine.options import EngineOptions
 from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_crew import make_crew
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.folder_plan import plan_folder
-from esrt_core.pipeline.folder_run import Ended, Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_run import Ended, Stop, run_folder
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.plan import plan_upscale

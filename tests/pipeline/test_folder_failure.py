@@ -12,7 +12,8 @@ from PIL import Image
 from esrt_core.errors import DeviceError, OptionError, TargetError
 from esrt_core.manifest import Entry, Manifest
 from esrt_core.pipeline import folder_flow, folder_stages
-from esrt_core.pipeline.folder_run import Ended, Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_crew import make_crew
+from esrt_core.pipeline.folder_run import Ended, Stop, run_folder
 from esrt_core.run_lock import RunLock
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run

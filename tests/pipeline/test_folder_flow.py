@@ -1,11 +1,16 @@
 """Pictures in flow: several devices, bounded memory, an end when it is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from esrt_core.pipeline import folder_budget
-from esrt_core.pipeline.folder_run import Ended, Stop, make_crew, named_devices, run_folder
+from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.pipeline import folder_budget, folder_flow
+from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_crew import make_crew
+from esrt_core.pipeline.folder_run import Ended, Stop, run_folder
+from esrt_core.pipeline.folder_stages import CheckWanted, Loaded, Made
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
 
@@ -55,10 +60,28 @@ def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture)
     assert results() == results("alone")
 
 
-def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert named_devices(("all",)) == ("auto",)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
-    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
+def test_two_engines_share_the_threads_of_a_cpu(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(10):
+        make_picture(f"in/{index}.png", 20, 60 + index)
+    seen = []
+    make = folder_flow.make
+
+    def spy(group: Sequence[Loaded], engines: Engines, check_wanted: CheckWanted) -> list[Made]:
+        seen.append((cpu_threads(), engines))
+        return make(group, engines, check_wanted)
+
+    monkeypatch.setattr(folder_flow, "make", spy)
+    monkeypatch.setattr(folder_flow, "MOST_FRAMES", 1)
+    before, upscale = cpu_threads(), asked().upscale
+    try:
+        plan = planned(asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=4))))
+        crew = make_crew(plan)
+        assert len(crew) == 2
+        assert run_folder(plan, crew, lambda ended: None, Stop()).done == 10
+        assert cpu_threads() == 4
+    finally:
+        take_cpu_threads(before)
+    assert {threads for threads, _ in seen} == {2}
+    assert all(engines in crew for _, engines in seen)

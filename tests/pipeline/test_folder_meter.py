@@ -2,10 +2,14 @@
 
 import pytest
 
+from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.engine.upscaled import Upscaled
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media.frame import Frame
 from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_crew import make_crew
 from esrt_core.pipeline.folder_meter import FolderMeter, expected_seconds
 from esrt_core.pipeline.folder_plan import Task
-from esrt_core.pipeline.folder_run import make_crew
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned
 
@@ -57,3 +61,26 @@ def test_the_estimate_is_the_time_of_samples_for_the_whole_work(asked: Asked, ma
     plan = planned(asked())
     times = iter([0.0, 3.0, 3.0])
     assert expected_seconds(plan.tasks, make_crew(plan), lambda: next(times)) == pytest.approx(12)
+
+
+def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/a.png", 30, 30)
+    plan = planned(asked())
+    [engines] = make_crew(plan)
+    seen, before = set(), cpu_threads()
+    upscale = Upscaler.upscale
+
+    def spy(self: Upscaler, frame: Frame) -> Upscaled:
+        seen.add(cpu_threads())
+        return upscale(self, frame)
+
+    monkeypatch.setattr(Upscaler, "upscale", spy)
+    take_cpu_threads(4)
+    try:
+        expected_seconds(plan.tasks, [engines, engines], iter([0.0, 3.0, 3.0]).__next__)
+        assert cpu_threads() == 4
+    finally:
+        take_cpu_threads(before)
+    assert seen == {2}

@@ -8,7 +8,8 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
-from esrt_core.pipeline.folder_run import Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_crew import make_crew
+from esrt_core.pipeline.folder_run import Stop, run_folder
 from esrt_core.pipeline.sizes import SizeRequest
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run

@@ -11,7 +11,7 @@ from PIL import Image
 from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline import folder_stages
 from esrt_core.pipeline.engines import Engines
-from esrt_core.pipeline.folder_run import make_crew
+from esrt_core.pipeline.folder_crew import make_crew
 from esrt_core.pipeline.inputs import Input
 from esrt_core.pipeline.plan import plan_upscale
 from esrt_core.pipeline.sizes import SizeRequest

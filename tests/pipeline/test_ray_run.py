@@ -12,9 +12,10 @@ import pytest
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError
 from esrt_core.pipeline.engines import Engines
+from esrt_core.pipeline.folder_crew import make_crew
 from esrt_core.pipeline.folder_options import FolderOptions
 from esrt_core.pipeline.folder_plan import plan_folder
-from esrt_core.pipeline.folder_run import FolderResult, Stop, make_crew, run_folder
+from esrt_core.pipeline.folder_run import FolderResult, Stop, run_folder
 from esrt_core.pipeline.options import UpscaleOptions
 from esrt_core.pipeline.ray_cluster import connected, crew_for
 from esrt_core.pipeline.ray_flow import outcomes, setup_of
