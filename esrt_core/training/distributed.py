@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 PATIENCE = timedelta(minutes=30)  # the others wait while one process builds the patch store
+GRACE = 0.1  # s
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,14 @@ def join(device: torch.device) -> Replica:
         torch.cuda.set_device(own)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     return Replica(dist.get_rank(), dist.get_world_size(), local, own)
+
+
+def _leave() -> None:
+    """Leave the group as soon as gloo's threads have let go of the last tensors.
+
+    For that they need the interpreter's lock; a program that is already ending would be aborted by them.
+    """
+    time.sleep(GRACE)
+    dist.destroy_process_group()
