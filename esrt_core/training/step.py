@@ -16,6 +16,7 @@ from esrt_core.training.graph import GradientGraph, UpdateGraph
 from esrt_core.training.loss import Loss
 
 MAX_NORM = 1.0
+GROWTH = 1000  # finite steps after which a scale that was halved is doubled again
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Stepper:
 
     Patches larger than the attention's windows are cut into windows as in inference.
 
-    The loss is multiplied by `scale` for the backward pass, by half as much after a step whose gradients are not
-    finite: in float16 small gradients would vanish. On a GPU a graph is replayed. When its memory does not suffice the
-    batch is halved and the gradients of its parts are added up; `parts` says into how many.
+    The loss is multiplied by `scale` for the backward pass: in float16 small gradients would vanish. After a step whose
+    gradients are not finite it is half as much, down to 1, and in time as much as before again. On a GPU a graph is
+    replayed. When its memory does not suffice the batch is halved and the gradients of its parts are added up; `parts`
+    says into how many.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Stepper:
         self._replicated = isinstance(network, DistributedDataParallel)
         self._graph: GradientGraph | None = None
         self._update_graph: UpdateGraph | None = None
+        self._most = scale
         self._scale = torch.tensor(scale, device=device)
+        self._finite_steps = 0
 
     def begin(self, lr: Tensor, hr: Tensor) -> Tensor:
         """Leave the clipped gradients of LR (B, 3, H, W) and HR in the parameters; return loss and norm, (2,).
@@ -73,9 +77,15 @@ class Stepper:
         result = StepResult(*begun.tolist())
         if result.finite:
             self._update(optimisers)
-        else:
-            self._scale.mul_(0.5)
+        self._adapt_scale(result.finite)
         return result
+
+    def _adapt_scale(self, finite: bool) -> None:
+        self._finite_steps += finite
+        if not finite:
+            self._scale.mul_(0.5).clamp_(min=1.0)
+        elif self._finite_steps % GROWTH == 0:
+            self._scale.mul_(2.0).clamp_(max=self._most)
 
     def _update(self, optimisers: Sequence[Optimizer]) -> None:
         if self._graph is None:  # gradients lie elsewhere after each step

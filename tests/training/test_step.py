@@ -126,6 +126,19 @@ def test_a_scale_that_overflows_is_halved_until_it_does_not() -> None:
     assert all(not torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+def test_a_scale_that_was_halved_grows_again_and_none_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esrt_core.training.step.GROWTH", 3)
+    net = network()
+    stepper, optimisers = Stepper(net, Loss(), CPU, scale=4.0), [SGD(net.parameters(), lr=0.1)]
+    lr, hr = batch()
+    bad = torch.full_like(lr, float("nan"))
+    scales = []
+    for small in (bad, lr, lr, lr, lr, lr, lr, lr, bad, bad, bad, bad):
+        step(stepper, small, hr, optimisers)
+        scales.append(float(stepper._scale))
+    assert scales == [2, 2, 2, 4, 4, 4, 4, 4, 2, 1, 1, 1]
+
+
 def test_the_scale_changes_neither_gradients_nor_norm() -> None:
     plain, scaled = network(), network()
     lr, hr = batch()
