@@ -15,6 +15,7 @@ from esrt_core.training.ema import EMA
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
 from esrt_core.training.folder import RunFolder
 from esrt_core.training.options import TrainOptions
+from esrt_core.training.precision import loss_scale
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.registration import check_name_free, register
 from esrt_core.training.result import TrainResult, result_of
@@ -126,7 +127,7 @@ def _trainer(
     network = copy.deepcopy(start.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     if device.type == "cuda":
         compile_blocks(network)
-    state = TrainingState(network, EMA(network, options.ema), body_rests=start.new_upsampler)
+    state = TrainingState(network, EMA(network, options.ema), loss_scale(device), body_rests=start.new_upsampler)
     schedule = Schedule(
         options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last
     )

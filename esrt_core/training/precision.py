@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from esrt_core.engine.device import multiplies_bfloat16
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
+from esrt_core.training.scaling import LossScale
 
-SCALE = 2.0**14  # of the loss, for Float16
+SCALE = 2.0**14  # of the loss, for Float16, at most
 
 # Weights cast inside a recorded CUDA graph must be cast again by each replay, so autocast keeps no cache of them.
 
@@ -50,3 +51,8 @@ def in_half_precision(network: ESRT, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         return Float16(network)
     return Bfloat16Backbones(network) if multiplies_bfloat16(device) else network
+
+
+def loss_scale(device: torch.device) -> LossScale:
+    """Return what the loss of in_half_precision() is multiplied by at first."""
+    return LossScale(SCALE if device.type == "cuda" else 1.0, device)

@@ -11,6 +11,7 @@ from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
 from esrt_core.training.ema import EMA
+from esrt_core.training.scaling import LossScale
 
 VERSION = 1
 
@@ -28,6 +29,7 @@ class TrainingState:
 
     network: ESRT
     ema: EMA
+    scale: LossScale
     optimisers: list[Optimizer] = field(default_factory=list)
     step: int = 0
     seconds: float = 0.0
@@ -48,6 +50,7 @@ class TrainingState:
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "loss_scale": float(self.scale.factor),
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
         with atomic_write(path, overwrite=True) as temporary:
@@ -83,8 +86,9 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def restore_counters(state: TrainingState, content: dict[str, Any]) -> None:
-    """Take over weights, average and counters. The optimisers follow once they have been built for the phase."""
+    """Take over weights, average, scale and counters. The optimisers follow once they have been built for the phase."""
     state.network.load_state_dict(content["network"])
     state.ema.load_state_dict(**content["ema"])
+    state.scale.restore(content.get("loss_scale", state.scale.most))  # older files have none
     for name in COUNTERS:
         setattr(state, name, content["counters"][name])

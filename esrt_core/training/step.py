@@ -14,9 +14,9 @@ from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import TrainingError
 from esrt_core.training.graph import GradientGraph, UpdateGraph
 from esrt_core.training.loss import Loss
+from esrt_core.training.scaling import LossScale
 
 MAX_NORM = 1.0
-GROWTH = 1000  # finite steps after which a scale that was halved is doubled again
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,20 @@ class Stepper:
 
     Patches larger than the attention's windows are cut into windows as in inference.
 
-    The loss is multiplied by `scale` for the backward pass: in float16 small gradients would vanish. After a step whose
-    gradients are not finite it is half as much, down to 1, and in time as much as before again. On a GPU a graph is
-    replayed. When its memory does not suffice the batch is halved and the gradients of its parts are added up; `parts`
-    says into how many.
+    On a GPU a graph is replayed. When its memory does not suffice the batch is halved and the gradients of its parts
+    are added up; `parts` says into how many.
     """
 
-    def __init__(
-        self, network: nn.Module, loss: Loss, device: torch.device, scale: float = 1.0, parts: int = 1
-    ) -> None:
+    def __init__(self, network: nn.Module, loss: Loss, device: torch.device, scale: LossScale, parts: int = 1) -> None:
         self.network = network
         self.loss = loss
         self.device = device
+        self.scale = scale
         self.parts = parts
         self.trained = [value for value in network.parameters() if value.requires_grad]
         self._replicated = isinstance(network, DistributedDataParallel)
         self._graph: GradientGraph | None = None
         self._update_graph: UpdateGraph | None = None
-        self._most = scale
-        self._scale = torch.tensor(scale, device=device)
-        self._finite_steps = 0
 
     def begin(self, lr: Tensor, hr: Tensor) -> Tensor:
         """Leave the clipped gradients of LR (B, 3, H, W) and HR in the parameters; return loss and norm, (2,).
@@ -65,8 +59,8 @@ class Stepper:
         """
         loss = self._gradients(lr, hr)
         gradients = [value.grad for value in self.trained if value.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients) / self._scale
-        torch._foreach_mul_(gradients, (MAX_NORM / (norm + 1e-6)).clamp(max=1.0) / self._scale)
+        norm = torch.nn.utils.get_total_norm(gradients) / self.scale.factor
+        torch._foreach_mul_(gradients, (MAX_NORM / (norm + 1e-6)).clamp(max=1.0) / self.scale.factor)
         return torch.stack([loss, norm])
 
     def finish(self, begun: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
@@ -77,15 +71,8 @@ class Stepper:
         result = StepResult(*begun.tolist())
         if result.finite:
             self._update(optimisers)
-        self._adapt_scale(result.finite)
+        self.scale.adapt(result.finite)
         return result
-
-    def _adapt_scale(self, finite: bool) -> None:
-        self._finite_steps += finite
-        if not finite:
-            self._scale.mul_(0.5).clamp_(min=1.0)
-        elif self._finite_steps % GROWTH == 0:
-            self._scale.mul_(2.0).clamp_(max=self._most)
 
     def _update(self, optimisers: Sequence[Optimizer]) -> None:
         if self._graph is None:  # gradients lie elsewhere after each step
@@ -125,7 +112,7 @@ class Stepper:
         for index, (small, large) in enumerate(pieces):
             with self._synchronised(index == len(pieces) - 1):
                 loss = self._forward(small, large) * (len(small) / len(lr))
-                (loss * self._scale).backward()  # type: ignore[no-untyped-call]
+                (loss * self.scale.factor).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
 

@@ -10,7 +10,7 @@ from esrt_core.errors import StopError, TrainingError
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, place_rates, set_rates
 from esrt_core.training.options import TrainOptions
-from esrt_core.training.precision import SCALE, in_half_precision
+from esrt_core.training.precision import in_half_precision
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Batch, Sampler
 from esrt_core.training.schedule import Point, Schedule, Stage
@@ -21,7 +21,7 @@ from esrt_core.training.stop import StopRequest
 from esrt_core.training.validation import Validator
 
 UNUSED = ".l1"  # a scalar that the published network has and never uses
-MOST_SKIPPED = 10
+MOST_SKIPPED = 10  # in a row, if a lower scale of the loss does not help
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ class Trainer:
         loss = Loss(self.options.fft_weight, point.mse)
         device = self.replica.device
         network = self.replica.wrap(in_half_precision(self.state.network, device))
-        scale = SCALE if device.type == "cuda" else 1.0
-        self._stepper = Stepper(network, loss, device, scale, self._parts)
+        self._stepper = Stepper(network, loss, device, self.state.scale, self._parts)
 
     def _validations_at(self, fraction: float) -> int:
         """Return how many validations are due until then. A run that became longer has fewer behind it."""
@@ -158,9 +157,9 @@ class Trainer:
 
     def _skip(self) -> None:
         self.state.skipped += 1
-        if self.state.skipped >= MOST_SKIPPED:
+        if self.state.skipped >= MOST_SKIPPED and self.state.scale.lowest:
             raise TrainingError(
-                f"{MOST_SKIPPED} steps in a row gave no finite loss or gradient, so the run stopped at step "
+                f"{self.state.skipped} steps in a row gave no finite loss or gradient, so the run stopped at step "
                 f"{self.state.step}; its best weights are kept: start anew with a lower --lr."
             )
 

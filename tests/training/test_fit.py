@@ -15,6 +15,7 @@ from esrt_core.training import trainer as trainer_module
 from esrt_core.training.events import Notice, Started, Trained, TrainEvent, TrainObserver, Unusable, Validated
 from esrt_core.training.fit import train
 from esrt_core.training.sampler import Batch, Sampler
+from esrt_core.training.scaling import LossScale
 from esrt_core.training.schedule import Stage
 from esrt_core.training.step import Stepper, StepResult
 from esrt_core.weights.checkpoint import load_checkpoint
@@ -179,6 +180,38 @@ def test_ten_skipped_steps_stop_the_run(make_options: MakeOptions, monkeypatch: 
     with pytest.raises(TrainingError, match="10 steps in a row"):
         train(make_options(steps=20))
     assert trainer_module.MOST_SKIPPED == 10
+
+
+def test_steps_that_look_for_a_lower_scale_of_the_loss_do_not_stop_the_run(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esrt_core.training.fit.loss_scale", lambda device: LossScale(2.0**12, device))
+    monkeypatch.setattr(Stepper, "begin", lambda self, *batch: torch.tensor([float("nan"), 1.0]))
+    with pytest.raises(TrainingError, match="12 steps in a row"):
+        train(make_options(steps=20))
+
+
+@pytest.mark.parametrize("saved", [True, False])  # earlier versions saved none
+def test_a_run_goes_on_with_the_scale_of_the_loss_that_it_had(
+    make_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    scales: list[LossScale] = []
+
+    def remembered(device: torch.device) -> LossScale:
+        scales.append(LossScale(2.0**12, device))
+        return scales[-1]
+
+    monkeypatch.setattr("esrt_core.training.fit.loss_scale", remembered)
+    train(make_options())
+    path = tmp_path / "run" / "state.pt"
+    content = torch.load(path, weights_only=True)
+    assert content["loss_scale"] == 2.0**12
+    content["loss_scale"] = 2.0**7
+    if not saved:
+        del content["loss_scale"]
+    torch.save(content, path)
+    train(make_options(steps=8))
+    assert float(scales[-1].factor) == (2.0**7 if saved else 2.0**12)
 
 
 def test_other_options_in_the_same_folder_are_refused(make_options: MakeOptions) -> None:

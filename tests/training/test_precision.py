@@ -7,6 +7,7 @@ from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.training import precision
 from esrt_core.training.loss import Loss
 from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16, in_half_precision
+from esrt_core.training.scaling import LossScale
 from esrt_core.training.step import Stepper
 from esrt_core.training.trainer import choose_trained
 
@@ -26,7 +27,7 @@ def gradients(wrapped: nn.Module, scale: float = 1.0) -> Tensor:
     with torch.no_grad():
         good = network()(lr)
     hr = good + 0.01 * F.interpolate(lr, scale_factor=2)  # near, as to a network that was trained long
-    Stepper(wrapped, Loss(), CPU, scale).begin(lr, hr)
+    Stepper(wrapped, Loss(), CPU, LossScale(scale, CPU)).begin(lr, hr)
     parts = [value.grad.flatten() for value in wrapped.parameters() if value.grad is not None]
     assert all(part.dtype == torch.float32 for part in parts)
     return torch.cat(parts)

@@ -13,7 +13,8 @@ from esrt_core.model.transformer import Windows
 from esrt_core.training.compilation import compile_blocks
 from esrt_core.training.loss import Loss
 from esrt_core.training.optimiser import build_optimisers, set_rates
-from esrt_core.training.precision import SCALE, Float16
+from esrt_core.training.precision import Float16, loss_scale
+from esrt_core.training.scaling import LossScale
 from esrt_core.training.step import MAX_NORM, Stepper, StepResult
 from esrt_core.training.trainer import choose_trained
 
@@ -48,7 +49,7 @@ def batch(count: int = 4) -> tuple[Tensor, Tensor]:
 
 def test_a_step_lowers_the_loss_and_clips_the_gradients() -> None:
     net = network()
-    stepper, optimisers = Stepper(net, Loss(), CPU), [SGD(net.parameters(), lr=0.1)]
+    stepper, optimisers = Stepper(net, Loss(), CPU, LossScale(1.0, CPU)), [SGD(net.parameters(), lr=0.1)]
     lr, hr = batch()
     first = step(stepper, lr, 100 * hr, optimisers)
     assert first.norm > MAX_NORM
@@ -62,7 +63,7 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     before = copy.deepcopy(net.state_dict())
     lr, hr = batch()
     lr[0, 0, 0, 0] = float("nan")
-    assert not step(Stepper(net, Loss(), CPU), lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
+    assert not step(Stepper(net, Loss(), CPU, LossScale(1.0, CPU)), lr, hr, [SGD(net.parameters(), lr=0.1)]).finite
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -84,8 +85,8 @@ class Small(nn.Module):
 def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients() -> None:
     lr, hr = batch(6)
     whole, parts = network(), network()
-    Stepper(whole, Loss(), CPU).begin(lr, hr)
-    stepper = Stepper(Small(parts, most=2), Loss(), CPU)
+    Stepper(whole, Loss(), CPU, LossScale(1.0, CPU)).begin(lr, hr)
+    stepper = Stepper(Small(parts, most=2), Loss(), CPU, LossScale(1.0, CPU))
     stepper.begin(lr, hr)
     assert stepper.parts == 4
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
@@ -96,7 +97,7 @@ def test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_gradients(
 
 def test_a_single_patch_that_is_too_large_is_an_error() -> None:
     with pytest.raises(TrainingError, match="--batch"):
-        Stepper(Small(network(), most=0), Loss(), CPU).begin(*batch(2))
+        Stepper(Small(network(), most=0), Loss(), CPU, LossScale(1.0, CPU)).begin(*batch(2))
 
 
 def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> None:
@@ -108,13 +109,15 @@ def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> N
             return super().forward(x, windows)
 
     for side in (24, 48, 64, 96):
-        Stepper(Spy(), Loss(), CPU).begin(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side))
+        Stepper(Spy(), Loss(), CPU, LossScale(1.0, CPU)).begin(
+            torch.rand(1, 3, side, side), torch.rand(1, 3, side, side)
+        )
     assert seen == [(1, 1), (1, 1), (1, 1), (2, 2)]
 
 
 def test_a_scale_that_overflows_is_halved_until_it_does_not() -> None:
     net = network()
-    stepper, optimisers = Stepper(Float16(net), Loss(), CPU, scale=2.0**30), [SGD(net.parameters(), lr=0.1)]  # type: ignore[arg-type]
+    stepper, optimisers = Stepper(Float16(net), Loss(), CPU, LossScale(2.0**30, CPU)), [SGD(net.parameters(), lr=0.1)]  # type: ignore[arg-type]
     before = copy.deepcopy(net.state_dict())
     lr, hr = batch()
     finite = [step(stepper, lr, hr, optimisers).finite]
@@ -126,24 +129,11 @@ def test_a_scale_that_overflows_is_halved_until_it_does_not() -> None:
     assert all(not torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-def test_a_scale_that_was_halved_grows_again_and_none_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esrt_core.training.step.GROWTH", 3)
-    net = network()
-    stepper, optimisers = Stepper(net, Loss(), CPU, scale=4.0), [SGD(net.parameters(), lr=0.1)]
-    lr, hr = batch()
-    bad = torch.full_like(lr, float("nan"))
-    scales = []
-    for small in (bad, lr, lr, lr, lr, lr, lr, lr, bad, bad, bad, bad):
-        step(stepper, small, hr, optimisers)
-        scales.append(float(stepper._scale))
-    assert scales == [2, 2, 2, 4, 4, 4, 4, 4, 2, 1, 1, 1]
-
-
 def test_the_scale_changes_neither_gradients_nor_norm() -> None:
     plain, scaled = network(), network()
     lr, hr = batch()
-    a = Stepper(plain, Loss(), CPU).begin(lr, 100 * hr)
-    b = Stepper(scaled, Loss(), CPU, scale=2.0**10).begin(lr, 100 * hr)
+    a = Stepper(plain, Loss(), CPU, LossScale(1.0, CPU)).begin(lr, 100 * hr)
+    b = Stepper(scaled, Loss(), CPU, LossScale(2.0**10, CPU)).begin(lr, 100 * hr)
     assert torch.allclose(a, b)
     for one, other in zip(plain.parameters(), scaled.parameters(), strict=True):
         assert one.grad is not None
@@ -167,7 +157,7 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
         net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)
         choose_trained(net, body_rests=False)
         compile_blocks(net)
-        stepper = Stepper(Float16(net), Loss(), device, SCALE)
+        stepper = Stepper(Float16(net), Loss(), device, loss_scale(device))
         optimisers = build_optimisers(net, kind, 1e-3, None)
         if not graphs:
             stepper._can_graph = lambda: False  # type: ignore[method-assign]
