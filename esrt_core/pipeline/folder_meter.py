@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -116,20 +117,25 @@ def is_long(tasks: Sequence[Planned]) -> bool:
 
 
 def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
-    """Estimate the time for all tasks by two seconds of the network on pictures of their sizes.
+    """Estimate the time for all tasks by two seconds of all networks at once, on pictures of the tasks' sizes.
 
-    Devices are taken to be equal, and to share the threads of the CPU.
+    They slow each other down, as they will in the work itself, and share the threads of the CPU.
     """
     total = sum(work_of(task.plan, crew[0]) for task in tasks)
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
-    upscaler = crew[0].of(tasks[0].plan.lineup).upscaler(tasks[0].plan.size.passes[0])
+    first = tasks[0].plan
     from esrt_core.engine.device import cpu_threads, take_cpu_threads  # torch, which only this needs
 
     threads = cpu_threads()
-    take_cpu_threads(max(1, threads // len(crew)))
+
+    def seconds_per_work(engines: Engines) -> float:
+        take_cpu_threads(max(1, threads // len(crew)))
+        return _seconds_per_work(engines.of(first.lineup).upscaler(first.size.passes[0]), samples, clock)
+
     try:
-        return _seconds_per_work(upscaler, samples, clock) * total / len(crew)
+        with ThreadPoolExecutor(len(crew)) as pool:
+            return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, crew))
     finally:
         take_cpu_threads(threads)
 

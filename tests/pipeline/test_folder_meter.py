@@ -1,5 +1,7 @@
 """How long a folder takes."""
 
+import threading
+
 import pytest
 
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
@@ -8,7 +10,7 @@ from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.engines import Engines
 from esrt_core.pipeline.folder_crew import make_crew
-from esrt_core.pipeline.folder_meter import FolderMeter, expected_seconds
+from esrt_core.pipeline.folder_meter import FolderMeter, expected_seconds, work_of
 from esrt_core.pipeline.folder_plan import Task
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned
@@ -68,19 +70,33 @@ def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
 ) -> None:
     make_picture("in/a.png", 30, 30)
     plan = planned(asked())
-    [engines] = make_crew(plan)
-    seen, before = set(), cpu_threads()
-    upscale = Upscaler.upscale
+    crew = [*make_crew(plan), *make_crew(plan)]
+    before, upscale, seen = cpu_threads(), Upscaler.upscale, set[tuple[int, int]]()
 
     def spy(self: Upscaler, frame: Frame) -> Upscaled:
-        seen.add(cpu_threads())
+        seen.add((threading.get_ident(), cpu_threads()))
         return upscale(self, frame)
 
     monkeypatch.setattr(Upscaler, "upscale", spy)
+    monkeypatch.setattr("esrt_core.pipeline.folder_meter.CALIBRATION_SECONDS", 0.3)
     take_cpu_threads(4)
     try:
-        expected_seconds(plan.tasks, [engines, engines], iter([0.0, 3.0, 3.0]).__next__)
+        seconds = expected_seconds(plan.tasks, crew)
         assert cpu_threads() == 4
     finally:
         take_cpu_threads(before)
-    assert seen == {2}
+    assert [threads for _, threads in seen] == [2, 2]
+    assert seconds > 0
+
+
+def test_the_paces_of_unequal_engines_are_added_up(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(4):
+        make_picture(f"in/{index}.png", 30, 30)
+    plan = planned(asked())
+    [engines] = make_crew(plan)
+    total = 4 * work_of(plan.tasks[0].plan, engines)
+    paces = iter([1.0, 3.0])
+    monkeypatch.setattr("esrt_core.pipeline.folder_meter._seconds_per_work", lambda *_: next(paces))
+    assert expected_seconds(plan.tasks, [engines, engines]) == pytest.approx(total * 3 / 4)
