@@ -15,7 +15,7 @@ class LossScale:
     def __init__(self, most: float, device: torch.device) -> None:
         self.most = most
         self.factor = torch.tensor(most, device=device)  # where a recorded step reads it
-        self._finite_steps = 0
+        self.finite_steps = 0
 
     @property
     def lowest(self) -> bool:
@@ -24,12 +24,13 @@ class LossScale:
 
     def adapt(self, finite: bool) -> None:
         """Take note of a step."""
-        self._finite_steps += finite
+        self.finite_steps += finite
         if not finite:
             self.factor.mul_(0.5).clamp_(min=1.0)
-        elif self._finite_steps % GROWTH == 0:
+        elif self.finite_steps % GROWTH == 0:
             self.factor.mul_(2.0).clamp_(max=self.most)
 
-    def restore(self, factor: float) -> None:
-        """Go on with a saved factor; a run that goes on elsewhere may be allowed less."""
+    def restore(self, factor: float, finite_steps: int) -> None:
+        """Go on where a run stopped; one that goes on elsewhere may be allowed less."""
         self.factor.fill_(min(factor, self.most))
+        self.finite_steps = finite_steps

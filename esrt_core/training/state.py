@@ -50,7 +50,7 @@ class TrainingState:
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "loss_scale": float(self.scale.factor),
+            "loss_scale": (float(self.scale.factor), self.scale.finite_steps),
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
         with atomic_write(path, overwrite=True) as temporary:
@@ -89,6 +89,6 @@ def restore_counters(state: TrainingState, content: dict[str, Any]) -> None:
     """Take over weights, average, scale and counters. The optimisers follow once they have been built for the phase."""
     state.network.load_state_dict(content["network"])
     state.ema.load_state_dict(**content["ema"])
-    state.scale.restore(content.get("loss_scale", state.scale.most))  # older files have none
+    state.scale.restore(*content.get("loss_scale", (state.scale.most, 0)))  # older files have none
     for name in COUNTERS:
         setattr(state, name, content["counters"][name])

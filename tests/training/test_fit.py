@@ -205,8 +205,8 @@ def test_a_run_goes_on_with_the_scale_of_the_loss_that_it_had(
     train(make_options())
     path = tmp_path / "run" / "state.pt"
     content = torch.load(path, weights_only=True)
-    assert content["loss_scale"] == 2.0**12
-    content["loss_scale"] = 2.0**7
+    assert content["loss_scale"] == (2.0**12, 6)
+    content["loss_scale"] = (2.0**7, 6)
     if not saved:
         del content["loss_scale"]
     torch.save(content, path)
