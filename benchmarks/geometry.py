@@ -1,6 +1,9 @@
 """Compare tile, halo, window and blend: what each costs and what it loses against the whole picture.
 
     python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 2 > table.md
+    python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 3 --side 84 --windows 24 42 48
+
+The second takes corners of 84 x 84 px of the LR pictures, each in one tile, and compares windows alone.
 
 LR pictures are made by the field's bicubic. Each row runs in a process of its own, whose peak memory is reported.
 Results are compared as float32, before rounding; PSNR is on Y of the rounded ones.
@@ -12,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -73,9 +76,12 @@ class Outcome:
     peak_bytes: int
 
 
-def forms() -> Iterator[Form]:
-    """List the rows: one thing changes at a time."""
+def forms(windows: Sequence[int]) -> Iterator[Form]:
+    """List the rows: one thing changes at a time, or nothing but the windows where these are named."""
     yield Form(0)
+    if windows:
+        yield from (Form(EVERYTHING, window=window) for window in windows)
+        return
     yield Form(EVERYTHING)
     yield from (Form(tile) for tile in (64, 96, 128))
     yield from (Form(128, halo=halo, ramp=min(8, halo)) for halo in (2, 4, 6, 12, 16))
@@ -144,10 +150,13 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4))
     parser.add_argument("--first", type=int, default=0, help="index of the first picture, by name")
     parser.add_argument("--step", type=int, default=1, help="take every n-th picture")
+    parser.add_argument("--side", type=int, help="take this corner of the LR pictures, px")
+    parser.add_argument("--windows", type=int, nargs="+", default=[], metavar="PX", help="compare these alone")
     options = parser.parse_args()
     scale = options.scale
     paths = sorted(path for path in options.data.iterdir() if path.is_file())[options.first :: options.step]
-    hr = [crop_to_multiple(read_rgb(path, ReadLimits()), scale) for path in paths]
+    end = options.side and options.side * scale
+    hr = [crop_to_multiple(read_rgb(path, ReadLimits()), scale)[:end, :end] for path in paths]
     lr = [make_lr(picture, scale) for picture in hr]
     print(f"x{scale}, {len(lr)} pictures (every {options.step}. from {options.first}), {machine()}\n")
     print(
@@ -155,7 +164,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     whole = None
-    for form in forms():
+    for form in forms(options.windows):
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
             outcome = process.submit(run_form, form, lr, scale).result()
         whole = whole or outcome

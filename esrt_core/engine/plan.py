@@ -16,7 +16,7 @@ LADDER = (512, 384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the 
 class Tiling:
     """Hold the constants of the program for one kind of device; benchmarks/geometry.md has the reasons.
 
-    tile and halo in px, `window` the side of the attention windows, `ramp` the px over which tiles fade into each
+    tile and halo in px, `window` the least side of the attention windows, `ramp` the px over which tiles fade into each
     other, `batch_pixels` how many px go through the network at once; `smallest` is the side to which smaller pictures
     are padded by repeating their edges.
     """
