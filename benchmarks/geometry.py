@@ -1,7 +1,7 @@
 """Compare tile, halo, window and blend: what each costs and what it loses against the whole picture.
 
     python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 2 > table.md
-    python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 3 --side 84 --windows 24 42 48
+    python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 3 --side 84 --windows 24 48 60
 
 The second takes corners of 84 x 84 px of the LR pictures, each in one tile, and compares windows alone.
 
@@ -57,7 +57,9 @@ class Form:
     def plan(self, width: int, height: int, scale: int) -> Plan:
         if self.tile == 0:
             return whole_plan(width, height, scale)
-        return tiled_plan(width, height, scale, Tiling(self.tile, self.halo, self.window, self.ramp, 18_432))
+        return tiled_plan(
+            width, height, scale, Tiling(self.tile, self.halo, self.window, self.window, self.ramp, 18_432)
+        )
 
     def label(self) -> str:
         if self.tile == 0:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-WINDOW = 48  # px; the least side of an attention window on a map that is as large, in inference and in training
+WINDOW = 48  # px; about the side of an attention window, in inference and in training
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ def has_even_windows(length: int, window: int) -> bool:
 
 
 def window_count(length: int, window: int) -> int:
-    """Return how many windows of at least `window` px a side has: even ones where a third more at most gives them."""
-    most = max(1, length // window)
-    for count in (most, most - 1):
-        if count and length % (2 * count) == 0 and 3 * length <= 4 * count * window:
+    """Return how many windows of about `window` px a side has: even ones where a sixth more or less gives them."""
+    nearest = max(1, (2 * length + window) // (2 * window))
+    for count in (nearest, nearest + 1, nearest - 1):
+        if count and length % (2 * count) == 0 and 6 * abs(length - count * window) <= count * window:
             return count
-    return most
+    return nearest
 
 
 def windows_of(height: int, width: int, window: int = WINDOW) -> tuple[int, int]:

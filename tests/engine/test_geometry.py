@@ -50,18 +50,13 @@ def test_a_hard_cut_has_empty_seams() -> None:
     assert axis.span(0)[1] == axis.span(1)[0]
 
 
-@pytest.mark.parametrize(("length", "count"), [(8, 1), (47, 1), (48, 1), (72, 1), (95, 1), (96, 2), (192, 4), (240, 5)])
-def test_windows_are_at_least_as_large_as_asked(length: int, count: int) -> None:
-    assert window_count(length, 48) == count
-
-
-@pytest.mark.parametrize(("length", "count"), [(248, 4), (168, 3), (256, 4), (176, 3), (171, 3)])
-def test_windows_are_even_where_a_third_more_gives_that(length: int, count: int) -> None:
+@pytest.mark.parametrize(("length", "count"), [(8, 1), (48, 1), (71, 1), (72, 2), (96, 2), (176, 4), (192, 4)])
+def test_windows_are_about_as_large_as_asked(length: int, count: int) -> None:
     assert window_count(length, 48) == count
 
 
 @pytest.mark.parametrize(
-    ("tile", "side"), [(48, 48), (64, 64), (100, 100), (101, 100), (192, 192), (250, 250), (263, 260)]
+    ("tile", "side"), [(48, 48), (64, 64), (100, 100), (101, 100), (192, 192), (250, 250), (256, 252)]
 )
 def test_a_tile_is_rounded_down_to_even_windows(tile: int, side: int) -> None:
     assert largest_side(tile, 48) == side

@@ -37,6 +37,19 @@ def test_small_pictures_share_a_shape_on_a_gpu_only() -> None:
     assert make_plan(50, 40, 2, "cpu").tile_shape == (40, 50)
 
 
+@pytest.mark.parametrize(
+    ("side", "cpu", "gpu"), [(64, 1, 1), (84, 1, 2), (120, 2, 3), (140, 2, 3), (180, 3, 4), (240, 4, 5)]
+)
+def test_a_picture_of_one_tile_has_larger_windows_on_a_cpu(side: int, cpu: int, gpu: int) -> None:
+    assert make_plan(side, side, 3, "cpu").windows == (cpu, cpu)
+    assert make_plan(side, side, 3, "cuda").windows == (gpu, gpu)
+
+
+def test_tiles_of_a_larger_picture_keep_windows_of_the_training_size() -> None:
+    plan = make_plan(6000, 4000, 2, "cpu")
+    assert (plan.tile_shape, plan.windows) == ((240, 240), (5, 5))
+
+
 def test_the_whole_picture_is_one_tile_without_windows() -> None:
     plan = make_plan(301, 203, 3, tile=0)
     assert (plan.tiles, plan.tile_shape, plan.windows, plan.tile) == (1, (203, 301), (1, 1), 0)
