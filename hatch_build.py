@@ -1,4 +1,4 @@
-"""Compile the kernels of esrt_core/engine/fast where there is a C compiler; the package works without them too."""
+"""Compile the kernels of esrt_core/engine/fused where there is a C compiler; the package works without them too."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("esrt_core/engine/fast")
+FOLDER = Path("esrt_core/engine/fused")
 SOURCES = (FOLDER / "attention.c", FOLDER / "convolution.c")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi")
 PROCESSORS = {

@@ -22,11 +22,11 @@ from PIL import Image
 from benchmarks.photo import by_bicubic
 from benchmarks.quality import HALVES, enlarger
 from esrt_core.engine.options import EngineOptions
-from esrt_core.evaluation.pairs import Pair, find_pictures, read_pair
+from esrt_core.evaluation.dataset import Pair, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Rgb, psnr_y
 from esrt_core.media.frame import Frame
-from esrt_core.media.image import ReadLimits
-from esrt_core.pipeline.engines import Engines
+from esrt_core.media.image.decode import ReadLimits
+from esrt_core.selection import Engines
 
 Saved = tuple[Rgb, float]  # LR as it is read again, bits a px
 Save = Callable[[Rgb], Saved]

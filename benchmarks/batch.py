@@ -24,16 +24,16 @@ import numpy as np
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.media.image import decode
-from esrt_core.media.picture import ReadLimits
-from esrt_core.pipeline.engines import Engines
+from esrt_core.media.image.decode import decode
+from esrt_core.media.image.picture import ReadLimits
+from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.plan import plan_folder
+from esrt_core.pipeline.batch.run import Stop, run_folder
+from esrt_core.pipeline.batch.workers import make_crew
 from esrt_core.pipeline.enlarge import prepared
-from esrt_core.pipeline.folder_crew import make_crew
-from esrt_core.pipeline.folder_options import FolderOptions
-from esrt_core.pipeline.folder_plan import plan_folder
-from esrt_core.pipeline.folder_run import Stop, run_folder
-from esrt_core.pipeline.options import UpscaleOptions
+from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
+from esrt_core.selection import Engines
 
 
 def draw_pictures(folder: Path, count: int, extension: str) -> None:

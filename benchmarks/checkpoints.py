@@ -17,8 +17,8 @@ from torch import Tensor
 
 from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
-from esrt_core.evaluation.pairs import find_pictures
-from esrt_core.pipeline.engines import Engines
+from esrt_core.evaluation.dataset import find_pictures
+from esrt_core.selection import Engines
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 
 

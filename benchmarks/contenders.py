@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from esrt_core.engine.fast import compiled, fast_form
+from esrt_core.engine.fused import fast_form, kernels
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan
 from esrt_core.engine.upscaler import Upscaler
@@ -56,7 +56,7 @@ def bf16_form(network: ESRT) -> nn.Module:
 
 def form_of_torch_alone(network: ESRT) -> nn.Module:
     """Make the fast form where nothing was compiled; in a process of its own."""
-    compiled.load_kernel = lambda name: None  # type: ignore[assignment]
+    kernels.load_kernel = lambda name: None  # type: ignore[assignment]
     return fast_form(network)
 
 

@@ -25,17 +25,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from esrt_core.engine.batches import run_pictures
-from esrt_core.engine.heap import Heap
-from esrt_core.engine.landing import Landing
-from esrt_core.engine.picture import Picture
+from esrt_core.engine.batching import TileCache, run_pictures
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
-from esrt_core.engine.reuse import TileCache
 from esrt_core.engine.runner import Runner
-from esrt_core.evaluation.pairs import read_rgb
+from esrt_core.engine.tiles import Landing, Picture
+from esrt_core.evaluation.dataset import read_rgb
 from esrt_core.evaluation.protocol import crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
-from esrt_core.media.image import ReadLimits
+from esrt_core.media.image.decode import ReadLimits
+from esrt_core.system.process import Heap
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
 

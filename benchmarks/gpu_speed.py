@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.contenders import trained
 from benchmarks.gpu_row import Row, attempt, clip_noise, noise, peak, reset_peak, seconds, whole
 from esrt_core.engine.device import DTYPES
-from esrt_core.engine.fast import fast_form
+from esrt_core.engine.fused import fast_form
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, estimate_work
 from esrt_core.engine.runner import Runner

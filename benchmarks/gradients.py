@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.contenders import as_input
-from esrt_core.evaluation.pairs import find_pictures, read_rgb
+from esrt_core.evaluation.dataset import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr
-from esrt_core.media.image import ReadLimits
+from esrt_core.media.image.decode import ReadLimits
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
+from esrt_core.training.loop import choose_trained
 from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16
-from esrt_core.training.trainer import choose_trained
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
 

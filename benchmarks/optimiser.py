@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.training.fit import train
-from esrt_core.training.optimiser import is_matrix
+from esrt_core.training.optimizers import is_matrix
 from esrt_core.training.options import TrainOptions
+from esrt_core.training.run import train
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.evaluation.pairs import find_pictures, read_pair
+from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Score, mean_score, score_picture
-from esrt_core.media.image import ReadLimits
-from esrt_core.pipeline.engines import Engines
+from esrt_core.media.image.decode import ReadLimits
+from esrt_core.selection import Engines
 
 PAPER = {  # Lu et al., 2022, table 2
     ("Set5", 2): "38.03/.9600",

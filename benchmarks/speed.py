@@ -26,9 +26,9 @@ from PIL import Image
 from benchmarks.contenders import BASELINE, CONTENDERS, Rgb
 from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
-from esrt_core.evaluation.pairs import find_pictures
+from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
-from esrt_core.pipeline.engines import Engines
+from esrt_core.selection import Engines
 from tests.engine.counting import Count
 
 PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here

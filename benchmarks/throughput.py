@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.training.fit import train
 from esrt_core.training.options import TrainOptions
+from esrt_core.training.run import train
 from esrt_core.training.step import Stepper
 
 MULTIPLY_ADDS = {2: 0.699e6, 3: 0.800e6, 4: 1.015e6}  # per LR px, convolutions and linear layers

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from esrt_core.engine.batching import TileCache
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.reuse import TileCache
 from esrt_core.engine.upscaler import Upscaler
-from esrt_core.media import ffmpeg
-from esrt_core.pipeline.engines import Engines
-from esrt_core.pipeline.video import prepare_clip, upscale_clip
-from esrt_core.pipeline.video_options import VideoOptions
+from esrt_core.media.video import ffmpeg
+from esrt_core.pipeline.video.options import VideoOptions
+from esrt_core.pipeline.video.run import prepare_clip, upscale_clip
+from esrt_core.selection import Engines
 
 RATE = 24
 NOISE = "noise=alls=40:allf=t"

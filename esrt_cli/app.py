@@ -24,7 +24,7 @@ from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
-from esrt_core.waiting import wait_briefly
+from esrt_core.system.process import wait_briefly
 
 PROGRAM = "esrt"
 

@@ -1,9 +1,20 @@
-"""Options that several commands share. Values that only the core can judge stay text or plain numbers here."""
+"""Options that several commands share. Values that only the core can judge stay text or plain numbers here.
 
+Times as people write them.
+
+A colour in the words that a user writes.
+"""
+
+import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from esrt_core.errors import OptionError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 def parse_number(text: str) -> Decimal:
@@ -76,3 +87,31 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object for
 QuietOpt = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 VerboseOpt = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d{1,9})?)s?")
+
+
+def parse_seconds(text: str, name: str) -> "Fraction":
+    """Return the exact seconds of a time such as 90, 10s, 1:30 or 0:01:30.5; `name` is the option's, for the error."""
+    from fractions import Fraction
+
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        raise OptionError(f"{name} {text} is no time; write seconds (90, 10s) or a clock (1:30, 0:01:30.5)")
+    hours, minutes, seconds = found.groups()
+    return Fraction(int(hours or 0)) * 3600 + Fraction(int(minutes or 0)) * 60 + Fraction(seconds)
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """Return RGB (0..255) of a CSS name, #rgb, #rrggbb, rgb(...) or r,g,b. Raise OptionError for anything else."""
+    from PIL import ImageColor
+
+    parts = text.split(",")
+    if len(parts) == 3 and all(part.strip().isdecimal() and int(part) <= 255 for part in parts):
+        red, green, blue = (int(part) for part in parts)
+        return red, green, blue
+    try:
+        return ImageColor.getrgb(text.strip())[:3]
+    except ValueError as error:
+        raise OptionError(f"--background {text} is not a colour; give a name (white), #rrggbb or r,g,b") from error

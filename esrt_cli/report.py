@@ -12,9 +12,8 @@ from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
     from esrt_cli.console import Console
-    from esrt_core.pipeline.estimate import Estimate
-    from esrt_core.pipeline.plan import UpscalePlan
-    from esrt_core.pipeline.upscale import Result
+    from esrt_core.pipeline.image.plan import UpscalePlan
+    from esrt_core.pipeline.image.run import Estimate, Result
 
 
 def duration(seconds: float) -> str:

@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from esrt_core.api import Upscaler, upscale
-    from esrt_core.errors import (
-        DeviceError,
-        EsrtError,
-        MediaError,
-        OptionError,
-        TargetError,
-        WeightsError,
-    )
+    from esrt_core.errors import DeviceError, EsrtError, MediaError, OptionError, TargetError, WeightsError
     from esrt_core.progress import Progress
 
 __all__ = [

@@ -1,5 +1,11 @@
-"""What Python programs use: pictures in memory in, larger ones out."""
+"""What Python programs use: pictures in memory in, larger ones out.
 
+NumPy arrays to Frames and back.
+
+Pillow images to Frames and back.
+"""
+
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -7,14 +13,83 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.media.frame import Frame
-from esrt_core.pipeline.arrays import array_of_frame, frame_of_array
-from esrt_core.pipeline.engines import Engines
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.media.image.picture import ValueRange
+from esrt_core.media.image.pixels import layout_of, read_page, restore
 from esrt_core.pipeline.enlarge import enlarge
-from esrt_core.pipeline.loss import loss_of_image
-from esrt_core.pipeline.pillow import frame_of_image, image_of_frame
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.selection import Engines, loss_of_image
+
+DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
+
+
+def frame_of_array(array: NDArray[Any]) -> Frame:
+    """Return a frame of (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha.
+
+    uint8 and uint16 use their whole range, float32 is in 0..1. Raise MediaError for any other array.
+    """
+    depth = DEPTHS.get(array.dtype)
+    if depth is None:
+        raise MediaError(f"an array of {array.dtype} is no picture; give uint8, uint16 or float32 (0..1)")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
+        raise MediaError(f"an array of shape {array.shape} is no picture; give (H, W), (H, W, 3) or (H, W, 4)")
+    if depth == 32 and not np.isfinite(array).all():
+        raise MediaError("the array holds values that are not finite; replace them first")
+    if array.ndim == 2 or array.shape[2] == 1:
+        return Frame((np.ascontiguousarray(array.reshape(array.shape[:2])),), ColorSpace.GRAY, depth)
+    alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
+    return Frame((np.ascontiguousarray(array[..., :3]),), ColorSpace.RGB, depth, alpha)
+
+
+def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
+    """Return a frame's pixels as (H, W, C), or as (H, W) where it is gray and two `dimensions` are asked."""
+    colour: Plane = frame.planes[0]
+    if colour.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
+        colour = colour[..., None]
+    return colour if frame.alpha is None else np.concatenate([colour, frame.alpha[..., None]], axis=2)
+
+
+KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
+
+
+@dataclass(frozen=True)
+class PillowPicture:
+    """Hold a Pillow image's pixels, and what its larger copy takes over: info and the range of float values."""
+
+    frame: Frame
+    info: dict[str, object]
+    value_range: ValueRange | None
+
+
+def frame_of_image(image: Image.Image) -> PillowPicture:
+    """Take the current frame of an image, in any of Pillow's modes. Raise MediaError where its data is damaged.
+
+    The EXIF orientation is not applied: pixels and tag stay as they are.
+    """
+    if 0 in image.size:
+        raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
+    icc = image.info.get("icc_profile")
+    try:
+        page = read_page(image, layout_of(image, icc), icc)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MediaError(f"the image cannot be decoded: {error}") from error
+    kept = {name: image.info[name] for name in KEPT_INFO if name in image.info}
+    if image.mode in ("CMYK", "LAB"):
+        kept.pop("icc_profile", None)  # the pixels are sRGB now
+    return PillowPicture(page.frame, kept, page.value_range)
+
+
+def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
+    """Return a frame as an image: L, LA, RGB, RGBA, I;16 or F, with the info of the picture that it came from."""
+    pixels = array_of_frame(frame, dimensions=2)
+    if like.value_range is not None:
+        pixels = restore(pixels, like.value_range)
+    image = Image.fromarray(pixels)
+    image.info.update(like.info)
+    return image
+
 
 if TYPE_CHECKING:
     Array = NDArray[Any]

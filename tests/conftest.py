@@ -14,7 +14,7 @@ from PIL import Image
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import save_checkpoint
-from esrt_core.weights.metadata import CheckpointMetadata
+from esrt_core.weights.header import CheckpointMetadata
 
 # A suite that a script or nohup starts in the background has Ctrl-C ignored, and so would the programs it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from esrt_core.weights.catalog import BUNDLED
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
-from esrt_core.weights.index import make_index
-from esrt_core.weights.metadata import CheckpointMetadata
+from esrt_core.weights.header import CheckpointMetadata
+from esrt_core.weights.library import make_index
 
 
 def pair(text: str) -> tuple[str, str]:

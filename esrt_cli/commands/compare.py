@@ -12,7 +12,7 @@ from esrt_cli import params
 from esrt_cli.console import Console
 
 if TYPE_CHECKING:
-    from esrt_core.inspect.comparison import Comparison
+    from esrt_core.compare.run import Comparison
 
 PictureArg = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
 ModelsOpt = Annotated[
@@ -59,9 +59,9 @@ def compare(
     from json import dumps as as_json
 
     from esrt_cli.report import progress_bar
+    from esrt_core.compare.options import ComparisonOptions
     from esrt_core.engine.options import EngineOptions
-    from esrt_core.inspect.options import ComparisonOptions
-    from esrt_core.media.picture import DEFAULT_MAX_PIXELS, ReadLimits
+    from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
 
     options = ComparisonOptions(
         picture,
@@ -72,7 +72,7 @@ def compare(
         ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels),
         overwrite,
     )
-    from esrt_core.inspect.comparison import compare_models  # torch: after what can be refused without it
+    from esrt_core.compare.run import compare_models  # torch: after what can be refused without it
 
     console = Console(quiet)
     with progress_bar(console) as progress:

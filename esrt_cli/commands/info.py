@@ -1,13 +1,26 @@
-"""`esrt info`: what the program finds on this machine."""
+"""`esrt info`: what the program finds on this machine.
+
+The machine's state in words and in JSON, for `esrt info`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esrt_cli.commands.models import checked_record
+from esrt_cli.config import config_path
 from esrt_cli.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esrt_core.machine import DeviceReport, MachineReport
+    from esrt_core.weights.settings import StoreOptions
+    from esrt_core.weights.store import Checked
 
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -20,11 +33,10 @@ def info(json: JsonOpt = False) -> None:
       esrt info
       esrt info --json
     """
-    from esrt_cli.machine import machine_json, machine_lines
     from esrt_core.errors import WeightsError
-    from esrt_core.inspect.machine import inspect_machine
-    from esrt_core.weights.fetching import verify_weights
+    from esrt_core.machine import inspect_machine
     from esrt_core.weights.settings import store_options
+    from esrt_core.weights.store import verify_weights
 
     store = store_options()
     console = Console()
@@ -39,3 +51,53 @@ def info(json: JsonOpt = False) -> None:
         return
     for line in machine_lines(report, store, weights):
         console.result(line)
+
+
+def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> list[str]:
+    """Return the report as lines for people."""
+    lines = ["Versions"]
+    lines += [f"  {name}: {version}" for name, version in report.versions.items()]
+    lines += ["Machine", f"  system: {report.system}"]
+    lines += [f"  CPU: {report.cores} cores, {report.threads} threads used, {_gigabytes(report.memory)} of memory"]
+    if report.driver:
+        cuda = f", CUDA up to {report.driver.cuda}" if report.driver.cuda else ""
+        lines.append(f"  NVIDIA driver: {report.driver.version}{cuda}")
+    lines.append("Devices")
+    lines += [f"  {_device(device, device.name.startswith(report.default_device))}" for device in report.devices]
+    lines += [f"  {report.advice}"] if report.advice else []
+    lines += ["Weights", *(f"  {_weights(checked)}" for checked in weights)]
+    lines += ["Places", f"  cache: {store.cache}", f"  data: {store.data}", f"  configuration: {config_path()}"]
+    lines += [f"  index: {store.index}"] if store.index else []
+    lines += ["  offline: nothing is downloaded (ESRT_OFFLINE)"] if store.offline else []
+    return lines
+
+
+def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> str:
+    """Return the report as one JSON object."""
+    places = {
+        "cache": str(store.cache),
+        "data": str(store.data),
+        "configuration": str(config_path()),
+        "index": store.index,
+        "offline": store.offline,
+    }
+    return json.dumps(
+        {**dataclasses.asdict(report), "weights": [checked_record(checked) for checked in weights], **places}, indent=2
+    )
+
+
+def _device(device: DeviceReport, default: bool) -> str:
+    memory = f", {_gigabytes(device.memory)}" if device.memory else ""
+    free = f" ({_gigabytes(device.free_memory)} free)" if device.free_memory else ""
+    state = f"CANNOT BE USED: {device.problem}" if device.problem else "works"
+    mark = ", the default" if default else ""
+    return f"{device.name}: {device.model}{memory}{free}; {state}{mark}; {device.precision}: {device.reason}"
+
+
+def _weights(checked: Checked) -> str:
+    row = checked.entry.row
+    return f"{row.title} ({checked.entry.origin}): {checked.problem or f'ok, sha256 {row.sha256}'}"
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count else "an unknown amount"

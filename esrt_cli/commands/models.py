@@ -1,17 +1,99 @@
-"""`esrt models`: weights to see, fetch, check, take in and pass on."""
+"""`esrt models`: weights to see, fetch, check, take in and pass on.
+
+Weights in words and in JSON, for `esrt models`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esrt_cli import shelf
 from esrt_cli.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esrt_core.weights.catalog import Entry
+    from esrt_core.weights.header import CheckpointMetadata
     from esrt_core.weights.settings import StoreOptions
+    from esrt_core.weights.store import Checked
+
+
+def table(entries: Sequence[Entry]) -> list[str]:
+    """Return one line for every entry, under a line of titles, in columns."""
+    rows = [("name", "scale", "kind", "size", "PSNR", "where"), *(_cells(entry) for entry in entries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def details(entry: Entry, metadata: CheckpointMetadata | None) -> list[str]:
+    """Return everything that is known about an entry, one line each; `metadata` is None when the file is not here."""
+    row = entry.row
+    facts = [
+        ("kind", row.kind),
+        ("file", f"{entry.path} ({where(entry)})"),
+        ("size", f"{row.bytes:,} bytes"),
+        ("sha256", row.sha256),
+        ("urls", " ".join(row.urls)),
+        ("licence", row.licence),
+        ("trained on", row.training_data),
+        ("training", _training(metadata)),
+        ("network", f"{metadata.channels} channels, {metadata.blocks} blocks" if metadata else ""),
+        ("PSNR", _psnr(entry)),
+        ("card", row.card),
+    ]
+    return [row.title, *(f"  {name}: {value}" for name, value in facts if value)]
+
+
+def where(entry: Entry) -> str:
+    """Say in a word where an entry's file is."""
+    if entry.origin in ("bundled", "imported"):
+        return entry.origin if entry.present else f"{entry.origin}, missing"
+    if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
+        return "file"
+    state = "cached" if entry.present else "not downloaded"
+    return f"{state}, {entry.row.urls[0]}" if entry.origin == "url" else state
+
+
+def record(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str, object]:
+    """Return an entry as JSON knows it."""
+    found: dict[str, object] = {
+        **dataclasses.asdict(entry.row),
+        "path": str(entry.path),
+        "origin": entry.origin,
+        "present": entry.present,
+    }
+    if metadata:
+        found |= {"training": dict(metadata.training), "channels": metadata.channels, "blocks": metadata.blocks}
+    return found
+
+
+def checked_record(checked: Checked) -> dict[str, object]:
+    """Return the result of a verification as JSON knows it."""
+    return {**record(checked.entry), "ok": not checked.problem, "problem": checked.problem}
+
+
+def as_json(records: Sequence[object]) -> str:
+    """Return one JSON array."""
+    return json.dumps(list(records), indent=2)
+
+
+def _cells(entry: Entry) -> tuple[str, str, str, str, str, str]:
+    row = entry.row
+    return (row.name, f"x{row.scale}", row.kind, f"{row.bytes / 1e6:.1f} MB", _psnr(entry), where(entry))
+
+
+def _psnr(entry: Entry) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in entry.row.psnr.items())
+
+
+def _training(metadata: CheckpointMetadata | None) -> str:
+    return ", ".join(f"{key} {value}" for key, value in metadata.training.items()) if metadata else ""
+
 
 models = typer.Typer(
     rich_markup_mode=None,
@@ -41,10 +123,10 @@ def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
       esrt models list
       esrt models list --index https://example.com/weights/index.json
     """
-    from esrt_core.weights.shelf import all_entries
+    from esrt_core.weights.library import all_entries
 
     entries = all_entries(_options(index), refresh=True)
-    _print(json, [shelf.record(entry) for entry in entries], shelf.table(entries))
+    _print(json, [record(entry) for entry in entries], table(entries))
 
 
 @models.command()
@@ -56,14 +138,13 @@ def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: 
       esrt models info clean -s 4
       esrt models info trained.safetensors --json
     """
-    from esrt_core.weights.describe import describe_file
-    from esrt_core.weights.shelf import find_entries
+    from esrt_core.weights.library import describe_file, find_entries
 
     records, lines = [], []
     for entry in find_entries(model, scale, _options(index)):
         metadata = describe_file(entry.path) if entry.present else None
-        records.append(shelf.record(entry, metadata))
-        lines += shelf.details(entry, metadata)
+        records.append(record(entry, metadata))
+        lines += details(entry, metadata)
     _print(json, records, lines)
 
 
@@ -86,7 +167,7 @@ def fetch(
       esrt models fetch mine --index https://example.com/weights/index.json
     """
     from esrt_cli.report import progress_bar
-    from esrt_core.weights.fetching import fetch_weights
+    from esrt_core.weights.store import fetch_weights
 
     console = Console()
     with progress_bar(console) as progress:
@@ -107,12 +188,12 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
       esrt models verify
       esrt models verify mine -s 2
     """
-    from esrt_core.weights.fetching import verify_weights
+    from esrt_core.weights.store import verify_weights
 
     results = verify_weights(model, scale, _options(index))
     _print(
         json,
-        [shelf.checked_record(each) for each in results],
+        [checked_record(each) for each in results],
         [f"{each.entry.row.title}: ok, {each.entry.path}" for each in results if not each.problem],
     )
     problems = [each.problem for each in results if each.problem]
@@ -136,10 +217,10 @@ def import_(
       esrt models import ESRT_x4.pth --name authors
     """
     from esrt_core.weights.importing import import_weights
-    from esrt_core.weights.index import name_from_file
+    from esrt_core.weights.library import name_from_file
 
     entry = import_weights(file, name or name_from_file(file), overwrite, _options())
-    _print(json, [shelf.record(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
+    _print(json, [record(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
 
 
 @models.command()
@@ -151,10 +232,10 @@ def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json
       esrt models remove mine
       esrt models remove https://example.com/mine_x4.safetensors
     """
-    from esrt_core.weights.removing import remove_weights
+    from esrt_core.weights.library import remove_weights
 
     removed = remove_weights(model, scale, _options(index))
-    _print(json, [shelf.record(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
+    _print(json, [record(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
 
 
 @models.command()
@@ -171,7 +252,7 @@ def path(
       esrt models path
       esrt models path clean -s 4
     """
-    from esrt_core.weights.shelf import find_entries
+    from esrt_core.weights.library import find_entries
 
     options = _options(index)
     if model is None:
@@ -179,7 +260,7 @@ def path(
         _print(json, [folders], [f"{name}: {folder}" for name, folder in folders.items()])
         return
     entries = find_entries(model, scale, options)
-    _print(json, [shelf.record(entry) for entry in entries], [str(entry.path) for entry in entries])
+    _print(json, [record(entry) for entry in entries], [str(entry.path) for entry in entries])
 
 
 @models.command()
@@ -197,12 +278,11 @@ def index(
       esrt models index my-weights
       esrt models index my-weights --base-url https://example.com/weights
     """
-    from esrt_core.weights.catalog import INDEX_NAME
-    from esrt_core.weights.entry import Entry
-    from esrt_core.weights.index import make_index
+    from esrt_core.weights.catalog import INDEX_NAME, Entry
+    from esrt_core.weights.library import make_index
 
     entries = [Entry(row, "file", folder / row.file) for row in make_index(folder, base_url)]
-    _print(json, [shelf.record(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *shelf.table(entries)])
+    _print(json, [record(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *table(entries)])
 
 
 def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions:
@@ -219,7 +299,7 @@ def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions
 def _print(json: bool, records: list[dict[str, object]], lines: list[str]) -> None:
     console = Console()
     if json:
-        console.record(shelf.as_json(records))
+        console.record(as_json(records))
         return
     for line in lines:
         console.result(line)

@@ -1,4 +1,7 @@
-"""Upscaler: the engine's door. A Frame in host memory in, a larger Frame out."""
+"""Upscaler: the engine's door. A Frame in host memory in, a larger Frame out.
+
+Upscaled: what the engine gives back for a frame.
+"""
 
 import contextlib
 import dataclasses
@@ -10,23 +13,49 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from esrt_core.allocator import keep_freed_memory
-from esrt_core.engine.batches import run_pictures
-from esrt_core.engine.colour import Coding
+from esrt_core.engine.batching import CACHE_BYTES, TileCache, group_frames, run_pictures
+from esrt_core.engine.color import Coding
 from esrt_core.engine.device import choose_device, choose_precision, free_memory
-from esrt_core.engine.groups import group_frames
-from esrt_core.engine.heap import Heap
-from esrt_core.engine.kernels import bound_kept_kernels
-from esrt_core.engine.landing import Landing
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.picture import Picture
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
-from esrt_core.engine.reuse import CACHE_BYTES, TileCache
 from esrt_core.engine.runner import Runner
-from esrt_core.engine.upscaled import Upscaled, put_together
+from esrt_core.engine.tiles import Landing, Picture
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
+from esrt_core.system.process import Heap, bound_kept_kernels, keep_freed_memory
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """Hold a result: the larger frame, what should be said about it, and how it came about.
+
+    notes     what happened for the first time while it was made, such as memory that ran out.
+    tile      the tile in px that was used (0: the whole picture at once); smaller than planned after memory ran out.
+    computed  tiles that went through the network; the `reused` ones were equal to others byte for byte.
+    """
+
+    frame: Frame
+    notes: tuple[str, ...]
+    tile: int
+    computed: int
+    reused: int
+
+
+def put_together(frame: Frame, pictures: Sequence[Picture], notes: tuple[str, ...]) -> Upscaled:
+    """Put a frame's finished planes together."""
+    plan = pictures[0].plan
+    alpha: Plane | None = None
+    if len(pictures) > 1:
+        alpha = pictures[1].finished()[0]
+    elif frame.alpha is not None:
+        size = (frame.height * plan.scale, frame.width * plan.scale)
+        alpha = np.full(size, frame.alpha.flat[0], frame.alpha.dtype)
+    larger = dataclasses.replace(frame, planes=pictures[0].finished(), alpha=alpha)
+    computed = sum(picture.computed for picture in pictures)
+    reused = sum(picture.plan.tiles for picture in pictures) - computed
+    return Upscaled(larger, notes, plan.tile, computed, reused)
+
 
 DEFAULTS = EngineOptions()
 AHEAD = 1  # groups that a GPU is given before an earlier one is looked at

@@ -1,20 +1,30 @@
-"""Export weights: found, written in the format asked for, checked, and only then put in place."""
+"""Export weights: found, written in the format asked for, checked, and only then put in place.
+
+Weights under the names of the authors' published code (https://github.com/luissen/ESRT).
+"""
 
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from esrt_core.errors import OptionError, WeightsError
-from esrt_core.export.authors import write_authors
-from esrt_core.export.form import Form, tile_form, whole_form
-from esrt_core.export.onnx import write_onnx
 from esrt_core.export.options import ExportFormat, ExportOptions
-from esrt_core.export.pt2 import write_pt2
+from esrt_core.export.programs import Form, tile_form, whole_form, write_onnx, write_pt2
 from esrt_core.files import atomic_write, check_target
 from esrt_core.model.esrt import ESRT
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from esrt_core.weights.detect import authors_name
 from esrt_core.weights.store import resolve
+
+
+def write_authors(network: ESRT, path: Path) -> None:
+    """Write a plain state_dict by torch.save, which the authors' code loads strictly, and torch with weights_only."""
+    state = network.state_dict()
+    torch.save({authors_name(name): tensor.contiguous() for name, tensor in state.items()}, path)
+
 
 _PROGRAM_WRITERS = {"onnx": write_onnx, "pt2": write_pt2}
 

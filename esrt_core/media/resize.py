@@ -1,4 +1,7 @@
-"""Whole frames resampled: Lanczos for the last step of a result, bicubic for what it is compared with."""
+"""Whole frames resampled: Lanczos for the last step of a result, bicubic for what it is compared with.
+
+Another bit depth for a frame, by exact integer rounding.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -72,3 +75,23 @@ def _resize_float(channel: Array, width: int, height: int, kernel: Image.Resampl
 def _quantise(values: NDArray[np.float32], dtype: np.dtype[Any], peak: float) -> Plane:
     clipped = np.clip(values, 0, peak)
     return clipped if dtype == np.float32 else np.floor(clipped + 0.5).astype(dtype)
+
+
+_ROWS = 256  # converted at a time, so that the wider numbers in between take little memory
+
+
+def with_depth(frame: Frame, depth: int) -> Frame:
+    """Return a frame of 8 to 16 bits in another such depth, every value rounded to the nearest; float stays float."""
+    if depth == frame.depth or 32 in (depth, frame.depth):
+        return frame
+    source, target = 2**frame.depth - 1, 2**depth - 1
+
+    def converted(plane: Plane) -> Plane:
+        out = np.empty(plane.shape, np.uint8 if depth == 8 else np.uint16)
+        for top in range(0, len(plane), _ROWS):
+            wide = plane[top : top + _ROWS].astype(np.uint64)
+            out[top : top + _ROWS] = (wide * target + source // 2) // source
+        return out
+
+    alpha = None if frame.alpha is None else converted(frame.alpha)
+    return replace(frame, planes=tuple(converted(plane) for plane in frame.planes), alpha=alpha, depth=depth)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.resize import resize_frame
-from esrt_core.pipeline.depth import with_depth
-from esrt_core.pipeline.engines import Engines
+from esrt_core.media.resize import resize_frame, with_depth
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
+from esrt_core.selection import Engines
 
 if TYPE_CHECKING:
-    from esrt_core.engine.upscaled import Upscaled
+    from esrt_core.engine.upscaler import Upscaled
 
 
 @dataclass(frozen=True)

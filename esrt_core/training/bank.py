@@ -1,19 +1,37 @@
-"""The picture bank: every training picture's pixels, decoded once, in two flat arrays."""
+"""The picture bank: every training picture's pixels, decoded once, in two flat arrays.
 
+The patch store: a picture bank on disk, for pictures that memory cannot hold or that several processes share.
+
+The data of a run: chosen, split, decoded.
+"""
+
+import hashlib
+import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from esrt_core.errors import MediaError
-from esrt_core.evaluation.pairs import read_pair
+from esrt_core.errors import MediaError, TrainingError
+from esrt_core.evaluation.dataset import read_pair
+from esrt_core.files import free_bytes
 from esrt_core.progress import Progress, ProgressCallback
-from esrt_core.training.events import Unusable
-from esrt_core.training.pictures import LIMITS, Picture
+from esrt_core.system.memory import available_bytes
+from esrt_core.training.degradation import region_side
+from esrt_core.training.distributed import Replica
+from esrt_core.training.events import TrainObserver, Unusable
+from esrt_core.training.options import TrainOptions
+from esrt_core.training.pictures import LIMITS, Picture, Selection, find_pictures, hold_out
+from esrt_core.training.schedule import Stage
+from esrt_core.weights.settings import store_options
 
 MOST_WORKERS = 16
 
@@ -110,3 +128,174 @@ def _decoded(bank: PictureBank, pictures: Sequence[Picture]) -> Iterator[MediaEr
             yield from pool.map(store, range(len(pictures)))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+VERSION = 1
+SPARE = 64 * 2**20  # bytes left free beside a store
+LR, HR, ABOUT = "lr.u8", "hr.u8", "store.json"
+
+
+def cache_folder() -> Path:
+    """Return the folder of all stores."""
+    return store_options().cache / "training"
+
+
+def open_store(
+    cache: Path, pictures: Sequence[Picture], scale: int, progress: ProgressCallback
+) -> tuple[PictureBank, tuple[Unusable, ...]]:
+    """Map the store of these pictures, built first unless it is there; also returns the damaged pictures.
+
+    A store belongs to its pictures' paths. It is built anew, in its old place, when a size or a time has changed.
+    Raises TrainingError when the disk has no room for it.
+    """
+    folder = cache / _digest([str(picture.path.resolve()) for picture in pictures], scale)[:16]
+    stamp = _digest([_stamp(picture) for picture in pictures], scale)
+    about = _read_about(folder)
+    if about.get("stamp") != stamp:
+        _build(folder, stamp, pictures, scale, progress)
+        about = _read_about(folder)
+    table = np.array(about["table"], np.int64).reshape(-1, 4)
+    damaged = tuple(Unusable(Path(path), reason) for path, reason in about["damaged"])
+    return _map(folder, table, layout(pictures, scale), scale), damaged
+
+
+def _build(folder: Path, stamp: str, pictures: Sequence[Picture], scale: int, progress: ProgressCallback) -> None:
+    table = layout(pictures, scale)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    _check_room(folder.parent, table, scale)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".esrt-tmp-") as name:
+        temporary = Path(name, "store")
+        temporary.mkdir()
+        for file, size in ((LR, 3 * lr_pixels(table)), (HR, 3 * lr_pixels(table) * scale**2)):
+            with Path(temporary, file).open("wb") as stream:
+                stream.truncate(size)
+        bank, damaged = fill(_map(temporary, table, table, scale, "r+"), pictures, progress)
+        about = {
+            "stamp": stamp,
+            "table": bank.table.tolist(),
+            "damaged": [(str(each.path), each.reason) for each in damaged],
+        }
+        Path(temporary, ABOUT).write_text(json.dumps(about), "utf-8")
+        temporary.rename(folder)
+
+
+def _check_room(folder: Path, table: Table, scale: int) -> None:
+    need, free = 3 * lr_pixels(table) * (1 + scale**2), free_bytes(folder)
+    if need + SPARE > free:
+        raise TrainingError(
+            f"The pictures do not fit into memory, and their store needs {need / 1e9:.1f} GB in {folder}, which has "
+            f"{free / 1e9:.1f} GB free; make room, use fewer pictures, or set ESRT_HOME to a folder on another disk."
+        )
+
+
+def _map(folder: Path, table: Table, whole: Table, scale: int, mode: Any = "c") -> PictureBank:
+    """Map the files; in mode "c" nothing is ever written back."""
+    count = lr_pixels(whole)
+    lr: Pixels = np.memmap(folder / LR, np.uint8, mode, shape=(count, 3))
+    hr: Pixels = np.memmap(folder / HR, np.uint8, mode, shape=(count * scale**2, 3))
+    return PictureBank(lr, hr, table, scale)
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # no store, or not a whole one: it is built
+    return content
+
+
+def _stamp(picture: Picture) -> list[object]:
+    paths = [picture.path] if picture.lr_path is None else [picture.path, picture.lr_path]
+    return [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def _digest(content: object, scale: int) -> str:
+    return hashlib.sha256(json.dumps([VERSION, scale, content]).encode()).hexdigest()
+
+
+MEMORY_SHARE = 0.6  # of the available memory that decoded pictures may take
+MIN_VALIDATION_SIDE = 16  # LR px
+
+
+@dataclass(frozen=True)
+class Data:
+    """Hold the pictures of a run, split."""
+
+    training: tuple[Picture, ...]
+    held_out: tuple[Picture, ...]
+
+    def without(self, unusable: Sequence[Unusable]) -> "Data":
+        """Leave out held-out pictures that turned out to be unusable."""
+        paths = {each.path for each in unusable}
+        return replace(self, held_out=tuple(picture for picture in self.held_out if picture.path not in paths))
+
+    def summary(self) -> dict[str, object]:
+        """Return what run.json says about the data."""
+        return {
+            "training_pictures": len(self.training),
+            "training_pixels": sum(picture.width * picture.height for picture in self.training),
+            "held_out": [str(picture.path) for picture in self.held_out],
+        }
+
+
+def choose_data(options: TrainOptions, stages: Sequence[Stage], observer: TrainObserver) -> Data:
+    """Find the pictures and split them; reports those that cannot be used.
+
+    Raises TrainingError where none can, or where no two different ones are left to train and to validate on.
+    """
+    patch = max(stage.patch for stage in stages)
+    smallest = patch if options.degrade == "none" else region_side(patch)
+    found = _usable(options.sources, options, smallest, observer)
+    if options.val is None:
+        return Data(*hold_out(found.usable, options.seed))
+    held_out = _usable((options.val,), options, MIN_VALIDATION_SIDE, observer).usable
+    own = {picture.path.resolve() for picture in held_out}
+    training = tuple(picture for picture in found.usable if picture.path.resolve() not in own)
+    if not training:
+        raise TrainingError(f"Every picture is also in {options.val}; training and validation need different ones.")
+    return Data(training, held_out)
+
+
+def decode(
+    pictures: Sequence[Picture], scale: int, own: Replica, observer: TrainObserver, progress: ProgressCallback
+) -> PictureBank:
+    """Decode the training pictures into memory, or into a store that the processes of this machine share.
+
+    Raises TrainingError where none can be decoded, or where neither memory nor disk can hold them.
+    """
+    if own.world > 1 or _bytes(pictures, scale) > MEMORY_SHARE * available_bytes():
+        bank, damaged = _shared(pictures, scale, own, progress)
+    else:
+        bank, damaged = fill(empty_bank(pictures, scale), pictures, progress)
+    for each in damaged:
+        observer(each)
+    if not len(bank.table):
+        raise TrainingError(f"Every picture is damaged, such as {damaged[0].path}: {damaged[0].reason}.")
+    return bank
+
+
+def _shared(
+    pictures: Sequence[Picture], scale: int, own: Replica, progress: ProgressCallback
+) -> tuple[PictureBank, tuple[Unusable, ...]]:
+    """Let one process a machine build the store."""
+    cache: Path = cache_folder()
+    if own.local_rank == 0:
+        open_store(cache, pictures, scale, progress)
+    own.wait()
+    return open_store(cache, pictures, scale, progress)
+
+
+def _bytes(pictures: Sequence[Picture], scale: int) -> int:
+    return 3 * lr_pixels(layout(pictures, scale)) * (1 + scale**2)
+
+
+def _usable(sources: tuple[Path, ...], options: TrainOptions, smallest: int, observer: TrainObserver) -> Selection:
+    found = find_pictures(sources, options.scale, smallest, options.lr_dir)
+    for each in found.unusable:
+        observer(each)
+    if not found.usable:
+        names = ", ".join(map(str, sources))
+        reason = f"; {found.unusable[0].reason}" if found.unusable else ""
+        raise TrainingError(f"No usable picture in {names}{reason}.")
+    return found

@@ -1,12 +1,34 @@
-"""What of the network a training step computes in half precision."""
+"""What of the network a training step computes in half precision.
+
+Compiled blocks: the small operations of the network fused.
+"""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from esrt_core.engine.device import multiplies_bfloat16
-from esrt_core.model.esrt import ESRT
-from esrt_core.model.transformer import WHOLE, Windows
-from esrt_core.training.scaling import LossScale
+from esrt_core.model.blocks import HPB
+from esrt_core.model.esrt import ESRT, Upsampler
+from esrt_core.model.transformer import ET, WHOLE, Windows
+from esrt_core.training.state import LossScale
+
+
+def compile_blocks(network: nn.Module, backend: str = "inductor") -> None:
+    """Let torch.compile fuse what lies between the convolutions and products of the HPBs, the ET and the upsamplers.
+
+    The code of one serves its likes. Where compiling fails, torch says so and the blocks run as they are. Names of
+    parameters stay, and a copy of the network is a plain one.
+    """
+    import torch._dynamo  # takes seconds, and only a GPU needs it
+
+    torch._dynamo.config.suppress_errors = True
+    # Compiled, the gradient of a resized map becomes additions one by one into single values.
+    torch._dynamo.disallow_in_graph(F.interpolate)
+    for module in network.modules():
+        if isinstance(module, HPB | ET | Upsampler):
+            module.compile(backend=backend, dynamic=False)
+
 
 SCALE = 2.0**14  # of the loss, for Float16, at most
 

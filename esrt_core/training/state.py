@@ -1,17 +1,90 @@
-"""Everything that a run needs to go on where it stopped."""
+"""Everything that a run needs to go on where it stopped.
+
+EMA: the moving average of the weights, which is what gets validated and shipped.
+
+What the loss is multiplied by for the backward pass.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
-from esrt_core.training.ema import EMA
-from esrt_core.training.scaling import LossScale
+
+
+class EMA:
+    """Average a network's parameters over the last 1 / (1 - decay) steps, fewer while the run is young."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.shadow = {name: value.detach().clone() for name, value in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take the present parameters into the average."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        values = [value.detach() for value in network.parameters()]
+        torch._foreach_lerp_(list(self.shadow.values()), values, 1 - decay)
+
+    @torch.no_grad()
+    def copy_to(self, network: nn.Module) -> None:
+        """Write the average into the parameters of a network of the same shape."""
+        for name, value in network.named_parameters():
+            value.copy_(self.shadow[name])
+
+    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+        """Return what load_state_dict() needs."""
+        return {"updates": self.updates, "shadow": self.shadow}
+
+    @torch.no_grad()
+    def load_state_dict(self, updates: int, shadow: dict[str, Tensor]) -> None:
+        """Go on from a saved average."""
+        self.updates = updates
+        for name, value in self.shadow.items():
+            value.copy_(shadow[name])
+
+
+GROWTH = 1000  # finite steps after which a factor that was halved is doubled again
+
+
+class LossScale:
+    """Keep the gradients of a step in float16's range.
+
+    Without a factor small ones would vanish. After a step whose gradients are not finite it is half as much, down to 1,
+    and in time as much as before again.
+    """
+
+    def __init__(self, most: float, device: torch.device) -> None:
+        self.most = most
+        self.factor = torch.tensor(most, device=device)  # where a recorded step reads it
+        self.finite_steps = 0
+
+    @property
+    def lowest(self) -> bool:
+        """Whether it cannot become less."""
+        return float(self.factor) <= 1
+
+    def adapt(self, finite: bool) -> None:
+        """Take note of a step."""
+        self.finite_steps += finite
+        if not finite:
+            self.factor.mul_(0.5).clamp_(min=1.0)
+        elif self.finite_steps % GROWTH == 0:
+            self.factor.mul_(2.0).clamp_(max=self.most)
+
+    def restore(self, factor: float, finite_steps: int) -> None:
+        """Go on where a run stopped; one that goes on elsewhere may be allowed less."""
+        self.factor.fill_(min(factor, self.most))
+        self.finite_steps = finite_steps
+
 
 VERSION = 1
 

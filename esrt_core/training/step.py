@@ -1,20 +1,103 @@
-"""One training step: forward, backward, clipping, update."""
+"""One training step: forward, backward, clipping, update.
+
+CUDA graphs of forward and backward, and of the update: hundreds of small kernels started at once.
+
+What training minimises.
+"""
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import TrainingError
-from esrt_core.training.graph import GradientGraph, UpdateGraph
-from esrt_core.training.loss import Loss
-from esrt_core.training.scaling import LossScale
+from esrt_core.training.state import LossScale
+
+WARM_UP = 3  # runs before the recording, as torch.cuda.CUDAGraph asks for
+
+Compute = Callable[[Tensor, Tensor], Tensor]
+
+
+class GradientGraph:
+    """Replay `compute`, which takes LR and HR, leaves gradients in the parameters and returns the loss.
+
+    The shapes are fixed. Every replay overwrites the same gradients, so they must not be set to None in between.
+    """
+
+    def __init__(self, compute: Compute, lr: Tensor, hr: Tensor) -> None:
+        self._lr, self._hr = lr.clone(), hr.clone()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                compute(self._lr, self._hr)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = compute(self._lr, self._hr)
+
+    def __call__(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """Return the loss of a batch of the recorded shape."""
+        self._lr.copy_(lr)
+        self._hr.copy_(hr)
+        self._graph.replay()
+        return self._loss
+
+
+class UpdateGraph:
+    """Replay the steps of optimisers whose gradients stay where they are and whose learning rates lie on the GPU."""
+
+    def __init__(self, optimisers: Sequence[Optimizer]) -> None:
+        self._optimisers = optimisers
+        self._begun = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Update the parameters."""
+        if not self._begun:  # the first step makes the optimisers' state and cannot be recorded
+            self._begun = True
+            self._step()
+            return
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._step()
+        self._graph.replay()
+
+    def _step(self) -> None:
+        for optimiser in self._optimisers:
+            optimiser.step()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Compare results with the truth: L1 plus `fft_weight` times the L1 of their spectra, or MSE.
+
+    Both are (B, 3, H, W) in [0, 1]; the result is a float32 scalar. The frequency term is that of MIMO-UNet
+    (arXiv 2108.05054, eq. 4) with orthonormal transforms.
+    """
+
+    fft_weight: float = 0.0
+    mse: bool = False
+
+    def __call__(self, result: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss."""
+        result = result.float()
+        if self.mse:
+            return F.mse_loss(result, truth)
+        loss = F.l1_loss(result, truth)
+        if self.fft_weight:
+            spectrum = torch.fft.rfft2(result - truth, norm="ortho")
+            loss = loss + self.fft_weight * torch.view_as_real(spectrum).abs().mean()
+        return loss
+
 
 MAX_NORM = 1.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from esrt_core.engine.drift import keep_colours
-from esrt_core.engine.fast import fast_form
+from esrt_core.engine.back_projection import keep_colours
+from esrt_core.engine.fused import fast_form
 from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.protocol import bicubic, psnr_y

@@ -2,6 +2,8 @@
 
 An index is a JSON object {"esrt_index": 1, "weights": [row, ...]}; the fields of a row are those of CatalogRow. `urls`
 are tried in order and may be relative to the index; without any, `file` lies beside the index.
+
+A row of the catalog together with the place of its file.
 """
 
 import dataclasses
@@ -10,10 +12,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from esrt_core.errors import WeightsError
-from esrt_core.weights.digest import Digest
+from esrt_core.weights.download import Digest
+from esrt_core.weights.settings import StoreOptions
 
 INDEX_VERSION = 1
 BUNDLED = Path(__file__).parent / "bundled"
@@ -133,3 +136,40 @@ def _row(entry: Any, number: int, source: str) -> CatalogRow:
         raise WeightsError(f"row {number} of index {source} cannot be used: it {problem}") from error
     except WeightsError as error:
         raise WeightsError(f"row {number} of index {source} cannot be used: {error}") from error
+
+
+Origin = Literal["bundled", "imported", "url", "index", "file"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold a row, where it comes from, and where its file is or will be."""
+
+    row: CatalogRow
+    origin: Origin
+    path: Path
+
+    @property
+    def present(self) -> bool:
+        """Tell whether the file is on this machine."""
+        return self.path.is_file()
+
+
+def bundled_entry(row: CatalogRow) -> Entry:
+    """Return the entry of a file inside the program."""
+    return Entry(row, "bundled", BUNDLED / row.file)
+
+
+def imported_entry(row: CatalogRow, options: StoreOptions) -> Entry:
+    """Return the entry of a file that the user imported."""
+    return Entry(row, "imported", imported_folder(options) / row.file)
+
+
+def cached_entry(row: CatalogRow, origin: Origin, options: StoreOptions) -> Entry:
+    """Return the entry of a file that is downloaded; its name carries its hash, so that versions never mix."""
+    return Entry(row, origin, options.cache / "weights" / f"{row.sha256[:16]}-{row.file}")
+
+
+def imported_folder(options: StoreOptions) -> Path:
+    """Return the folder of imported weights and their records."""
+    return options.data / "weights"

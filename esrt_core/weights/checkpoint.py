@@ -1,19 +1,149 @@
-"""A weights file becomes a network, and a network a weights file."""
+"""A weights file becomes a network, and a network a weights file.
 
+Fit the tensors of a file to the network that they should fill.
+
+Read .pth and .pt files without running what is in them.
+"""
+
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.weights.fit import empty_network, fit_tensors
-from esrt_core.weights.header import describe, open_safetensors
-from esrt_core.weights.metadata import CheckpointMetadata
-from esrt_core.weights.pickled import read_pickled
-from esrt_core.weights.suffixes import PICKLED
+from esrt_core.weights.detect import Shape, our_names, without_prefix
+from esrt_core.weights.header import MAX_BYTES, PICKLED, CheckpointMetadata, check_file, describe, open_safetensors
+
+
+def empty_network(config: ESRTConfig) -> ESRT:
+    """Make the network without memory for its numbers, in eval mode."""
+    with torch.device("meta"):
+        return ESRT(config).eval()
+
+
+def fit_tensors(state: Mapping[str, Tensor], config: ESRTConfig, name: str) -> dict[str, Tensor]:
+    """Return the tensors under our names, in float32 on the CPU.
+
+    `state` has our names or the authors', with or without `module.`. Raises WeightsError, naming the file `name`, for
+    missing, extra or mis-shaped tensors, for numbers that are not floating point and for non-finite ones.
+    """
+    expected = {ours: tuple(tensor.shape) for ours, tensor in empty_network(config).state_dict().items()}
+    named = _match(state, expected, name)
+    for ours, full in named.items():
+        _check_tensor(state[full], expected[ours], f"{name}: tensor {full}", config)
+    return {ours: state[full].detach().to("cpu", torch.float32) for ours, full in named.items()}
+
+
+def _match(state: Mapping[str, Tensor], expected: Mapping[str, Shape], name: str) -> dict[str, str]:
+    """Map every one of our names to a name in the file; none may be missing or left over."""
+    originals = without_prefix(state)
+    theirs = our_names(expected)
+    named = {ours: originals[ours] for ours in expected if ours in originals}
+    named |= {ours: originals[other] for other, ours in theirs.items() if ours not in named and other in originals}
+    missing = [ours for ours in expected if ours not in named]
+    extra = sorted(set(originals.values()) - set(named.values()))
+    if len(missing) > len(expected) // 2:
+        raise WeightsError(
+            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others"
+        )
+    for word, names in (("lacks", missing), ("has unknown", extra)):
+        if names:
+            raise WeightsError(f"{name} {word} {_listed(names)}; expected exactly the {len(expected)} tensors of ESRT")
+    return named
+
+
+def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -> None:
+    if tuple(tensor.shape) != shape:
+        raise WeightsError(
+            f"{what} has shape {_spelled(tuple(tensor.shape))}, expected {_spelled(shape)} for ESRT x{config.scale} "
+            f"with {config.channels} channels and {config.blocks} blocks"
+        )
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(f"{what} holds {kind} numbers, expected float32, float16 or bfloat16")
+    bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
+    if bad:
+        raise WeightsError(f"{what} has {bad} of {tensor.numel()} numbers that are NaN or infinite; expected none")
+
+
+def _spelled(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "()"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
+
+
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+MAX_DEPTH = 3
+ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin, since 1.6 and before
+EXPECTED = "expected a state_dict saved by torch"
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .pth or .pt file, taken out of the common wrappers.
+
+    Only torch's restricted unpickler is used, which never runs code. Raises WeightsError for anything else than a
+    mapping of names to tensors.
+    """
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == ZIP:
+        _check_archive(path)
+    elif start[:1] != PICKLE:
+        raise WeightsError(f"{path} was not saved by torch; {EXPECTED}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile pickle can raise anything at all
+        raise WeightsError(f"{path} {_reason(str(error))}; {EXPECTED}") from error
+    return _tensors(content, path, MAX_DEPTH)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a damaged archive, a program, and one that unpacks to more than any ESRT needs, before it is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is cut off or damaged; download or make it again") from error
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
+    size = sum(entry.file_size for entry in entries)
+    if size > MAX_BYTES:
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+
+
+def _reason(said: str) -> str:
+    """Return in our words why torch did not load a file; torch's own advise to trust it."""
+    refused = re.search(r"(?:Unsupported global: GLOBAL|class) (\S+)", said)
+    if refused:
+        return f"holds more than plain tensors ({refused[1]}), which is never loaded"
+    return "is cut off or damaged, or holds more than plain tensors"
+
+
+def _tensors(content: Any, path: Path, depth: int) -> dict[str, Tensor]:
+    """Return the mapping of names to tensors inside the wrappers."""
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
+    wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+    if wrapper and depth:
+        return _tensors(content[wrapper], path, depth - 1)
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            found = type(value).__name__
+            raise WeightsError(f"{path} holds {str(key)[:60]!r}, a {found}; expected a mapping of names to tensors")
+    return content
 
 
 @dataclass(frozen=True)

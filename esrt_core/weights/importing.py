@@ -6,14 +6,11 @@ from pathlib import Path
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
-from esrt_core.weights.catalog import KEPT_NAMES, CatalogRow, check_name
+from esrt_core.weights.catalog import KEPT_NAMES, CatalogRow, Entry, check_name, imported_entry, imported_folder
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
-from esrt_core.weights.entry import Entry, imported_entry, imported_folder
-from esrt_core.weights.header import check_file
-from esrt_core.weights.index import describe_row
-from esrt_core.weights.records import imported_rows, keep_imported
+from esrt_core.weights.header import PICKLED, check_file
+from esrt_core.weights.library import describe_row, imported_rows, keep_imported
 from esrt_core.weights.settings import StoreOptions, make_folder
-from esrt_core.weights.suffixes import PICKLED
 
 
 def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptions) -> Entry:

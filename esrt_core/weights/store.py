@@ -1,4 +1,7 @@
-"""From what a user calls a model to a verified file: bundled, then imported, then the cache, then the network."""
+"""From what a user calls a model to a verified file: bundled, then imported, then the cache, then the network.
+
+Bring weights onto this machine, and look whether those that are here are whole.
+"""
 
 import dataclasses
 import tempfile
@@ -8,15 +11,19 @@ from pathlib import Path
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.weights.catalog import CatalogRow
-from esrt_core.weights.digest import digest_of
-from esrt_core.weights.download import fetch
-from esrt_core.weights.entry import Entry, cached_entry
-from esrt_core.weights.index import describe_row
-from esrt_core.weights.records import keep_url, url_row
+from esrt_core.weights.catalog import CatalogRow, Entry, cached_entry
+from esrt_core.weights.download import WeightsUrl, digest_of, fetch, is_url, parse_url
+from esrt_core.weights.library import (
+    all_entries,
+    describe_row,
+    file_entry,
+    find_entries,
+    is_path,
+    keep_url,
+    named_entries,
+    url_row,
+)
 from esrt_core.weights.settings import StoreOptions, make_folder, store_options
-from esrt_core.weights.shelf import file_entry, is_path, named_entries
-from esrt_core.weights.urls import WeightsUrl, is_url, parse_url
 
 DEFAULT_SCALE = 4
 
@@ -159,3 +166,33 @@ def _first_use(url: WeightsUrl, options: StoreOptions, progress: ProgressCallbac
         path.replace(cached_entry(row, "url", options).path)
     keep_url(url.address, row, options)
     return row
+
+
+def fetch_weights(
+    model: str, scale: int | None, options: StoreOptions, progress: ProgressCallback = ignore_progress
+) -> list[WeightsFile]:
+    """Download what a name or an address means, at one scale or at all of them, unless it is here already.
+
+    Raises WeightsError when it cannot be had.
+    """
+    if is_url(model):
+        return [resolve(model, scale, progress, options)]
+    return [ready(entry, options, progress) for entry in find_entries(model, scale, options, refresh=True)]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Hold an entry and what is wrong with its file, "" for nothing."""
+
+    entry: Entry
+    problem: str
+
+
+def verify_weights(model: str | None, scale: int | None, options: StoreOptions) -> list[Checked]:
+    """Compare the content of what a name, path or address means, or of all that is here, with what it should be."""
+    found = find_entries(model, scale, options) if model else [e for e in all_entries(options) if _is_here(e)]
+    return [Checked(entry, problem_with(entry)) for entry in found]
+
+
+def _is_here(entry: Entry) -> bool:
+    return entry.present or entry.origin in ("bundled", "imported")

@@ -9,7 +9,7 @@ import pytest
 from esrt_cli import app as app_module
 from esrt_cli.app import main
 from esrt_core.errors import StopError
-from esrt_core.waiting import SPINS
+from esrt_core.system.process import SPINS
 from tests.cli.conftest import Run
 
 LIGHT = """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from esrt_core.engine.fast.compiled import ARGUMENTS, FOLDER, PROCESSORS, load_kernel
+from esrt_core.engine.fused.kernels import ARGUMENTS, FOLDER, PROCESSORS, load_kernel
 
 ABLE = {"AVX512": ("AVX512", "AVX2"), "AVX2": ("AVX2",)}.get(torch.backends.cpu.get_cpu_capability(), ())
 

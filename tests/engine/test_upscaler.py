@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from esrt_core.engine import runner as runner_module
 from esrt_core.engine import upscaler as upscaler_module
-from esrt_core.engine.fast import fast_form
+from esrt_core.engine.fused import fast_form
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.replay import Replay
+from esrt_core.engine.runner import Replay
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import OptionError
 from esrt_core.media.frame import ColorSpace, Frame

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from esrt_core.export.pt2 import CARD
+from esrt_core.export.programs import CARD
 from esrt_core.model.transformer import Windows
 from tests.export.conftest import Exports, Program
 

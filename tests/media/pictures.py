@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
-from esrt_core.media.image import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, encode
-from esrt_core.media.picture import Source
+from esrt_core.media.image.decode import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, encode
+from esrt_core.media.image.picture import Source
 
 LIMITS = ReadLimits()
 

@@ -12,11 +12,11 @@ import av
 import numpy as np
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.media.ffmpeg import run
 from esrt_core.media.frame import Frame
-from esrt_core.pipeline.lineup import Lineup, Lineups, alone
-from esrt_core.pipeline.video import ClipResult, prepare_clip, upscale_clip
-from esrt_core.pipeline.video_options import VideoOptions
+from esrt_core.media.video.ffmpeg import run
+from esrt_core.pipeline.video.options import VideoOptions
+from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
+from esrt_core.selection import Lineup, Lineups, alone
 
 
 def make(target: Path, *arguments: str) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.pipeline.engines import Engines
-from esrt_core.pipeline.folder_options import FolderOptions
-from esrt_core.pipeline.options import UpscaleOptions
+from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest
+from esrt_core.selection import Engines
 from tests.conftest import WeightsOf
 from tests.pipeline.folders import Asked
 

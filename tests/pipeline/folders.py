@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from esrt_core.pipeline.engines import Engines
-from esrt_core.pipeline.folder_crew import make_crew
-from esrt_core.pipeline.folder_options import FolderOptions
-from esrt_core.pipeline.folder_plan import FolderPlan, plan_folder
-from esrt_core.pipeline.folder_run import Ended, FolderResult, Stop, run_folder
+from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.plan import FolderPlan, plan_folder
+from esrt_core.pipeline.batch.run import Ended, FolderResult, Stop, run_folder
+from esrt_core.pipeline.batch.workers import make_crew
+from esrt_core.selection import Engines
 
 Asked = Callable[..., FolderOptions]
 

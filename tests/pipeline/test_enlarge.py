@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.resize import resize_frame
-from esrt_core.pipeline.depth import with_depth
+from esrt_core.media.resize import resize_frame, with_depth
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 import torch
 from esrt_core.errors import StopError
-from esrt_core.training.fit import train
+from esrt_core.training.run import train
 from esrt_core.training.options import TrainOptions
 
 torch.set_num_threads(1)

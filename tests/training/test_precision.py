@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,11 +7,10 @@ from torch import Tensor, nn
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.training import precision
-from esrt_core.training.loss import Loss
-from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16, in_half_precision
-from esrt_core.training.scaling import LossScale
-from esrt_core.training.step import Stepper
-from esrt_core.training.trainer import choose_trained
+from esrt_core.training.loop import choose_trained
+from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16, compile_blocks, in_half_precision
+from esrt_core.training.state import LossScale
+from esrt_core.training.step import Loss, Stepper
 
 CPU = torch.device("cpu")
 
@@ -76,3 +77,19 @@ def test_a_device_decides(device: str, able: bool, kind: type, monkeypatch: pyte
     wrapped = in_half_precision(net, torch.device(device))
     assert type(wrapped) is kind
     assert {id(value) for value in wrapped.parameters()} == {id(value) for value in net.parameters()}
+
+
+def test_compiled_blocks_compute_the_same_and_copies_are_plain() -> None:
+    torch.manual_seed(0)
+    network = ESRT(ESRTConfig(2, channels=16, blocks=1))
+    names, x = list(network.state_dict()), torch.rand(1, 3, 8, 8)
+    before = network(x)
+    compile_blocks(network, backend="eager")  # what Dynamo records, run without a compiler
+    assert torch.allclose(network(x), before, atol=1e-6)
+    assert sum(_is_compiled(module) for module in network.modules()) == 4
+    assert list(network.state_dict()) == names
+    assert not any(_is_compiled(module) for module in copy.deepcopy(network).modules())
+
+
+def _is_compiled(module: torch.nn.Module) -> bool:
+    return module._compiled_call_impl is not None

@@ -17,7 +17,7 @@ import torch
 from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import save_checkpoint
 from esrt_core.weights.download import DownloadOptions
-from esrt_core.weights.metadata import CheckpointMetadata
+from esrt_core.weights.header import CheckpointMetadata
 from esrt_core.weights.settings import StoreOptions
 
 QUICK = DownloadOptions(timeout=0.3, attempts=3, pause=0.0)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT, ESRTConfig
-from esrt_core.weights.authors import authors_name
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
-from esrt_core.weights.metadata import CheckpointMetadata
+from esrt_core.weights.detect import authors_name
+from esrt_core.weights.header import CheckpointMetadata
 
 State = dict[str, Tensor]
 

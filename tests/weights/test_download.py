@@ -11,8 +11,7 @@ import trustme
 
 from esrt_core.errors import WeightsError
 from esrt_core.progress import Progress, ignore_progress
-from esrt_core.weights.digest import Digest
-from esrt_core.weights.download import DownloadOptions, fetch
+from esrt_core.weights.download import Digest, DownloadOptions, fetch
 from tests.weights.conftest import QUICK, Site, serving
 
 CONTENT = bytes(range(256)) * 800  # more than one chunk

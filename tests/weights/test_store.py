@@ -12,14 +12,11 @@ import torch
 from esrt_core.errors import OptionError, TargetError, WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights.catalog import BUNDLED, dump_rows
-from esrt_core.weights.digest import digest_of
-from esrt_core.weights.fetching import fetch_weights
+from esrt_core.weights.download import digest_of
 from esrt_core.weights.importing import import_weights
-from esrt_core.weights.index import make_index
-from esrt_core.weights.removing import remove_weights
+from esrt_core.weights.library import all_entries, find_entries, make_index, remove_weights
 from esrt_core.weights.settings import StoreOptions, store_options
-from esrt_core.weights.shelf import all_entries, find_entries
-from esrt_core.weights.store import find_model, resolve
+from esrt_core.weights.store import fetch_weights, find_model, resolve
 from tests.weights.conftest import Site
 
 

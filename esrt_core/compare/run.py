@@ -1,0 +1,106 @@
+"""Compare what models make of one picture: crops to look at, and the gain in dB."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from esrt_core.compare.gain import Reduction, Score
+from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
+from esrt_core.compare.page import comparison_page
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.errors import MediaError, OptionError
+from esrt_core.evaluation.comparison import Candidate, comparison_sheet, displayed
+from esrt_core.files import atomic_write, check_target
+from esrt_core.media.alpha import bleed
+from esrt_core.media.frame import Frame
+from esrt_core.media.image.decode import decode, encode, probe
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
+from esrt_core.media.resize import enlarge_bicubic
+from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.selection import AUTO, find_lineups, loss_of_picture
+from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Say what was written and measured; `scores` has bicubic first, then the models in their order."""
+
+    source: str
+    target: str
+    scale: int
+    scores: tuple[Score, ...]
+    notes: tuple[str, ...]
+
+
+def compare_models(options: ComparisonOptions, progress: ProgressCallback = ignore_progress) -> Comparison:
+    """Enlarge a picture by bicubic and by every model, and write the sheet or the page of where they differ most.
+
+    All candidates are in memory at once. Of an animation or a longer file the first page counts. Raises OptionError
+    for models that do not go together, WeightsError, MediaError, TargetError and DeviceError as their rooms do.
+    """
+    files = _files(options, progress)
+    scale = files[0].scale
+    target = options.target_for(scale)
+    check_target(target, options.overwrite, [options.picture])
+    frame, notes = _first_page(options, scale)
+    reduction = Reduction(displayed(frame), scale)
+    candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
+    scores = [reduction.score_bicubic()]
+    for label, file in zip(_labels(options.models, files), files, strict=True):
+        upscaler = Upscaler(load_checkpoint(file.path).network, options.engine)
+        scores.append(reduction.score(label, lambda small, use=upscaler: use.upscale(small).frame))  # type: ignore[misc]
+        upscaled = upscaler.upscale(bleed(frame), progress)
+        candidates.append(Candidate(label, upscaled.frame))
+        notes += [*file.notes, *upscaled.notes]
+    _write(target, frame, candidates, scores, options)
+    if not reduction.measurable:
+        notes.append(f"too small to be reduced by {scale} and measured: no figures in dB")
+    return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)))
+
+
+def _files(options: ComparisonOptions, progress: ProgressCallback) -> list[WeightsFile]:
+    """Return the weights of every model; raise OptionError where they enlarge by different factors."""
+    files = [resolve(_chosen(model, options), options.scale, progress) for model in options.models]
+    if len({file.scale for file in files}) > 1:
+        found = ", ".join(f"{file.name} x{file.scale}" for file in files)
+        raise OptionError(f"the models enlarge by different factors ({found}); choose one with -s")
+    return files
+
+
+def _chosen(model: str, options: ComparisonOptions) -> str:
+    """Return what `auto` means for the picture, and any other model as it is."""
+    if model != AUTO:
+        return model
+    lineup = find_lineups(model).choose(loss_of_picture(probe(options.picture, options.limits)))
+    return lineup.first if (options.scale or DEFAULT_SCALE) in lineup.scales else lineup.later
+
+
+def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:
+    """Return what the models are called: the weights' names, or what the user said where two are called alike."""
+    names = [file.name for file in files]
+    return [f"ESRT ({said if names.count(name) > 1 else name})" for said, name in zip(models, names, strict=True)]
+
+
+def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, list[str]]:
+    """Decode the picture; raise MediaError where its result would be larger than allowed."""
+    picture = decode(options.picture, options.limits)
+    info = picture.info
+    if info.width * info.height * scale**2 > options.limits.max_pixels:
+        size = f"{info.width * scale} x {info.height * scale} px"
+        raise MediaError(f"{options.picture.name}: {size} are more than --max-pixels; compare on a part of the picture")
+    page = next(iter(picture.pages))
+    several = [f"only the first of {info.pages} pages is compared"] if info.pages > 1 else []
+    return page.frame, [*info.notes, *picture.notes, *page.notes, *several]
+
+
+def _write(
+    target: Path, source: Frame, candidates: list[Candidate], scores: list[Score], options: ComparisonOptions
+) -> None:
+    if target.suffix.lower() in PAGE_SUFFIXES:
+        page = comparison_page(options.picture.name, source, candidates, scores)
+        with atomic_write(target, options.overwrite) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        return
+    sheet = comparison_sheet(source, candidates)
+    with atomic_write(target, options.overwrite) as temporary:
+        encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())

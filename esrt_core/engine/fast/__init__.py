@@ -1,5 +1,0 @@
-"""The fast form: the trained network rewritten so that it gives the same picture in less time."""
-
-from esrt_core.engine.fast.form import FastForm, fast_form
-
-__all__ = ["FastForm", "fast_form"]

@@ -1,0 +1,236 @@
+"""What this machine can do: versions, devices that were really tried, memory, and the GPU that cannot be used.
+
+The NVIDIA driver of this machine, and why torch may not be able to use the GPU behind it. No torch.
+"""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from esrt_core.engine.device import choose_device, choose_precision
+from esrt_core.engine.fused.kernels import ARGUMENTS, load_kernel
+from esrt_core.engine.options import EngineOptions
+from esrt_core.model.esrt import ESRT, ESRTConfig
+
+SELECTOR = "https://pytorch.org/get-started/locally"
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+NVIDIA = "0x10de"  # the vendor's number on the PCI bus
+DISPLAY = "0x03"  # the first byte of a display controller's class
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Hold the driver's version and the newest CUDA version that it can run, "" where it does not say."""
+
+    version: str
+    cuda: str = ""
+
+
+@dataclass(frozen=True)
+class TorchBuild:
+    """Hold what torch was built for (`cuda` is "" for a CPU build) and whether it finds a CUDA device."""
+
+    version: str
+    cuda: str
+    finds_device: bool
+
+
+def find_driver() -> Driver | None:
+    """Ask nvidia-smi, and where it is missing the kernel module, for the driver; None when there is none."""
+    try:
+        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=20, check=False)
+        found = parse_nvidia_smi(done.stdout)
+    except (OSError, subprocess.TimeoutExpired):
+        found = None
+    if found is None and DRIVER_VERSION.is_file():
+        match = re.search(r"Kernel Module\D*([\d.]+)", DRIVER_VERSION.read_text(errors="replace"))
+        return Driver(match[1] if match else "unknown")
+    return found
+
+
+def parse_nvidia_smi(text: str) -> Driver | None:
+    """Return what the head of nvidia-smi's table says."""
+    version = re.search(r"Driver Version:\s*([\d.]+)", text)
+    cuda = re.search(r"CUDA (?:UMD )?Version:\s*([\d.]+)", text)
+    return Driver(version[1], cuda[1] if cuda else "") if version else None
+
+
+def has_nvidia_gpu(devices: Path = PCI_DEVICES) -> bool:
+    """Tell whether an NVIDIA GPU sits on the PCI bus, driver or not; False where the bus cannot be read."""
+    vendors = devices.glob("*/vendor")
+    return any(
+        vendor.read_text().strip() == NVIDIA and (vendor.parent / "class").read_text().startswith(DISPLAY)
+        for vendor in vendors
+    )
+
+
+def advice(
+    driver: Driver | None, torch: TorchBuild, gpu_on_bus: bool, environment: Mapping[str, str] = os.environ
+) -> str:
+    """Return why a GPU that is there cannot be used and what to do, "" when there is nothing to say."""
+    if torch.finds_device:
+        return ""
+    if driver is None:
+        return "An NVIDIA GPU is here but no driver: install NVIDIA's driver, then look again." if gpu_on_bus else ""
+    runs = f"driver {driver.version}" + (f", which runs CUDA up to {driver.cuda}" if driver.cuda else "")
+    choose = f"choose a build for CUDA {driver.cuda or 'of your driver'} or older at {SELECTOR}"
+    if not torch.cuda:
+        return f"An NVIDIA GPU is here ({runs}), but torch {torch.version} is built for CPUs only: {choose}."
+    if _major(torch.cuda) > _major(driver.cuda or torch.cuda):
+        return f"torch {torch.version} needs CUDA {torch.cuda}, too new for {runs}: update the driver, or {choose}."
+    hidden = environment.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return f"CUDA_VISIBLE_DEVICES is '{hidden}', which hides the GPU: unset it."
+    return f"torch {torch.version} (CUDA {torch.cuda}) finds no GPU behind {runs}: restart, or update the driver."
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0] or 0)
+
+
+PACKAGES = ("esrt-upscaler", "torch", "numpy", "pillow", "safetensors", "imageio-ffmpeg", "tifffile", "imagecodecs")
+CPUINFO = Path("/proc/cpuinfo")
+TOLERANCE = 0.02  # of the largest value; half precision stays far below it, a broken kernel does not
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """Hold one device, the precision used on it and why, and what went wrong when it was tried ("" for nothing).
+
+    Memory is in bytes, 0 where it is unknown.
+    """
+
+    name: str
+    model: str
+    memory: int
+    free_memory: int
+    precision: str
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class MachineReport:
+    """Hold what `esrt info` shows about the machine; `default_device` is what --device auto means."""
+
+    versions: dict[str, str]
+    system: str
+    cores: int
+    threads: int
+    memory: int
+    devices: tuple[DeviceReport, ...]
+    default_device: str
+    driver: Driver | None
+    advice: str
+
+
+def inspect_machine() -> MachineReport:
+    """Look at the machine and try every device that torch knows."""
+    driver = find_driver()
+    devices = tuple(inspect_device(name) for name in device_names())
+    build = TorchBuild(str(torch.__version__), torch.version.cuda or "", torch.cuda.is_available())
+    rocm = torch.version.hip is not None
+    return MachineReport(
+        versions=package_versions(),
+        system=f"{platform.system()} {platform.release()}, {platform.machine()}",
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory=total_memory(),
+        devices=devices,
+        default_device=str(choose_device("auto")),
+        driver=driver,
+        advice=_broken(devices) or ("" if rocm else advice(driver, build, has_nvidia_gpu())),
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of what the program stands on; "missing" for what is not installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found | {"CUDA of torch": torch.version.cuda or "none, a CPU build"}
+
+
+def device_names() -> list[str]:
+    """Return the names of all devices that torch finds."""
+    names = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return [*names, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def inspect_device(name: str) -> DeviceReport:
+    """Describe one device and try it."""
+    device = torch.device(name)
+    model, memory, free = _hardware(device)
+    precision = choose_precision(EngineOptions(device=name), device)
+    return DeviceReport(name, model, memory, free, precision, _reason(precision, device), try_device(device, precision))
+
+
+def try_device(device: torch.device, precision: str) -> str:
+    """Run a small network on the device; return what went wrong, "" when its result is the CPU's."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, 16, 16, generator=generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ESRT(ESRTConfig(2, channels=16, blocks=1)).eval()
+    dtype = torch.float16 if precision == "fp16" else torch.float32
+    try:
+        with torch.inference_mode():
+            expected = network(x)
+            found = network.to(device, dtype)(x.to(device, dtype)).float().cpu()
+    except RuntimeError as error:  # torch has no narrower class for a kernel that does not run
+        return str(error).strip().splitlines()[0]
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    return "" if difference < TOLERANCE else f"its result is wrong by {100 * difference:.0f} %"
+
+
+def total_memory() -> int:
+    """Return the machine's memory in bytes, 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
+
+
+def _broken(devices: Iterable[DeviceReport]) -> str:
+    """Return what to do about devices that torch finds and that fail, "" when none does."""
+    names = ", ".join(device.name for device in devices if device.problem)
+    return (
+        f"{names} failed when tried: use --device cpu, or choose another build of torch at {SELECTOR}." if names else ""
+    )
+
+
+def _cpu_name() -> str:
+    """Return the processor's name, which Linux keeps in a file and Python does not read."""
+    match = re.search(r"model name\s*:\s*(.+)", CPUINFO.read_text()) if CPUINFO.is_file() else None
+    return match[1] if match else platform.processor() or platform.machine()
+
+
+def _hardware(device: torch.device) -> tuple[str, int, int]:
+    """Return a device's model, memory and free memory."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        free, total = torch.cuda.mem_get_info(device)
+        return f"{properties.name}, compute capability {properties.major}.{properties.minor}", total, free
+    if device.type == "mps":
+        return "Apple GPU", torch.mps.recommended_max_memory(), 0
+    kernel = "our kernels compiled" if all(map(load_kernel, ARGUMENTS)) else "torch's kernels alone"
+    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {kernel}", total_memory(), 0
+
+
+def _reason(precision: str, device: torch.device) -> str:
+    if precision == "fp16":
+        return "half precision is faster on a GPU and differs by less than a grey level"
+    if device.type == "cpu":
+        return "half precision is no faster on most CPUs"
+    return "half precision is used on CUDA devices alone"

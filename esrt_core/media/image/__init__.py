@@ -1,0 +1,1 @@
+"""Still pictures: formats, decoding, encoding, metadata."""

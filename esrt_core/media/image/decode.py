@@ -1,0 +1,291 @@
+"""From an open file to its description and its pages.
+
+Still pictures and animations: look at a file, decode it, encode it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import ImageFile
+
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import ColorSpace
+from esrt_core.media.image import pixels
+from esrt_core.media.image.encode import encode, pages_kept
+from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.icc import profile_for
+from esrt_core.media.image.jpeg_quality import has_reduced_colour, quality_of
+from esrt_core.media.image.metadata import read_metadata
+from esrt_core.media.image.opening import Opened, check_size, decoding, opened
+from esrt_core.media.image.picture import (
+    EncodeOptions,
+    ImageInfo,
+    Metadata,
+    Page,
+    Picture,
+    ReadLimits,
+    Source,
+    extension_of,
+)
+from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_colour
+from esrt_core.media.image.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
+from esrt_core.system.process import quiet_stderr
+
+_ANIMATIONS = (GIF, WEBP, PNG, AVIF)
+_LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
+_CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
+
+
+@dataclass(frozen=True)
+class Description:
+    """Hold what is known of an open file before its pixels are decoded."""
+
+    info: ImageInfo
+    metadata: Metadata
+    source_icc: bytes | None
+    orientation: int
+    page_numbers: tuple[int, ...]
+
+
+def describe(opening: Opened) -> Description:
+    """Describe an open file. Raises MediaError when its headers cannot be read."""
+    with decoding(opening.name, opening.limits):
+        numbers, left_out = _page_numbers(opening)
+    animated = opening.format in _ANIMATIONS and len(numbers) > 1
+    metadata, orientation, damage = read_metadata(opening, _plays(opening) if animated else None)
+    icc = metadata.icc
+    with decoding(opening.name, opening.limits):
+        layout = _layout(opening, numbers[0], icc, animated)
+        width, height, orientation = _size(opening, numbers[0], orientation)
+    check_size(opening.name, width, height, opening.limits)
+    info = ImageInfo(
+        format=opening.format,
+        width=width,
+        height=height,
+        space=layout.space,
+        depth=layout.depth,
+        has_alpha=layout.has_alpha,
+        pages=len(numbers),
+        animated=animated,
+        lossless=_is_lossless(opening),
+        byte_size=opening.byte_size,
+        quality=None if opening.image is None else quality_of(opening.image),
+        reduced_colour=opening.image is not None and has_reduced_colour(opening.image),
+        notes=(*_oddities(opening), *left_out, *damage),
+    )
+    metadata = replace(metadata, icc=profile_for(icc, layout.space))  # that of CMYK does not fit the RGB made of it
+    return Description(info, metadata, icc, orientation, tuple(numbers))
+
+
+def load_what_headers_hide(opening: Opened) -> None:
+    """Decode a PNG, whose EXIF and XMP may stand behind its pixels, or an icon, whose mode is within them."""
+    if opening.format in (PNG, ICO, ICNS) and opening.image is not None:
+        with decoding(opening.name, opening.limits):
+            opening.image.load()
+
+
+def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
+    """Decode the pages one by one, composited and oriented. Raises MediaError at the first damaged one."""
+    with opened(source, limits) as opening:
+        description = describe(opening)
+        for number in description.page_numbers:
+            yield read(opening, description, number)
+
+
+def read(opening: Opened, description: Description, number: int) -> Page:
+    """Decode one page of an open file. Raises MediaError when it is damaged."""
+    with decoding(opening.name, opening.limits):
+        if opening.tiff is not None:
+            return _read_tiff(opening, number, description.source_icc)
+        image = opening.image
+        assert image is not None
+        if description.info.depth == 16 and opening.format in pixels.FORMATS:
+            return _read_deep(opening, image, description.orientation)
+        if description.info.animated:
+            return _read_animation_frame(image, number, description.orientation)
+        image.load()
+        icc = description.source_icc
+        return read_page(image, layout_of(image, icc), icc, description.orientation)
+
+
+def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
+    assert opening.tiff is not None
+    page = opening.tiff.pages[number].aspage()
+    check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
+    if opening.image is None or is_deep(page):
+        return read_tiff_page(page, icc)
+    opening.image.seek(number)
+    with quiet_stderr():
+        opening.image.load()  # Pillow orients TIFFs by itself
+    return read_page(opening.image, layout_of(opening.image, icc), icc)
+
+
+def _read_animation_frame(image: ImageFile.ImageFile, number: int, orientation: int) -> Page:
+    image.seek(number)
+    image.load()
+    page = without_needless_colour(read_page(image, _CANVAS, None, orientation))
+    return replace(page, duration_ms=float(image.info.get("duration") or 0))
+
+
+def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
+    bits = pixels.bits_of(opening.format, opening.head, image)
+    opening.file.seek(0)
+    try:
+        with decoding(opening.name, opening.limits), quiet_stderr():
+            return pixels.read_deep(opening.format, opening.file.read(), bits, image, orientation)
+    except MediaError:
+        if not opening.limits.allow_truncated:
+            raise
+        image.load()
+        page = read_page(image, layout_of(image, None), None, orientation)
+        return replace(page, notes=(*page.notes, f"{bits} bits reduced to {page.frame.depth}: the file is damaged"))
+
+
+def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
+    if opening.tiff is not None:
+        return page_numbers(opening.tiff)
+    if opening.format not in _ANIMATIONS:
+        return [0], ()
+    numbers = list(range(getattr(opening.image, "n_frames", 1)))
+    if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
+        return numbers[1:], ("the still picture for viewers without animation is left out",)
+    return numbers, ()
+
+
+def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]:
+    """Return the shown width and height in px, and the orientation; a TIFF's is that of its page."""
+    if opening.tiff is None:
+        assert opening.image is not None
+        return (*shown_size(*opening.image.size, orientation), orientation)
+    page = opening.tiff.pages[first].aspage()
+    orientation = orientation_of(page)
+    return (*shown_size(int(page.imagewidth), int(page.imagelength), orientation), orientation)
+
+
+def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> Layout:
+    image = opening.image
+    if opening.tiff is not None:
+        page = opening.tiff.pages[first].aspage()
+        if image is None or is_deep(page):
+            return layout_of_page(page)
+        image.seek(first)
+    assert image is not None
+    layout = layout_of(image, icc)
+    if animated:
+        return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
+    bits = pixels.bits_of(opening.format, opening.head, image)
+    return replace(layout, depth=16) if bits > 8 else layout
+
+
+def _plays(opening: Opened) -> int:
+    """Return how often an animation plays, 0 for ever. GIF counts repeats, the others count plays."""
+    assert opening.image is not None
+    loop = opening.image.info.get("loop")
+    if opening.format is GIF:
+        return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
+    return int(loop or 0)
+
+
+def _is_lossless(opening: Opened) -> bool | None:
+    if opening.format is WEBP:
+        return _is_lossless_webp(opening)
+    if opening.format in _LOSSLESS:
+        return True
+    return False if opening.format is JPEG else None
+
+
+def _is_lossless_webp(opening: Opened) -> bool:
+    """Tell whether the first picture chunk is VP8L (WebP container specification, developers.google.com/speed/webp)."""
+    file, at = opening.file, 12
+    while at < opening.byte_size:
+        file.seek(at)
+        header = file.read(8)
+        if header[:4] in (b"VP8 ", b"VP8L"):
+            return header[:4] == b"VP8L"
+        inside = 16 if header[:4] == b"ANMF" else None  # a frame's header, then its own chunks
+        length = int.from_bytes(header[4:8], "little")
+        at += 8 + (inside if inside is not None else length + length % 2)
+    return False
+
+
+def _oddities(opening: Opened) -> tuple[str, ...]:
+    """Return notes on what a user would not expect of this file."""
+    notes = []
+    named = format_for_path(Path(f"a{extension_of(opening.source)}"))
+    if named is not None and named is not opening.format:
+        notes.append(f"named like {named.label} but is {opening.format.label}")
+    image = opening.image
+    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # pillow-heif says so
+        notes.append(f"{bits} bits reduced to 8")
+    if opening.format is JPEG and image is not None:
+        if image.format == "MPO":
+            notes.append(f"only the first of {getattr(image, 'n_frames', 2)} pictures in the JPEG is read")
+        xmp = image.info.get("xmp", b"")
+        if b"hdrgm:Version" in xmp:
+            notes.append("the HDR gain map is left out")
+        if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
+            notes.append("the short clip of the motion photo is left out")
+    return tuple(notes)
+
+
+__all__ = [
+    "EncodeOptions",
+    "ImageInfo",
+    "Metadata",
+    "Page",
+    "Picture",
+    "ReadLimits",
+    "Source",
+    "decode",
+    "encode",
+    "pages_kept",
+    "probe",
+]
+
+
+class _LazyPages:
+    """Decode a file's pages anew, one by one, each time they are iterated."""
+
+    def __init__(self, source: Source, limits: ReadLimits, count: int) -> None:
+        self._source, self._limits, self._count = source, limits, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Page]:
+        return read_pages(self._source, self._limits)
+
+
+def probe(source: Source, limits: ReadLimits) -> ImageInfo:
+    """Describe a picture by its headers. Raises MediaError when it cannot or must not be read."""
+    with opened(source, limits) as opening:
+        return describe(opening).info
+
+
+def decode(source: Source, limits: ReadLimits) -> Picture:
+    """Decode a picture. Raises MediaError when it cannot or must not be read.
+
+    A truncated file is refused, or with `limits.allow_truncated` decoded as far as it goes, which is noted.
+    """
+    try:
+        return _decode(source, replace(limits, allow_truncated=False), limits)
+    except MediaError:
+        if not limits.allow_truncated:
+            raise
+    picture = _decode(source, limits, limits)
+    return replace(
+        picture, notes=("the file is truncated or damaged: a part of the picture is missing", *picture.notes)
+    )
+
+
+def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
+    """Decode a still picture within `limits`; the pages of a longer file will be decoded within `later`."""
+    with opened(source, limits) as opening:
+        load_what_headers_hide(opening)
+        description = describe(opening)
+        info = description.info
+        if info.pages > 1:
+            return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
+        page = read(opening, description, description.page_numbers[0])
+    return Picture((page,), info, description.metadata, (*info.notes, *page.notes))

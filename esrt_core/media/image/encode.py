@@ -1,0 +1,207 @@
+"""A frame made to fit what a format can hold, and notes on what that costs.
+
+Pages to a file of any format, and notes on what was lost.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esrt_core.errors import OptionError
+from esrt_core.media.alpha import composite
+from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.media.image.formats import AVIF, GIF, TIFF, Format, check_fits, format_named, writable_names
+from esrt_core.media.image.icc import to_srgb
+from esrt_core.media.image.metadata import embeddable, for_size, stripped
+from esrt_core.media.image.opening import load_extra
+from esrt_core.media.image.picture import EncodeOptions, ImageInfo, Metadata, Page
+from esrt_core.media.image.pillow_writer import to_pillow, write_animation, write_still
+from esrt_core.media.image.pixels import restore, widen_to_16
+from esrt_core.media.image.tiff import write_tiff
+
+_BAND_ROWS = 256
+
+
+def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tuple[str, ...]]:
+    """Return a frame of 8 or 16 bits or float32, GRAY or RGB, that the format can hold, and notes."""
+    frame, notes = page.frame, []
+    if frame.space is ColorSpace.YUV:
+        raise ValueError("a still picture is GRAY or RGB")
+    if frame.alpha is not None and not target.alpha:
+        if frame.alpha.min() < frame.peak:
+            colour = "#{:02x}{:02x}{:02x}".format(*options.background)
+            notes.append(f"transparency laid on {colour}: {target.label} has none")
+        frame = composite(frame, options.background)
+    if frame.depth == 32 and target.floating:
+        return (_with_range(frame, page), tuple(notes))
+    if frame.depth == 32:
+        frame = _to_integers(frame, 16 if target.deep else 8)
+        scaled = (
+            "" if page.value_range is None else f", scaled from {page.value_range.low:g}..{page.value_range.high:g}"
+        )
+        notes.append(f"float values reduced to {frame.depth} bits{scaled}: {target.label} holds no more")
+    if frame.depth > 8 and not target.deep:
+        notes.append(f"{frame.depth} bits reduced to 8: {target.label} holds no more")
+        frame = _mapped(frame, 8, lambda plane: _reduced(plane, frame.peak))
+    elif 8 < frame.depth < 16:
+        bits = frame.depth
+        frame = _mapped(frame, 16, lambda plane: widen_to_16(plane, bits))
+    return frame, tuple(notes)
+
+
+def _with_range(frame: Frame, page: Page) -> Frame:
+    if page.value_range is None:
+        return frame
+    return replace(frame, planes=(restore(frame.planes[0], page.value_range),))
+
+
+def _to_integers(frame: Frame, depth: int) -> Frame:
+    dtype, peak = (np.uint16, 65535) if depth == 16 else (np.uint8, 255)
+
+    def convert(plane: Plane) -> Plane:
+        return np.asarray(np.rint(np.clip(plane, 0, 1) * peak), dtype)
+
+    return _mapped(frame, depth, convert)
+
+
+def _mapped(frame: Frame, depth: int, convert: Callable[[Plane], Plane]) -> Frame:
+    alpha = None if frame.alpha is None else convert(frame.alpha)
+    return Frame(tuple(convert(plane) for plane in frame.planes), frame.space, depth, alpha)
+
+
+def _reduced(plane: Plane, peak: float) -> NDArray[np.uint8]:
+    """Return 9 to 16 bits as 8, rounded, in bands so that no wide copy of the whole exists."""
+    reduced = np.empty(plane.shape, np.uint8)
+    for top in range(0, plane.shape[0], _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS)
+        reduced[rows] = np.rint(plane[rows].astype(np.float32) * np.float32(255 / peak))
+    return reduced
+
+
+def pages_kept(info: ImageInfo, target: Format) -> tuple[int, tuple[str, ...]]:
+    """Return how many of a picture's pages a file of `target` takes, and a note when it is not all of them."""
+    takes_all = target.animation if info.animated else target.pages
+    if info.pages == 1 or takes_all:
+        return info.pages, ()
+    what = "frames of the animation" if info.animated else "pages"
+    return 1, (f"only the first of {info.pages} {what} is kept: {target.label} holds one",)
+
+
+def encode(
+    pages: Iterable[Page], target: Path | BinaryIO, format: str, metadata: Metadata, options: EncodeOptions
+) -> tuple[str, ...]:
+    """Write pages as one file and return notes on what was lost or changed.
+
+    pages    all pages of a TIFF, all frames of an animation (those have a duration); of other formats only the first is
+             taken from the iterable.
+    target   a path, which is overwritten, or a binary file, seekable or not.
+    format   the name of a writable format.
+
+    Raises OptionError for a format that is not written, MediaError when the encoder refuses the picture, and OSError
+    when the file cannot be written (atomic_write makes a TargetError of it).
+    """
+    entry = format_named(format)
+    if entry is None or not entry.writable:
+        raise OptionError(f"--format {format} is not written; choose one of {', '.join(writable_names())}")
+    if entry.extra:
+        load_extra(entry, f"{entry.label} output")
+    remaining = iter(pages)
+    first = next(remaining)
+    check_fits(entry, first.frame.width, first.frame.height)
+    notes: list[str] = []
+    if options.quality is not None and entry.default_quality is None:
+        notes.append(f"--quality has no effect on {entry.label}")
+    if options.strip_metadata:
+        metadata = stripped(metadata)
+    with _writable(target) as file:
+        if entry.animation and first.duration_ms is not None:
+            folder = target.parent if isinstance(target, Path) else None
+            _encode_animation(chain([first], remaining), file, entry, metadata, options, folder, notes)
+        elif entry is TIFF:
+            _encode_tiff(chain([first], remaining), file, metadata, options, notes)
+        else:
+            _encode_still(first, file, entry, metadata, options, notes)
+    return tuple(dict.fromkeys(notes))
+
+
+def _encode_still(
+    page: Page, file: BinaryIO, target: Format, metadata: Metadata, options: EncodeOptions, notes: list[str]
+) -> None:
+    frame = _fitted(page, target, options, notes)
+    if frame.space is ColorSpace.GRAY and not target.gray:
+        frame, metadata = _coloured(frame, metadata)
+    metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
+    write_still(frame, file, target, metadata, options)
+
+
+def _encode_tiff(
+    pages: Iterable[Page], file: BinaryIO, metadata: Metadata, options: EncodeOptions, notes: list[str]
+) -> None:
+    frames = (_fitted(page, TIFF, options, notes) for page in pages)
+    first = next(frames)
+    metadata = _fitting_metadata(metadata, first.width, first.height, TIFF, first.space, notes)
+    write_tiff(chain([first], frames), file, metadata)
+
+
+def _encode_animation(
+    pages: Iterable[Page],
+    file: BinaryIO,
+    target: Format,
+    metadata: Metadata,
+    options: EncodeOptions,
+    folder: Path | None,
+    notes: list[str],
+) -> None:
+    frames = ((_fitted(page, target, options, notes), page.duration_ms or 0.0) for page in pages)
+    first = next(frames)
+    width, height = first[0].width, first[0].height
+    metadata = _fitting_metadata(metadata, width, height, target, ColorSpace.RGB, notes)
+    if target is AVIF and metadata.loop:
+        notes.append(f"the animation plays for ever, not {metadata.loop} times: AVIF keeps no count")
+    write_animation(chain([first], frames), file, target, metadata, options, folder)
+
+
+def _fitted(page: Page, target: Format, options: EncodeOptions, notes: list[str]) -> Frame:
+    animation = target.animation and page.duration_ms is not None
+    frame, lost = fit(page, replace(target, deep=False) if animation else target, options)
+    notes.extend(lost)
+    if target is GIF and frame.alpha is not None and np.any((frame.alpha > 0) & (frame.alpha < 255)):
+        notes.append("half transparent edges made hard: GIF has all or nothing")
+    return frame
+
+
+def _fitting_metadata(
+    metadata: Metadata, width: int, height: int, target: Format, space: ColorSpace, notes: list[str]
+) -> Metadata:
+    metadata, damage = for_size(metadata, width, height)
+    metadata, left_out = embeddable(metadata, target, space)
+    notes.extend((*damage, *left_out))
+    return metadata
+
+
+def _coloured(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
+    """Return a gray frame of 8 bits as sRGB, for a format without gray."""
+    convert, _ = to_srgb("L", metadata.icc)
+    pixels = np.array(convert(to_pillow(replace(frame, alpha=None))))
+    return Frame((pixels,), ColorSpace.RGB, 8, frame.alpha), replace(metadata, icc=None)
+
+
+@contextmanager
+def _writable(target: Path | BinaryIO) -> Iterator[BinaryIO]:
+    """Yield a file that can be read and sought, as writers need it; a pipe gets the bytes at the end."""
+    if isinstance(target, Path):
+        with target.open("w+b") as file:
+            yield file
+        return
+    with tempfile.NamedTemporaryFile() as temporary:  # tifffile asks for its name
+        yield cast(BinaryIO, temporary)
+        temporary.seek(0)
+        shutil.copyfileobj(temporary, target)

@@ -1,0 +1,260 @@
+"""The still picture formats: what each can hold, as data.
+
+What encoders refuse, said in a sentence.
+"""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from esrt_core.errors import MediaError
+
+
+@dataclass(frozen=True)
+class Format:
+    """Describe one format.
+
+    name        the value of `--format`.          label       what people call it.
+    pillow           Pillow's names for it.
+    extensions       the first one is for new files.
+    writable         we write it; else the result is a PNG.
+    gray ... dpi     what a file of it can hold: gray without colour, alpha, 16 bits, float, frames, pages, metadata.
+    default_quality  for a format with a lossy form, 1 to 100; None where there is none or lossless is the default.
+    max_side         the largest side in px, and max_pixels the largest area, that the encoder takes; None: no limit.
+    extra            the optional package that reads and writes it, or None.
+    """
+
+    name: str
+    label: str
+    pillow: tuple[str, ...]
+    extensions: tuple[str, ...]
+    writable: bool = False
+    gray: bool = True
+    alpha: bool = False
+    deep: bool = False
+    floating: bool = False
+    animation: bool = False
+    pages: bool = False
+    icc: bool = False
+    exif: bool = False
+    xmp: bool = False
+    dpi: bool = False
+    default_quality: int | None = None
+    max_side: int | None = None
+    max_pixels: int | None = None
+    extra: str | None = None
+
+
+PNG = Format(
+    "png",
+    "PNG",
+    ("PNG",),
+    (".png", ".apng"),
+    writable=True,
+    alpha=True,
+    deep=True,
+    animation=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
+)
+JPEG = Format(
+    "jpeg",
+    "JPEG",
+    ("JPEG", "MPO"),  # a phone's JPEG with a second picture or a gain map
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    writable=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
+    default_quality=95,
+    max_side=65_500,
+)
+WEBP = Format(
+    "webp",
+    "WebP",
+    ("WEBP",),
+    (".webp",),
+    writable=True,
+    gray=False,
+    alpha=True,
+    animation=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=90,
+    max_side=16_383,
+)
+TIFF = Format(
+    "tiff",
+    "TIFF",
+    ("TIFF",),
+    (".tif", ".tiff"),
+    writable=True,
+    alpha=True,
+    deep=True,
+    floating=True,
+    pages=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
+)
+BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True)
+AVIF = Format(
+    "avif",
+    "AVIF",
+    ("AVIF",),
+    (".avif", ".avifs"),
+    writable=True,
+    alpha=True,
+    animation=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=85,
+    max_side=32_768,  # the encoder takes 65,536, but decoders stop here
+    max_pixels=16_384 * 16_384,
+)
+GIF = Format(
+    "gif",
+    "GIF",
+    ("GIF",),
+    (".gif",),
+    writable=True,
+    alpha=True,
+    animation=True,
+    max_side=65_535,
+)
+JPEG2000 = Format(
+    "jpeg2000",
+    "JPEG 2000",
+    ("JPEG2000",),
+    (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
+    writable=True,
+    alpha=True,
+    default_quality=None,
+)
+PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm", ".pfm"), writable=True)
+TGA = Format("tga", "TGA", ("TGA",), (".tga", ".icb", ".vda", ".vst"), writable=True, alpha=True, max_side=65_535)
+QOI = Format("qoi", "QOI", ("QOI",), (".qoi",), writable=True, gray=False, alpha=True)
+HEIF = Format(
+    "heic",
+    "HEIC",
+    ("HEIF",),
+    (".heic", ".heif", ".hif", ".heics", ".heifs"),
+    writable=True,
+    alpha=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=90,
+    max_side=16_384,
+    extra="pillow_heif",
+)
+JXL = Format(
+    "jxl",
+    "JPEG XL",
+    ("JXL",),
+    (".jxl",),
+    writable=True,
+    alpha=True,
+    icc=True,
+    exif=True,
+    xmp=True,
+    default_quality=95,
+    extra="pillow_jxl",
+)
+ICO = Format("ico", "ICO", ("ICO",), (".ico",))
+ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
+FORMATS: tuple[Format, ...] = (
+    PNG,
+    JPEG,
+    WEBP,
+    TIFF,
+    BMP,
+    AVIF,
+    GIF,
+    JPEG2000,
+    PPM,
+    TGA,
+    QOI,
+    HEIF,
+    JXL,
+    ICO,
+    ICNS,
+    Format("pcx", "PCX", ("PCX",), (".pcx",)),
+    Format("sgi", "SGI", ("SGI",), (".sgi", ".rgb", ".bw")),
+    Format("psd", "Photoshop", ("PSD",), (".psd",)),
+    Format("dds", "DDS", ("DDS",), (".dds",)),
+    Format("sun", "Sun raster", ("SUN",), (".ras",)),
+)
+FALLBACK = PNG
+
+_BY_EXTENSION = {extension: entry for entry in FORMATS for extension in entry.extensions}
+_BY_NAME = {entry.name: entry for entry in FORMATS} | {"jpg": JPEG, "tif": TIFF, "jp2": JPEG2000, "heif": HEIF}
+_BY_PILLOW = {name: entry for entry in FORMATS for name in entry.pillow}
+
+
+def format_for_path(path: PurePath) -> Format | None:
+    """Return the format that a file name's extension stands for, or None."""
+    return _BY_EXTENSION.get(path.suffix.lower())
+
+
+def format_named(name: str) -> Format | None:
+    """Return the format of a `--format` value, or None."""
+    return _BY_NAME.get(name.lower())
+
+
+def format_of_pillow(name: str) -> Format:
+    """Return the format that Pillow knows by `name`."""
+    return _BY_PILLOW[name]
+
+
+def written_as(source: Format) -> Format:
+    """Return the format in which a picture of format `source` is written: its own, or PNG."""
+    return source if source.writable else FALLBACK
+
+
+def writable_names() -> tuple[str, ...]:
+    """Return the names that `--format` takes."""
+    return tuple(entry.name for entry in FORMATS if entry.writable)
+
+
+_ENCODER_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    SyntaxError,
+    LookupError,
+    struct.error,
+)
+
+
+def check_fits(target: Format, width: int, height: int) -> None:
+    """Refuse a size in px that the format's encoder does not take. Raises MediaError."""
+    side, area = target.max_side, target.max_pixels
+    if side is not None and max(width, height) > side:
+        limit = f"{side:,} px a side"
+    elif area is not None and width * height > area:
+        limit = f"{area:,} px in all"
+    else:
+        return
+    raise MediaError(f"{width} x {height} px is more than {target.label} holds ({limit}); use --format png or tiff")
+
+
+@contextmanager
+def encoding(target: Format) -> Iterator[None]:
+    """Run an encoder: what it throws becomes MediaError, except an OSError of the file system, which passes."""
+    try:
+        yield
+    except _ENCODER_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise MediaError(f"the result cannot be written as {target.label} ({error}); use --format png") from error

@@ -1,0 +1,225 @@
+"""EXIF, XMP, ICC profile and dpi: read from the source, brought up to date for the result.
+
+Metadata as each format's encoder wants it, and what a format cannot hold.
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import ColorSpace
+from esrt_core.media.image.formats import PNG, TIFF, Format
+from esrt_core.media.image.icc import profile_for
+from esrt_core.media.image.opening import Opened, decoding
+from esrt_core.media.image.picture import Metadata
+from esrt_core.media.image.pixels import UPRIGHT
+
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+_NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
+
+
+def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
+    """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
+    notes = []
+    if metadata.icc is not None and profile_for(metadata.icc, space) is None:
+        metadata = replace(metadata, icc=None)
+        notes.append(f"colour profile left out: it is not one for {space.value} pixels")
+    present = [field for field in _NAMES if getattr(metadata, field) is not None]
+    for field in present:
+        if not getattr(target, field):
+            problem = f"{target.label} cannot hold it"
+        else:
+            problem = "" if target is TIFF else _problem(metadata, field, target, space)
+        if problem:
+            metadata = replace(metadata, **{field: None})
+            notes.append(f"{_NAMES[field]} left out: {problem}")
+    return metadata, tuple(notes)
+
+
+def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
+    """Return the metadata as arguments of Pillow's `Image.save`."""
+    parameters: dict[str, Any] = {}
+    if metadata.icc is not None:
+        parameters["icc_profile"] = metadata.icc
+    if metadata.exif is not None:
+        parameters["exif"] = b"Exif\0\0" + metadata.exif
+    if metadata.dpi is not None:
+        parameters["dpi"] = metadata.dpi
+    if metadata.xmp is not None and target is PNG:
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(_XMP_KEYWORD, metadata.xmp.decode("utf-8"))
+        parameters["pnginfo"] = chunks
+    elif metadata.xmp is not None:
+        parameters["xmp"] = metadata.xmp
+    return parameters
+
+
+def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:
+    """Return why the encoder refuses one item, found out on a picture of one pixel, or an empty string."""
+    alone = replace(Metadata(), **{field: getattr(metadata, field)})
+    pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
+    try:
+        pixel.save(io.BytesIO(), target.pillow[0], **save_parameters(alone, target))
+    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RuntimeError, SyntaxError) as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+Value = TypeVar("Value")
+_EXIF_PREFIX = b"Exif\0\0"
+_ORIENTATION = ExifTags.Base.Orientation
+# Tags of a TIFF's own directory that describe the picture and not the file: kept as EXIF.
+_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, *range(40091, 40096))
+_XMP_STALE = re.compile(
+    rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
+    rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
+    re.DOTALL,
+)
+_XMP_NUMBERS = (
+    (rb"tiff:ImageWidth", 0),
+    (rb"tiff:ImageLength", 1),
+    (rb"exif:PixelXDimension", 0),
+    (rb"exif:PixelYDimension", 1),
+)
+
+
+def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tuple[str, ...]]:
+    """Return the metadata, the orientation (1 to 8) and notes; damaged metadata is left out and noted."""
+    notes: list[str] = []
+    no_exif: tuple[bytes | None, int] = (None, UPRIGHT)
+    exif, orientation = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
+    icc = _attempt(opening, _read_icc, None, "colour profile", notes)
+    xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
+    dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
+    return Metadata(icc, exif, xmp, dpi, loop), orientation, tuple(notes)
+
+
+def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
+    """Return metadata whose pixel dimensions are those of the result; EXIF that cannot be rewritten is left out."""
+    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height))
+    if metadata.exif is None:
+        return replace(metadata, xmp=xmp), ()
+    try:
+        exif = _exif_for_size(metadata.exif, width, height)
+    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
+        return replace(metadata, xmp=xmp, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
+    return replace(metadata, xmp=xmp, exif=exif), ()
+
+
+def stripped(metadata: Metadata) -> Metadata:
+    """Return what `--strip-metadata` leaves: the profile, without which colours would change, and the loop count."""
+    return Metadata(icc=metadata.icc, loop=metadata.loop)
+
+
+def load_exif(data: bytes) -> Image.Exif:
+    """Return EXIF bytes as Pillow's mapping."""
+    exif = Image.Exif()
+    exif.load(_EXIF_PREFIX + data)
+    return exif
+
+
+def exif_bytes(exif: Image.Exif) -> bytes:
+    """Return EXIF from its TIFF header on; Pillow leaves the thumbnail's directory out."""
+    return exif.tobytes().removeprefix(_EXIF_PREFIX)
+
+
+def _attempt(opening: Opened, read: Callable[[Opened], Value], otherwise: Value, what: str, notes: list[str]) -> Value:
+    try:
+        with decoding(opening.name, opening.limits):
+            return read(opening)
+    except MediaError:
+        notes.append(f"damaged {what} left out")
+        return otherwise
+
+
+def _read_exif(opening: Opened) -> tuple[bytes | None, int]:
+    exif = _exif_of(opening)
+    orientation = exif.get(_ORIENTATION, UPRIGHT)
+    if opening.format is TIFF:
+        exif = _descriptive(exif)  # a copy: Pillow orients a TIFF's pixels by the original
+    elif _ORIENTATION in exif:
+        exif[_ORIENTATION] = UPRIGHT
+    data = exif_bytes(exif) if len(exif) else None
+    return data, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else UPRIGHT
+
+
+def _exif_of(opening: Opened) -> Image.Exif:
+    if opening.image is not None:
+        return Image.Image.getexif(opening.image)  # PNG's own would decode the pixels first
+    exif = Image.Exif()
+    opening.file.seek(0)
+    exif.load_from_fp(opening.file)
+    return exif
+
+
+def _descriptive(exif: Image.Exif) -> Image.Exif:
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE:
+        if tag in exif:
+            kept[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else exif[tag]
+    return kept
+
+
+def _read_icc(opening: Opened) -> bytes | None:
+    icc = _info(opening, "icc_profile", "InterColorProfile")
+    if not icc:
+        return None
+    if not isinstance(icc, bytes) or icc[36:40] != b"acsp":  # ICC.1:2022, 7.2.9
+        raise MediaError("not a profile")
+    return icc
+
+
+def _read_xmp(opening: Opened) -> bytes | None:
+    xmp = _info(opening, "xmp", "XMP") or _info(opening, "XML:com.adobe.xmp", "XMP")
+    if not xmp:
+        return None
+    data = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+    data = re.sub(rb'(tiff:Orientation(?:="|>))[2-8]', rb"\g<1>1", data)
+    return _XMP_STALE.sub(b"", data)
+
+
+def _read_dpi(opening: Opened) -> tuple[float, float] | None:
+    if opening.image is not None:
+        dpi = opening.image.info.get("dpi")
+    else:
+        assert opening.tiff is not None
+        dpi = (
+            opening.tiff.pages.first.get_resolution("inch") if "XResolution" in opening.tiff.pages.first.tags else None
+        )
+    if dpi is None:
+        return None
+    x, y = float(dpi[0]), float(dpi[1])
+    usable = all(math.isfinite(value) and 1 < value < 65536 for value in (x, y))
+    return (x, y) if usable else None
+
+
+def _info(opening: Opened, key: str, tiff_tag: str) -> Any:
+    if opening.image is not None:
+        return opening.image.info.get(key)
+    assert opening.tiff is not None
+    tag = opening.tiff.pages.first.tags.get(tiff_tag)
+    return None if tag is None else tag.value
+
+
+def _exif_for_size(data: bytes, width: int, height: int) -> bytes:
+    exif = load_exif(data)
+    for tag, side in ((ExifTags.Base.ImageWidth, width), (ExifTags.Base.ImageLength, height)):
+        if tag in exif:
+            exif[tag] = side
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
+        if tag in inner:
+            inner[tag] = side
+    return exif_bytes(exif)
+
+
+def _xmp_for_size(xmp: bytes, size: tuple[int, int]) -> bytes:
+    for name, axis in _XMP_NUMBERS:
+        xmp = re.sub(rb"(" + name + rb'(?:="|>))\d+', rb"\g<1>%d" % size[axis], xmp)
+    return xmp

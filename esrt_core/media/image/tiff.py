@@ -1,0 +1,269 @@
+"""TIFF pages: which ones count, and those that Pillow would cut to 8 bits or cannot read.
+
+TIFF pages: 8, 16 bits or float, deflated, with their metadata.
+"""
+
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from tifffile import PHOTOMETRIC
+
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.formats import TIFF, encoding
+from esrt_core.media.image.icc import profile_for, to_srgb
+from esrt_core.media.image.metadata import load_exif
+from esrt_core.media.image.picture import Metadata, Page
+from esrt_core.media.image.pixels import (
+    UPRIGHT,
+    Layout,
+    Samples,
+    integers_to_16,
+    normalise,
+    page_of,
+    shown_size,
+    stored_view,
+    widen_to_16,
+)
+
+_COLOUR_SAMPLES: dict[int, int] = {
+    PHOTOMETRIC.MINISBLACK: 1,
+    PHOTOMETRIC.MINISWHITE: 1,
+    PHOTOMETRIC.PALETTE: 1,
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.YCBCR: 3,
+    PHOTOMETRIC.CIELAB: 3,
+    PHOTOMETRIC.SEPARATED: 4,
+}
+_CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
+
+
+def page_numbers(tiff: tifffile.TiffFile) -> tuple[list[int], tuple[str, ...]]:
+    """Return the numbers of the pages that are pictures, and a note when previews or masks are left out."""
+    kept = [number for number, page in enumerate(tiff.pages) if not page.aspage().subfiletype & 0b101]
+    if not kept:
+        return [0], ()
+    dropped = len(tiff.pages) - len(kept)
+    return kept, (f"{dropped} smaller previews or masks in the TIFF left out",) if dropped else ()
+
+
+def is_deep(page: tifffile.TiffPage) -> bool:
+    """Tell whether a page has more than 8 bits a sample or float samples."""
+    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8
+
+
+def layout_of_page(page: tifffile.TiffPage) -> Layout:
+    """Return what a page becomes."""
+    gray = _COLOUR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
+    space = ColorSpace.GRAY if gray else ColorSpace.RGB
+    if page.photometric in _CONVERTED or not is_deep(page):
+        return Layout("", space, 8, _has_alpha(page))
+    is_float = page.dtype is not None and page.dtype.kind == "f"
+    return Layout("", space, 32 if is_float else 16, _has_alpha(page))
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """Return the page's orientation tag, 1 when it has none or a wrong one."""
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
+
+
+def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
+    """Decode one page, oriented. Raises NotImplementedError for what is not read, and what tifffile and
+    imagecodecs raise at damaged data."""
+    colour, alpha, notes = _separate(page, _channels_last(page))
+    orientation = orientation_of(page)
+    if page.photometric in _CONVERTED:
+        converted = _to_srgb(colour, _CONVERTED[page.photometric], icc)
+        alpha8 = None if alpha is None else _to_8(alpha)
+        return _oriented(
+            replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
+        )
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        colour = np.moveaxis(page.colormap, 0, -1)[colour]  # (H, W, 3), 16 bits
+        return _oriented(page_of(colour.astype(np.uint16), None, 16, notes), orientation)
+    read = _scaled(colour, alpha, page)
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
+        read = replace(read, frame=replace(read.frame, planes=(inverted,)))
+    if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
+        read = _unpremultiplied(read)
+    return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
+
+
+def _channels_last(page: tifffile.TiffPage) -> Samples:
+    samples = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
+        samples = np.moveaxis(samples, 0, -1)
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif":
+        raise NotImplementedError(f"a TIFF page of {samples.dtype} samples and shape {samples.shape}")
+    return samples
+
+
+def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
+    """Return colour, alpha and a note on channels that are neither."""
+    if page.photometric not in _COLOUR_SAMPLES:
+        name = getattr(page.photometric, "name", page.photometric)
+        raise NotImplementedError(f"a TIFF page with the photometric interpretation {name}")
+    count = _COLOUR_SAMPLES[page.photometric]
+    if samples.ndim == 2:
+        return samples, None, ()
+    colour = samples[..., 0] if count == 1 else samples[..., :count]
+    alpha = samples[..., count] if _has_alpha(page) else None
+    extra = samples.shape[2] - count - (alpha is not None)
+    notes = (f"{extra} channels that are neither colour nor alpha left out",) if extra > 0 else ()
+    return colour, alpha, notes
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
+
+
+def _scaled(colour: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
+    if colour.dtype.kind == "f":
+        values, value_range, notes = normalise(colour)
+        clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
+        return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+    if colour.dtype == np.uint8:
+        return page_of(np.ascontiguousarray(colour), None if alpha is None else np.ascontiguousarray(alpha), 8)
+    if colour.dtype == np.uint16:
+        bits = int(page.bitspersample)
+        return page_of(widen_to_16(colour, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+    wide, notes = integers_to_16(colour)
+    wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
+    return page_of(wide, wide_alpha, 16, notes)
+
+
+def _as_fraction(samples: Samples) -> NDArray[np.float64]:
+    return np.clip(samples.astype(np.float64) / np.iinfo(samples.dtype).max, 0, 1)
+
+
+def _to_srgb(colour: Samples, mode: str, icc: bytes | None) -> Page:
+    convert, note = to_srgb(mode, icc)
+    height, width = colour.shape[:2]
+    image = Image.frombytes(mode, (width, height), _to_8(colour).tobytes(), "raw", mode)
+    notes = (note,) if colour.dtype.itemsize == 1 else (note, f"{mode} reduced to 8 bits")
+    return page_of(np.array(convert(image)), None, 8, notes)
+
+
+def _to_8(samples: Samples) -> NDArray[np.uint8]:
+    """Return the upper 8 bits of integers (in LAB a and b are signed, so rounding could turn their sign)."""
+    if samples.dtype.kind == "f":
+        raise NotImplementedError("a TIFF page with CMYK or LAB as float numbers")
+    return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
+
+
+def _unpremultiplied(page: Page) -> Page:
+    frame = page.frame
+    assert frame.alpha is not None
+    colour = frame.planes[0].astype(np.float32)
+    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (colour.ndim - 2))
+    straight = np.divide(colour * frame.peak, alpha, out=np.zeros_like(colour), where=alpha > 0)
+    straight = np.clip(straight, 0, frame.peak)
+    if frame.depth != 32:
+        straight = np.rint(straight)
+    return replace(page, frame=replace(frame, planes=(straight.astype(frame.planes[0].dtype),)))
+
+
+def _oriented(page: Page, orientation: int) -> Page:
+    if orientation == UPRIGHT:
+        return page
+    frame = page.frame
+    alpha = None if frame.alpha is None else _turn(frame.alpha, orientation)
+    return replace(page, frame=replace(frame, planes=(_turn(frame.planes[0], orientation),), alpha=alpha))
+
+
+def _turn(stored: Any, orientation: int) -> Any:
+    width, height = shown_size(stored.shape[1], stored.shape[0], orientation)
+    shown = np.empty((height, width, *stored.shape[2:]), stored.dtype)
+    stored_view(shown, orientation)[...] = stored
+    return shown
+
+
+_ASCII, _BYTE, _LONG = 2, 1, 4
+_CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
+_STRIP_BYTES = 1 << 20
+_DIRECTORIES = {34664: ExifTags.IFD.Exif, 34852: ExifTags.IFD.GPSInfo}  # placeholder: tag. tifffile refuses the tags
+_TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
+_XMP_TAG = 700
+
+
+def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> None:
+    """Write frames as the pages of one TIFF; the metadata goes to the first page, profile and dpi to every one."""
+    remaining = iter(frames)
+    first = next(remaining)
+    bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
+    with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
+        with encoding(TIFF):
+            _write_page(writer, first, metadata, _extra_tags(metadata))
+        for frame in remaining:
+            with encoding(TIFF):
+                _write_page(writer, frame, metadata, [])
+    if metadata.exif is not None:
+        _append_directories(file, metadata.exif)
+
+
+def _write_page(writer: tifffile.TiffWriter, frame: Frame, metadata: Metadata, extra_tags: list[Any]) -> None:
+    pixels = _interleaved(frame)
+    row_bytes = pixels[0].nbytes
+    writer.write(
+        pixels,
+        photometric="minisblack" if frame.space is ColorSpace.GRAY else "rgb",
+        planarconfig="contig" if pixels.ndim == 3 else None,
+        extrasamples=None if frame.alpha is None else ["unassalpha"],
+        compression="zlib",
+        predictor=True,
+        rowsperstrip=max(1, _STRIP_BYTES // row_bytes),
+        resolution=metadata.dpi,
+        resolutionunit=None if metadata.dpi is None else "inch",
+        iccprofile=profile_for(metadata.icc, frame.space),
+        extratags=extra_tags,
+        metadata=None,
+        software=False,
+    )
+
+
+def _interleaved(frame: Frame) -> NDArray[Any]:
+    return frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
+
+
+def _extra_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
+    tags: list[tuple[int, int, int, Any, bool]] = []
+    if metadata.xmp is not None:
+        tags.append((_XMP_TAG, _BYTE, len(metadata.xmp), metadata.xmp, True))
+    if metadata.exif is not None:
+        exif = load_exif(metadata.exif)
+        texts = {tag: str(exif[tag]).encode() for tag in _TEXT_TAGS if tag in exif}
+        tags += [(tag, _ASCII, len(text) + 1, text + b"\0", True) for tag, text in texts.items()]
+        tags += [(placeholder, _LONG, 1, 0, True) for placeholder, tag in _DIRECTORIES.items() if exif.get_ifd(tag)]
+    return tags
+
+
+def _append_directories(file: BinaryIO, exif_data: bytes) -> None:
+    """Append the EXIF and GPS directories and point to them: tifffile writes none within a page's tags."""
+    exif = load_exif(exif_data)
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        tags = tiff.pages.first.tags
+        for placeholder, tag in _DIRECTORIES.items():
+            if values := exif.get_ifd(tag):
+                offset = file.seek(0, io.SEEK_END)
+                offset += file.write(b"\0" * (offset % 2))
+                file.write(_directory_bytes(values, tag, offset))
+                tags[placeholder].overwrite(offset)
+                file.seek(tags[placeholder].offset)
+                file.write(int(tag).to_bytes(2, "little"))
+
+
+def _directory_bytes(values: dict[int, Any], group: int, offset: int) -> bytes:
+    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=group)
+    for tag, value in values.items():
+        directory[tag] = value
+    return directory.tobytes(offset)

@@ -1,0 +1,1 @@
+"""Clips: probing, decoding, encoding, muxing."""

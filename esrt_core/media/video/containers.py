@@ -1,0 +1,116 @@
+"""The containers of a result as data: which codecs, subtitles and attachments each one holds.
+
+AVI is not among them: it counts frames and holds no times, so that sound and picture could not be kept together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from esrt_core.media.video.clip import OtherStream
+
+_TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
+_ANY = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Container:
+    """Describe a container.
+
+    muxer        ffmpeg's name of it.
+    codecs       those of ours that it holds; the first is the default.
+    audio, subtitles  codecs that are copied as they are; "*" stands for all.
+    text         the subtitle codec that other text subtitles are turned into, or None.
+    attachments  whether it holds fonts and other files.
+    data         whether it holds timecodes and other data.
+    covers       whether it holds a cover picture.
+    turns        whether it carries a rotation.
+    """
+
+    muxer: str
+    codecs: tuple[str, ...]
+    audio: frozenset[str]
+    subtitles: frozenset[str] = frozenset()
+    text: str | None = None
+    attachments: bool = False
+    data: bool = False
+    covers: bool = False
+    turns: bool = False
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MP4_AUDIO = _names("aac ac3 eac3 mp3 mp2 alac flac opus dts truehd vorbis")
+_MOV_AUDIO = _MP4_AUDIO - {"flac", "opus", "vorbis"} | _names(
+    "pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_f64le pcm_u8 pcm_s8"
+)
+_MP4 = Container(
+    "mp4", ("h264", "hevc", "av1", "vp9", "ffv1"), _MP4_AUDIO, frozenset({"mov_text", "dvd_subtitle"}), "mov_text",
+    data=True, covers=True, turns=True,
+)  # fmt: skip
+_MOV = Container(
+    "mov", ("h264", "hevc", "prores", "ffv1"), _MOV_AUDIO, frozenset({"mov_text"}), "mov_text",
+    data=True, covers=True, turns=True,
+)  # fmt: skip
+_MATROSKA = Container(
+    "matroska",
+    ("h264", "hevc", "av1", "vp9", "prores", "ffv1"),
+    _ANY,
+    _names("subrip ass ssa webvtt hdmv_pgs_subtitle hdmv_text_subtitle dvd_subtitle dvb_subtitle arib_caption"),
+    "subrip", attachments=True, covers=True, turns=True,
+)  # fmt: skip
+_TS_AUDIO = _names("aac ac3 eac3 mp3 mp2 dts truehd opus aac_latm pcm_bluray s302m")
+_TS = Container("mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True)
+
+CONTAINERS = {
+    ".mp4": _MP4,
+    ".m4v": _MP4,
+    ".mov": _MOV,
+    ".qt": _MOV,
+    ".mkv": _MATROSKA,
+    ".webm": Container(
+        "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), frozenset({"webvtt"}), "webvtt", turns=True
+    ),
+    ".ts": _TS,
+    ".mts": _TS,
+    ".m2ts": _TS,
+    ".flv": Container("flv", ("h264",), frozenset({"aac", "mp3"})),
+    ".3gp": Container("3gp", ("h264",), _names("aac amr_nb amr_wb"), frozenset({"mov_text"}), turns=True),
+    ".nut": Container("nut", ("h264", "hevc", "av1", "vp9", "ffv1"), _ANY),
+}
+
+
+def container_of(path: Path) -> Container | None:
+    """Return the container that a name asks for, or None where it is not one that we write."""
+    return CONTAINERS.get(path.suffix.lower())
+
+
+def subtitle_codec(container: Container, codec: str) -> str | None:
+    """Return how a subtitle goes in: "copy", the text codec it is turned into, or None where it cannot."""
+    if codec in container.subtitles:
+        return "copy"
+    return container.text if codec in _TEXT_SUBTITLES else None
+
+
+def holds(container: Container, stream: OtherStream) -> bool:
+    """Say whether a container holds a stream."""
+    match stream.kind:
+        case "audio":
+            return container.audio == _ANY or stream.codec in container.audio
+        case "subtitle":
+            return subtitle_codec(container, stream.codec) is not None
+        case "attachment":
+            return container.attachments
+        case "timecode" | "chapters":
+            return True
+        case "cover" | "video":
+            return container.covers
+        case _:
+            return container.data
+
+
+def lost_streams(container: Container, streams: Iterable[OtherStream]) -> tuple[OtherStream, ...]:
+    """Return the streams that a container cannot hold."""
+    return tuple(stream for stream in streams if not holds(container, stream))

@@ -1,0 +1,229 @@
+"""The first frames of a clip, decoded: what only they tell.
+
+Read the binary side data that comes with frames, as ffmpeg's public structures lay it out.
+
+Read what a clip holds. PyAV reads it: ffmpeg's own text rounds times and leaves out half of it.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.sidedata.sidedata import Type as SideData
+
+from esrt_core.errors import MediaError
+from esrt_core.media.video.clip import (
+    ClipInfo,
+    ColorTags,
+    Mastering,
+    OtherStream,
+    PixelLayout,
+    VideoStream,
+    parse_layout,
+)
+from esrt_core.media.video.ffmpeg import opened
+from esrt_core.media.video.timing import Scan, Timing, missing_end, scan_packets
+
+_DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
+_LOOKED_AT = 12  # frames decoded to see interlacing; some clips begin progressive
+
+
+@dataclass
+class Look:
+    """Gather what only decoded frames tell."""
+
+    frame: Any = None
+    interlaced: bool = False
+    side_data: dict[Any, bytes] = field(default_factory=dict)
+    dynamic: bool = False
+
+
+def look_at(container: Any, stream: Any) -> Look:
+    """Decode the first frames of a stream, as far as that goes."""
+    look = Look()
+    try:
+        for number, frame in enumerate(container.decode(stream)):
+            look.frame = look.frame or frame
+            look.interlaced |= bool(frame.interlaced_frame)
+            look.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
+            for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
+                data = frame.side_data.get(kind)
+                if data is not None:
+                    look.side_data.setdefault(kind, bytes(data))
+            if number + 1 == _LOOKED_AT:
+                break
+    except av.error.FFmpegError:
+        return look  # what decodes is enough here; the reader reports the damage with its time
+    return look
+
+
+def turn_of(matrix: bytes | None) -> tuple[int, bool]:
+    """Return the counter-clockwise degrees of a display matrix, and whether it does more than turn by right angles."""
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
+    turns = {(1, 0, 0, 1): 0, (0, -1, 1, 0): 90, (-1, 0, 0, -1): 180, (0, 1, -1, 0): 270}
+    signs = tuple((value > 0) - (value < 0) for value in (a, b, c, d))
+    return (turns[signs], False) if signs in turns else (0, True)
+
+
+def mastering_of(data: bytes | None) -> Mastering | None:
+    """Return the display of an HDR clip from AVMasteringDisplayMetadata, or None where it is not all there."""
+    if data is None:
+        return None
+    numbers = struct.unpack("=22i", data[:88])
+    ratios = [Fraction(top, bottom or 1) for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
+    if not (numbers[20] and numbers[21]):
+        return None
+    points = [round(ratio * 50000) for ratio in ratios[:8]]
+    primaries = tuple(zip(points[::2], points[1::2], strict=True))
+    return Mastering(primaries, (round(ratios[8] * 10000), round(ratios[9] * 10000)))
+
+
+def light_of(data: bytes | None) -> tuple[int, int] | None:
+    """Return the most and the average light of AVContentLightMetadata, in cd/m2."""
+    if data is None:
+        return None
+    most, average = struct.unpack("=2I", data[:8])
+    return most, average
+
+
+_DYNAMIC_NOTE = "Dolby Vision or HDR10+ data of single frames are not carried; the static HDR tags are"
+_CLEANED_DEPTHS = (8, 9, 10, 12, 14, 16)
+
+
+def probe_clip(path: Path) -> ClipInfo:
+    """Describe a clip: its streams, and the time of every frame, read from the packets without decoding them.
+
+    Raise MediaError: not readable, not a clip, a play list, or without a picture.
+    """
+    with opened(path) as container:
+        stream = _picture_stream(container, path)
+        index, scan = stream.index, scan_packets(container, stream)
+    if not scan.count:
+        raise MediaError(f"{path} holds no frame that can be read; the file is damaged or empty")
+    with opened(path) as container:
+        look = look_at(container, container.streams[index])
+        if look.frame is None:
+            raise MediaError(f"{path}: not one frame could be decoded; the file is damaged, or its codec is unknown")
+        return _described(path, container, container.streams[index], scan, look)
+
+
+def _described(path: Path, container: Any, stream: Any, scan: Scan, look: Look) -> ClipInfo:
+    name = _container_name(container, path)
+    is_counted = name == "avi" or not scan.ticks
+    timing = scan.timing(stream, is_counted)
+    start = Fraction(container.start_time or 0, av.time_base)
+    return ClipInfo(
+        path=path,
+        container=name,
+        start=start,
+        duration=max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start),
+        size=path.stat().st_size,
+        video=_video(stream, look, timing),
+        others=tuple(_other(each) for each in container.streams if each.index != stream.index),
+        chapters=len(container.chapters()),
+        is_counted=is_counted,
+        own_tags=any(key.startswith("com.") for key in container.metadata),
+        created=container.metadata.get("creation_time", "").partition(";")[0],
+        notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
+        damage=(*scan.damage, *missing_end(stream, timing)),
+    )
+
+
+def _container_name(container: Any, path: Path) -> str:
+    name: str = container.format.name.split(",")[0]
+    if name.endswith("_pipe"):
+        raise MediaError(f"{path} is a picture ({name}), not a clip; use: esrt upscale {path}")
+    return name
+
+
+def _picture_stream(container: Any, path: Path) -> Any:
+    pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not pictures:
+        raise MediaError(f"{path} has no video stream; expected a clip with a picture")
+    default = [stream for stream in pictures if stream.disposition & av.stream.Disposition.default]
+    stream = (default or pictures)[0]
+    if stream.codec_context is None:
+        raise MediaError(f"{path}: its video codec is unknown to this ffmpeg")
+    return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _video(stream: Any, look: Look, timing: Timing) -> VideoStream:
+    frame = look.frame
+    rotation, mirrored = turn_of(look.side_data.get(SideData.DISPLAYMATRIX))
+    pixels = _alpha_pixels(stream, frame.format.name)
+    return VideoStream(
+        index=stream.index,
+        codec=_codec(stream),
+        width=frame.width,
+        height=frame.height,
+        pixels=pixels,
+        layout=carried_layout(pixels),
+        colors=ColorTags(
+            int(frame.color_range), int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc)
+        ),
+        timing=timing,
+        rotation=rotation,
+        mirrored=mirrored,
+        aspect=_aspect(stream),
+        interlaced=look.interlaced,
+        mastering=mastering_of(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
+        light=light_of(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
+        dispositions=_dispositions(stream),
+    )
+
+
+def _codec(stream: Any) -> str:
+    return str(stream.codec_context.codec.canonical_name) if stream.codec_context else "unknown"
+
+
+def _alpha_pixels(stream: Any, name: str) -> str:
+    """Name the format with alpha where VP8 and VP9 keep it apart, in a second layer that only libvpx decodes."""
+    tagged = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    return "yuva420p" if tagged and name == "yuv420p" else name
+
+
+def carried_layout(pixels: str) -> PixelLayout:
+    """Return the planar YUV layout nearest to any of ffmpeg's pixel formats, never with fewer samples."""
+    layout = parse_layout(pixels)
+    if layout is not None:
+        return layout
+    pixel_format = av.VideoFormat(pixels)
+    bits = max(component.bits for component in pixel_format.components)
+    depth = min(max(each for each in _CLEANED_DEPTHS if each <= max(bits, 8)), 12)
+    alpha = any(component.is_alpha for component in pixel_format.components)
+    across, down = 64 // pixel_format.chroma_width(64), 64 // pixel_format.chroma_height(64)
+    chroma = "420" if across >= 2 and down >= 2 else "422" if across >= 2 else "444"
+    return PixelLayout("444" if pixel_format.is_rgb or alpha else chroma, depth, alpha)
+
+
+def _aspect(stream: Any) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def _other(stream: Any) -> OtherStream:
+    return OtherStream(stream.index, _kind(stream), _codec(stream), stream.language or "", _dispositions(stream))
+
+
+def _dispositions(stream: Any) -> tuple[str, ...]:
+    return tuple(str(flag.name) for flag in av.stream.Disposition if flag in stream.disposition)
+
+
+def _kind(stream: Any) -> str:
+    """Name what a stream is; QuickTime keeps timecode and chapters as tracks, which ffmpeg writes from the metadata."""
+    if _is_cover(stream):
+        return "cover"
+    if stream.type == "data" and "timecode" in stream.metadata:
+        return "timecode"
+    if stream.type == "data" and stream.metadata.get("handler_name") == "SubtitleHandler":
+        return "chapters"
+    return str(stream.type)

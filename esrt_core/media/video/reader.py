@@ -1,0 +1,156 @@
+"""Read the frames of a clip, decoded by ffmpeg, each with its exact time: raw pictures in NUT through a pipe."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import Frame
+from esrt_core.media.video.clip import FULL_RANGE, ClipInfo, PixelLayout, VideoStream
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url
+
+# NUT's header says all there is to know: look at no frame before the first is given out.
+_NO_GUESSING = {"fpsprobesize": "0", "analyzeduration": "0", "probesize": "32"}
+_BUFFER = 2**20
+_EXACT_SCALING = "flags=accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """Say how a clip is decoded.
+
+    turn         apply the rotation, where it is not carried as metadata.
+    deinterlace  make one frame of every two fields.
+    flatten      lay a transparent picture on black.
+    after        seconds; begin at a key frame at or before it. None: at the first frame.
+    """
+
+    turn: bool = False
+    deinterlace: bool = False
+    flatten: bool = False
+    after: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """Hold one decoded frame, its bytes, and its tick after the clip's first frame, in the clip's time base."""
+
+    tick: int
+    data: NDArray[np.uint8]
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class PictureShape:
+    """Say what the decoded frames look like."""
+
+    width: int
+    height: int
+    layout: PixelLayout
+    matrix: str
+    full_range: bool
+
+
+def shape_of(video: VideoStream, request: ReadRequest) -> PictureShape:
+    """Return what frames decoded for a request look like."""
+    layout = _read_layout(video, request)
+    turned = request.turn and video.rotation in (90, 270)
+    width, height = (video.height, video.width) if turned else (video.width, video.height)
+    if video.is_rgb:
+        return PictureShape(width, height, layout, "bt709", full_range=False)
+    return PictureShape(width, height, layout, video.colors.matrix_name(height), video.colors.range == FULL_RANGE)
+
+
+def _read_layout(video: VideoStream, request: ReadRequest) -> PixelLayout:
+    """Return the layout that is read: alpha has the size of luma, and the colour under it needs as much."""
+    stored = video.layout
+    if stored.alpha and not request.flatten:
+        return PixelLayout("444", stored.depth, alpha=True)
+    return PixelLayout(stored.chroma, stored.depth)
+
+
+def read_frames(clip: ClipInfo, request: ReadRequest, heard: Callable[[str], None]) -> Iterator[ClipFrame]:
+    """Yield the frames in the order in which they are shown.
+
+    `heard` gets every complaint of the decoder, as it comes: what can be decoded is given out. Raise MediaError where
+    ffmpeg cannot start at all.
+    """
+    shape = shape_of(clip.video, request)
+    with Process(decode_arguments(clip, request), reads=True, heard=heard) as process:
+        try:
+            raw = av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING)
+        except av.error.FFmpegError:
+            process.finish()
+            if request.after is not None:
+                return  # nothing is left to decode there; the caller goes back to the start
+            raise MediaError(f"{clip.path} cannot be decoded: {process.reason()}") from None
+        with raw:
+            yield from _frames(raw, clip, shape)
+        status = process.finish()
+        if status < 0 or (status > 0 and not process.errors):  # killed; a damaged clip makes it complain instead
+            raise MediaError(f"{clip.path}: the decoder was stopped (status {status}); run the same command again")
+
+
+def decode_arguments(clip: ClipInfo, request: ReadRequest) -> list[str]:
+    """Return ffmpeg's arguments for decoding the picture of a clip."""
+    video = clip.video
+    seek = [] if request.after is None else ["-noaccurate_seek", "-ss", f"{float(request.after):.6f}"]
+    layered = ["-c:v", f"libvpx{'-vp9' if video.codec == 'vp9' else ''}"] if _has_layered_alpha(video) else []
+    turn = [] if request.turn else ["-noautorotate"]
+    # fmt: off
+    return [
+        *LOCAL_ONLY, "-copyts", *seek, *layered, *turn, "-f", clip.container, "-i", file_url(clip.path),
+        "-map", f"0:{video.index}", "-vf", ",".join(_filters(video, request)),
+        "-c:v", "rawvideo", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "nut", "pipe:1",
+    ]
+    # fmt: on
+
+
+def _has_layered_alpha(video: VideoStream) -> bool:
+    return video.codec in ("vp8", "vp9") and video.layout.alpha
+
+
+def _filters(video: VideoStream, request: ReadRequest) -> list[str]:
+    """Count time from the first frame (NUT holds no negative one), then bring the samples into our layout."""
+    filters = [f"setpts=PTS-({video.timing.first})"]
+    if request.deinterlace:
+        filters.append("bwdif=mode=send_frame")
+    if video.is_rgb:
+        filters.append(f"scale=out_color_matrix=bt709:out_range=tv:{_EXACT_SCALING}")
+    elif not video.exact:
+        filters.append(f"scale={_EXACT_SCALING}")
+    layout = _read_layout(video, request)
+    if request.flatten:
+        full = PixelLayout("444", layout.depth, alpha=True)
+        filters += [f"format={full.name}", "premultiply=inplace=1"]
+    # The old yuvj names mean full range; under the plain name ffmpeg could convert to studio range.
+    full_range = video.pixels.startswith("yuvj") and not layout.alpha
+    return [*filters, f"format={layout.name.replace('yuv', 'yuvj') if full_range else layout.name}"]
+
+
+def _whole(raw: Any, stream: Any) -> Iterator[Any]:
+    """Yield packets up to where the decoder ended, in whatever way."""
+    try:
+        yield from raw.demux(stream)
+    except (av.error.FFmpegError, EOFError):
+        return
+
+
+def _frames(raw: Any, clip: ClipInfo, shape: PictureShape) -> Iterator[ClipFrame]:
+    stream, timing = raw.streams.video[0], clip.video.timing
+    size = shape.layout.byte_size(shape.width, shape.height)
+    packets = (packet for packet in _whole(raw, stream) if packet.size == size)  # not one that was cut off
+    latest = -1
+    for number, packet in enumerate(packets):
+        seconds = number / timing.rate if clip.is_counted else packet.pts * stream.time_base
+        tick = round(seconds / timing.time_base)
+        if tick <= latest:
+            continue  # a damaged clip can give a time twice
+        latest = tick
+        data = np.frombuffer(packet, np.uint8)
+        yield ClipFrame(tick, data, shape.layout.frame(data, shape.width, shape.height, shape.matrix, shape.full_range))

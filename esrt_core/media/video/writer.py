@@ -1,0 +1,111 @@
+"""Write frames with their exact times to one segment: raw pictures in NUT through a pipe to ffmpeg's encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import av
+
+from esrt_core.errors import MediaError
+from esrt_core.media.video.clip import ColorTags, PixelLayout
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url
+
+_BUFFER = 2**20
+_SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+REPEATABLE = ("-fflags", "+bitexact", "-flags:v", "+bitexact")
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """Say how frames become a segment.
+
+    layout, width, height   of the frames that are given.
+    time_base, rate         of the ticks; the rate is what the encoder plans with.
+    pixels                  the encoder's pixel format.
+    final_width, final_height  of the segment; other than the frames' where they are to be reduced.
+    encoder                 ffmpeg's arguments for the encoder.
+    """
+
+    layout: PixelLayout
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    pixels: str
+    final_width: int
+    final_height: int
+    aspect: Fraction
+    colors: ColorTags
+    encoder: tuple[str, ...]
+
+
+class SegmentWriter:
+    """Encode the frames of one segment into `target`, a NUT file, which is complete once `finish` has returned."""
+
+    def __init__(self, target: Path, settings: EncodeSettings) -> None:
+        self._settings = settings
+        self._process = Process(encode_arguments(target, settings), feeds=True)
+        self._container: Any = av.open(
+            self._process.stdin, "w", format="nut", buffer_size=_BUFFER, options={"fflags": "bitexact"}
+        )
+        stream = self._container.add_stream("rawvideo", rate=settings.rate)
+        stream.width, stream.height, stream.pix_fmt = settings.width, settings.height, settings.layout.name
+        stream.codec_context.time_base = stream.time_base = settings.time_base
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+
+    def write(self, data: bytes, tick: int, duration: int) -> None:
+        """Add a frame, packed as its layout says; ticks rise."""
+        packet = av.Packet(data)
+        packet.pts = packet.dts = tick
+        packet.duration = duration
+        packet.time_base = self._settings.time_base
+        packet.stream = self._stream
+        packet.is_keyframe = True
+        try:
+            self._container.mux(packet)
+        except (OSError, av.error.FFmpegError) as error:
+            self._process.finish()
+            raise MediaError(f"the encoder stopped: {self._process.reason()}") from error
+
+    def finish(self) -> None:
+        """Wait for the encoder; raise MediaError where it failed."""
+        try:
+            self._container.close()
+            self._process.stdin.close()
+        except (OSError, av.error.FFmpegError) as error:
+            self._process.finish()
+            raise MediaError(f"the encoder stopped: {self._process.reason()}") from error
+        if self._process.finish() != 0:
+            raise MediaError(f"the encoder stopped: {self._process.reason()}")
+
+
+def encode_arguments(target: Path, settings: EncodeSettings) -> list[str]:
+    """Return ffmpeg's arguments for encoding raw pictures from its standard input."""
+    # fmt: off
+    return [
+        *LOCAL_ONLY, "-f", "nut", "-i", "pipe:0", "-vf", ",".join(_filters(settings)),
+        "-fps_mode", "passthrough", "-enc_time_base", "demux", *settings.encoder, *REPEATABLE,
+        "-f", "nut", "-y", file_url(target),
+    ]
+    # fmt: on
+
+
+def _filters(settings: EncodeSettings) -> Sequence[str]:
+    """State the colours as they are, so that no filter converts them, then size and format, then state them again."""
+    colors, aspect = settings.colors, settings.aspect
+    stated = f"setparams=range={colors.range}:colorspace={colors.matrix}"
+    tags = f"{stated}:color_primaries={colors.primaries}:color_trc={colors.transfer}"
+    filters = [tags]
+    if (settings.width, settings.height) != (settings.final_width, settings.final_height):
+        filters.append(f"scale={settings.final_width}:{settings.final_height}:{_SCALING}")
+    elif settings.layout.name != settings.pixels:
+        filters.append(f"scale={_SCALING}")
+    return [*filters, f"format={settings.pixels}", tags, f"setsar={aspect.numerator}/{aspect.denominator}"]

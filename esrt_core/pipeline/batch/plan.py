@@ -1,0 +1,287 @@
+"""What many results take of their disks, against what is free there.
+
+What will be done for many pictures, decided and counted before any pixel is decoded.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from esrt_core.errors import EsrtError, MediaError, OptionError, TargetError
+from esrt_core.files import display_name, free_bytes, nearest_existing, target_key
+from esrt_core.pipeline.batch.manifest import Entry
+from esrt_core.pipeline.batch.options import FolderOptions, target_in
+from esrt_core.pipeline.batch.outputs import FolderJob, Place, job_of, limits_text
+from esrt_core.pipeline.batch.sources import Filter, Findings, Found, find_sources
+from esrt_core.pipeline.image.plan import LEAST_BYTES, Input, UpscalePlan, decide_target, plan_upscale
+from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
+from esrt_core.selection import Engines
+
+# Bytes per pixel that an ordinary photo takes at the default quality.
+TYPICAL_BYTES = {"png": 1.3, "jpeg": 0.4, "webp": 0.25, "avif": 0.15, "heic": 0.15, "jxl": 0.2, "gif": 0.6}
+_PLAIN = 3.0  # without compression
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Hold the bytes that are free on the disk of `folder`, those expected of the results, and the least they take."""
+
+    folder: Path
+    free: int
+    expected: int
+    least: int
+
+    def check(self) -> None:
+        """Raise TargetError where the results surely have no room."""
+        if self.least > self.free:
+            raise TargetError(
+                f"{display_name(self.folder)}: the results take at least {self.least:,} bytes and {self.free:,} are "
+                "free on this disk; free some space or choose another folder with -o"
+            )
+
+
+def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
+    """Return the disks that plans write to."""
+    folders: dict[int, Path] = {}
+    sums: dict[int, list[float]] = {}
+    devices: dict[Path, int] = {}
+    for plan in plans:
+        assert plan.target.path is not None
+        folder = plan.target.path.parent
+        if folder not in devices:
+            devices[folder] = nearest_existing(folder).stat().st_dev
+        device = devices[folder]
+        folders.setdefault(device, folder)
+        total = sums.setdefault(device, [0.0, 0.0])
+        total[0] += expected_bytes(plan)
+        total[1] += LEAST_BYTES.get(plan.target.format.name, 0) * _pixels(plan)
+    return [
+        Disk(folder, free_bytes(folder), math.ceil(sums[device][0]), math.ceil(sums[device][1]))
+        for device, folder in folders.items()
+    ]
+
+
+def expected_bytes(plan: UpscalePlan) -> float:
+    """Return what one result probably takes: without loss, no more per pixel than a source of the same format.
+
+    A source with loss says little: its quality is often lower than that of results.
+    """
+    typical = TYPICAL_BYTES.get(plan.target.format.name, _PLAIN) * (2 if plan.info.depth > 8 else 1)
+    if plan.target.format == plan.info.format and plan.info.lossless is not False:
+        own = plan.info.byte_size / (plan.info.width * plan.info.height * plan.info.pages)
+        typical = min(typical, own)
+    return typical * _pixels(plan)
+
+
+def _pixels(plan: UpscalePlan) -> int:
+    return plan.size.width * plan.size.height * plan.pages
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold one picture to do: its plan, the folder of its result, and its file as it was when that was planned."""
+
+    plan: UpscalePlan
+    place: Place
+    size: int
+    mtime_ns: int
+
+    @property
+    def source(self) -> Path:
+        """The picture's file."""
+        assert self.plan.source.path is not None
+        return self.plan.source.path
+
+    @property
+    def target(self) -> Path:
+        """The result's file."""
+        assert self.plan.target.path is not None
+        return self.plan.target.path
+
+    def entry(self, state: str, job: FolderJob) -> Entry:
+        """Return what the manifest says when the picture comes to a state."""
+        names = self.place.name_of(self.source), self.place.name_of(self.target)
+        return Entry(state, job.id, names[0], self.size, self.mtime_ns, names[1])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Say why a picture, a file or an address, cannot be done."""
+
+    source: Path | str
+    reason: str
+
+
+@dataclass
+class FolderPlan:
+    """Hold what run_folder() carries out, and what it leaves alone.
+
+    done           pictures whose results are there; `kept` has those results.
+    large          pictures that are as large as is asked already.
+    failed_before  pictures that failed in an earlier run and have not changed since.
+    refused        pictures that cannot be done.
+    """
+
+    job: FolderJob
+    options: FolderOptions
+    places: Mapping[Path, Place]
+    passed_over: Counter[str]
+    tasks: list[Task] = field(default_factory=list)
+    done: list[Path] = field(default_factory=list)
+    kept: list[tuple[Place, Path]] = field(default_factory=list)
+    large: list[Path] = field(default_factory=list)
+    failed_before: list[Failure] = field(default_factory=list)
+    refused: list[Failure] = field(default_factory=list)
+    to_note: list[tuple[Place, Entry]] = field(default_factory=list)  # refusals that the manifest shall remember
+
+    @property
+    def roots(self) -> list[str]:
+        """The folders that results go to."""
+        return [str(root) for root in self.places]
+
+    @property
+    def found(self) -> int:
+        """Number of pictures found."""
+        failures = len(self.failed_before) + len(self.refused)
+        return len(self.tasks) + len(self.done) + len(self.large) + failures
+
+    def disks(self) -> list[Disk]:
+        """Return the disks that results go to, and what they will take."""
+        return disks_of([task.plan for task in self.tasks])
+
+
+def plan_folder(options: FolderOptions, engines: Engines) -> FolderPlan:
+    """Find the pictures, look at their headers, and decide what is to be done.
+
+    Raise OptionError for inputs that are not there or options that cannot be meant, TargetError where the results
+    surely have no room.
+    """
+    job = job_of(options, engines)
+    suffix = options.upscale.size.suffix(engines.scales)
+    output = None if options.output is None else Path(options.output)
+    findings = find_sources(options.inputs, output, suffix, Filter(options.include, options.exclude))
+    check_found(findings, options)
+    roots = dict.fromkeys(found.root for found in findings.pictures)
+    plan = FolderPlan(job, options, {root: Place(root) for root in roots}, findings.passed_over)
+    plan.refused += [
+        Failure(folder, f"{display_name(folder)} cannot be read: {why}") for folder, why in findings.unreadable
+    ]
+    sorter = _Sorter(plan, engines, findings.pictures)
+    for found in findings.pictures:
+        sorter.sort(found)
+    for disk in plan.disks():
+        disk.check()
+    return plan
+
+
+def check_found(findings: Findings[Any], options: FolderOptions) -> None:
+    """Raise OptionError where there is nothing to do and nothing to report."""
+    if not findings.pictures and not findings.unreadable:
+        names = ", ".join(display_name(Path(name)) for name in options.inputs[:3])
+        reasons = ", ".join(f"{count} {reason}" for reason, count in findings.passed_over.items())
+        raise OptionError(f"there are no pictures in {names}" + (f" (passed over: {reasons})" if reasons else ""))
+
+
+class _Sorter:
+    """Put every picture where it belongs in the plan."""
+
+    def __init__(self, plan: FolderPlan, engines: Engines, pictures: Iterable[Found]) -> None:
+        self._plan = plan
+        self._asked = plan.options.upscale
+        self._lineups = engines.lineups
+        self._targets: dict[str, Path] = {}
+        self._sources = {os.path.realpath(found.source) for found in pictures}
+        self._limits = limits_text(self._asked.limits)
+        self._values = name_values(self._asked.size, engines)
+
+    def sort(self, found: Found) -> None:
+        """Decide about one picture."""
+        plan, place = self._plan, self._plan.places[found.root]
+        try:
+            status = found.source.stat()
+        except OSError as error:
+            plan.refused.append(Failure(found.source, f"{display_name(found.source)}: {error.strerror}"))
+            return
+        stamp = (status.st_size, status.st_mtime_ns)
+        earlier = place.outcome(found.source, plan.job)
+        if earlier is not None and (earlier.size, earlier.mtime_ns) == stamp and self._settled(found, earlier):
+            return
+        try:
+            task = self._checked(Task(self._planned(found), place, *stamp))
+        except AlreadyLargeError:
+            plan.large.append(found.source)
+        except EsrtError as error:
+            plan.refused.append(Failure(found.source, str(error)))
+            if isinstance(error, MediaError):
+                entry = Entry("failed", plan.job.id, place.name_of(found.source), *stamp, error=str(error))
+                plan.to_note.append((place, replace(entry, limits=self._limits)))
+        else:
+            plan.tasks.append(task)
+
+    def _settled(self, found: Found, earlier: Entry) -> bool:
+        """Tell whether an earlier run has done a picture, or failed at it for good."""
+        if earlier.state != "failed":
+            self._plan.done.append(found.source)
+            self._plan.kept.append((self._plan.places[found.root], found.root / earlier.target))
+            self._targets[target_key(found.root / earlier.target)] = found.source
+            return True
+        if self._plan.options.retry_failed or earlier.limits != self._limits:
+            return False
+        self._plan.failed_before.append(Failure(found.source, earlier.error))
+        return True
+
+    def _planned(self, found: Found) -> UpscalePlan:
+        """Plan one picture as if whatever lies at its target may be replaced."""
+        options = replace(self._asked, output=None if found.beside else f"{found.root}{os.sep}", overwrite=True)
+        template = self._plan.options.name
+        place = partial(target_in, found.root / found.below.parent, template, self._values)
+        by_rule = decide_target if found.beside and template is None else place
+        return plan_upscale(Input(found.source), options, self._lineups, by_rule)
+
+    def _checked(self, task: Task) -> Task:
+        """Refuse a target that is another picture's, an input, or somebody else's file; our own may be replaced."""
+        key = target_key(task.target)
+        if key in self._targets:
+            raise both_become(task.plan.source.name, display_name(self._targets[key]), task.plan.target.name)
+        self._targets[key] = task.source
+        place = task.place
+        ours = place.manifest.owns(place.name_of(task.target), place.name_of(task.source))
+        for path in _results(task):
+            if os.path.realpath(path) in self._sources:
+                raise is_input(display_name(path))
+            if os.path.lexists(path) and not ours and not self._asked.overwrite:
+                raise not_ours(display_name(path))
+        options = replace(task.plan.options, overwrite=ours or self._asked.overwrite)
+        return replace(task, plan=replace(task.plan, options=options))
+
+
+def name_values(size: SizeRequest, engines: Engines) -> dict[str, str]:
+    """Return what fills {model} and {scale} in a --name."""
+    scale = "" if size.asks_side else decimal_text(size.factor or own_factor(engines.scales))
+    return {"model": Path(engines.lineups.asked).stem, "scale": scale}
+
+
+def both_become(first: str, second: str, target: str) -> OptionError:
+    """Return the refusal of a picture whose target is another one's."""
+    return OptionError(f"{first} and {second} would both become {target}; tell them apart with --name or -o")
+
+
+def is_input(target: str) -> TargetError:
+    """Return the refusal of a target that is an input."""
+    return TargetError(f"{target} is an input, which is never overwritten; choose another -o")
+
+
+def not_ours(target: str) -> TargetError:
+    """Return the refusal of a target that somebody else put there."""
+    return TargetError(f"{target} exists and is no result of this command; use --overwrite")
+
+
+def _results(task: Task) -> Iterator[Path]:
+    yield task.target
+    if task.plan.options.compare and task.plan.target.sheet is not None:
+        yield task.plan.target.sheet

@@ -1,0 +1,1 @@
+"""A folder of pictures on many machines, with Ray."""

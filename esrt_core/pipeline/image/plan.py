@@ -1,0 +1,238 @@
+"""What will be done for one picture, decided and checked before any pixel is decoded.
+
+What the user names as input: a picture's file, or the bytes of one.
+
+Where a result goes and in which format, decided before any work.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.files import check_target, display_name, free_bytes, target_key
+from esrt_core.media.image.decode import probe
+from esrt_core.media.image.encode import pages_kept
+from esrt_core.media.image.formats import Format, check_fits, format_for_path, written_as
+from esrt_core.media.image.opening import load_extra, source_name
+from esrt_core.media.image.picture import EncodeOptions, ImageInfo, ReadLimits, Source
+from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, writable_format
+from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
+from esrt_core.selection import Lineup, Lineups, loss_of_picture
+
+
+@dataclass(frozen=True)
+class Input:
+    """Name one picture: its file's path, the bytes that came through standard input, or one that lies elsewhere."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return source_name(self.source)
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, where it has one."""
+        return self.source if isinstance(self.source, Path) else None
+
+
+def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
+    """Describe a picture by its headers. Raise OptionError for a folder, MediaError for what cannot be read."""
+    if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
+        raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
+    return probe(picture.source, limits)
+
+
+_SLASHES = tuple({"/", os.sep})
+
+
+@dataclass(frozen=True)
+class Target:
+    """Hold a result's place, None for standard output, its format, and what the user should know of the choice."""
+
+    path: Path | None
+    format: Format
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return "standard output" if self.path is None else display_name(self.path)
+
+    @property
+    def sheet(self) -> Path | None:
+        """Where the comparison goes: beside the result."""
+        return None if self.path is None else self.path.with_name(f"{self.path.stem}_compare.png")
+
+
+def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleOptions) -> Target:
+    """Return where the result of one picture goes.
+
+    `source` is the picture's own format and `suffix` what the new name says of its size ("x4"). Raise OptionError for
+    an output whose extension means no format, or another one than `--format`.
+    """
+    output = options.output
+    if output is None and picture.path is None:
+        output = STANDARD_STREAM
+    if output is not None and output != STANDARD_STREAM and not names_folder(output):
+        return Target(Path(output), _format_of_file(Path(output), options.format))
+    chosen = writable_format(options.format) if options.format else written_as(source)
+    changed = options.format is None and chosen != source
+    notes = (f"{source.label} is read but not written: the result is {chosen.label}",) if changed else ()
+    if output == STANDARD_STREAM:
+        return Target(None, chosen, notes)
+    place = picture.path or Path("stdin")
+    folder = place.parent if output is None else Path(output)
+    return Target(folder / f"{place.stem}_{suffix}{_extension(place, chosen)}", chosen, notes)
+
+
+def names_folder(output: str) -> bool:
+    """Tell whether an -o value means a folder: it ends in a slash."""
+    return output.endswith(_SLASHES) or output in (".", "..")
+
+
+def _format_of_file(path: Path, asked: str | None) -> Format:
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+        raise OptionError(
+            f"{display_name(path)} is a folder; name a file, or end the path with a slash to write into it"
+        )
+    named = format_for_path(path)
+    if asked is not None:
+        wanted = writable_format(asked)
+        if named is not None and named != wanted:
+            raise OptionError(
+                f"{display_name(path)} is named as {named.label}, --format says {wanted.label}; change one of them"
+            )
+        return wanted
+    if named is None:
+        problem = f"'{path.suffix}' is no format that can be written" if path.suffix else "the name has no extension"
+        raise OptionError(f"{display_name(path)}: {problem}; use one such as .png or .jpg, or give --format")
+    return writable_format(named.name)
+
+
+def _extension(source: Path, chosen: Format) -> str:
+    """Keep the source's own spelling of the extension where it names the format that is written."""
+    return source.suffix if format_for_path(source) == chosen else chosen.extensions[0]
+
+
+# Bytes per pixel that even a very smooth picture takes: with less than that free, the work cannot end well.
+LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
+
+Place = Callable[[Input, Format, str, UpscaleOptions], Target]
+
+
+@dataclass(frozen=True)
+class UpscalePlan:
+    """Hold what upscale_picture() carries out.
+
+    `pages` counts those that are written: one where the target's format has no room for more. `notes` says what the
+    choice of the format changes or loses.
+    """
+
+    source: Input
+    info: ImageInfo
+    lineup: Lineup
+    size: SizePlan
+    target: Target
+    pages: int
+    notes: tuple[str, ...]
+    options: UpscaleOptions
+
+    @property
+    def encode(self) -> EncodeOptions:
+        """How to write: a lossless source stays lossless in its own format."""
+        options = self.options.encode
+        if options.lossless is None and options.quality is None and self.target.format == self.info.format:
+            return replace(options, lossless=self.info.lossless)
+        return options
+
+    def size_of_page(self, width: int, height: int) -> SizePlan:
+        """Return the size of a page of (width, height) px: one that differs from the first grows by the same factor."""
+        if (width, height) == (self.info.width, self.info.height):
+            return self.size
+        factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
+        return plan_size(SizeRequest(factor=factor), width, height, self.lineup.scales, self.lineup.later_scales)
+
+
+def plan_upscale(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+    """Look at a picture's headers and decide its weights, size, format and target.
+
+    Raise what plan_result() raises, and TargetError for a place on this machine that cannot be written.
+    """
+    plan = plan_result(source, options, lineups, place)
+    _check_place(plan)
+    return plan
+
+
+def plan_result(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+    """Decide a picture's weights, size, format and target, without a look at where the result goes.
+
+    `place` decides the target, from the source, its format, what a name says of the size, and the options.
+    Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
+    or an output that cannot be meant.
+    """
+    info = examine(source, options.limits)
+    lineup = lineups.choose(loss_of_picture(info))
+    try:
+        size = plan_size(options.size, info.width, info.height, lineup.scales, lineup.later_scales)
+    except OptionError as error:
+        raise type(error)(f"{source.name}: {error}") from error
+    target = place(source, info.format, options.size.suffix(lineup.scales), options)
+    if target.format.extra:
+        load_extra(target.format, target.name)
+    pages, lost = pages_kept(info, target.format)
+    plan = UpscalePlan(source, info, lineup, size, target, pages, (*target.notes, *lost), options)
+    _check_result(plan)
+    return plan
+
+
+def check_distinct(plans: Iterable[UpscalePlan]) -> None:
+    """Raise OptionError where two pictures would become one file."""
+    seen: dict[str, UpscalePlan] = {}
+    for plan in plans:
+        if plan.target.path is None:
+            continue
+        key = target_key(plan.target.path)
+        if key in seen:
+            both = f"{seen[key].source.name} and {plan.source.name}"
+            raise OptionError(f"{both} would both become {plan.target.name}; upscale them one by one with -o")
+        seen[key] = plan
+
+
+def _check_result(plan: UpscalePlan) -> None:
+    """Refuse a result that is larger than allowed, or than its format can be."""
+    size, name = plan.size, plan.source.name
+    limit = plan.options.limits.max_pixels
+    if size.width * size.height > limit:
+        raise MediaError(
+            f"{name}: the result would have {size.width} x {size.height} px, more than the {limit:,} px allowed; "
+            "ask for a smaller size or raise --max-pixels"
+        )
+    try:
+        check_fits(plan.target.format, size.width, size.height)
+    except MediaError as error:
+        raise MediaError(f"{name}: {error}") from error
+
+
+def _check_place(plan: UpscalePlan) -> None:
+    """Refuse a target that cannot be written, its sheet's included, and a disk that is surely too full."""
+    path, options = plan.target.path, plan.options
+    if path is None:
+        return
+    sources = [plan.source.path] if plan.source.path else []
+    may_make_folder = options.output is not None and names_folder(options.output)
+    for each in (path, plan.target.sheet if options.compare else None):
+        if each is not None:
+            check_target(each, options.overwrite, sources, may_make_folder)
+    needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
+    free = free_bytes(path.parent)
+    if free < needed:
+        raise TargetError(
+            f"{plan.target.name}: at least {needed:,} bytes are needed and {free:,} are free on this disk; "
+            "free some space or choose another folder with -o"
+        )

@@ -1,0 +1,1 @@
+"""One clip, from file to file."""

@@ -1,0 +1,119 @@
+"""VideoOptions: everything a user can choose about turning a clip into a larger one.
+
+Which clips are meant: files as they are named, folders by what lies in them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.errors import OptionError
+from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
+from esrt_core.media.video.containers import CONTAINERS
+from esrt_core.pipeline.image.plan import names_folder
+from esrt_core.pipeline.sizes import SizeRequest, decimal_text
+
+VFR_MODES = ("constant", "keep")
+DEFAULT_FACTOR = Fraction(2)  # a clip has many frames; x4 is asked for, not assumed
+PREVIEW_SECONDS = Fraction(4)
+_SEGMENT_RANGE = (Fraction(1, 2), Fraction(600))
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Say what is wanted of every clip.
+
+    output       a file; a folder, where it ends in a slash; None for beside the clip.
+    codec        of the result; None for the container's first choice.
+    encoder      "auto" takes software, whose bytes can be repeated, and hardware only where there is no other.
+    crf, preset  the encoder's own; None for visually lossless at a medium speed.
+    pixels       ffmpeg's pixel format of the result; None for the nearest to the source's.
+    vfr          "constant" repeats frames on an even grid, "keep" keeps every frame's own time.
+    start, end   seconds of the clip, counted from its start; None for all of it.
+    segment      seconds of one segment, the most that a power cut costs.
+    preview      make a few seconds, source and result side by side.
+    restart      throw away what an earlier, other run left.
+    drop         leave out streams that the container cannot hold.
+    """
+
+    size: SizeRequest = field(default_factory=SizeRequest)
+    output: str | None = None
+    model: str = "auto"
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    codec: str | None = None
+    encoder: str = "auto"
+    crf: int | None = None
+    preset: str | None = None
+    pixels: str | None = None
+    deinterlace: bool = False
+    vfr: str = "constant"
+    start: Fraction | None = None
+    end: Fraction | None = None
+    segment: Fraction = Fraction(10)
+    preview: bool = False
+    overwrite: bool = False
+    restart: bool = False
+    drop: bool = False
+    reuse: bool = True
+
+    def __post_init__(self) -> None:
+        _check_choice("--codec", self.codec, tuple(CODECS))
+        _check_choice("--encoder", self.encoder, ENCODER_KINDS)
+        _check_choice("--vfr", self.vfr, VFR_MODES)
+        if self.start is not None and self.start < 0:
+            raise OptionError(f"--start must not be negative, not {decimal_text(self.start)} s")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise OptionError("--end must lie after --start")
+        least, most = _SEGMENT_RANGE
+        if not least <= self.segment <= most:
+            raise OptionError(f"--segment must be from {decimal_text(least)} to {most} s")
+        if self.size.megapixels is not None:
+            raise OptionError("--megapixels is for pictures; give --scale, --height, --width or --longest")
+
+    @property
+    def request(self) -> SizeRequest:
+        """The size asked for, or twice the sides."""
+        return SizeRequest(factor=DEFAULT_FACTOR) if self.size == SizeRequest() else self.size
+
+
+def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise OptionError(f"{name} {value} is unknown; expected one of {', '.join(choices)}")
+
+
+_READ_TOO = {".avi", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".ogv", ".mxf", ".dv", ".y4m", ".gif"}
+
+
+def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
+    """Return the clips that are meant, those of a folder in the order of their names.
+
+    Results of an earlier run beside their sources are left out. Raise OptionError where a folder holds no clip, or
+    several clips would go to one file.
+    """
+    clips: list[Path] = []
+    for name in inputs:
+        path = Path(name)
+        clips += _clips_of(path, options) if path.is_dir() else [path]
+    clips = list(dict.fromkeys(clips))
+    if len(clips) > 1 and options.output is not None and not names_folder(options.output):
+        raise OptionError(f"-o {options.output} is one place for {len(clips)} clips; give a folder, with a slash")
+    return clips
+
+
+def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
+    known = CONTAINERS.keys() | _READ_TOO
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in known]
+    names = {path.name for path in files}
+    ending = f"_{options.request.suffix(())}"
+    clips = [path for path in files if not path.name.startswith(".") and not _is_result(path, ending, names)]
+    if not clips:
+        raise OptionError(f"{folder} holds no clip; expected files such as .mp4, .mkv or .mov")
+    return clips
+
+
+def _is_result(path: Path, ending: str, names: set[str]) -> bool:
+    """Say whether a file is the result of another one in the folder."""
+    stem = path.stem.removesuffix("_preview")
+    return stem.endswith(ending) and f"{stem.removesuffix(ending)}{path.suffix}" in names

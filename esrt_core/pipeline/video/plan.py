@@ -1,0 +1,352 @@
+"""Codec, encoder and pixel format of a result.
+
+What a user should know before a clip is made: what changes, and what is lost.
+
+How large a clip becomes: as any picture, but in whole chroma samples where the user leaves the choice.
+
+Where a clip's result goes, and where its unfinished work is kept.
+
+What will be done for one clip, decided and checked before any frame is upscaled.
+"""
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.files import check_target, free_bytes
+from esrt_core.media.video import ffmpeg
+from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, PixelLayout, parse_layout
+from esrt_core.media.video.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
+from esrt_core.media.video.containers import Container, container_of, lost_streams
+from esrt_core.media.video.mux import JoinRequest
+from esrt_core.media.video.reader import ReadRequest, shape_of
+from esrt_core.media.video.writer import EncodeSettings
+from esrt_core.pipeline.image.plan import names_folder
+from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
+from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions
+from esrt_core.pipeline.video.timeline import Timeline, make_timeline
+from esrt_core.selection import Lineup, Lineups, loss_of_clip
+
+
+def choose_codec(clip: ClipInfo, container: Container, options: VideoOptions, target: Path) -> Codec:
+    """Return the codec of the result; raise OptionError where the container cannot hold it, or it lacks an option."""
+    name = options.codec or container.codecs[0]
+    if name not in container.codecs:
+        raise OptionError(
+            f"{container.muxer} cannot hold {name}; use: esrt video {clip.path} --codec {name} "
+            f"-o {target.with_suffix('.mkv')}"
+        )
+    return _checked(CODECS[name], options)
+
+
+def choose_encoder(codec: Codec, kind: str) -> Encoder:
+    """Return the encoder to use; raise MediaError where this ffmpeg has none."""
+    known = ffmpeg.encoders()
+    if kind == "auto":
+        found = next((encoder for encoder in codec.encoders if encoder.name in known), None)
+    else:
+        found = codec.encoder_of(kind)
+    if found is None or found.name not in known:
+        name = codec.software.name if found is None else found.name
+        others = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
+        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({others}) or --encoder")
+    return found
+
+
+def decide_pixels(layout: PixelLayout, codec: Codec, encoder: Encoder, size: SizePlan, options: VideoOptions) -> str:
+    """Return the pixel format of the result; raise MediaError or OptionError where the codec cannot hold the size."""
+    if not (size.width <= codec.max_width and size.height <= codec.max_height):
+        raise MediaError(
+            f"{codec.name} holds at most {codec.max_width} x {codec.max_height} px and the result would have "
+            f"{size.width} x {size.height}; ask for a smaller size or another --codec"
+        )
+    if options.pixels is None:
+        return choose_pixels(layout, encoder, codec.even_chroma, size.width, size.height)
+    if options.pixels not in encoder.pixels:
+        raise OptionError(f"{encoder.name} takes no {options.pixels}; expected one of {', '.join(encoder.pixels)}")
+    asked = parse_layout(options.pixels)
+    odd = (size.width % 2 and asked and asked.chroma != "444") or (size.height % 2 and asked and asked.chroma == "420")
+    if codec.even_chroma and odd:
+        raise OptionError(
+            f"{codec.name} in {options.pixels} needs even sides, not {size.width} x {size.height}; "
+            f"use --pix-fmt yuv444p or another size"
+        )
+    return options.pixels
+
+
+def _checked(codec: Codec, options: VideoOptions) -> Codec:
+    least, most = codec.crf_range
+    if options.crf is not None and (codec.crf is None or not least <= options.crf <= most):
+        raise OptionError(
+            f"--crf must be from {least} to {most} for {codec.name}, not {options.crf}"
+            if codec.crf is not None
+            else f"{codec.name} has no --crf: its quality is fixed"
+        )
+    if options.preset is not None and options.preset not in codec.presets:
+        names = ", ".join(codec.presets)
+        raise OptionError(f"--preset {options.preset} is none of {codec.name}'s" + (f": {names}" if names else ""))
+    return codec
+
+
+def plan_notes(
+    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, join: JoinRequest
+) -> tuple[str, ...]:
+    """Return what the user should know of a plan."""
+    video, pixels = clip.video, parse_layout(encode.pixels)
+    notes = []
+    if video.interlaced and not options.deinterlace:
+        notes.append("the clip is interlaced and stays so, line by line; --deinterlace makes whole frames first")
+    if read.flatten:
+        notes.append("transparency was laid on black: this codec has none (--codec prores or ffv1 keeps it)")
+    if read.turn:
+        notes.append("the rotation was applied to the picture")
+    if video.timing.variable and options.vfr == "constant":
+        notes.append(f"the frame rate varies: made constant at {_rate(video.timing.rate)} (--vfr keep keeps the times)")
+    if pixels is not None and pixels.depth < video.layout.depth:
+        notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
+    odd = encode.final_width % 2 or encode.final_height % 2
+    if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
+        notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
+    if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
+        notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
+    gone = lost_streams(join.container, clip.others)
+    notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
+    return tuple(notes)
+
+
+def _rate(rate: Fraction) -> str:
+    return f"{float(rate):.3f}".rstrip("0").rstrip(".") + " frames a second"
+
+
+def plan_clip_size(clip: ClipInfo, options: VideoOptions, lineup: Lineup) -> SizePlan:
+    """Plan in the picture as it is seen, return it as it is stored; a side that was not asked for becomes even."""
+    video, request = clip.video, options.request
+    sideways = video.rotation in (90, 270)
+    if sideways:
+        request = replace(request, width=request.height, height=request.width)
+    try:
+        size = plan_size(request, video.width, video.height, lineup.scales, lineup.later_scales)
+    except OptionError as error:
+        raise OptionError(f"{clip.path}: {error}") from error
+    width, height = _even_sides(request, size)
+    resample = (width, height) != (video.width * math.prod(size.passes), video.height * math.prod(size.passes))
+    return SizePlan(size.passes, width, height, resample)
+
+
+def _even_sides(request: SizeRequest, size: SizePlan) -> tuple[int, int]:
+    if request.factor is not None and request.factor.denominator == 1:
+        return size.width, size.height
+    asked = {request.width, request.height, request.longest}
+    sides = (size.width, size.height)
+    width, height = (side if side in asked else side + side % 2 for side in sides)
+    return width, height
+
+
+_LONG_NAME = 200  # bytes; most file systems take 255
+
+
+def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
+    """Return where the result goes: beside the clip, into a folder, or where `-o` says."""
+    path, output = clip.path, options.output
+    if output is not None and not names_folder(output):
+        return Path(output)
+    folder = path.parent if output is None else Path(output)
+    preview = "_preview" if options.preview else ""
+    return folder / f"{path.stem}_{options.request.suffix(())}{preview}{path.suffix}"
+
+
+def work_folder(target: Path) -> Path:
+    """Return where the unfinished work for a target is kept; a long name is cut, and told apart by a digest."""
+    name = os.fsencode(target.name)
+    if len(name) > _LONG_NAME:
+        return target.with_name(f".{hashlib.sha256(name).hexdigest()[:32]}.esrt-work")
+    return target.with_name(f".{target.name}.esrt-work")
+
+
+_STUDIO = 1
+_BT709 = 1
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """Hold what upscale_clip() carries out.
+
+    work           folder of the unfinished work, beside the target.
+    slots          frames of the result.
+    segment_slots  frames of one segment.
+    needed         bytes that the work is expected to take on the disk, the result included.
+    threads        of the encoder: its bytes depend on them.
+    """
+
+    clip: ClipInfo
+    target: Path
+    work: Path
+    container: Container
+    codec: Codec
+    encoder: Encoder
+    lineup: Lineup
+    size: SizePlan
+    read: ReadRequest
+    timeline: Timeline
+    encode: EncodeSettings
+    join: JoinRequest
+    slots: int
+    segment_slots: int
+    needed: int
+    threads: int
+    notes: tuple[str, ...]
+    options: VideoOptions
+
+
+def plan_clip(clip: ClipInfo, options: VideoOptions, lineups: Lineups, threads: int) -> VideoPlan:
+    """Decide weights, target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
+
+    Raise OptionError, MediaError or TargetError, in one line that says what to do, for whatever could fail later.
+    """
+    options = _windowed(options, clip)
+    lineup = lineups.choose(loss_of_clip(clip))
+    size = plan_clip_size(clip, options, lineup)
+    target = decide_clip_target(clip, options)
+    container = _container(target)
+    codec = choose_codec(clip, container, options, target)
+    encoder = choose_encoder(codec, options.encoder)
+    read = _read_request(clip, container, encoder, options)
+    layout = shape_of(clip.video, read).layout
+    pixels = decide_pixels(layout, codec, encoder, size, options)
+    timeline = _timeline(clip, options)
+    encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
+    join = _join_request(clip, container, codec, timeline, read, options, target)
+    needed = expected_bytes(codec, size, timeline.slots, clip.size)
+    notes = (*clip.notes, *plan_notes(clip, read, options, encode, join))
+    plan = VideoPlan(
+        clip, target, work_folder(target), container, codec, encoder, lineup, size, read, timeline, encode, join,
+        timeline.slots, max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
+    )  # fmt: skip
+    _check_place(plan)
+    return plan
+
+
+def _windowed(options: VideoOptions, clip: ClipInfo) -> VideoOptions:
+    """Turn a preview into a part of the clip: from --start, or from a third on, where most clips show something."""
+    if options.start is not None and options.start >= clip.duration:
+        raise OptionError(f"{clip.path} is {float(clip.duration):.2f} s long; --start lies beyond its end")
+    if not options.preview:
+        return options
+    start = options.start
+    if start is None:
+        start = max(min(clip.duration / 3, clip.duration - PREVIEW_SECONDS), Fraction(0))
+    return replace(options, start=start, end=options.end or start + PREVIEW_SECONDS)
+
+
+def _container(target: Path) -> Container:
+    container = container_of(target)
+    if container is None:
+        raise OptionError(
+            f"{target}: '{target.suffix}' is no container that can be written; use -o {target.with_suffix('.mkv')}"
+        )
+    return container
+
+
+def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, options: VideoOptions) -> ReadRequest:
+    video = clip.video
+    can_be_clear = any(parse_layout(name) is not None and "yuva" in name for name in encoder.pixels)
+    wants_alpha = options.pixels is None or "yuva" in options.pixels
+    return ReadRequest(
+        turn=video.mirrored or (video.rotation != 0 and not container.turns),
+        deinterlace=options.deinterlace,
+        flatten=video.layout.alpha and not (can_be_clear and wants_alpha),
+    )
+
+
+def _timeline(clip: ClipInfo, options: VideoOptions) -> Timeline:
+    """Count --start and --end from the clip's start; its picture may begin later."""
+    timing = clip.video.timing
+    late = timing.start - clip.start
+    end = None if options.end is None else options.end - late
+    start = (options.start or Fraction(0)) - late
+    timeline = make_timeline(timing, options.vfr == "keep", start, end)
+    if timeline.begin >= timeline.end:
+        raise OptionError(f"{clip.path} shows no frame between --start and --end")
+    return timeline
+
+
+def _encode_settings(
+    clip: ClipInfo, read: ReadRequest, timeline: Timeline, size: SizePlan, pixels: str,
+    codec: Codec, encoder: Encoder, threads: int, options: VideoOptions,
+) -> EncodeSettings:  # fmt: skip
+    shape, video = shape_of(clip.video, read), clip.video
+    turned = read.turn and video.rotation in (90, 270)
+    final = (size.height, size.width) if turned else (size.width, size.height)
+    factor = math.prod(size.passes)
+    arguments = encoder_arguments(codec, encoder, options.crf, options.preset, threads, video.mastering, video.light)
+    aspect = 1 / video.aspect if turned else video.aspect
+    return EncodeSettings(
+        layout=shape.layout,
+        width=shape.width * factor,
+        height=shape.height * factor,
+        time_base=timeline.unit,
+        rate=timeline.rate,
+        pixels=pixels,
+        final_width=final[0],
+        final_height=final[1],
+        aspect=aspect,
+        colors=_tags(clip),
+        encoder=tuple(arguments),
+    )
+
+
+def _tags(clip: ClipInfo) -> ColorTags:
+    colors = clip.video.colors
+    if not clip.video.is_rgb:
+        return colors
+    return ColorTags(_STUDIO, _BT709, *(each or UNSPECIFIED for each in (colors.primaries, colors.transfer)))
+
+
+def _join_request(
+    clip: ClipInfo, container: Container, codec: Codec, timeline: Timeline, read: ReadRequest, options: VideoOptions,
+    target: Path,
+) -> JoinRequest:  # fmt: skip
+    video, start = clip.video, options.start or Fraction(0)
+    lost = lost_streams(container, clip.others)
+    if [stream for stream in lost if stream.kind != "data"] and not options.drop:
+        names = ", ".join(f"{stream.index} ({stream.kind} {stream.codec})" for stream in lost)
+        raise OptionError(
+            f"{target.name} cannot hold stream {names} of {clip.path.name}; "
+            f"use -o {target.with_suffix('.mkv')}, or --drop-streams to leave it out"
+        )
+    written_anew = ("timecode", "chapters")
+    kept = tuple(stream for stream in clip.others if stream not in lost and stream.kind not in written_anew)
+    return JoinRequest(
+        source=clip,
+        container=container,
+        streams=kept,
+        codec=codec.name,
+        offset=max(video.timing.start + timeline.offset - clip.start - start, Fraction(0)),
+        start=start,
+        duration=None if options.end is None else min(options.end, clip.duration) - start,
+        colors=_tags(clip),
+        rotation=0 if read.turn else video.rotation,
+        mastering=video.mastering,
+        light=video.light,
+    )
+
+
+def _check_place(plan: VideoPlan) -> None:
+    makes_folder = plan.options.output is not None and names_folder(plan.options.output)
+    check_target(plan.target, plan.options.overwrite, [plan.clip.path], may_make_folder=makes_folder)
+    free = free_bytes(plan.target.parent)
+    if free < plan.needed:
+        raise TargetError(
+            f"{plan.target}: about {plan.needed / 1e9:.1f} GB are needed for the work and {free / 1e9:.1f} GB are "
+            "free; free some space or choose another folder with -o"
+        )
+
+
+def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:
+    """Return the disk space that the work may take: segments and result exist side by side for a moment."""
+    picture = math.ceil(codec.bits * size.width * size.height * slots / 8)
+    return 2 * picture + source_bytes

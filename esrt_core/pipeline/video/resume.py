@@ -1,0 +1,254 @@
+"""Journal: what of a clip is finished, one line a segment, so that the same command goes on after anything.
+
+The frames of a clip from where an earlier run ended: found by a jump that is proven, or read from the start.
+
+What unfinished work was begun with, and whether a run may go on with it.
+
+The folder of unfinished work: one run at a time.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+from esrt_core.errors import OptionError, TargetError
+from esrt_core.files import atomic_write
+from esrt_core.media.video import ffmpeg
+from esrt_core.media.video.clip import ClipInfo
+from esrt_core.media.video.reader import ClipFrame, ReadRequest, decode_arguments, read_frames
+from esrt_core.media.video.writer import encode_arguments
+from esrt_core.pipeline.video.plan import VideoPlan
+from esrt_core.selection import Engines
+
+Header = Mapping[str, Any]
+
+_VERSION = 1
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Say what a finished segment holds.
+
+    slots               its number of frames; `first` is the number of the first in the result.
+    start, end          in the result's ticks: of the first frame, and when the last one ends.
+    source_tick, check  the clip's frame shown last, and a checksum of its decoded bytes: going on is proven by them.
+    tile                the tile that the engine used, in px.
+    """
+
+    number: int
+    name: str
+    first: int
+    slots: int
+    start: int
+    end: int
+    size: int
+    sha256: str
+    source_tick: int
+    check: int
+    tile: int
+    reused: int
+    damage: tuple[str, ...] = ()
+
+
+class Journal:
+    """Append to, and read, the journal of one work folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._path = folder / "journal.jsonl"
+
+    def header(self) -> dict[str, Any] | None:
+        """Return what the work was begun with, or None where there is no work yet."""
+        lines = self._lines()
+        return lines[0] if lines and lines[0].get("version") == _VERSION else None
+
+    def begin(self, header: Header, segments: Sequence[Segment] = ()) -> None:
+        """Write the journal anew, with the segments that are kept; a half-written line is gone then."""
+        records = [{"version": _VERSION, **header}, *(dataclasses.asdict(segment) for segment in segments)]
+        with atomic_write(self._path, overwrite=True) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+    def add(self, segment: Segment) -> None:
+        """Note a segment, for good: the line is on the disk when this returns."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dataclasses.asdict(segment)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def segments(self) -> list[Segment]:
+        """Return the finished segments, in order, up to the first whose file is not what the journal says."""
+        found: list[Segment] = []
+        for line in self._lines()[1:]:
+            segment = Segment(**{**line, "damage": tuple(line["damage"])})
+            file = self.folder / segment.name
+            whole = file.is_file() and file.stat().st_size == segment.size and digest(file) == segment.sha256
+            if segment.number != len(found) or not whole:
+                break
+            found.append(segment)
+        return found
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """Return the whole lines; one that a power cut left half written is none."""
+        if not self._path.is_file():
+            return []
+        lines = []
+        for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def check_header(earlier: Header, now: Header, folder: Path) -> None:
+    """Raise OptionError, naming what differs, where unfinished work was begun with another source or other options."""
+    here = json.loads(json.dumps(dict(now)))
+    changed = [name for name in here if earlier.get(name) != here[name]]
+    if not changed:
+        return
+    reason = "the source has changed since" if "source" in changed else f"other options ({', '.join(changed)})"
+    raise OptionError(
+        f"unfinished work in {folder} is of no use here: {reason}; "
+        "give the earlier options to go on with it, or --restart to begin anew"
+    )
+
+
+_MARGIN = Fraction(10)  # seconds decoded before the frame that is wanted, so that all it refers to is there
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Name a frame by its tick and the checksum of its decoded bytes."""
+
+    tick: int
+    check: int
+
+
+def checksum(frame: ClipFrame) -> int:
+    """Return a checksum of a frame's bytes."""
+    return zlib.crc32(frame.data.data)
+
+
+def frames_from(
+    clip: ClipInfo, read: ReadRequest, first_tick: int, mark: Mark | None, heard: Callable[[str], None]
+) -> Generator[ClipFrame]:
+    """Yield the frames from the one shown at `first_tick` on, or from a mark on (the marked frame is the first).
+
+    A jump to a key frame is trusted where the marked frame comes out with the same bytes as in the earlier run; without
+    that, the clip is decoded from its start.
+    """
+    if mark is None:
+        yield from _jumped(clip, read, first_tick, heard)
+        return
+    jumped = (frame for frame in _jumped(clip, read, mark.tick, heard) if frame.tick >= mark.tick)
+    first = next(jumped, None)
+    if first is not None and (first.tick, checksum(first)) == (mark.tick, mark.check):
+        yield first
+        yield from jumped
+        return
+    jumped.close()
+    yield from (frame for frame in read_frames(clip, read, heard) if frame.tick >= mark.tick)
+
+
+def _jumped(clip: ClipInfo, read: ReadRequest, tick: int, heard: Callable[[str], None]) -> Generator[ClipFrame]:
+    timing = clip.video.timing
+    if clip.is_counted:
+        yield from read_frames(clip, read, heard)
+        return
+    wanted = (timing.first + tick) * timing.time_base - clip.start - _MARGIN
+    yield from read_frames(clip, replace(read, after=wanted) if wanted > 0 else read, heard)
+
+
+def header_of(plan: VideoPlan, engines: Engines) -> dict[str, Any]:
+    """Return everything that the result's bytes depend on, under the names that a user knows."""
+    clip, timeline = plan.clip, plan.timeline
+    stat = clip.path.stat()
+    engine = engines.upscaler(plan.size.passes[0])
+    return {
+        "source": [stat.st_size, stat.st_mtime_ns],
+        "size": [plan.size.passes, plan.encode.final_width, plan.encode.final_height],
+        "part": [str(timeline), str(plan.join.offset), str(plan.join.start), str(plan.join.duration)],
+        "decoding": decode_arguments(clip, plan.read)[:-1],
+        "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
+        "segment": plan.segment_slots,
+        "preview": plan.options.preview,
+        "model": [engines.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
+        "device": [engine.device_name.partition(":")[0], engine.precision],
+        "tile": [engines.options.tile, engines.options.tta],
+        "streams": [stream.index for stream in plan.join.streams],
+        "ffmpeg": ffmpeg.version(),
+        "threads": plan.threads,
+    }
+
+
+def begin_or_go_on(journal: Journal, header: dict[str, Any], restart: bool) -> list[Segment]:
+    """Return the segments that are finished; raise OptionError where they are of another source or other options."""
+    earlier = journal.header()
+    segments = [] if restart or earlier is None else journal.segments()
+    if segments and earlier is not None:
+        check_header(earlier, header, journal.folder)
+    journal.begin(header, segments)
+    return segments
+
+
+def earlier_threads(folder: Path) -> int | None:
+    """Return the encoder's threads of unfinished work: another number would make other bytes."""
+    header = Journal(folder).header()
+    threads = header.get("threads") if header else None
+    return threads if isinstance(threads, int) else None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder, and hold it while the block runs; raise TargetError where another run holds it.
+
+    The system lets go of the lock when the program ends, however it ends.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise TargetError(f"{folder} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            raise TargetError(f"another run is working on this clip, in {folder}; wait for it") from error
+        yield
+
+
+def remove(folder: Path) -> None:
+    """Remove a work folder with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

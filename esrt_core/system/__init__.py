@@ -1,0 +1,1 @@
+"""What concerns the process and the machine below it."""

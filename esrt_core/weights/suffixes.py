@@ -1,4 +1,0 @@
-"""The ends of weights files' names."""
-
-PICKLED = (".pth", ".pt")
-SUFFIXES = (".safetensors", *PICKLED)

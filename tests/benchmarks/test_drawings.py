@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from benchmarks.drawings import canvas as canvases
+from benchmarks.drawings import draw, draw_page, scene
+from benchmarks.drawings.fonts import FONTS, load_font, random_word
+
+
+@pytest.mark.parametrize("drawing", [draw, draw_page])
+def test_equal_seeds_draw_equal_pictures(drawing: scene.Drawing) -> None:
+    first = drawing(7, 48)
+    assert first.shape == (48, 48, 3)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, drawing(7, 48))
+
+
+def test_other_seeds_draw_other_pictures_full_of_detail() -> None:
+    pictures = [draw(seed, 64) for seed in range(12)]
+    assert len({picture.tobytes() for picture in pictures}) == 12
+    assert np.median([picture.std() for picture in pictures]) > 25
+
+
+@pytest.mark.parametrize("painter", scene.EVERYTHING, ids=lambda painter: painter.__name__)
+def test_every_painter_covers_small_and_oblong_canvases(painter: scene.Painter) -> None:
+    for width, height in ((30, 90), (120, 40), (96, 96)):
+        untouched = canvases.Canvas(np.random.default_rng(5), width, height, 2, (1, 2, 3))
+        painter(untouched)
+        pixels = np.asarray(untouched.image)
+        assert pixels.shape == (2 * height, 2 * width, 3)
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 1
+
+
+def test_edges_are_smooth() -> None:
+    canvas = canvases.Canvas(np.random.default_rng(0), 20, 20, 4, (0, 0, 0))
+    canvas.polygon([(2, 3), (18, 7), (9, 17)], (255, 255, 255))
+    reduced = np.asarray(canvas.image.resize((20, 20), scene.REDUCERS[0]))
+    assert len(np.unique(reduced)) > 6
+
+
+@pytest.mark.parametrize("name", FONTS)
+def test_every_font_writes_every_word_it_is_given(name: str) -> None:
+    font, rng = load_font(name, 16), np.random.default_rng(1)
+    missing = bytes(font.getmask("\U0010ffff"))
+    for _ in range(150):
+        word = random_word(rng, name)
+        assert all(bytes(font.getmask(letter)) != missing for letter in word), word

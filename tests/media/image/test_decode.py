@@ -1,0 +1,290 @@
+"""Bad input, and a small part of what was tried with thousands of damaged files.
+
+HEIC and JPEG XL: read and written with the extra, refused with its name without it.
+"""
+
+import io
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageFile
+
+from esrt_core.errors import EsrtError, MediaError, OptionError
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.decode import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, probe
+from esrt_core.media.image.formats import FORMATS, JPEG, PNG, format_for_path
+from tests.media.pictures import LIMITS, animation, first, noise, picture, read, saved, srgb_profile, written
+
+needs_permissions = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read anything")
+
+
+def refused(source, limits=LIMITS):
+    """The one message with which both probe and decode refuse a source."""
+    with pytest.raises(MediaError) as caught:
+        decode(source, limits)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    "format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "GIF", "JPEG2000", "PPM", "QOI", "PCX", "SGI"]
+)
+def test_probe_says_what_decode_finds(format):
+    data = saved(picture(), format)
+    info = probe(data, LIMITS)
+    frame = first(data).frame
+    assert (info.width, info.height) == (frame.width, frame.height) == (28, 20)
+    assert (info.space, info.depth, info.has_alpha) == (frame.space, frame.depth, frame.alpha is not None)
+    assert format in info.format.pillow
+    assert info.byte_size == len(data)
+
+
+def test_probe_does_not_decode():
+    assert probe(saved(Image.fromarray(noise(200, 200, 3)), "PNG")[:3000], LIMITS).width == 200
+
+
+def test_missing_empty_and_foreign_files(tmp_path):
+    assert "does not exist" in refused(tmp_path / "missing.png")
+    (tmp_path / "empty.png").touch()
+    assert "is empty" in refused(tmp_path / "empty.png")
+    assert "is empty" in refused(b"")
+    (tmp_path / "text.png").write_text("no picture at all")
+    assert "no picture" in refused(tmp_path / "text.png")
+    assert "esrt batch" in refused(tmp_path)
+
+
+@needs_permissions
+def test_a_file_without_permission(tmp_path):
+    path = tmp_path / "secret.png"
+    path.touch(mode=0)
+    assert "no permission" in refused(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files")
+def test_devices_and_named_pipes_are_refused(tmp_path):
+    from pathlib import Path
+
+    assert "is a device" in refused(Path("/dev/zero"))
+    os.mkfifo(tmp_path / "pipe")  # its content comes only once, but a picture is looked at before it is decoded
+    assert "esrt upscale - <" in refused(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no file that fails to be read")
+def test_a_file_that_cannot_be_read_at_its_beginning():
+    from pathlib import Path
+
+    assert "cannot be read" in refused(Path("/proc/self/mem"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
+def test_names_that_are_not_utf_8_just_work(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(saved(picture(), "PNG"))
+    assert first(path).frame.width == 28
+    path.write_bytes(b"rubbish")
+    assert refused(path).isprintable()
+
+
+def test_names_too_long_are_one_sentence(tmp_path):
+    assert "cannot be read" in refused(tmp_path / ("x" * 300 + ".png"))
+
+
+def test_the_content_decides_and_a_wrong_extension_is_noted(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(saved(picture(), "JPEG"))
+    source = decode(path, LIMITS)
+    assert source.info.format is JPEG
+    assert source.notes == ("named like PNG but is JPEG",)
+
+
+def test_raw_files_are_refused_by_name(tmp_path):
+    for name, data in (("a.nef", saved(picture(), "TIFF")), ("b.cr3", b"rubbish")):
+        (tmp_path / name).write_bytes(data)
+        assert "camera RAW" in refused(tmp_path / name)
+
+
+def test_pictures_above_the_limit_are_refused():
+    data = saved(picture(), "PNG")
+    assert "28 x 20 = 560 px, above --max-pixels 559" in refused(data, ReadLimits(max_pixels=559))
+    assert decode(data, ReadLimits(max_pixels=560)).info.width == 28
+    assert "is 560 px, above --max-pixels 100" in refused(data, ReadLimits(max_pixels=100))
+    with pytest.raises(MediaError, match="--max-pixels"):
+        probe(data, ReadLimits(max_pixels=559))
+
+
+def test_pillows_own_limit_does_not_matter(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert first(saved(picture(), "PNG")).frame.width == 28
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_truncated_pictures_are_refused(format):
+    data = saved(Image.fromarray(noise(64, 64, 3)), format)
+    message = refused(data[: len(data) // 2])
+    assert "truncated or damaged" in message
+    assert "--allow-truncated" in message
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF"])
+def test_truncated_pictures_are_taken_on_request_and_noted(format):
+    whole = saved(Image.fromarray(noise(64, 64, 3)), format)
+    lenient = ReadLimits(allow_truncated=True)
+    source = decode(whole[: len(whole) // 2], lenient)
+    frame = next(iter(source.pages)).frame
+    assert "truncated" in source.notes[0]
+    rows = 1 if format == "GIF" else 8  # Pillow writes GIFs interlaced
+    assert np.array_equal(frame.planes[0][:rows], first(whole).frame.planes[0][:rows])
+    assert decode(whole, lenient).notes == ()
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_limits_and_options_are_checked():
+    with pytest.raises(OptionError, match="--max-pixels"):
+        ReadLimits(max_pixels=0)
+    with pytest.raises(OptionError, match="--quality"):
+        EncodeOptions(quality=101)
+    with pytest.raises(OptionError, match="--background"):
+        EncodeOptions(background=(0, 0, 256))
+
+
+def test_a_phone_s_second_picture_is_left_out_and_noted():
+    main, second = picture(), picture(size=(8, 8))
+    source = read(saved(main, "MPO", save_all=True, append_images=[second]))
+    assert source.info.format is JPEG
+    assert source.info.pages == 1
+    assert (source.info.width, source.info.height) == main.size
+    assert source.notes == ("only the first of 2 pictures in the JPEG is read",)
+
+
+def test_a_gain_map_is_noted_and_no_longer_promised():
+    xmp = b'<x><rdf:Description hdrgm:Version="1.0"/></x>'
+    source = read(saved(picture(), "JPEG", xmp=xmp))
+    assert "gain map" in source.notes[0]
+    assert b"hdrgm" not in source.metadata.xmp
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_lossless_webp_is_recognised(lossless, frames):
+    if frames == 1:
+        data = saved(picture("RGBA"), "WEBP", lossless=lossless, icc_profile=srgb_profile())
+    else:
+        data = animation("WEBP", [50] * frames, alpha=False, lossless=lossless)
+    assert read(data).info.lossless is lossless
+
+
+def test_cmyk_goes_through_its_profile_and_the_profile_goes():
+    source = read(saved(picture("CMYK"), "JPEG"))
+    assert source.pages[0].frame.space is ColorSpace.RGB
+    assert "no colour profile" in source.notes[0]
+    assert source.metadata.icc is None
+
+
+def test_nothing_reaches_the_terminal(capfd):
+    file = io.BytesIO()
+    tifffile.imwrite(file, noise(64, 64), compression="zlib", metadata=None)
+    png = bytearray(saved(picture(), "PNG", icc_profile=srgb_profile()))
+    for data in (file.getvalue()[:600], bytes(png[:60]), saved(picture(), "TIFF", compression="tiff_lzw")[:300]):
+        refused(data)
+    assert capfd.readouterr() == ("", "")
+
+
+def damaged(data: bytes, source: random.Random) -> bytes:
+    changed = bytearray(data)
+    if source.random() < 0.3:
+        return bytes(changed[: source.randrange(len(changed))])
+    for _ in range(source.choice((1, 4, 16))):
+        changed[source.randrange(min(len(changed), source.choice((120, 10**6))))] = source.randrange(256)
+    return bytes(changed)
+
+
+def some_files() -> list[bytes]:
+    files = []
+    for entry in (entry for entry in FORMATS if not entry.extra):
+        for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"):
+            try:
+                files.append(
+                    saved(picture("L").convert(mode) if mode in ("I;16", "F") else picture(mode), entry.pillow[0])
+                )
+            except (OSError, KeyError, ValueError):  # Pillow does not write this mode in this format
+                continue
+    for dtype in (np.uint16, np.float32):
+        file = io.BytesIO()
+        tifffile.imwrite(file, noise(9, 7, 3).astype(dtype), photometric="rgb", compression="zlib", metadata=None)
+        files.append(file.getvalue())
+    return files + [animation(format, [50, 50], alpha=True) for format in ("GIF", "PNG", "WEBP")]
+
+
+def test_damaged_files_end_in_one_sentence_or_a_picture():
+    source = random.Random(5)
+    files = some_files()
+    outcomes = {"picture": 0, "sentence": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number in range(240):
+            data = damaged(files[number % len(files)], source)
+            try:
+                result = decode(data, ReadLimits(1_000_000, allow_truncated=number % 2 == 0))
+                written(list(result.pages), "png", result.metadata)
+                assert isinstance(result, Picture)
+                outcomes["picture"] += 1
+            except EsrtError as error:
+                outcomes["sentence"] += "\n" not in str(error)
+    assert sum(outcomes.values()) == 240
+    assert min(outcomes.values()) > 30
+
+
+def test_formats_are_found_by_name(tmp_path):
+    assert format_for_path(tmp_path / "a.PNG") is PNG
+    assert format_for_path(tmp_path / "a") is None
+
+
+PACKAGES = {"heic": "pillow_heif", "jxl": "pillow_jxl"}
+
+
+@pytest.fixture
+def encoded() -> Callable[[str], bytes]:
+    def encode(name: str) -> bytes:
+        pytest.importorskip(PACKAGES[name])
+        pixels = np.asarray(picture(size=(64, 48)))
+        data, _ = written([Page(frame_of(pixels))], name, Metadata(icc=srgb_profile(), dpi=(300, 300)))
+        return data
+
+    return encode
+
+
+def frame_of(pixels: np.ndarray) -> Frame:
+    return Frame((np.ascontiguousarray(pixels),))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_pixels_and_profile_come_back(encoded: Callable[[str], bytes], name: str) -> None:
+    data = encoded(name)
+    result = read(data)
+    assert result.info.format.name == name
+    assert result.metadata.icc
+    back = first(data).frame.planes[0].astype(int)
+    assert back.shape == (48, 64, 3)
+    assert abs(back - np.asarray(picture(size=(64, 48)))).mean() < 8
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_without_the_package_the_extra_is_named(
+    encoded: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    data = encoded(name)
+
+    def missing(module: str) -> None:
+        raise ImportError(module)
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(MediaError, match=r"\.\[formats\]"):
+        read(data)

@@ -1,0 +1,169 @@
+import io
+
+import numpy as np
+import pytest
+import tifffile
+
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import ColorSpace
+from esrt_core.media.image.decode import probe
+from tests.media.pictures import LIMITS, first, noise, picture, read, saved, written
+
+
+def tiff(samples, **parameters):
+    file = io.BytesIO()
+    parameters.setdefault("photometric", "rgb" if samples.ndim == 3 and samples.shape[-1] in (3, 4) else "minisblack")
+    tifffile.imwrite(file, samples, metadata=None, **parameters)
+    return file.getvalue()
+
+
+def back(source):
+    data, _ = written(source.pages, "tiff")
+    return tifffile.imread(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "zstd", "lzma"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_16_bits_in_every_compression_and_byte_order(compression, byteorder):
+    samples = noise(19, 17, 3, dtype=np.uint16)
+    source = read(tiff(samples, compression=compression, byteorder=byteorder))
+    assert (source.info.space, source.info.depth) == (ColorSpace.RGB, 16)
+    assert np.array_equal(back(source), samples)
+
+
+@pytest.mark.parametrize("predictor", [False, True])
+def test_tiles_and_predictors(predictor):
+    samples = noise(40, 36, dtype=np.uint16)
+    assert np.array_equal(
+        first(tiff(samples, tile=(16, 16), compression="zlib", predictor=predictor)).frame.planes[0], samples
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_separate_planes(dtype):
+    samples = noise(3, 19, 17, dtype=dtype)
+    frame = first(tiff(samples, photometric="rgb", planarconfig="separate")).frame
+    assert np.array_equal(frame.planes[0], np.moveaxis(samples, 0, -1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_is_zero_is_inverted(dtype):
+    samples = noise(9, 7, dtype=dtype)
+    frame = first(tiff(samples, photometric="miniswhite")).frame
+    assert np.array_equal(frame.planes[0], np.iinfo(dtype).max - samples)
+
+
+def test_a_16_bit_palette():
+    colours = noise(3, 65536, dtype=np.uint16)
+    samples = noise(5, 4, dtype=np.uint16)
+    frame = first(tiff(samples, photometric="palette", colormap=colours)).frame
+    assert np.array_equal(frame.planes[0], np.moveaxis(colours, 0, -1)[samples])
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("unassalpha", 10000), ("assocalpha", 20000)])
+def test_alpha_is_straight(kind, expected):
+    samples = np.full((4, 4, 4), 10000, np.uint16)
+    samples[..., 3] = 32768
+    frame = first(tiff(samples, extrasamples=[kind])).frame
+    assert np.all(frame.alpha == 32768)
+    assert np.all(np.abs(frame.planes[0].astype(int) - expected) < 2)
+
+
+def test_channels_that_are_neither_colour_nor_alpha_are_noted():
+    samples = noise(4, 4, 5, dtype=np.uint16)
+    page = first(tiff(samples, photometric="rgb", planarconfig="contig", extrasamples=["unassalpha", "unspecified"]))
+    assert "1 channels" in page.notes[0]
+    assert np.array_equal(page.frame.alpha, samples[..., 3])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_come_back(dtype):
+    samples = np.random.default_rng(0).random((9, 7, 3)).astype(dtype)
+    source = read(tiff(samples, photometric="rgb"))
+    assert source.info.depth == 32
+    assert np.allclose(back(source), samples, atol=1e-6)
+
+
+def test_floats_beyond_1_come_back():
+    samples = (np.random.default_rng(0).random((9, 7)) * 3000 - 50).astype(np.float32)
+    assert np.allclose(back(read(tiff(samples))), samples, atol=1e-3)
+
+
+@pytest.mark.parametrize("photometric", ["separated", "cielab"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_cmyk_and_lab_become_srgb(photometric, dtype):
+    channels = 4 if photometric == "separated" else 3
+    samples = np.zeros((4, 4, channels), dtype)
+    samples[..., 0] = np.iinfo(dtype).max
+    source = read(tiff(samples, photometric=photometric))
+    colour = source.pages[0].frame.planes[0][0, 0]
+    assert np.allclose(colour, [0, 255, 255] if photometric == "separated" else [255, 255, 255], atol=1)
+    assert "sRGB" in source.notes[0]
+    assert source.metadata.icc is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_orientation_is_applied(dtype, orientation):
+    samples = noise(9, 7, 3, dtype=dtype)
+    turned = [None, lambda a: a, lambda a: a[:, ::-1], lambda a: a[::-1, ::-1], lambda a: a[::-1]]
+    turned += [lambda a: a.swapaxes(0, 1), lambda a: np.rot90(a, -1), lambda a: a[::-1, ::-1].swapaxes(0, 1), np.rot90]
+    data = tiff(samples, extratags=[(274, 3, 1, orientation, True)])
+    expected = turned[orientation](samples)
+    assert np.array_equal(first(data).frame.planes[0], expected)
+    info = probe(data, LIMITS)
+    assert (info.height, info.width) == expected.shape[:2]
+
+
+def test_every_page_is_read_and_written():
+    file = io.BytesIO()
+    pages = [noise(9, 7, dtype=np.uint16), noise(5, 6, 3), noise(4, 4).astype(np.float32) / 255]
+    with tifffile.TiffWriter(file) as writer:
+        for page in pages:
+            writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
+    source = read(file.getvalue())
+    assert source.info.pages == 3
+    data, _ = written(source.pages, "tiff")
+    with tifffile.TiffFile(io.BytesIO(data)) as result:
+        for page, expected in zip(result.pages, pages, strict=True):
+            assert np.array_equal(page.asarray(), expected)
+
+
+def test_previews_are_not_pages():
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(noise(9, 7), metadata=None)
+        writer.write(noise(3, 2), subfiletype=1, metadata=None)
+    source = read(file.getvalue())
+    assert source.info.pages == 1
+    assert "previews" in source.notes[0]
+
+
+def test_bilevel_and_palette_pages_are_read():
+    assert first(saved(picture("1"), "TIFF", compression="group4")).frame.space is ColorSpace.GRAY
+    assert np.array_equal(first(saved(picture("P"), "TIFF")).frame.planes[0], np.asarray(picture("P").convert("RGB")))
+
+
+def test_twelve_bits_fill_the_scale():
+    samples = np.array([[0, 4095, 2048, 1]], np.uint16)
+    assert first(tiff(samples, bitspersample=12)).frame.planes[0].tolist() == [[0, 65535, 32776, 16]]
+
+
+def test_a_dng_is_refused_also_as_tif():
+    data = tiff(noise(8, 8, dtype=np.uint16), extratags=[(50706, 1, 4, b"\x01\x04\0\0", True)])
+    with pytest.raises(MediaError, match="camera RAW"):
+        read(data)
+
+
+def test_a_sensor_mosaic_under_a_preview_is_refused():
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(noise(8, 8, 3), photometric="rgb", subifds=1, metadata=None)
+        writer.write(noise(8, 8, dtype=np.uint16), photometric="cfa", subfiletype=0, metadata=None)
+    with pytest.raises(MediaError, match="camera RAW"):
+        read(file.getvalue())
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(MediaError, match="complex"):
+        read(tiff(np.ones((4, 4), np.complex64)))

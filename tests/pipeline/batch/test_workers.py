@@ -1,0 +1,132 @@
+"""The engines of a folder: for every device, or two for a CPU.
+
+Pictures in flow: several devices, bounded memory, an end when it is asked for.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from esrt_core.engine import device
+from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.pipeline.batch import workers
+from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.run import Ended, Stop, run_folder
+from esrt_core.pipeline.batch.workers import CheckWanted, Loaded, Made, make_crew, named_devices
+from esrt_core.selection import Engines
+from tests.conftest import MakePicture
+from tests.pipeline.folders import Asked, planned, results, run
+
+WithThreads = Callable[[int | None], FolderOptions]
+
+
+@pytest.fixture
+def with_threads(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> WithThreads:
+    """Return a maker of options for a folder of eight small pictures, with so many threads."""
+    for index in range(8):
+        make_picture(f"in/{index}.png", 20, 20)
+    monkeypatch.setattr("torch.set_num_threads", lambda count: None)
+
+    def make(threads: int | None) -> FolderOptions:
+        upscale = asked().upscale
+        return asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=threads)))
+
+    return make
+
+
+@pytest.mark.parametrize(("threads", "count"), [(1, 1), (2, 2), (3, 1), (8, 2)])
+def test_a_cpu_gets_two_engines_where_its_threads_can_be_halved(
+    with_threads: WithThreads, monkeypatch: pytest.MonkeyPatch, threads: int, count: int
+) -> None:
+    assert len(make_crew(planned(with_threads(threads)))) == count
+    monkeypatch.setattr(device, "cpu_threads", lambda: threads)
+    assert len(make_crew(planned(with_threads(None)))) == count
+
+
+def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
+    with_threads: WithThreads, make_picture: MakePicture
+) -> None:
+    make_picture("in/large.png", 24, 20)
+    assert len(make_crew(planned(with_threads(2)))) == 1
+
+
+def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert named_devices(("all",)) == ("auto",)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
+    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
+
+
+def test_stopping_ends_the_pictures_in_hand(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(12):
+        make_picture(f"in/{index:02}.png", 9 + index, 9)
+    monkeypatch.setattr(workers, "IN_HAND", 2)
+    plan, stop = planned(asked()), Stop()
+    result = run_folder(plan, make_crew(plan), lambda ended: stop.ask(), stop)
+    assert 1 <= result.done < 12
+    assert result.done + result.left == 12
+    assert len(results()) == result.done
+    assert run(asked()).done == result.left
+
+
+def test_large_pictures_are_in_hand_by_themselves(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/a.png", 9, 9)
+    make_picture("in/b.png", 90, 90)
+    make_picture("in/c.png", 9, 9)
+    small, large, last = planned(asked()).tasks
+    monkeypatch.setattr(workers, "IN_HAND_BYTES", 100_000)
+    budget = workers.Budget()
+    assert budget.admits(large)
+    budget.add(small)
+    assert budget.admits(last)
+    assert not budget.admits(large)
+    budget.remove(small)
+    assert budget.admits(large)
+    assert run(asked()).done == 3
+
+
+def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture) -> None:
+    for index in range(10):
+        make_picture(f"in/{index}.png", 20, 60 + index)
+    options = asked()
+    plan = planned(options)
+    heard: list[Ended] = []
+    crew = make_crew(plan) + make_crew(plan)
+    assert run_folder(plan, crew, heard.append, Stop()).done == 10
+    assert heard[-1].status.share == pytest.approx(1)
+    assert run(replace(options, output="alone")).done == 10
+    assert results() == results("alone")
+
+
+def test_two_engines_share_the_threads_of_a_cpu(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(10):
+        make_picture(f"in/{index}.png", 20, 60 + index)
+    seen = []
+    make = workers.make
+
+    def spy(group: Sequence[Loaded], engines: Engines, check_wanted: CheckWanted) -> list[Made]:
+        seen.append((cpu_threads(), engines))
+        return make(group, engines, check_wanted)
+
+    monkeypatch.setattr(workers, "make", spy)
+    monkeypatch.setattr(workers, "MOST_FRAMES", 1)
+    before, upscale = cpu_threads(), asked().upscale
+    try:
+        plan = planned(asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=4))))
+        crew = make_crew(plan)
+        assert len(crew) == 2
+        assert run_folder(plan, crew, lambda ended: None, Stop()).done == 10
+        assert cpu_threads() == 4
+    finally:
+        take_cpu_threads(before)
+    assert {threads for threads, _ in seen} == {2}
+    assert all(engines in crew for _, engines in seen)

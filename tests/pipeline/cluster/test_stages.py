@@ -1,0 +1,129 @@
+"""The three stages one after the other in this process, as the actors of a cluster go through them."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from esrt_core.engine.options import EngineOptions
+from esrt_core.errors import RemoteError, WeightsError
+from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
+from esrt_core.pipeline.cluster.run import Crew, setup_of
+from esrt_core.pipeline.cluster.stages import (
+    EnlargeRow,
+    Order,
+    Setup,
+    StoreOutcome,
+    WriteRow,
+    packed,
+    read_row,
+    unpacked,
+)
+from esrt_core.pipeline.cluster.storage import LocalStore
+from esrt_core.pipeline.image.options import UpscaleOptions
+from esrt_core.pipeline.image.plan import Input, plan_upscale
+from esrt_core.pipeline.image.run import upscale_picture
+from esrt_core.pipeline.sizes import SizeRequest
+from esrt_core.selection import Engines
+from tests.conftest import MakePicture, WeightsOf
+
+Planned = Callable[[], tuple[StorePlan, Setup]]
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_of: WeightsOf) -> Planned:
+    """Return a planner of the folder `in` of the working folder, with a comparison of every picture."""
+    monkeypatch.chdir(tmp_path)
+
+    def plan() -> tuple[StorePlan, Setup]:
+        upscale = UpscaleOptions(model=str(weights_of(2)), engine=EngineOptions("cpu", threads=1), compare=True)
+        options = FolderOptions(("in",), "out", upscale)
+        engines = Engines(upscale.model, upscale.engine)
+        plan = plan_store(options, engines)
+        return plan, setup_of(plan.tasks, options, engines, Crew(1, 1, 0, "cpu"))
+
+    return plan
+
+
+def through(plan: StorePlan, setup: Setup, number: int = 0) -> StoreOutcome:
+    read = read_row(packed(Order(number, plan.tasks[number])))
+    outcome = unpacked(WriteRow(plan.job)(EnlargeRow(setup)(read)))
+    assert isinstance(outcome, StoreOutcome)
+    return outcome
+
+
+def test_the_bytes_are_those_of_one_machine(planned: Planned, make_picture: MakePicture) -> None:
+    make_picture("in/a.png", mode="RGBA")
+    plan, setup = planned()
+    outcome = through(plan, setup)
+    assert outcome.result is not None
+    assert (outcome.result.source, outcome.result.target) == ("in/a.png", "out/a.png")
+    assert outcome.result.sheet == "out/a_compare.png"
+    single = replace(plan.options.upscale, output="one/")
+    engines = Engines(single.model, single.engine)
+    made = upscale_picture(plan_upscale(Input(Path("in/a.png")), single, engines.lineups), engines)
+    assert Path("out/a.png").read_bytes() == Path(made.target).read_bytes()
+    assert Path("out/a_compare.png").read_bytes() == Path(str(made.sheet)).read_bytes()
+    assert planned()[0].done == ["in/a.png"]
+
+
+def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    Image.linear_gradient("L").resize((9, 8)).save("in/a.jpg", quality=60)
+    upscale = UpscaleOptions(SizeRequest(factor=Fraction(6)), engine=EngineOptions("cpu", threads=1))
+    options = FolderOptions(("in",), "out", upscale)
+    engines = Engines(upscale.model, upscale.engine)
+    plan = plan_store(options, engines)
+    setup = setup_of(plan.tasks, options, engines, Crew(1, 1, 0, "cpu"))
+    assert sorted(setup.weights) == [("clean", 3), ("photo", 2)]
+    assert through(plan, setup).result is not None
+    single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), engines.lineups)
+    assert Path("out/a.jpg").read_bytes() == Path(upscale_picture(single, engines).target).read_bytes()
+
+
+def test_what_fails_is_an_outcome_that_says_why(planned: Planned, make_picture: MakePicture) -> None:
+    whole = make_picture("in/a.png", 40, 40).read_bytes()
+    Path("in/a.png").write_bytes(whole[: len(whole) // 2])
+    make_picture("in/gone.png")
+    plan, setup = planned()
+    Path("in/gone.png").unlink()
+    broken, gone = through(plan, setup), through(plan, setup, 1)
+    assert broken.reason.startswith("in/a.png is truncated or damaged")
+    assert (broken.lasting, broken.stops) == (True, False)
+    assert gone.reason.endswith("in/gone.png cannot be read: No such file or directory")
+    assert (gone.lasting, gone.stops) == (False, False)
+
+
+def test_a_store_that_takes_nothing_stops_all(
+    planned: Planned, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/a.png")
+    plan, setup = planned()
+
+    def refuse(store: LocalStore, place: str, content: bytes) -> None:
+        raise RemoteError("no permission")
+
+    monkeypatch.setattr(LocalStore, "write", refuse)
+    assert through(plan, setup) == StoreOutcome(0, reason="no permission", stops=True)
+
+
+def test_weights_that_come_damaged_are_refused(planned: Planned, make_picture: MakePicture) -> None:
+    make_picture("in/a.png")
+    _, setup = planned()
+    (((model, scale), (file, content)),) = setup.weights.items()
+    assert hashlib.sha256(content).hexdigest() == file.sha256
+    with pytest.raises(WeightsError, match="came damaged"):
+        EnlargeRow(replace(setup, weights={(model, scale): (file, content[:-1])}))
+
+
+def test_a_name_that_is_no_utf8_goes_through(planned: Planned, make_picture: MakePicture) -> None:
+    make_picture("in/a.png").rename("in/\udcff.png")
+    plan, setup = planned()
+    assert through(plan, setup).result is not None
+    assert planned()[0].done == ["in/\udcff.png"]

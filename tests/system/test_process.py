@@ -1,0 +1,102 @@
+"""Memory of a process that enlarges pictures of many sizes."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esrt_core.system import process
+from esrt_core.system.process import PIXELS, SPINS, Heap, give_back_freed_memory, keep_freed_memory, wait_briefly
+from tests.conftest import WeightsOf
+
+GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as file:  # noqa: PTH123 (no object that takes memory of its own)
+        return int(file.read().split()[1]) * 4096
+
+
+def test_glibc_and_nothing_else_takes_the_advice() -> None:
+    assert keep_freed_memory() == GLIBC
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc gives memory back when it is told to")
+def test_memory_between_what_is_still_used_goes_back_too() -> None:
+    keep_freed_memory()
+    blocks = [np.ones(2**20, np.uint8) for _ in range(128)]
+    before = resident_bytes()
+    kept = blocks[::8]
+    del blocks
+    assert give_back_freed_memory()
+    assert before - resident_bytes() > 80 * 2**20
+    assert sum(int(block[0]) for block in kept) == 16
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, SPINS),
+        ({"GOMP_SPINCOUNT": "5"}, "5"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_what_the_environment_says_stays(
+    before: dict[str, str], after: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    wait_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == after
+
+
+def test_the_heap_is_cleared_between_shapes_when_enough_has_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleared: list[int] = []
+    monkeypatch.setattr(process, "give_back_freed_memory", lambda: cleared.append(len(cleared)))
+    own = Heap()
+    for shape, tiles, times in [
+        ((100, 100), 1, 0),
+        ((100, 90), 1, 0),  # too soon
+        ((100, 100), PIXELS // 10_000, 0),
+        ((100, 100), 1, 0),  # the same shape
+        ((90, 100), 1, 1),
+        ((100, 90), 1, 1),  # too soon again
+    ]:
+        own.count(shape, tiles)
+        assert len(cleared) == times
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from esrt_core.system.process import give_back_freed_memory
+from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media.frame import Frame
+from esrt_core.weights.checkpoint import load_checkpoint
+
+upscaler = Upscaler(load_checkpoint(Path(sys.argv[1])).network, EngineOptions("cpu", 1), cache_bytes=0)
+for index in range(150):
+    upscaler.upscale(Frame((np.full((9 + index % 12, 9 + index // 12, 3), index, np.uint8),)))
+    if index in (29, 149):
+        give_back_freed_memory()
+        print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory so")
+def test_kernels_of_former_shapes_are_dropped(weights_of: WeightsOf) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(weights_of(2))]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[2])
+    early, late = map(int, done.stdout.split())
+    assert late - early < 10e6
