@@ -26,7 +26,7 @@ from esrt_core.evaluation.dataset import Pair, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Rgb, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import ReadLimits
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 Saved = tuple[Rgb, float]  # LR as it is read again, bits a px
 Save = Callable[[Rgb], Saved]
@@ -46,13 +46,15 @@ def main() -> None:
     pillow_heif.register_heif_opener()
     paths = find_pictures(options.folder)[HALVES[options.half]]
     pairs = [middle(read_pair(path, None, options.scale, ReadLimits()), options.scale, options.side) for path in paths]
-    engines = [Engines(model, EngineOptions(threads=options.threads, precision="fp32")) for model in ("clean", "photo")]
+    pool = [
+        UpscalerPool(model, EngineOptions(threads=options.threads, precision="fp32")) for model in ("clean", "photo")
+    ]
     print(f"| {len(pairs)} pictures, x{options.scale} | bits a px | bicubic | clean | photo | photo - clean |")
     print("|---|---|---|---|---|---|")
     for name, save in losses():
         if not name.startswith(options.only):
             continue
-        bits, bicubic, clean, photo = measured(pairs, options.scale, save, engines)
+        bits, bicubic, clean, photo = measured(pairs, options.scale, save, pool)
         print(f"| {name} | {bits:.2f} | {bicubic:.2f} | {clean:.2f} | {photo:.2f} | {photo - clean:+.2f} |", flush=True)
 
 
@@ -109,9 +111,9 @@ def filmed(codec: str, rate: int, lr: Rgb) -> Saved:
     return whole, bits
 
 
-def measured(pairs: list[Pair], scale: int, save: Save, engines: list[Engines]) -> tuple[float, ...]:
+def measured(pairs: list[Pair], scale: int, save: Save, pool: list[UpscalerPool]) -> tuple[float, ...]:
     """Return the means of bits a px, and of the PSNR of bicubic and both weights."""
-    enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in engines)]
+    enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in pool)]
     values = []
     for pair in pairs:
         lr, bits = save(pair.lr)

@@ -28,12 +28,12 @@ from esrt_core.media.image.decode import decode
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
-from esrt_core.pipeline.batch.run import Stop, run_folder
-from esrt_core.pipeline.batch.workers import make_crew
+from esrt_core.pipeline.batch.run import StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.enlarge import prepared
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 
 def draw_pictures(folder: Path, count: int, extension: str) -> None:
@@ -94,23 +94,23 @@ def measured(spent: list[Spent]) -> Iterator[None]:
     spent.append(Spent(time.perf_counter() - clock, time.process_time() - processor))
 
 
-def run_bare(folder: Path, engines: Engines, size: SizeRequest, spent: list[Spent]) -> None:
+def run_bare(folder: Path, pool: UpscalerPool, size: SizeRequest, spent: list[Spent]) -> None:
     """Measure the network alone."""
     frames = [next(iter(decode(path, ReadLimits()).pages)).frame for path in sorted(folder.iterdir())]
-    plans = [plan_size(size, frame.width, frame.height, engines.scales) for frame in frames]
+    plans = [plan_size(size, frame.width, frame.height, pool.scales) for frame in frames]
     ready = [prepared(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
-    upscaler = engines.upscaler(plans[0].passes[0])
+    upscaler = pool.upscaler(plans[0].passes[0])
     with measured(spent):
         for _ in upscaler.upscale_many(ready):
             pass
 
 
-def run_batch(options: FolderOptions, engines: Engines, memory: list[float], spent: list[Spent]) -> None:
+def run_batch(options: FolderOptions, pool: UpscalerPool, memory: list[float], spent: list[Spent]) -> None:
     """Measure a whole run after its plan, and the most memory up to the end of each picture."""
-    plan = plan_folder(options, engines)
-    crew = make_crew(plan)
+    plan = plan_folder(options, pool)
+    workers = make_workers(plan)
     with Watch() as watch, measured(spent):
-        result = run_folder(plan, crew, lambda _: watch.next(), Stop())
+        result = run_folder(plan, workers, lambda _: watch.next(), StopRequest())
     memory += watch.peaks
     assert result.done == len(plan.tasks)
 
@@ -139,9 +139,9 @@ def main() -> None:
             memory: list[float] = []
             for bare_now in (True, False) if turn % 2 == 0 else (False, True):
                 if bare_now:
-                    run_bare(source, Engines(asked.model, engine), size, bare)
+                    run_bare(source, UpscalerPool(asked.model, engine), size, bare)
                 else:
-                    run_batch(options, Engines(asked.model, engine), memory, whole)
+                    run_batch(options, UpscalerPool(asked.model, engine), memory, whole)
             print(
                 f"{asked.pictures} {asked.format}: bare {bare[-1].clock:.2f} s, batch {whole[-1].clock:.2f} s; "
                 f"processors {bare[-1].processor:.2f} s, {whole[-1].processor:.2f} s; "

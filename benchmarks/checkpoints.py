@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -61,7 +61,7 @@ def average(files: Sequence[Path], target: Path) -> None:
 
 def row(name: str, weights: Path, options: argparse.Namespace) -> None:
     scale = load_checkpoint(weights).metadata.scale
-    enlarge = enlarger(Engines(str(weights), EngineOptions(threads=options.threads, precision="fp32")), scale)
+    enlarge = enlarger(UpscalerPool(str(weights), EngineOptions(threads=options.threads, precision="fp32")), scale)
     cells = [f"{means(paths, scale, enlarge)[1].psnr:.3f}" for paths in options.sets.values()]
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from esrt_core.engine.fused import fast_form, kernels
+from esrt_core.engine.fused import fuse, kernels
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan
 from esrt_core.engine.upscaler import Upscaler
@@ -51,13 +51,13 @@ def as_input(picture: Rgb) -> Tensor:
 
 
 def bf16_form(network: ESRT) -> nn.Module:
-    return fast_form(network, torch.bfloat16)
+    return fuse(network, torch.bfloat16)
 
 
 def form_of_torch_alone(network: ESRT) -> nn.Module:
     """Make the fast form where nothing was compiled; in a process of its own."""
     kernels.load_kernel = lambda name: None  # type: ignore[assignment]
-    return fast_form(network)
+    return fuse(network)
 
 
 def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], Run]:
@@ -208,7 +208,7 @@ def void(_: object) -> None:
 
 CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     BASELINE: network_on_tiles(lambda network: network),
-    "fast form, the engine's tiles": network_on_tiles(fast_form),
+    "fast form, the engine's tiles": network_on_tiles(fuse),
     "fast form, in PyTorch alone": network_on_tiles(form_of_torch_alone),
     "fast form, bf16": network_on_tiles(bf16_form),
     "esrt, engine": engine("fp32"),

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from esrt_core.engine.batching import TileCache, run_pictures
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
 from esrt_core.engine.runner import Runner
-from esrt_core.engine.tiles import Landing, Picture
+from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.evaluation.dataset import read_rgb
 from esrt_core.evaluation.protocol import crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import ReadLimits
-from esrt_core.system.process import Heap
+from esrt_core.system.process import HeapTrimmer
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
 
@@ -50,13 +50,13 @@ class Form:
     tile: int
     halo: int = 8
     window: int = 48
-    ramp: int = 8
+    feather: int = 8
 
     def plan(self, width: int, height: int, scale: int) -> Plan:
         if self.tile == 0:
             return whole_plan(width, height, scale)
         return tiled_plan(
-            width, height, scale, Tiling(self.tile, self.halo, self.window, self.window, self.ramp, 18_432)
+            width, height, scale, Tiling(self.tile, self.halo, self.window, self.window, self.feather, 18_432)
         )
 
     def label(self) -> str:
@@ -64,7 +64,7 @@ class Form:
             return "| whole | - | whole | - |"
         if self.tile == EVERYTHING:
             return f"| whole | - | {self.window} | - |"
-        return f"| {self.tile} | {self.halo} | {self.window} | {self.ramp or 'cut'} |"
+        return f"| {self.tile} | {self.halo} | {self.window} | {self.feather or 'cut'} |"
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def forms(windows: Sequence[int]) -> Iterator[Form]:
         return
     yield Form(EVERYTHING)
     yield from (Form(tile) for tile in (64, 96, 128))
-    yield from (Form(128, halo=halo, ramp=min(8, halo)) for halo in (2, 4, 6, 12, 16))
+    yield from (Form(128, halo=halo, feather=min(8, halo)) for halo in (2, 4, 6, 12, 16))
     yield Form(128, halo=6)
-    yield from (Form(128, ramp=ramp) for ramp in (0, 4, 12, 16))
+    yield from (Form(128, feather=feather) for feather in (0, 4, 12, 16))
     yield from (Form(128, window=window) for window in (24, 32, 64, 128))
 
 
@@ -97,9 +97,9 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
     results, start = [], time.process_time()
     for lr in pictures:
         frame = Frame((lr.astype(np.float32) / 255,), depth=32)
-        landing = Landing(CPU)
-        picture = Picture(frame, form.plan(frame.width, frame.height, scale), landing)
-        run_pictures([picture], runner, TileCache(0), Heap(), landing, lambda done: None)
+        landing = AsyncCopies(CPU)
+        picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), landing)
+        run_pictures([picture], runner, TileCache(0), HeapTrimmer(), landing, lambda done: None)
         landing.settle()
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -109,8 +109,10 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
 def near_seams(plan: Plan) -> NDArray[np.bool_]:
     """Mark the output px within NEAR input px of the middle of a seam."""
     rows, columns = (
-        np.any([abs(np.arange(axis.size) + 0.5 - (seam.start + seam.stop) / 2) < NEAR for seam in axis.seams], axis=0)
-        if axis.seams
+        np.any(
+            [abs(np.arange(axis.size) + 0.5 - (seam.start + seam.stop) / 2) < NEAR for seam in axis.overlaps], axis=0
+        )
+        if axis.overlaps
         else np.zeros(axis.size, bool)
         for axis in (plan.rows, plan.columns)
     )
@@ -131,8 +133,8 @@ def describe(form: Form, outcome: Outcome, whole: Outcome, hr: list[NDArray[np.u
     masks = [near_seams(form.plan(e.shape[1] // scale, e.shape[0] // scale, scale)) for e in errors]
     near = np.concatenate([error[mask].ravel() for error, mask in zip(errors, masks, strict=True)])
     far = np.concatenate([error[~mask].ravel() for error, mask in zip(errors, masks, strict=True)])
-    seams = f"{near.mean() / far.mean():.2f}" if near.size else "-"
-    return f"{form.label()} {quality:.3f} | {agreement:.1f} | {seams} | {cost}"
+    overlaps = f"{near.mean() / far.mean():.2f}" if near.size else "-"
+    return f"{form.label()} {quality:.3f} | {agreement:.1f} | {overlaps} | {cost}"
 
 
 def machine() -> str:

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.contenders import trained
 from benchmarks.gpu_row import Row, attempt, clip_noise, noise, peak, reset_peak, seconds, whole
 from esrt_core.engine.device import DTYPES
-from esrt_core.engine.fused import fast_form
+from esrt_core.engine.fused import fuse
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, estimate_work
 from esrt_core.engine.runner import Runner
@@ -54,7 +54,7 @@ def ceilings(options: argparse.Namespace) -> Row:
 @torch.no_grad()
 def bare_row(options: argparse.Namespace, case: tuple[int, int, int], form: str, limits: Row) -> Row:
     plan, dtype, network = whole(*case), DTYPES[form[-4:]], trained(case[0])
-    module: nn.Module = (fast_form(network, dtype) if form.startswith("fast") else network.to(dtype)).to(options.device)
+    module: nn.Module = (fuse(network, dtype) if form.startswith("fast") else network.to(dtype)).to(options.device)
     x = torch.rand(1, 3, plan.height, plan.width, device=options.device)
     x = (x if form.startswith("fast") else x.to(dtype)).contiguous(memory_format=torch.channels_last)
     run: Callable[[], Tensor] = torch.inference_mode()(lambda: module(x, plan.windows))

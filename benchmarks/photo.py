@@ -22,7 +22,7 @@ from esrt_core.evaluation.dataset import Pair, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Rgb, bicubic, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import ReadLimits
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from esrt_core.training.degradation import degrade, draw_damage
 
 Harm = Callable[[Pair, int, int], Rgb]  # pair, scale, place -> LR
@@ -37,15 +37,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     paths = find_pictures(options.folder)[HALVES[options.half]]
-    engines = {
-        model: Engines(model, EngineOptions(threads=options.threads, precision="fp32")) for model in options.models
+    pool = {
+        model: UpscalerPool(model, EngineOptions(threads=options.threads, precision="fp32")) for model in options.models
     }
-    print(f"| {len(paths)} pictures | scale | bicubic | {' | '.join(engines)} |")
-    print("|---|---|---|" + "---|" * len(engines))
+    print(f"| {len(paths)} pictures | scale | bicubic | {' | '.join(pool)} |")
+    print("|---|---|---|" + "---|" * len(pool))
     for scale in options.scales:
         pairs = [read_pair(path, None, scale, ReadLimits()) for path in paths]
         for name, harm in damages().items():
-            cells = row(pairs, scale, harm, engines)
+            cells = row(pairs, scale, harm, pool)
             print(f"| {name} | x{scale} | {' | '.join(f'{value:.2f}' for value in cells)} |", flush=True)
 
 
@@ -54,9 +54,9 @@ def damages() -> dict[str, Harm]:
     return {"undamaged": undamaged, **jpegs, "mixed damage": mixed}
 
 
-def row(pairs: list[Pair], scale: int, harm: Harm, engines: dict[str, Engines]) -> list[float]:
+def row(pairs: list[Pair], scale: int, harm: Harm, pool: dict[str, UpscalerPool]) -> list[float]:
     """Return the mean PSNR of bicubic and of every model."""
-    enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in engines.values())]
+    enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in pool.values())]
     values = np.zeros((len(pairs), len(enlargers)))
     for place, pair in enumerate(pairs):
         lr = Frame((harm(pair, scale, place),))

@@ -15,7 +15,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Score, mean_score, score_picture
 from esrt_core.media.image.decode import ReadLimits
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 PAPER = {  # Lu et al., 2022, table 2
     ("Set5", 2): "38.03/.9600",
@@ -38,12 +38,12 @@ def main() -> None:
     forms = {name: form for name, form in forms.items() if name not in options.without}
     print(f"| pictures | scale | bicubic | {' | '.join(forms)} | paper |")
     print("|---|---|---|" + "---|" * len(forms) + "---|")
-    engines = {name: Engines(options.model, form) for name, form in forms.items()}
+    pool = {name: UpscalerPool(options.model, form) for name, form in forms.items()}
     for name, paths in options.sets.items():
         for scale in options.scales:
             cells = []
             bicubic = ""
-            for form, engine in engines.items():
+            for form, engine in pool.items():
                 start = time.perf_counter()
                 baseline, score = means(paths, scale, enlarger(engine, scale))
                 bicubic = cell(baseline)
@@ -72,8 +72,8 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def enlarger(engines: Engines, scale: int) -> Enlarge:
-    upscaler = engines.upscaler(scale)
+def enlarger(pool: UpscalerPool, scale: int) -> Enlarge:
+    upscaler = pool.upscaler(scale)
     return lambda frame: upscaler.upscale(frame).frame
 
 

@@ -28,7 +28,7 @@ from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.engine.counting import Count
 
 PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here
@@ -206,8 +206,8 @@ def processor() -> str:
 
 def plot(workers: list[Worker], set5: Path, target: Path) -> None:
     """Draw quality against time: PSNR as measured or published."""
-    engines = Engines("clean", EngineOptions(device="cpu", tile=0))
-    bicubic, own = (score.psnr for score in means(find_pictures(set5), 4, enlarger(engines, 4)))
+    pool = UpscalerPool("clean", EngineOptions(device="cpu", tile=0))
+    bicubic, own = (score.psnr for score in means(find_pictures(set5), 4, enlarger(pool, 4)))
     baseline = next(worker for worker in workers if worker.name == BASELINE)
     points = [
         (worker.name, ratio(worker, baseline), PUBLISHED.get(worker.name, None if "random" in worker.name else own))

@@ -27,7 +27,7 @@ from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.video import ffmpeg
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import prepare_clip, upscale_clip
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 RATE = 24
 NOISE = "noise=alls=40:allf=t"
@@ -75,8 +75,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
-    engines = Engines("auto", EngineOptions(given.device, given.threads))
-    upscaler = engines.upscaler(2)
+    pool = UpscalerPool("auto", EngineOptions(given.device, given.threads))
+    upscaler = pool.upscaler(2)
     width, height = map(int, given.size.split("x"))
     seconds_a_tile(upscaler, width, height)  # the first run also prepares the kernels
     tile = seconds_a_tile(upscaler, width, height)
@@ -93,9 +93,9 @@ def main() -> None:
             for reuse in (True, False):
                 upscaler._cache = TileCache() if reuse else TileCache(0)
                 options = VideoOptions(preset="ultrafast", segment=Fraction(60), overwrite=True, reuse=reuse)
-                prepared = prepare_clip(clip, options, engines)
+                prepared = prepare_clip(clip, options, pool)
                 before, others, started = seconds_a_tile(upscaler, width, height), ffmpeg_seconds(), clock()
-                result = upscale_clip(prepared, engines)
+                result = upscale_clip(prepared, pool)
                 whole, others = clock() - started, ffmpeg_seconds() - others
                 bare = result.tiles_computed * (before + seconds_a_tile(upscaler, width, height)) / 2
                 print(

@@ -24,7 +24,7 @@ from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
-from esrt_core.system.process import wait_briefly
+from esrt_core.system.process import limit_openmp_spinning
 
 PROGRAM = "esrt"
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all is done. 1: something asked for could not be done. 2: the command line does not parse. 130, 143: stopped.
     """
     prepare_streams()
-    wait_briefly()
+    limit_openmp_spinning()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn developers; users are told in the program's own words
     try:

@@ -37,7 +37,7 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def finishing(first: Callable[[], None]) -> Iterator[None]:
+def graceful_interrupt(first: Callable[[], None]) -> Iterator[None]:
     """Let the first Ctrl-C call `first`, which asks for an end; a second one interrupts as anywhere else."""
     before = signal.getsignal(signal.SIGINT)
 

@@ -20,7 +20,7 @@ from esrt_core.media.image.pixels import layout_of, read_page, restore
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.selection import Engines, loss_of_image
+from esrt_core.selection import UpscalerPool, assess_pillow_image
 
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
 
@@ -118,7 +118,7 @@ class Upscaler:
         tta: bool = False,
     ) -> None:
         self._size = SizeRequest(factor=None if scale is None else exact(scale, "scale"))
-        self._engines = Engines(model, EngineOptions(device, threads, precision, tile, tta))
+        self._pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
 
     @overload
     def upscale(self, image: Image.Image, progress: ProgressCallback = ...) -> Image.Image: ...
@@ -136,15 +136,15 @@ class Upscaler:
         """
         if isinstance(image, Image.Image):
             picture = frame_of_image(image)
-            return image_of_frame(self._enlarge(picture.frame, loss_of_image(image), progress), picture)
+            return image_of_frame(self._enlarge(picture.frame, assess_pillow_image(image), progress), picture)
         array = np.asarray(image)
         return array_of_frame(self._enlarge(frame_of_array(array), None, progress), array.ndim)
 
-    def _enlarge(self, frame: Frame, loss: str | None, progress: ProgressCallback) -> Frame:
-        lineup = self._engines.lineups.choose(loss)
-        engines = self._engines.of(lineup)
-        size = plan_size(self._size, frame.width, frame.height, lineup.scales, lineup.later_scales)
-        return enlarge(frame, size, engines, progress).frame
+    def _enlarge(self, frame: Frame, damage: str | None, progress: ProgressCallback) -> Frame:
+        chain = self._pool.selector.choose(damage)
+        pool = self._pool.for_chain(chain)
+        size = plan_size(self._size, frame.width, frame.height, chain.scales, chain.later_scales)
+        return enlarge(frame, size, pool, progress).frame
 
 
 @overload

@@ -31,7 +31,7 @@ AUTO, CLEAN, PHOTO = "auto", "clean", "photo"
 
 
 @dataclass(frozen=True)
-class Lineup:
+class ModelChain:
     """Name the model of the first pass and that of the later ones, and the scales that each can have.
 
     A pass makes its own input for the next one, which is no damaged photo any more: after `photo` comes `clean`.
@@ -54,62 +54,64 @@ class Lineup:
         yield from ((1, scale) for scale in self.later_scales)
 
 
-def alone(model: str, scales: Sequence[int]) -> Lineup:
+def single_chain(model: str, scales: Sequence[int]) -> ModelChain:
     """Return the line-up of one model that makes all passes."""
-    return Lineup(model, tuple(scales), model, tuple(scales))
+    return ModelChain(model, tuple(scales), model, tuple(scales))
 
 
 @dataclass(frozen=True)
-class Lineups:
+class ChainSelector:
     """Hold what a model's name offers: the plain line-up, and with `auto` another for pictures that lost something.
 
     `notes` says what the user should know of finding the weights.
     """
 
-    asked: str
-    plain: Lineup
-    damaged: Lineup | None = None
+    requested: str
+    plain: ModelChain
+    damaged: ModelChain | None = None
     notes: tuple[str, ...] = ()
 
-    def all(self) -> tuple[Lineup, ...]:
+    def all(self) -> tuple[ModelChain, ...]:
         """Return every line-up that a picture may get."""
         return (self.plain,) if self.damaged is None else (self.plain, self.damaged)
 
-    def choose(self, loss: str | None) -> Lineup:
-        """Return the line-up of a picture; `loss` says what its compression took, None where that is nothing."""
+    def choose(self, damage: str | None) -> ModelChain:
+        """Return the line-up of a picture; `damage` says what its compression took, None where that is nothing."""
         if self.damaged is None:
             return self.plain
         return (
-            replace(self.plain, reason="little or nothing lost") if loss is None else replace(self.damaged, reason=loss)
+            replace(self.plain, reason="little or nothing lost")
+            if damage is None
+            else replace(self.damaged, reason=damage)
         )
 
 
-def find_lineups(model: str, progress: ProgressCallback = ignore_progress) -> Lineups:
+def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:
     """Return the line-ups of a model; only an address is downloaded for that. Raise WeightsError for an unknown one."""
     found = find_model(model, progress)
     if model == PHOTO:
-        return Lineups(model, _photo(found), notes=found.notes)
-    plain = alone(CLEAN if model == AUTO else model, found.scales)
-    return Lineups(model, plain, _photo(find_model(PHOTO)) if model == AUTO else None, found.notes)
+        return ChainSelector(model, _photo(found), notes=found.notes)
+    plain = single_chain(CLEAN if model == AUTO else model, found.scales)
+    return ChainSelector(model, plain, _photo(find_model(PHOTO)) if model == AUTO else None, found.notes)
 
 
-def _photo(found: Model) -> Lineup:
-    return Lineup(PHOTO, found.scales, CLEAN, find_model(CLEAN).scales)
+def _photo(found: Model) -> ModelChain:
+    return ModelChain(PHOTO, found.scales, CLEAN, find_model(CLEAN).scales)
 
 
 @dataclass(frozen=True)
-class Kit:
+class ResolvedWeights:
     """Hold the line-ups of a model and the verified files of its weights, by model and scale."""
 
-    lineups: Lineups
+    selector: ChainSelector
     files: Mapping[tuple[str, int], WeightsFile]
 
 
-class Engines:
+class UpscalerPool:
     """Hold the upscalers of one model, made when they are first asked for.
 
-    `lineups` says which weights a picture can get, `lineup` which of them these engines use. `notes` is what was
-    noticed while the weights were found. `progress` is told of downloads. `kit` is used where it is given, and nothing
+    `selector` says which weights a picture can get, `chain` which of them these engines use. `notes` is what was
+    noticed while the weights were found. `progress` is told of downloads. `resolved` is used if given, and nothing is
     looked for. Raise WeightsError when there is no such model.
     """
 
@@ -118,40 +120,40 @@ class Engines:
         model: str = "auto",
         options: EngineOptions = EngineOptions(),  # noqa: B008 (frozen)
         progress: ProgressCallback = ignore_progress,
-        kit: Kit | None = None,
+        resolved: ResolvedWeights | None = None,
     ) -> None:
         self.options = options
-        self.lineups = find_lineups(model, progress) if kit is None else kit.lineups
-        self.lineup = self.lineups.plain
-        self.notes = list(self.lineups.notes)
+        self.selector = find_chains(model, progress) if resolved is None else resolved.selector
+        self.chain = self.selector.plain
+        self.notes = list(self.selector.notes)
         self._progress = progress
-        self._kit = kit
+        self._kit = resolved
         self._upscalers: dict[tuple[str, int], Upscaler] = {}
 
     @property
     def model(self) -> str:
         """The name of the weights that make the first pass."""
-        return self.lineup.first
+        return self.chain.first
 
     @property
     def scales(self) -> tuple[int, ...]:
         """The scales that the first pass can have."""
-        return self.lineup.scales
+        return self.chain.scales
 
-    def of(self, lineup: Lineup) -> Engines:
+    def for_chain(self, chain: ModelChain) -> UpscalerPool:
         """Return engines that use another line-up and share what is loaded with these."""
-        engines = copy.copy(self)
-        engines.lineup = lineup
-        return engines
+        pool = copy.copy(self)
+        pool.chain = chain
+        return pool
 
     def weights(self, scale: int, place: int = 0) -> WeightsFile:
         """Return the verified weights file of a pass: its scale, and its place in the chain."""
-        model = self.lineup.model(place)
+        model = self.chain.model(place)
         return resolve(model, scale, self._progress) if self._kit is None else self._kit.files[model, scale]
 
     def upscaler(self, scale: int, place: int = 0) -> Upscaler:
         """Return the upscaler of a pass; raise WeightsError or DeviceError when it cannot be made."""
-        key = (self.lineup.model(place), scale)
+        key = (self.chain.model(place), scale)
         if key not in self._upscalers:
             from esrt_core.engine.upscaler import Upscaler
             from esrt_core.weights.checkpoint import load_checkpoint
@@ -168,49 +170,49 @@ class Engines:
 
 
 # From these on the clean weights come closer to the truth.
-GOOD_QUALITY = 93  # of a JPEG, by its tables
-GOOD_REDUCED_QUALITY = 95  # of one whose colour has less than full resolution
-GOOD_PICTURE_BITS = {WEBP: 2.9, AVIF: 1.9, HEIF: 2.0}  # a px, since these files do not say their quality
-GOOD_CLIP_BITS = 0.30  # a px and frame, sound included
-GOOD_MODERN_BITS = 0.12  # of a codec that needs less
+CLEAN_FROM_QUALITY = 93  # of a JPEG, by its tables
+CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one whose colour has less than full resolution
+CLEAN_FROM_IMAGE_BITS = {WEBP: 2.9, AVIF: 1.9, HEIF: 2.0}  # a px, since these files do not say their quality
+CLEAN_FROM_CLIP_BITS = 0.30  # a px and frame, sound included
+CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs less
 
-MODERN = ("av1", "hevc", "vp9")
+MODERN_CODECS = ("av1", "hevc", "vp9")
 
-KEPT_WHOLE = (
+LOSSLESS_CODECS = (
     "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
 )  # fmt: skip
 
 
-def loss_of_picture(info: ImageInfo) -> str | None:
+def assess_image(info: ImageInfo) -> str | None:
     """Say what compression took from a picture, None where that is too little for another choice of weights."""
     if info.quality is not None:
-        return _loss_of_jpeg(info.quality, info.reduced_colour)
-    if info.lossless is True or info.format not in GOOD_PICTURE_BITS:
+        return _assess_jpeg(info.quality, info.reduced_colour)
+    if info.lossless is True or info.format not in CLEAN_FROM_IMAGE_BITS:
         return None
     bits = 8 * info.byte_size / (info.width * info.height * info.pages)
-    return _loss_of_bits(info.format.label, bits, GOOD_PICTURE_BITS[info.format])
+    return _assess_bits(info.format.label, bits, CLEAN_FROM_IMAGE_BITS[info.format])
 
 
-def loss_of_image(image: Image.Image) -> str | None:
+def assess_pillow_image(image: Image.Image) -> str | None:
     """Say the same of a Pillow image, which knows its JPEG's tables as long as it is the one that was opened."""
     quality = quality_of(image)
-    return None if quality is None else _loss_of_jpeg(quality, has_reduced_colour(image))
+    return None if quality is None else _assess_jpeg(quality, has_reduced_colour(image))
 
 
-def loss_of_clip(clip: ClipInfo) -> str | None:
+def assess_clip(clip: ClipInfo) -> str | None:
     """Say the same of a clip, by its codec and its bits a pixel."""
     video = clip.video
-    if video.codec in KEPT_WHOLE:
+    if video.codec in LOSSLESS_CODECS:
         return None
     pixels = video.width * video.height * video.timing.frames
-    good = GOOD_MODERN_BITS if video.codec in MODERN else GOOD_CLIP_BITS
-    return _loss_of_bits(video.codec, 8 * clip.size / max(pixels, 1), good)
+    good = CLEAN_FROM_MODERN_CLIP_BITS if video.codec in MODERN_CODECS else CLEAN_FROM_CLIP_BITS
+    return _assess_bits(video.codec, 8 * clip.size / max(pixels, 1), good)
 
 
-def _loss_of_jpeg(quality: int, reduced_colour: bool) -> str | None:
-    good = GOOD_REDUCED_QUALITY if reduced_colour else GOOD_QUALITY
+def _assess_jpeg(quality: int, reduced_colour: bool) -> str | None:
+    good = CLEAN_FROM_QUALITY_SUBSAMPLED if reduced_colour else CLEAN_FROM_QUALITY
     return f"JPEG of quality {quality}" if quality < good else None
 
 
-def _loss_of_bits(kind: str, bits: float, good: float) -> str | None:
+def _assess_bits(kind: str, bits: float, good: float) -> str | None:
     return f"{kind} of {bits:.2g} bits a pixel" if bits < good else None

@@ -18,19 +18,19 @@ from esrt_cli import params
 from esrt_cli.commands.upscale import size_request
 from esrt_cli.console import Console
 from esrt_cli.report import detail_line, duration, error_json, result_json, result_line
-from esrt_cli.signals import finishing
+from esrt_cli.signals import graceful_interrupt
 from esrt_core.errors import StopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esrt_core.pipeline.batch.meter import Status
     from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
-    from esrt_core.pipeline.batch.run import Ended, FolderResult, Stop
+    from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+    from esrt_core.pipeline.batch.throughput import Status
     from esrt_core.pipeline.cluster.plan import StorePlan
-    from esrt_core.pipeline.cluster.run import Crew
-    from esrt_core.selection import Engines
+    from esrt_core.pipeline.cluster.run import ActorSpec
+    from esrt_core.selection import UpscalerPool
 
 _INTERRUPTED = 130
 
@@ -38,69 +38,69 @@ _INTERRUPTED = 130
 def upscale_folder(options: FolderOptions, console: Console, *, as_json: bool, dry_run: bool) -> int:
     """Plan and upscale the pictures of folders, report, and return the exit code: 1 where one of them failed."""
     from esrt_core.pipeline.batch.plan import plan_folder
-    from esrt_core.pipeline.batch.workers import make_crew
-    from esrt_core.selection import Engines
+    from esrt_core.pipeline.batch.workers import make_workers
+    from esrt_core.selection import UpscalerPool
 
-    engines = Engines(options.upscale.model, options.upscale.engine)
-    plan = plan_folder(options, engines)
-    crew = make_crew(plan) if plan.tasks else []
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
+    plan = plan_folder(options, pool)
+    workers = make_workers(plan) if plan.tasks else []
     reporter = FolderReporter(console, as_json)
-    reporter.plan(plan, crew)
+    reporter.plan(plan, workers)
     if dry_run:
         reporter.listing(plan)
         return 1 if plan.refused or plan.failed_before else 0
-    return run(plan, crew, reporter)
+    return run(plan, workers, reporter)
 
 
 def upscale_on_ray(options: FolderOptions, address: str, console: Console, *, as_json: bool, dry_run: bool) -> int:
     """Plan pictures here, upscale them on a cluster, report, and return the exit code as upscale_folder() does."""
-    from esrt_core.pipeline.batch.run import Stop
+    from esrt_core.pipeline.batch.run import StopRequest
     from esrt_core.pipeline.cluster.plan import plan_store
     from esrt_core.pipeline.cluster.run import check_cluster_options, run_on_ray
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
     check_cluster_options(address, options.devices)
-    engines = Engines(options.upscale.model, options.upscale.engine)
-    plan = plan_store(options, engines)
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
+    plan = plan_store(options, pool)
     reporter = FolderReporter(console, as_json)
     reporter.plan(plan, [])
-    for note in engines.notes:
+    for note in pool.notes:
         console.note(f"note: {note}")
     if dry_run:
         reporter.listing(plan)
         return 1 if plan.refused or plan.failed_before else 0
-    stop = Stop()
+    stop = StopRequest()
     asking = _asking(stop, console, "stopping with the next picture that ends; Ctrl-C again stops at once")
     with asking, reporter.progress(len(plan.tasks)) as shown:
-        result = run_on_ray(plan, address, reporter.crew, lambda ended: reporter.ended(ended, shown), stop)
+        result = run_on_ray(plan, address, reporter.workers, lambda ended: reporter.ended(ended, shown), stop)
     return end(plan, result, stop, reporter)
 
 
-def run(plan: FolderPlan, crew: list[Engines], reporter: FolderReporter) -> int:
+def run(plan: FolderPlan, workers: list[UpscalerPool], reporter: FolderReporter) -> int:
     """Do the work of a plan; Ctrl-C once lets the pictures in hand end."""
-    from esrt_core.pipeline.batch.run import Stop, run_folder
+    from esrt_core.pipeline.batch.run import StopRequest, run_folder
 
-    stop = Stop()
+    stop = StopRequest()
     asking = _asking(stop, reporter.console, "finishing the pictures in hand; Ctrl-C again stops at once")
     with asking, reporter.progress(len(plan.tasks)) as shown:
-        result = run_folder(plan, crew, lambda ended: reporter.ended(ended, shown), stop)
+        result = run_folder(plan, workers, lambda ended: reporter.ended(ended, shown), stop)
     return end(plan, result, stop, reporter)
 
 
-def end(plan: FolderPlan | StorePlan, result: FolderResult, stop: Stop, reporter: FolderReporter) -> int:
+def end(plan: FolderPlan | StorePlan, result: FolderResult, stop: StopRequest, reporter: FolderReporter) -> int:
     """Report the end, and return the exit code; raise StopError where the work was stopped before it."""
     reporter.summary(plan, result)
-    if stop.asked and result.left:
+    if stop.requested and result.left:
         raise StopError(f"stopped: {result.done} done, {result.left} left; the same command goes on", _INTERRUPTED)
     return 1 if result.failures or result.stopped or plan.refused or plan.failed_before else 0
 
 
-def _asking(stop: Stop, console: Console, note: str) -> Any:
+def _asking(stop: StopRequest, console: Console, note: str) -> Any:
     def ask() -> None:
-        stop.ask()
+        stop.request()
         console.note(note)
 
-    return finishing(ask)
+    return graceful_interrupt(ask)
 
 
 @dataclass
@@ -110,18 +110,18 @@ class FolderReporter:
     console: Console
     as_json: bool
 
-    def plan(self, plan: FolderPlan | StorePlan, crew: list[Engines]) -> None:
+    def plan(self, plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> None:
         """Print the plan before the work."""
-        for line in plan_lines(plan, crew):
+        for line in plan_lines(plan, workers):
             self.console.note(line)
-        for note in dict.fromkeys(note for engines in crew for note in engines.notes):
+        for note in dict.fromkeys(note for pool in workers for note in pool.notes):
             self.console.note(f"note: {note}")
 
-    def crew(self, crew: Crew) -> None:
+    def workers(self, workers: ActorSpec) -> None:
         """Print which part of a cluster works."""
-        noun = "actor" if crew.actors == 1 else "actors"
-        each = "a GPU" if crew.gpus else f"{crew.cores} {'core' if crew.cores == 1 else 'cores'}"
-        self.console.note(f"on {crew.actors} {noun} of Ray with {each} each")
+        noun = "actor" if workers.actors == 1 else "actors"
+        each = "a GPU" if workers.gpus else f"{workers.cores} {'core' if workers.cores == 1 else 'cores'}"
+        self.console.note(f"on {workers.actors} {noun} of Ray with {each} each")
 
     def listing(self, plan: FolderPlan | StorePlan) -> None:
         """Print every source and target instead of the work."""
@@ -194,7 +194,7 @@ class FolderReporter:
         self.console.record(error_json(str(failure.source), EsrtError(failure.reason)))
 
 
-def plan_lines(plan: FolderPlan | StorePlan, crew: list[Engines]) -> Iterator[str]:
+def plan_lines(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> Iterator[str]:
     """Say what is about to happen: how many pictures, what is left alone, room, device and time."""
     roots = ", ".join(plan.roots[:3]) + (" ..." if len(plan.roots) > 3 else "")
     noun = "picture" if plan.found == 1 else "pictures"
@@ -205,24 +205,24 @@ def plan_lines(plan: FolderPlan | StorePlan, crew: list[Engines]) -> Iterator[st
         "cannot be done (listed at the end)": len(plan.refused),
     }
     others = [f"{count} {what}" for what, count in counts.items() if count]
-    others += [f"{count} {reason}" for reason, count in sorted(plan.passed_over.items())]
+    others += [f"{count} {reason}" for reason, count in sorted(plan.skipped.items())]
     if others:
         yield f"left alone: {', '.join(others)}"
     for disk in plan.disks():
         warning = ": that may not be enough" if disk.expected > disk.free else ""
         yield f"about {size_text(disk.expected)} of results, {size_text(disk.free)} free{warning}"
-    if crew:
-        yield _work_line(plan, crew)
+    if workers:
+        yield _work_line(plan, workers)
 
 
-def _work_line(plan: FolderPlan | StorePlan, crew: list[Engines]) -> str:
-    from esrt_core.pipeline.batch.meter import expected_seconds, is_long
+def _work_line(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> str:
+    from esrt_core.pipeline.batch.throughput import expected_seconds, is_long
 
-    uppers = [engines.of(plan.tasks[0].plan.lineup).upscaler(plan.tasks[0].plan.size.passes[0]) for engines in crew]
+    uppers = [pool.for_chain(plan.tasks[0].plan.chain).upscaler(plan.tasks[0].plan.size.passes[0]) for pool in workers]
     where = f"on {', '.join(dict.fromkeys(upper.device_name for upper in uppers))} in {uppers[0].precision}"
     if not is_long(plan.tasks):
         return where
-    return f"{where}, about {duration(expected_seconds(plan.tasks, crew))}"
+    return f"{where}, about {duration(expected_seconds(plan.tasks, workers))}"
 
 
 def status_line(status: Status) -> str:
@@ -240,12 +240,12 @@ def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[s
     return {
         "done": result.done,
         "done_before": len(plan.done),
-        "elsewhere": result.elsewhere,
+        "elsewhere": result.done_elsewhere,
         "large": len(plan.large),
         "failed": len(result.failures) + len(plan.refused),
         "failed_before": len(plan.failed_before),
         "left": result.left,
-        "passed_over": dict(sorted(plan.passed_over.items())),
+        "skipped": dict(sorted(plan.skipped.items())),
         "leftovers_removed": result.leftovers,
         "seconds": round(result.status.seconds, 3) if result.status else 0.0,
         "megapixels": round(result.status.megapixels, 3) if result.status else 0.0,

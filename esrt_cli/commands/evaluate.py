@@ -67,17 +67,17 @@ def evaluate(
     from esrt_core.engine.options import EngineOptions
     from esrt_core.errors import OptionError
     from esrt_core.evaluation.evaluate import EvaluationOptions, evaluate_folder
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
     console = Console(quiet)
-    engines = Engines(model, EngineOptions(device, threads, precision, tile, tta))
-    if scale is None and len(engines.scales) > 1:
-        raise OptionError(f"'{model}' enlarges by {', '.join(map(str, engines.scales))}; choose one with -s")
-    options = EvaluationOptions(pictures, scale or engines.scales[0], lr_dir, save_images, overwrite)
-    upscaler = engines.upscaler(options.scale)
-    for note in engines.notes:
+    pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
+    if scale is None and len(pool.scales) > 1:
+        raise OptionError(f"'{model}' enlarges by {', '.join(map(str, pool.scales))}; choose one with -s")
+    options = EvaluationOptions(pictures, scale or pool.scales[0], lr_dir, save_images, overwrite)
+    upscaler = pool.upscaler(options.scale)
+    for note in pool.notes:
         console.note(f"note: {note}")
-    console.note(setting_line(engines.weights(options.scale), upscaler))
+    console.note(setting_line(pool.weights(options.scale), upscaler))
     with progress_bar(console) as progress:
         evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, progress)
     for failure in evaluation.failures:

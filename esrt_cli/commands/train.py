@@ -130,12 +130,12 @@ class TrainView:
 
     def __init__(self, quiet: bool) -> None:
         self.console = Console(quiet=quiet)
-        self.leads = os.environ.get("RANK", "0") == "0"
+        self.is_main_process = os.environ.get("RANK", "0") == "0"
         self._live: Live | None = None
         self._shown: dict[str, str] = {}
         self._next_line = 0.0
         self._unusable = 0
-        if self.console.shows_progress() and self.leads:
+        if self.console.shows_progress() and self.is_main_process:
             from rich.console import Console as RichConsole
             from rich.live import Live
 
@@ -176,7 +176,7 @@ class TrainView:
 
     def finish(self, result: TrainResult) -> None:
         """Print the one sentence that sums the run up."""
-        if self.leads:
+        if self.is_main_process:
             self.console.result(result.sentence)
 
     def _unusable_line(self, event: Unusable) -> None:

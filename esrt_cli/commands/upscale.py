@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from esrt_core.pipeline.image.plan import Input, UpscalePlan
     from esrt_core.pipeline.image.run import Estimate, Result
     from esrt_core.pipeline.sizes import SizeRequest
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
 STANDARD_STREAM = "-"
 
@@ -65,19 +65,19 @@ def upscale_all(
 ) -> int:
     """Plan and upscale pictures, report each one, and return the exit code: 1 where one of them failed."""
     from esrt_core.pipeline.image.plan import check_distinct
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
-    engines = Engines(options.model, options.engine)
+    pool = UpscalerPool(options.model, options.engine)
     reporter = Reporter(console, as_json)
-    plans = plan_all(inputs, options, engines, reporter)
+    plans = plan_all(inputs, options, pool, reporter)
     check_distinct(plans)
     for plan in plans:  # a device or weights that cannot be used concern every picture: they stop the command
-        engines.of(plan.lineup).load(plan.size.passes)
-    for note in engines.notes:
+        pool.for_chain(plan.chain).load(plan.size.passes)
+    for note in pool.notes:
         console.note(f"note: {note}")
     for plan in plans:
         try:
-            upscale_one(plan, engines, reporter, dry_run)
+            upscale_one(plan, pool, reporter, dry_run)
         except StopError:
             raise
         except EsrtError as error:
@@ -85,14 +85,16 @@ def upscale_all(
     return 1 if reporter.failed else 0
 
 
-def plan_all(inputs: Sequence[str], options: UpscaleOptions, engines: Engines, reporter: Reporter) -> list[UpscalePlan]:
+def plan_all(
+    inputs: Sequence[str], options: UpscaleOptions, pool: UpscalerPool, reporter: Reporter
+) -> list[UpscalePlan]:
     """Plan every input; one that cannot be done is reported and left out."""
     from esrt_core.pipeline.image.plan import plan_upscale
 
     plans = []
     for name in inputs:
         try:
-            plans.append(plan_upscale(read_input(name), options, engines.lineups))
+            plans.append(plan_upscale(read_input(name), options, pool.selector))
         except EsrtError as error:
             reporter.failure(name, error)
     return plans
@@ -109,17 +111,17 @@ def read_input(name: str) -> Input:
     return Input(sys.stdin.buffer.read() if name == STANDARD_STREAM else Path(name))
 
 
-def upscale_one(plan: UpscalePlan, engines: Engines, reporter: Reporter, dry_run: bool) -> None:
+def upscale_one(plan: UpscalePlan, pool: UpscalerPool, reporter: Reporter, dry_run: bool) -> None:
     """Say what is planned, do it (unless `dry_run`) and say what came of it."""
     from esrt_core.pipeline.image.run import estimate, upscale_picture
 
-    expected = estimate(plan, engines)
+    expected = estimate(plan, pool)
     if dry_run:
         reporter.dry_run(plan, expected)
         return
     reporter.plan(plan, expected)
     with progress_bar(reporter.console) as progress:
-        result = upscale_picture(plan, engines, progress, sys.stdout.buffer if plan.target.path is None else None)
+        result = upscale_picture(plan, pool, progress, sys.stdout.buffer if plan.target.path is None else None)
     reporter.result(result)
 
 

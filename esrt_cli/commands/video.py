@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from esrt_core.pipeline.video.options import VideoOptions
     from esrt_core.pipeline.video.plan import VideoPlan
     from esrt_core.pipeline.video.run import ClipResult
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
 
 def upscale_clips(
@@ -36,14 +36,14 @@ def upscale_clips(
 ) -> int:
     """Upscale clips, report each one, and return the exit code: 1 where one failed or was damaged."""
     from esrt_core.pipeline.video.options import find_clips
-    from esrt_core.selection import Engines
+    from esrt_core.selection import UpscalerPool
 
     clips = find_clips(inputs, options)
-    engines = Engines(options.model, options.engine)
+    pool = UpscalerPool(options.model, options.engine)
     reporter = ClipReporter(console, as_json)
     for path in clips:
         try:
-            upscale_one(path, options, engines, reporter, dry_run)
+            upscale_one(path, options, pool, reporter, dry_run)
         except StopError:
             raise
         except EsrtError as error:
@@ -51,17 +51,17 @@ def upscale_clips(
     return 1 if reporter.failed else 0
 
 
-def upscale_one(path: Path, options: VideoOptions, engines: Engines, reporter: ClipReporter, dry_run: bool) -> None:
+def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter: ClipReporter, dry_run: bool) -> None:
     """Say what is planned for a clip, do it (unless `dry_run`) and say what came of it."""
     from esrt_core.pipeline.video.run import most_seconds, prepare_clip, upscale_clip
 
-    plan = prepare_clip(path, options, engines)
-    reporter.plan(plan, most_seconds(plan, engines), dry_run)
+    plan = prepare_clip(path, options, pool)
+    reporter.plan(plan, most_seconds(plan, pool), dry_run)
     if dry_run:
         return
     try:
         with clip_progress(reporter.console) as progress:
-            result = upscale_clip(plan, engines, progress)
+            result = upscale_clip(plan, pool, progress)
     except Interrupted as stop:
         raise StopError(f"{stop}; the same command goes on from the last segment", stop.exit_code) from stop
     reporter.result(result)
@@ -107,7 +107,9 @@ class ClipReporter:
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     """Say what is about to happen to one clip."""
     video, encode, timing = plan.clip.video, plan.encode, plan.clip.video.timing
-    others = ", ".join(f"{len(plan.clip.of_kind(kind))} {kind}" for kind in ("audio", "subtitle", "attachment", "data"))
+    other_streams = ", ".join(
+        f"{len(plan.clip.of_kind(kind))} {kind}" for kind in ("audio", "subtitle", "attachment", "data")
+    )
     rate = "variable" if plan.timeline.keep else f"{float(plan.timeline.rate):.6g}"
     time_ = "" if seconds is None else f", {duration(seconds)} at most"
     hdr = f" {video.colors.hdr}" if video.colors.hdr else ""
@@ -115,7 +117,7 @@ def plan_line(plan: VideoPlan, seconds: float | None) -> str:
         f"{plan.clip.path}: {video.codec} {video.width} x {video.height} {video.pixels}{hdr}, "
         f"{duration(float(timing.duration))} -> {plan.target}: {plan.codec.name} ({plan.encoder.name}) "
         f"{encode.final_width} x {encode.final_height} {encode.pixels}, {plan.slots} frames at {rate} a second{time_}; "
-        f"kept: {others}, {plan.clip.chapters} chapters"
+        f"kept: {other_streams}, {plan.clip.chapters} chapters"
     )
 
 
@@ -131,8 +133,8 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
         "pixels": plan.encode.pixels,
         "source_size": [video.width, video.height],
         "size": [plan.encode.final_width, plan.encode.final_height],
-        "model": plan.lineup.first,
-        "reason": plan.lineup.reason,
+        "model": plan.chain.first,
+        "reason": plan.chain.reason,
         "passes": plan.size.passes,
         "rate": str(plan.timeline.rate),
         "variable": video.timing.variable,
@@ -149,7 +151,7 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
 
 def result_line(result: ClipResult) -> str:
     """Say what became of one clip."""
-    went_on = f", {result.went_on_at} from an earlier run" if result.went_on_at else ""
+    went_on = f", {result.resumed_at} from an earlier run" if result.resumed_at else ""
     return (
         f"{result.target}: {result.size[0]} x {result.size[1]}, {result.frames} frames{went_on}, "
         f"{duration(result.seconds)}, {result.fps:.3g} frames a second, {result.share_reused:.0%} reused"

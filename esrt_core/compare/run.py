@@ -16,7 +16,7 @@ from esrt_core.media.image.decode import decode, encode, probe
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.selection import AUTO, find_lineups, loss_of_picture
+from esrt_core.selection import AUTO, assess_image, find_chains
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 
@@ -71,8 +71,8 @@ def _chosen(model: str, options: ComparisonOptions) -> str:
     """Return what `auto` means for the picture, and any other model as it is."""
     if model != AUTO:
         return model
-    lineup = find_lineups(model).choose(loss_of_picture(probe(options.picture, options.limits)))
-    return lineup.first if (options.scale or DEFAULT_SCALE) in lineup.scales else lineup.later
+    chain = find_chains(model).choose(assess_image(probe(options.picture, options.limits)))
+    return chain.first if (options.scale or DEFAULT_SCALE) in chain.scales else chain.later
 
 
 def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:

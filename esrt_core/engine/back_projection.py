@@ -23,7 +23,7 @@ BLUR_SIGMA = 1.5  # input px
 BLUR_RADIUS = 4
 
 
-def keep_colours(x: Tensor, y: Tensor) -> Tensor:
+def correct_colors(x: Tensor, y: Tensor) -> Tensor:
     """Correct a result y (B, C, sH, sW) of the input x (B, C, H, W) in [0, 1]; returns a result clipped to [0, 1]."""
     y = _within_range(x, y)
     scale = y.shape[2] // x.shape[2]

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from esrt_core.engine.plan import tiling_for
 from esrt_core.engine.runner import Runner
-from esrt_core.engine.tiles import Landing, Picture
+from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.media.frame import Frame, Plane
-from esrt_core.system.process import Heap
+from esrt_core.system.process import HeapTrimmer
 
 BATCHES = 4  # that a group's pixels fill: enough for equal shapes to meet, little to wait for
 MOST_FRAMES = 64
@@ -91,16 +91,16 @@ TilesDone = Callable[[int], None]
 
 @torch.inference_mode()
 def run_pictures(
-    pictures: Sequence[Picture],
+    pictures: Sequence[TiledFrame],
     runner: Runner,
     cache: TileCache,
-    heap: Heap,
-    landing: Landing,
+    heap: HeapTrimmer,
+    copies: AsyncCopies,
     tiles_done: TilesDone,
 ) -> None:
     """Compute all tiles of some pictures, equal tiles once; pictures with tiles of one shape share batches.
 
-    The pictures are complete when `landing` is settled. `tiles_done` is told after every batch how many tiles are done
+    The pictures are complete when `copies` is settled. `tiles_done` is told after every batch how many tiles are done
     so far. On a GPU the host is one batch ahead of it.
     """
     done = 0
@@ -108,7 +108,7 @@ def run_pictures(
         if runner.device.type == "cpu":
             heap.count(batch.waiting[0][0].plan.tile_shape, len(batch.inputs))
         batch.run(runner, cache)
-        landing.close_batch()
+        copies.close_batch()
         done += len(batch.waiting)
         tiles_done(done)
 
@@ -117,11 +117,11 @@ class Batch:
     """Hold tiles in their order: those to compute, each once, and those whose result is known."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Picture, bytes]] = []
-        self.inputs: dict[bytes, tuple[Picture, tuple[Plane, ...]]] = {}
+        self.waiting: list[tuple[TiledFrame, bytes]] = []
+        self.inputs: dict[bytes, tuple[TiledFrame, tuple[Plane, ...]]] = {}
         self.results: dict[bytes, Tensor] = {}
 
-    def add(self, picture: Picture, index: int, cache: TileCache) -> None:
+    def add(self, picture: TiledFrame, index: int, cache: TileCache) -> None:
         """Add a tile."""
         planes = picture.cut(index)
         key = tile_key(planes, picture.kind)
@@ -135,7 +135,7 @@ class Batch:
             picture.computed += 1
             self.inputs[key] = picture, planes
 
-    def accepts(self, picture: Picture) -> bool:
+    def accepts(self, picture: TiledFrame) -> bool:
         """Say whether a tile of this picture may join."""
         if not self.waiting:
             return True
@@ -163,7 +163,7 @@ class Batch:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-def _batches(pictures: Sequence[Picture], cache: TileCache) -> Iterator[Batch]:
+def _batches(pictures: Sequence[TiledFrame], cache: TileCache) -> Iterator[Batch]:
     batch = Batch()
     for picture in pictures:
         for index in range(picture.plan.tiles):
@@ -175,6 +175,6 @@ def _batches(pictures: Sequence[Picture], cache: TileCache) -> Iterator[Batch]:
         yield batch
 
 
-def _tile_form(picture: Picture) -> tuple[tuple[int, int], int, bool]:
+def _tile_form(picture: TiledFrame) -> tuple[tuple[int, int], int, bool]:
     """Return what tiles in one batch must have in common: results on a GPU can depend on how many it holds."""
     return picture.plan.tile_shape, picture.plan.batch, picture.exact

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from esrt_core.engine.geometry import Axis, Seam
+from esrt_core.engine.geometry import Axis, Overlap
 
 Write = Callable[[int, int, Tensor], None]  # top, left, (C, H, W)
 
 
-class Stitcher:
+class Blender:
     """Fade tiles into their neighbours and pass on what is final.
 
     Tiles come in row-major order, each (C, length, length) of its axis times `scale`. Along every seam the earlier
@@ -55,17 +55,17 @@ class Stitcher:
             width = before.shape[dim]
             faded = torch.lerp(before, piece.narrow(dim, 0, width), _weights(width, dim, piece))
             piece = torch.cat([faded, piece.narrow(dim, width, piece.shape[dim] - width)], dim)
-        if index == len(axis.seams):
+        if index == len(axis.overlaps):
             return piece, None
-        kept = piece.shape[dim] - _length(axis.seams[index]) * self._scale
+        kept = piece.shape[dim] - _length(axis.overlaps[index]) * self._scale
         return piece.narrow(dim, 0, kept), piece.narrow(dim, kept, piece.shape[dim] - kept).clone()
 
 
-def _length(seam: Seam) -> int:
-    return seam.stop - seam.start
+def _length(overlap: Overlap) -> int:
+    return overlap.stop - overlap.start
 
 
 def _weights(width: int, dim: int, like: Tensor) -> Tensor:
     """Make the later tile's weights across a seam: the centres of `width` equal steps from 0 to 1."""
-    ramp = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
-    return ramp[:, None] if dim == 1 else ramp
+    feather = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
+    return feather[:, None] if dim == 1 else feather

@@ -7,7 +7,7 @@ WINDOW = 48  # px; about the side of an attention window, in inference and in tr
 
 
 @dataclass(frozen=True)
-class Seam:
+class Overlap:
     """Hold the px [start, stop) over which one tile fades into the next; empty for a hard cut."""
 
     start: int
@@ -21,22 +21,22 @@ class Axis:
     size: int
     length: int
     starts: tuple[int, ...]
-    seams: tuple[Seam, ...]
+    overlaps: tuple[Overlap, ...]
 
     def span(self, index: int) -> tuple[int, int]:
         """Return the px [start, stop) that a tile contributes, its seams included."""
-        start = self.seams[index - 1].start if index else 0
-        stop = self.seams[index].stop if index < len(self.seams) else self.size
+        start = self.overlaps[index - 1].start if index else 0
+        stop = self.overlaps[index].stop if index < len(self.overlaps) else self.size
         return start, stop
 
 
-def split_axis(size: int, tile: int, halo: int, ramp: int, window: int = WINDOW) -> Axis:
+def split_axis(size: int, tile: int, halo: int, feather: int, window: int = WINDOW) -> Axis:
     """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbours.
 
     All tiles have one length, the smallest whose windows come out even, and begin at equal distances, so no tile is
-    mostly overlap. In the middle of each overlap lies a seam of `ramp` px. Up to `tile` px is one tile of exactly that
-    size. On an even `size` all starts and seams are even. `tile` must come from `largest_side` and be at least
-    6 * `halo`; `halo` and `ramp` are even, `ramp` at most 2 * `halo`.
+    mostly overlap. In the middle of each overlap `feather` px are blended. Up to `tile` px is one tile of exactly
+    that size. On an even `size` all starts and blended stretches are even. `tile` must come from `largest_side` and
+    be at least 6 * `halo`; `halo` and `feather` are even, `feather` at most 2 * `halo`.
     """
     if size <= tile:
         return Axis(size, size, (0,), ())
@@ -47,15 +47,15 @@ def split_axis(size: int, tile: int, halo: int, ramp: int, window: int = WINDOW)
     travel = size - length  # of the last tile's start
     step = 2 if travel % 2 == 0 else 1
     starts = tuple(step * (i * travel // (step * (count - 1))) for i in range(count))
-    seams = tuple(_seam(start, previous + length, ramp) for previous, start in pairwise(starts))
-    return Axis(size, length, starts, seams)
+    overlaps = tuple(_overlap(start, previous + length, feather) for previous, start in pairwise(starts))
+    return Axis(size, length, starts, overlaps)
 
 
 def halved(axis: Axis) -> Axis:
     """Return the same tiling of a plane of half the size, such as chroma; everything in `axis` must be even."""
     starts = tuple(start // 2 for start in axis.starts)
-    seams = tuple(Seam(seam.start // 2, seam.stop // 2) for seam in axis.seams)
-    return Axis(axis.size // 2, axis.length // 2, starts, seams)
+    overlaps = tuple(Overlap(overlap.start // 2, overlap.stop // 2) for overlap in axis.overlaps)
+    return Axis(axis.size // 2, axis.length // 2, starts, overlaps)
 
 
 def largest_side(tile: int, window: int) -> int:
@@ -82,10 +82,10 @@ def windows_of(height: int, width: int, window: int = WINDOW) -> tuple[int, int]
     return window_count(height, window), window_count(width, window)
 
 
-def _seam(start: int, stop: int, ramp: int) -> Seam:
-    """Put a seam of `ramp` px, even if the overlap [start, stop) begins even, into the middle of an overlap."""
-    margin = (stop - start - ramp) // 4 * 2
-    return Seam(start + margin, start + margin + ramp)
+def _overlap(start: int, stop: int, feather: int) -> Overlap:
+    """Put a seam of `feather` px, even if the overlap [start, stop) begins even, into the middle of an overlap."""
+    margin = (stop - start - feather) // 4 * 2
+    return Overlap(start + margin, start + margin + feather)
 
 
 def _ceil_div(a: int, b: int) -> int:

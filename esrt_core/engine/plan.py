@@ -16,16 +16,16 @@ LADDER = (512, 384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the 
 class Tiling:
     """Hold the constants of the program for one kind of device; benchmarks/geometry.md has the reasons.
 
-    tile and halo in px, `window` the side of the attention windows, `alone` that of a picture that is one tile, `ramp`
-    the px over which tiles fade into each other, `batch_pixels` how many px go through the network at once; `smallest`
-    is the side to which smaller pictures are padded by repeating their edges.
+    tile and halo in px, `window` the side of the attention windows, `alone` that of a picture that is one tile,
+    `feather` the px over which tiles fade into each other, `batch_pixels` how many px go through the network at once;
+    `smallest` is the side to which smaller pictures are padded by repeating their edges.
     """
 
     tile: int
     halo: int
     window: int
     alone: int
-    ramp: int
+    feather: int
     batch_pixels: int
     smallest: int = MIN_SIDE
 
@@ -36,8 +36,8 @@ class Tiling:
 
 
 TILINGS = {
-    "cpu": Tiling(tile=240, halo=6, window=WINDOW, alone=60, ramp=8, batch_pixels=LEAST),
-    "gpu": Tiling(tile=720, halo=6, window=WINDOW, alone=WINDOW, ramp=8, batch_pixels=7 * 288 * 288, smallest=64),
+    "cpu": Tiling(tile=240, halo=6, window=WINDOW, alone=60, feather=8, batch_pixels=LEAST),
+    "gpu": Tiling(tile=720, halo=6, window=WINDOW, alone=WINDOW, feather=8, batch_pixels=7 * 288 * 288, smallest=64),
 }
 
 
@@ -97,8 +97,8 @@ def tiling_for(device_kind: str) -> Tiling:
 def tiled_plan(width: int, height: int, scale: int, tiling: Tiling) -> Plan:
     """Plan tiles by the constants of a tiling."""
     side = largest_side(tiling.tile, tiling.window)
-    rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
-    columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.ramp, tiling.window)
+    rows = split_axis(max(height, tiling.smallest), side, tiling.halo, tiling.feather, tiling.window)
+    columns = split_axis(max(width, tiling.smallest), side, tiling.halo, tiling.feather, tiling.window)
     tiles = len(rows.starts) * len(columns.starts)
     windows = windows_of(rows.length, columns.length, tiling.alone if tiles == 1 else tiling.window)
     batch = max(1, tiling.batch_pixels // (rows.length * columns.length))

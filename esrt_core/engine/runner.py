@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from esrt_core.engine.back_projection import keep_colours
+from esrt_core.engine.back_projection import correct_colors
 from esrt_core.engine.device import DTYPES
-from esrt_core.engine.fused import fast_form
+from esrt_core.engine.fused import fuse
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
 
@@ -22,7 +22,7 @@ RECORD_AT = 6  # calls in a row with inputs of one shape; more than the four upr
 ROOM = 2  # times the memory of a call that must be free: a recording keeps its own
 
 
-class Replay:
+class CudaGraphRunner:
     """Call a network, `(x, windows)`, and on CUDA record it as a graph when one shape comes again and again.
 
     One recording is kept, if there is room for it. A replayed result is valid until the next call.
@@ -71,7 +71,7 @@ class Runner:
     """Run batches (B, 3, h, w) in [0, 1] to (B, 3, scale * h, scale * w), float32 in [0, 1], on `device`.
 
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
-    `redone` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
+    `fallbacks` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
     averages the eight flips and rotations.
     """
 
@@ -79,12 +79,12 @@ class Runner:
         self, network: ESRT, device: torch.device, precision: str = "fp32", plain: bool = False, tta: bool = False
     ) -> None:
         self.device = device
-        self.redone = 0
-        self._doubts: list[Tensor] | None = None  # of results that nobody looked at
+        self.fallbacks = 0
+        self._deferred: list[Tensor] | None = None  # of results that nobody looked at
         self._tta = tta
-        self._full = Replay(_plain(network, device) if plain else fast_form(network).to(device))
+        self._full = CudaGraphRunner(_plain(network, device) if plain else fuse(network).to(device))
         full_only = plain or precision == "fp32"
-        self._half = None if full_only else Replay(fast_form(network, DTYPES[precision]).to(device))
+        self._half = None if full_only else CudaGraphRunner(fuse(network, DTYPES[precision]).to(device))
 
     def __call__(self, x: Tensor, windows: Windows, batch: int = 1, exact: bool = False) -> Tensor:
         """Run a batch; `exact` asks for float32 whatever the precision. Raise WeightsError for a result not finite.
@@ -94,44 +94,46 @@ class Runner:
         if self.device.type != "cpu" and len(x) < batch:
             return self(torch.cat([x, x[-1:].expand(batch - len(x), -1, -1, -1)]), windows, batch, exact)[: len(x)]
         if self._half is None or exact:
-            return keep_colours(x, self._in_float32(x, windows))
+            return correct_colors(x, self._in_float32(x, windows))
         y = self._ensemble(self._half, x, windows)
-        bad = spoiled(x, y)
-        if self._doubts is not None:
-            self._doubts.append(bad.any())
+        bad = is_invalid(x, y)
+        if self._deferred is not None:
+            self._deferred.append(bad.any())
         elif bad.any():
-            self.redone += int(bad.sum())
+            self.fallbacks += int(bad.sum())
             y[bad] = self._in_float32(x[bad], windows)
-        return keep_colours(x, y)
+        return correct_colors(x, y)
 
     @contextlib.contextmanager
-    def unchecked(self) -> Iterator[list[Tensor]]:
+    def deferred_checks(self) -> Iterator[list[Tensor]]:
         """Let nobody wait for the device: results are not looked at; the list says of each whether it is no good."""
-        doubts: list[Tensor] = []
-        self._doubts = doubts
+        deferred: list[Tensor] = []
+        self._deferred = deferred
         try:
-            yield doubts
+            yield deferred
         finally:
-            self._doubts = None
+            self._deferred = None
 
     def _in_float32(self, x: Tensor, windows: Windows) -> Tensor:
         with _true_float32(self.device):
             y = self._ensemble(self._full, x, windows)
         finite = torch.isfinite(y.sum())
-        if self._doubts is not None:
-            self._doubts.append(~finite)
+        if self._deferred is not None:
+            self._deferred.append(~finite)
         elif not finite:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
 
-    def _ensemble(self, network: Replay, x: Tensor, windows: Windows) -> Tensor:
+    def _ensemble(self, network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
         total = torch.zeros(())
-        for turn in range(8):
-            turned_windows = windows[::-1] if turn & 4 else windows
-            total = total.to(x.device) + _unturned(_run(network, _turned(x, turn), turned_windows), turn)
+        for symmetry in range(8):
+            transformed_windows = windows[::-1] if symmetry & 4 else windows
+            total = total.to(x.device) + _inverse_transformed(
+                _run(network, _transformed(x, symmetry), transformed_windows), symmetry
+            )
         return total / 8
 
 
@@ -146,7 +148,7 @@ def _true_float32(device: torch.device) -> contextlib.AbstractContextManager[Non
     return flags
 
 
-def spoiled(x: Tensor, y: Tensor) -> Tensor:
+def is_invalid(x: Tensor, y: Tensor) -> Tensor:
     """Say which results of a batch are not finite, or constant although the picture is not: (B,)."""
     infinite = ~torch.isfinite(y.sum((1, 2, 3)))
     return infinite | (_constant(y) & ~_constant(x))
@@ -160,16 +162,16 @@ def _plain(network: ESRT, device: torch.device) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
-def _run(network: Replay, x: Tensor, windows: Windows) -> Tensor:
+def _run(network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
     return network(x.contiguous(memory_format=torch.channels_last), windows)
 
 
-def _turned(x: Tensor, turn: int) -> Tensor:
-    """Apply one of the eight symmetries: the bits of `turn` flip rows, flip columns, transpose."""
-    x = x.flip([dim for bit, dim in ((1, 2), (2, 3)) if turn & bit])
-    return x.transpose(2, 3) if turn & 4 else x
+def _transformed(x: Tensor, symmetry: int) -> Tensor:
+    """Apply one of the eight symmetries: the bits of `symmetry` flip rows, flip columns, transpose."""
+    x = x.flip([dim for bit, dim in ((1, 2), (2, 3)) if symmetry & bit])
+    return x.transpose(2, 3) if symmetry & 4 else x
 
 
-def _unturned(x: Tensor, turn: int) -> Tensor:
-    x = x.transpose(2, 3) if turn & 4 else x
-    return x.flip([dim for bit, dim in ((1, 2), (2, 3)) if turn & bit])
+def _inverse_transformed(x: Tensor, symmetry: int) -> Tensor:
+    x = x.transpose(2, 3) if symmetry & 4 else x
+    return x.flip([dim for bit, dim in ((1, 2), (2, 3)) if symmetry & bit])

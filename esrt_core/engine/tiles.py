@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from esrt_core.engine.blend import Stitcher
+from esrt_core.engine.blend import Blender
 from esrt_core.engine.color import MARGIN, Coding
 from esrt_core.engine.geometry import Axis, halved
 from esrt_core.engine.plan import Plan
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
-UNDER_WAY = 1  # batches that may still be copied while the next one is computed
+IN_FLIGHT = 1  # batches that may still be copied while the next one is computed
 
 
-class Landing:
+class AsyncCopies:
     """Write pieces into planes of the host once their copies have arrived.
 
     On CUDA a copy is only asked for, and what is queued behind it goes on meanwhile; elsewhere it is there at once.
@@ -39,7 +39,7 @@ class Landing:
     def close_batch(self) -> None:
         """Say that the pieces of a batch are complete; write those of earlier batches."""
         self.close()
-        self._write(UNDER_WAY)
+        self._write(IN_FLIGHT)
 
     def close(self) -> None:
         """Say that the pieces so far are complete, and wait for nothing."""
@@ -54,8 +54,8 @@ class Landing:
         """Write what is left."""
         self._write(0)
 
-    def _write(self, under_way: int) -> None:
-        while len(self._batches) > under_way:
+    def _write(self, in_flight: int) -> None:
+        while len(self._batches) > in_flight:
             event, pieces = self._batches.popleft()
             if event is not None:
                 event.synchronize()
@@ -63,19 +63,19 @@ class Landing:
                 np.copyto(target, piece.numpy(), casting="unsafe")
 
 
-class Picture:
+class TiledFrame:
     """Cut a frame (without its alpha) into the tiles of a plan, take their results in order, give the larger planes.
 
     The plan may be for a larger size: the frame's last row and column are repeated, and cut off again at the end.
     """
 
-    def __init__(self, frame: Frame, plan: Plan, landing: Landing) -> None:
+    def __init__(self, frame: Frame, plan: Plan, copies: AsyncCopies) -> None:
         self.plan = plan
         self.computed = 0  # tiles of this picture that went through the network
         self._true_shapes = [plane.shape for plane in frame.planes]
         self._coding = Coding.of(frame)
         self._planes = _padded(frame, plan, self._coding)
-        self._landing = landing
+        self._landing = copies
         self._layers = self._make_layers()
 
     @property
@@ -108,7 +108,7 @@ class Picture:
     def add(self, result: Tensor) -> None:
         """Take the next tile's result (3, H, W), in row-major order."""
         for layer, numbers in zip(self._layers, self._coding.encode(result), strict=True):
-            layer.stitcher.add(numbers)
+            layer.blender.add(numbers)
 
     def finished(self) -> tuple[Plane, ...]:
         """Return the larger planes, cut to their true size; everything has landed."""
@@ -119,22 +119,22 @@ class Picture:
             for plane, shape in zip(planes, self._true_shapes, strict=True)
         )
 
-    def _make_layers(self) -> list["Layer"]:
+    def _make_layers(self) -> list["OutputPlanes"]:
         """Make one layer for planes of equal size."""
-        plan, coding, landing, dtype = self.plan, self._coding, self._landing, self._planes[0].dtype
+        plan, coding, copies, dtype = self.plan, self._coding, self._landing, self._planes[0].dtype
         if coding.space == ColorSpace.RGB:
-            return [Layer(plan.rows, plan.columns, plan.scale, coding, landing, dtype, interleaved=True)]
-        layers = [Layer(plan.rows, plan.columns, plan.scale, coding, landing, dtype)]
+            return [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype, interleaved=True)]
+        layers = [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype)]
         if coding.space == ColorSpace.YUV:
             rows, columns = (
                 halved(axis) if half else axis
                 for axis, half in zip((plan.rows, plan.columns), coding.halved, strict=True)
             )
-            layers.append(Layer(rows, columns, plan.scale, coding, landing, dtype, count=2))
+            layers.append(OutputPlanes(rows, columns, plan.scale, coding, copies, dtype, count=2))
         return layers
 
 
-class Layer:
+class OutputPlanes:
     """Hold output planes of one size and the stitcher that fills them."""
 
     def __init__(
@@ -143,16 +143,16 @@ class Layer:
         columns: Axis,
         scale: int,
         coding: Coding,
-        landing: Landing,
+        copies: AsyncCopies,
         dtype: np.dtype[Any],
         count: int = 1,
         interleaved: bool = False,
     ) -> None:
         shape = (rows.size * scale, columns.size * scale, *((3,) if interleaved else ()))
         self.planes: list[Plane] = [np.empty(shape, dtype) for _ in range(count)]
-        self.stitcher = Stitcher(rows, columns, scale, self._write)
+        self.blender = Blender(rows, columns, scale, self._write)
         self._coding = coding
-        self._landing = landing
+        self._landing = copies
 
     def _write(self, top: int, left: int, piece: Tensor) -> None:
         if self.planes[0].ndim == 3:

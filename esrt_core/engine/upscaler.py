@@ -19,11 +19,11 @@ from esrt_core.engine.device import choose_device, choose_precision, free_memory
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
 from esrt_core.engine.runner import Runner
-from esrt_core.engine.tiles import Landing, Picture
+from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.system.process import Heap, bound_kept_kernels, keep_freed_memory
+from esrt_core.system.process import HeapTrimmer, keep_freed_memory, limit_onednn_cache
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Upscaled:
     reused: int
 
 
-def put_together(frame: Frame, pictures: Sequence[Picture], notes: tuple[str, ...]) -> Upscaled:
+def combine(frame: Frame, pictures: Sequence[TiledFrame], notes: tuple[str, ...]) -> Upscaled:
     """Put a frame's finished planes together."""
     plan = pictures[0].plan
     alpha: Plane | None = None
@@ -65,14 +65,14 @@ AHEAD = 1  # groups that a GPU is given before an earlier one is looked at
 class _Work:
     """Hold frames that a GPU may still be at work on.
 
-    jobs     the pictures of each frame, complete when `landing` is settled; None while they have to be made.
+    jobs     the pictures of each frame, complete when `copies` is settled; None while they have to be made.
     spoiled  what the landing brings beside them: whether one of their results is no good.
     """
 
     frames: Sequence[Frame]
     progress: ProgressCallback
-    landing: Landing
-    jobs: list[list[Picture]] | None = None
+    copies: AsyncCopies
+    jobs: list[list[TiledFrame]] | None = None
     spoiled: Plane = field(default_factory=lambda: np.zeros((), bool))
 
 
@@ -89,16 +89,16 @@ class Upscaler:
 
         On a CPU the whole process keeps the memory that it frees from now on, ready for the next tile.
         """
-        bound_kept_kernels()
+        limit_onednn_cache()
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._network = network
         self._options = options
         self._tile = options.tile
         self._cache = TileCache(cache_bytes)
-        self._heap = Heap()
+        self._heap = HeapTrimmer()
         self._notes: dict[str, str] = {}  # by subject; emptied into the next result
-        self._said_redone = False
+        self._reported_fallback = False
         self._pace: float | None = None  # seconds per multiply-add
         self._use(choose_device(options.device))
 
@@ -148,13 +148,13 @@ class Upscaler:
         Small ones are taken in groups, so that tiles of one shape share batches; memory is bounded by a group. A GPU
         gets the next group before the one in hand is looked at, so that it never waits for the host.
         """
-        under_way: deque[_Work] = deque()
+        in_flight: deque[_Work] = deque()
         for group in group_frames(frames, self._device.type):
-            under_way.append(self._begin(group, ignore_progress))
-            while len(under_way) > (AHEAD if _looking_waits(self._device) else 0):
-                yield from self._complete(under_way)
-        while under_way:
-            yield from self._complete(under_way)
+            in_flight.append(self._begin(group, ignore_progress))
+            while len(in_flight) > (AHEAD if _is_async_device(self._device) else 0):
+                yield from self._complete(in_flight)
+        while in_flight:
+            yield from self._complete(in_flight)
 
     def estimate_seconds(self, width: int, height: int) -> float:
         """Estimate the time for an RGB picture from the pace of one tile, which is measured at the first call."""
@@ -164,39 +164,39 @@ class Upscaler:
 
     def _begin(self, frames: Sequence[Frame], progress: ProgressCallback) -> _Work:
         """Queue what a GPU has to do for some frames; elsewhere, or where memory runs out, `_complete` does it all."""
-        work = _Work(frames, progress, Landing(self._device))
-        if _looking_waits(self._device):
-            with contextlib.suppress(torch.OutOfMemoryError), self._runner.unchecked() as doubts:
+        work = _Work(frames, progress, AsyncCopies(self._device))
+        if _is_async_device(self._device):
+            with contextlib.suppress(torch.OutOfMemoryError), self._runner.deferred_checks() as invalid:
                 jobs = self._run(work)
-                if doubts:
-                    work.landing.add(torch.stack(doubts).any(), work.spoiled)
-                work.landing.close()
+                if invalid:
+                    work.copies.add(torch.stack(invalid).any(), work.spoiled)
+                work.copies.close()
                 work.jobs = jobs
         return work
 
-    def _complete(self, under_way: deque[_Work]) -> list[Upscaled]:
+    def _complete(self, in_flight: deque[_Work]) -> list[Upscaled]:
         """Take the first group from those under way and return its results."""
-        work = under_way.popleft()
-        work.landing.settle()
+        work = in_flight.popleft()
+        work.copies.settle()
         if work.spoiled:
             self._cache.clear()
-            for each in (work, *under_way):  # they may have used what was in the cache
+            for each in (work, *in_flight):  # they may have used what was in the cache
                 each.jobs = None
-        jobs = self._with_care(work) if work.jobs is None else work.jobs
-        self._note_redone()
+        jobs = self._run_with_fallback(work) if work.jobs is None else work.jobs
+        self._note_fallback()
         notes, self._notes = tuple(self._notes.values()), {}
         return [
-            put_together(frame, job, notes if index == 0 else ())
+            combine(frame, job, notes if index == 0 else ())
             for index, (frame, job) in enumerate(zip(work.frames, jobs, strict=True))
         ]
 
-    def _with_care(self, work: _Work) -> list[list[Picture]]:
+    def _run_with_fallback(self, work: _Work) -> list[list[TiledFrame]]:
         """Enlarge frames, every batch looked at before the next; make do with the memory there is."""
         while True:
             try:
-                work.landing = Landing(self._device)
+                work.copies = AsyncCopies(self._device)
                 jobs = self._run(work)
-                work.landing.settle()
+                work.copies.settle()
                 return jobs
             except torch.OutOfMemoryError:
                 if not self._shrink(work.frames):
@@ -204,20 +204,20 @@ class Upscaler:
             if torch.cuda.is_available():  # after the error, which holds on to what was being computed, is gone
                 torch.cuda.empty_cache()
 
-    def _run(self, work: _Work) -> list[list[Picture]]:
+    def _run(self, work: _Work) -> list[list[TiledFrame]]:
         """Enlarge frames; return the pictures of each, complete when the work's landing is settled."""
-        jobs = [self._pictures(frame, work.landing) for frame in work.frames]
+        jobs = [self._pictures(frame, work.copies) for frame in work.frames]
         pictures = [picture for job in jobs for picture in job]
         report = _reporter(pictures, work.progress)
-        run_pictures(pictures, self._runner, self._cache, self._heap, work.landing, report)
+        run_pictures(pictures, self._runner, self._cache, self._heap, work.copies, report)
         return jobs
 
-    def _pictures(self, frame: Frame, landing: Landing) -> list[Picture]:
+    def _pictures(self, frame: Frame, copies: AsyncCopies) -> list[TiledFrame]:
         """Make what goes through the network for a frame: its colours, and its alpha where that is not constant."""
         parts = [frame]
         if frame.alpha is not None and not _is_constant(frame.alpha):
             parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))
-        return [Picture(part, self.plan(*_even_size(part)), landing) for part in parts]
+        return [TiledFrame(part, self.plan(*_even_size(part)), copies) for part in parts]
 
     def _shrink(self, frames: Sequence[Frame]) -> bool:
         """Take the next smaller tile, in the end the CPU; say whether there is a next try."""
@@ -237,16 +237,16 @@ class Upscaler:
         )
         return True
 
-    def _note_redone(self) -> None:
-        if self._runner.redone and not self._said_redone:
-            self._said_redone = True
+    def _note_fallback(self) -> None:
+        if self._runner.fallbacks and not self._reported_fallback:
+            self._reported_fallback = True
             self._notes["redone"] = f"{self._precision} spoiled a tile, which was computed again in fp32"
 
     def _measure_pace(self) -> float:
         """Time one tile: seconds per multiply-add of the estimate."""
         noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
         plan = self.plan(128, 128)
-        picture = Picture(Frame((noise,)), plan, Landing(self._device))
+        picture = TiledFrame(Frame((noise,)), plan, AsyncCopies(self._device))
         with torch.inference_mode():
             tile = picture.decode([picture.cut(0)])
             self._runner(tile, plan.windows)  # the first run also prepares the kernels
@@ -255,7 +255,7 @@ class Upscaler:
         return (time.perf_counter() - start) / (estimate_work(plan) / plan.tiles)
 
 
-def _looking_waits(device: torch.device) -> bool:
+def _is_async_device(device: torch.device) -> bool:
     """Say whether to look at a result means to wait for what the device still has to do."""
     return device.type == "cuda"
 
@@ -270,6 +270,6 @@ def _is_constant(plane: Plane) -> bool:
     return bool((plane == plane.flat[0]).all())
 
 
-def _reporter(pictures: Sequence[Picture], progress: ProgressCallback) -> Callable[[int], None]:
+def _reporter(pictures: Sequence[TiledFrame], progress: ProgressCallback) -> Callable[[int], None]:
     total = sum(picture.plan.tiles for picture in pictures)
     return lambda done: progress(Progress("upscale", done, total, "tiles"))

@@ -11,7 +11,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.resize import resize_frame, with_depth
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
@@ -28,17 +28,17 @@ class Enlarged:
     reused: int
 
 
-def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCallback = ignore_progress) -> Enlarged:
+def enlarge(frame: Frame, size: SizePlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> Enlarged:
     """Enlarge a frame to the size of its plan; space, depth and alpha stay.
 
     Between passes, and before the reduction, an 8-bit frame has 16 bits, so that it is rounded to 8 only once.
     Progress is reported in tiles over all passes.
     """
-    meter = Meter(tiles_of_passes(frame.width, frame.height, size, engines), progress)
+    meter = PassProgress(tiles_of_passes(frame.width, frame.height, size, pool), progress)
     enlarged = prepared(frame, size)
     steps = []
     for place, scale in enumerate(size.passes):
-        steps.append(engines.upscaler(scale, place).upscale(enlarged, meter))
+        steps.append(pool.upscaler(scale, place).upscale(enlarged, meter))
         meter.next_pass()
         enlarged = steps[-1].frame
     return finished(_summed(steps), size, frame.depth)
@@ -47,7 +47,7 @@ def enlarge(frame: Frame, size: SizePlan, engines: Engines, progress: ProgressCa
 def enlarge_group(
     frames: Sequence[Frame],
     passes: tuple[int, ...],
-    engines: Engines,
+    pool: UpscalerPool,
     progress: ProgressCallback = ignore_progress,
 ) -> list[Enlarged]:
     """Take prepared frames through the same passes; tiles of small ones share batches. finished() is still to come.
@@ -56,7 +56,7 @@ def enlarge_group(
     """
     steps: list[list[Upscaled]] = [[] for _ in frames]
     for place, scale in enumerate(passes):
-        upscaler = engines.upscaler(scale, place)
+        upscaler = pool.upscaler(scale, place)
         alone = len(frames) == 1
         made = [upscaler.upscale(frames[0], progress)] if alone else upscaler.upscale_many(frames)
         for own, upscaled in zip(steps, made, strict=True):
@@ -89,13 +89,13 @@ def _summed(steps: Sequence[Upscaled]) -> Enlarged:
     )
 
 
-def tiles_of_passes(width: int, height: int, size: SizePlan, engines: Engines) -> tuple[int, ...]:
+def tiles_of_passes(width: int, height: int, size: SizePlan, pool: UpscalerPool) -> tuple[int, ...]:
     """Return how many tiles every pass over a (width, height) px picture takes."""
     steps = zip(size.passes, size.entering(width, height), strict=True)
-    return tuple(engines.upscaler(scale, place).plan(*sides).tiles for place, (scale, sides) in enumerate(steps))
+    return tuple(pool.upscaler(scale, place).plan(*sides).tiles for place, (scale, sides) in enumerate(steps))
 
 
-class Meter:
+class PassProgress:
     """Turn the engine's reports on single passes into one count of tiles over all of them."""
 
     def __init__(self, tiles: tuple[int, ...], progress: ProgressCallback) -> None:

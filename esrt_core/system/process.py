@@ -34,7 +34,7 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, MOST_MMAP) and mallopt(M_TRIM_THRESHOLD, NEVER))
 
 
-def give_back_freed_memory() -> bool:
+def release_freed_memory() -> bool:
     """Give freed memory back to the system; False where there is no glibc, or nothing to give."""
     trim = _of_libc("malloc_trim")
     return trim is not None and bool(trim(0))
@@ -48,7 +48,7 @@ def _of_libc(name: str) -> Any:
 PIXELS = 80_000  # through the network at least between two clearings; at 15,000 new page faults take a tenth more time
 
 
-class Heap:
+class HeapTrimmer:
     """Clear the process's heap when the shape of tiles changes.
 
     Without that, 100 pictures of 64 to 200 px made a process grow from 420 to 740 MB.
@@ -61,19 +61,19 @@ class Heap:
     def count(self, shape: tuple[int, int], tiles: int) -> None:
         """Take note, before it runs, of a batch of tiles of (height, width) px."""
         if shape != self._shape and self._pixels >= PIXELS:
-            give_back_freed_memory()
+            release_freed_memory()
             self._pixels = 0
         self._shape = shape
         self._pixels += tiles * shape[0] * shape[1]
 
 
-KEPT = 128  # about ten shapes of tiles; with 1024, its default, pictures of many sizes take 65 MB more
+ONEDNN_CACHE_CAPACITY = 128  # about ten shapes of tiles; with 1024, its default, pictures of many sizes take 65 MB more
 
 
-def bound_kept_kernels() -> None:
+def limit_onednn_cache() -> None:
     """Bound oneDNN's and torch's caches, unless the environment says how; only before the first convolution."""
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(name, str(KEPT))
+        os.environ.setdefault(name, str(ONEDNN_CACHE_CAPACITY))
 
 
 _STDERR = 2
@@ -81,7 +81,7 @@ _ONE_AT_A_TIME = threading.RLock()  # a second one would take the first one's si
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
+def suppress_native_stderr() -> Iterator[None]:
     """Drop what C code writes to standard error: libtiff, libpng and Ray print what they also report as errors."""
     with _ONE_AT_A_TIME, ExitStack() as stack:
         try:
@@ -99,10 +99,10 @@ def quiet_stderr() -> Iterator[None]:
         yield
 
 
-SPINS = "10000"  # some tens of microseconds: longer than what lies between two layers
+SPIN_COUNT = "10000"  # some tens of microseconds: longer than what lies between two layers
 
 
-def wait_briefly() -> None:
+def limit_openmp_spinning() -> None:
     """Let idle threads sleep soon, unless the environment says how they wait; only before torch is imported.
 
     The OpenMP of torch's Linux builds lets them spin for milliseconds. Where other programs want the cores too, they
@@ -110,4 +110,4 @@ def wait_briefly() -> None:
     https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)

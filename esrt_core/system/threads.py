@@ -22,7 +22,7 @@ class _End:
 
 
 @contextmanager
-def ahead(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
+def prefetch(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
     """Yield the same items, made in a thread at most `room` of them early; its error comes out here, in its place.
 
     When the block ends, the thread has ended too, and `items` is closed where it is a generator.
@@ -84,7 +84,7 @@ class _Closed:
 
 
 @contextmanager
-def behind(consume: Callable[[Iterator[Item]], None], room: int) -> Iterator[Callable[[Item], None]]:
+def consume_in_background(consume: Callable[[Iterator[Item]], None], room: int) -> Iterator[Callable[[Item], None]]:
     """Yield a function that hands items to `consume`, which takes them in a thread, at most `room` behind.
 
     An error of the consumer is raised by the next call, or when the block ends; it ends when all is consumed. Where the

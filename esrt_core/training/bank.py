@@ -29,7 +29,7 @@ from esrt_core.training.degradation import region_side
 from esrt_core.training.distributed import Replica
 from esrt_core.training.events import TrainObserver, Unusable
 from esrt_core.training.options import TrainOptions
-from esrt_core.training.pictures import LIMITS, Picture, Selection, find_pictures, hold_out
+from esrt_core.training.pictures import LIMITS, Picture, Selection, find_pictures, split_validation
 from esrt_core.training.schedule import Stage
 from esrt_core.weights.settings import store_options
 
@@ -248,7 +248,7 @@ def choose_data(options: TrainOptions, stages: Sequence[Stage], observer: TrainO
     smallest = patch if options.degrade == "none" else region_side(patch)
     found = _usable(options.sources, options, smallest, observer)
     if options.val is None:
-        return Data(*hold_out(found.usable, options.seed))
+        return Data(*split_validation(found.usable, options.seed))
     held_out = _usable((options.val,), options, MIN_VALIDATION_SIDE, observer).usable
     own = {picture.path.resolve() for picture in held_out}
     training = tuple(picture for picture in found.usable if picture.path.resolve() not in own)

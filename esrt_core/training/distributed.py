@@ -25,7 +25,7 @@ class Replica:
     device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process writes the files and reports."""
         return self.rank == 0
 

@@ -39,7 +39,7 @@ class StopRequest:
 
 
 @contextmanager
-def noting_signals() -> Iterator[StopRequest]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """Note SIGINT and SIGTERM inside the block; one that is ignored from outside stays ignored."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -61,7 +61,7 @@ MOST_SKIPPED = 10  # in a row, if a lower scale of the loss does not help
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PreparedBatch:
     """Hold the batch of a step."""
 
     step: int
@@ -93,7 +93,7 @@ class Trainer:
         self.replica = validator.replica
         self.recorder = recorder
         self._stepper: Stepper | None = None
-        self._next: Drawn | None = None
+        self._next: PreparedBatch | None = None
         self._due: tuple[object, ...] = ()
         self._parts = 1
         self._set_phase(state.body_rests)
@@ -187,9 +187,9 @@ class Trainer:
             drawn = self._draw(self.state.step, stage)
         return drawn.batch
 
-    def _draw(self, step: int, stage: Stage) -> Drawn:
+    def _draw(self, step: int, stage: Stage) -> PreparedBatch:
         draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
-        return Drawn(step, stage, draw(step, stage.patch, stage.batch))
+        return PreparedBatch(step, stage, draw(step, stage.patch, stage.batch))
 
     def _skip(self) -> None:
         self.state.skipped += 1

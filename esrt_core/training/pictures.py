@@ -60,7 +60,7 @@ def find_pictures(sources: Sequence[Path], scale: int, smallest: int, lr_dir: Pa
     return Selection(tuple(usable), tuple(unusable))
 
 
-def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+def split_validation(pictures: Sequence[Picture], seed: int) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """Split the pictures into those to train on and those held out; depends on names and the seed alone.
 
     Raises TrainingError when there are fewer than two.

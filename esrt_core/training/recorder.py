@@ -77,14 +77,14 @@ class Recorder:
 
     def create(self, options: TrainOptions, data: Data, state: TrainingState) -> None:
         """Make the folder; the best weights are those of the start until others beat them."""
-        if self.replica.leads:
+        if self.replica.is_main_process:
             self.folder.path.mkdir(parents=True, exist_ok=True)
             self.folder.write_record(options, data.summary(), {})
             self._write_best(state)
 
     def begin(self, state: TrainingState, data: Data) -> None:
         """Open the log and report what the run begins with."""
-        if self.replica.leads:
+        if self.replica.is_main_process:
             self._log = self.folder.open_log(state.step)
             self.observer(
                 Started(
@@ -107,7 +107,7 @@ class Recorder:
 
     def notice(self, text: str) -> None:
         """Report a sentence."""
-        if self.replica.leads:
+        if self.replica.is_main_process:
             self.observer(Notice(text))
 
     def step(self, state: TrainingState, point: Point, lr: float, result: StepResult) -> None:
@@ -144,13 +144,13 @@ class Recorder:
 
     def save(self, state: TrainingState) -> None:
         """Write last.safetensors (the averaged weights), everything needed to go on, and the curves so far."""
-        if self.replica.leads:
+        if self.replica.is_main_process:
             save_checkpoint(self.averaged(state), self.folder.last, self._described(state, state.last_psnr))
             state.save(self.folder.state)
             draw_curves(self.folder.read_log(), state.bicubic_psnr, state.start_psnr, self.folder.curves)
 
     def _write_best(self, state: TrainingState) -> None:
-        if self.replica.leads:
+        if self.replica.is_main_process:
             save_checkpoint(self.averaged(state), self.folder.best, self._described(state, state.best_psnr))
 
     def _described(self, state: TrainingState, psnr: float) -> CheckpointMetadata:

@@ -16,7 +16,7 @@ from esrt_core.system.process import keep_freed_memory
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
-from esrt_core.training.loop import Trainer, noting_signals
+from esrt_core.training.loop import Trainer, stop_on_signals
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.precision import compile_blocks, loss_scale
 from esrt_core.training.recorder import Recorder, draw_samples
@@ -26,7 +26,7 @@ from esrt_core.training.schedule import Schedule, Stage, plan_stages
 from esrt_core.training.start import Start, load_start
 from esrt_core.training.state import EMA, TrainingState, read_state
 from esrt_core.training.validation import CPU_PIXELS, GPU_PIXELS, Validator, cut_crops, damaged
-from esrt_core.weights.catalog import KEPT_NAMES, check_name
+from esrt_core.weights.catalog import RESERVED_NAMES, check_name
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
 from esrt_core.weights.importing import import_weights
@@ -37,7 +37,7 @@ from esrt_core.weights.settings import store_options
 def check_name_free(name: str, scale: int) -> None:
     """Refuse a name that the weights could not get at the end. Raises WeightsError or OptionError."""
     check_name(name)
-    if name in KEPT_NAMES:
+    if name in RESERVED_NAMES:
         raise OptionError(f"The name '{name}' is kept for bundled weights; choose another --name.")
     if any((row.name, row.scale) == (name, scale) for row in imported_rows(store_options())):
         raise OptionError(
@@ -72,7 +72,7 @@ def train(
     if device.type == "cpu":
         keep_freed_memory()
     own = join(device)
-    return _train(options, own, Observers(observer, progress) if own.leads else Observers())
+    return _train(options, own, Observers(observer, progress) if own.is_main_process else Observers())
 
 
 def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainResult:
@@ -89,18 +89,18 @@ def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainRe
     for sentence in (*changes, *start.notes):
         observers.event(Notice(sentence))
     stages = plan_stages(own.device.type == "cuda", options.patch, options.batch, own.world)
-    data, validator = _hold_out(choose_data(options, stages, observers.event), options, own, observers.event)
+    data, validator = _split_validation(choose_data(options, stages, observers.event), options, own, observers.event)
     bank = decode(data.training, options.scale, own, observers.event, observers.progress)
     sampler = Sampler(bank, options.seed, own.device, own.rank, own.world)
     recorder = Recorder(folder, describe(options, start, data), own, observers.event)
     trainer = _trainer(options, start, stages, sampler, validator, recorder)
     try:
         _begin(trainer, folder, data)
-        with noting_signals() as stop:
+        with stop_on_signals() as stop:
             trainer.run(stop)
     finally:
         recorder.close()
-    if own.leads and options.name is not None:
+    if own.is_main_process and options.name is not None:
         register(folder.best, options.name, overwrite=named)
     return _finish(trainer, folder, data, start)
 
@@ -123,7 +123,9 @@ def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetad
     return CheckpointMetadata(config.scale, config.channels, config.blocks, options.name or kind, training)
 
 
-def _hold_out(data: Data, options: TrainOptions, own: Replica, observer: TrainObserver) -> tuple[Data, Validator]:
+def _split_validation(
+    data: Data, options: TrainOptions, own: Replica, observer: TrainObserver
+) -> tuple[Data, Validator]:
     """Read the held-out pictures; return the data without those that turned out to be unusable, which are reported."""
     budget = GPU_PIXELS if own.device.type == "cuda" else CPU_PIXELS
     crops, unusable = cut_crops(data.held_out, options.scale, budget)
@@ -171,7 +173,7 @@ def _finish(trainer: Trainer, folder: RunFolder, data: Data, start: Start) -> Tr
     """Write what the leading process writes at the end; return the result."""
     options, state = trainer.options, trainer.state
     result = result_of(state, folder.best, len(data.held_out), options.name)
-    if trainer.validator.replica.leads:
+    if trainer.validator.replica.is_main_process:
         best = load_checkpoint(folder.best).network
         draw_samples(trainer.validator.crops, start.network, best, folder.samples)
         folder.write_record(options, data.summary(), result.as_json())

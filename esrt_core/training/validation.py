@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from esrt_core.engine.back_projection import keep_colours
-from esrt_core.engine.fused import fast_form
+from esrt_core.engine.back_projection import correct_colors
+from esrt_core.engine.fused import fuse
 from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.protocol import bicubic, psnr_y
@@ -79,7 +79,7 @@ class Validator:
 
     def psnr(self, network: ESRT) -> float:
         """Return the mean PSNR of a network, dB; the same number in every process."""
-        fast = fast_form(network)
+        fast = fuse(network)
         own = self.crops[self.replica.rank :: self.replica.world]
         values = [psnr_y(enlarge(fast, crop.lr, self.replica.device), crop.hr, self.scale) for crop in own]
         return _mean([value for part in self.replica.gather(values) for value in part])
@@ -89,7 +89,7 @@ class Validator:
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
     """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colours kept, rounded."""
     x = as_network_input(lr).to(device)
-    return as_pixels(keep_colours(x, network(x, windows_of(*lr.shape[:2]))))
+    return as_pixels(correct_colors(x, network(x, windows_of(*lr.shape[:2]))))
 
 
 def as_network_input(pixels: Pixels) -> Tensor:

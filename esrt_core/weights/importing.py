@@ -6,7 +6,7 @@ from pathlib import Path
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
-from esrt_core.weights.catalog import KEPT_NAMES, CatalogRow, Entry, check_name, imported_entry, imported_folder
+from esrt_core.weights.catalog import RESERVED_NAMES, CatalogRow, Entry, check_name, imported_entry, imported_folder
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.header import PICKLED, check_file
 from esrt_core.weights.library import describe_row, imported_rows, keep_imported
@@ -20,7 +20,7 @@ def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptio
     taken at this scale unless `overwrite`.
     """
     check_name(name)
-    if name in KEPT_NAMES:
+    if name in RESERVED_NAMES:
         raise WeightsError(f"the name '{name}' is kept for bundled weights; choose another with --name")
     check_file(source)
     folder = make_folder(imported_folder(options))

@@ -24,7 +24,7 @@ from esrt_core.files import atomic_write
 from esrt_core.progress import ignore_progress
 from esrt_core.weights.catalog import (
     INDEX_NAME,
-    KEPT_NAMES,
+    RESERVED_NAMES,
     CatalogRow,
     Entry,
     bundled_entry,
@@ -107,7 +107,7 @@ def offered_entries(options: StoreOptions, refresh: bool) -> list[Entry]:
         found = _on_network(options, refresh)
     else:
         found = _on_disk(Path(options.index).expanduser().absolute(), options)
-    kept = next((entry.row.title for entry in found if entry.row.name in KEPT_NAMES), None)
+    kept = next((entry.row.title for entry in found if entry.row.name in RESERVED_NAMES), None)
     if kept:
         raise WeightsError(f"index {options.index} offers '{kept}', a name kept for bundled weights; rename it there")
     return found

@@ -9,7 +9,7 @@ import pytest
 from esrt_cli import app as app_module
 from esrt_cli.app import main
 from esrt_core.errors import StopError
-from esrt_core.system.process import SPINS
+from esrt_core.system.process import SPIN_COUNT
 from tests.cli.conftest import Run
 
 LIGHT = """
@@ -51,7 +51,7 @@ def test_idle_threads_are_told_to_sleep_before_torch_is_there() -> None:
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.splitlines()[-1] == f"False {SPINS}"
+    assert done.stdout.splitlines()[-1] == f"False {SPIN_COUNT}"
 
 
 def test_completion_imports_nothing_heavy() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from esrt_core.engine.blend import Stitcher
+from esrt_core.engine.blend import Blender
 from esrt_core.engine.geometry import Axis, halved, split_axis
 
 SCALE = 2
@@ -19,9 +19,9 @@ def stitch(rows: Axis, columns: Axis, tiles: list[Tensor]) -> tuple[Tensor, Tens
         out[:, *area] = piece
         count[area] += 1
 
-    stitcher = Stitcher(rows, columns, SCALE, write)
+    blender = Blender(rows, columns, SCALE, write)
     for tile in tiles:
-        stitcher.add(tile)
+        blender.add(tile)
     return out, count
 
 
@@ -35,8 +35,8 @@ def cut(picture: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
 
 @pytest.mark.parametrize("ramp", [0, 2, 8])
 @pytest.mark.parametrize(("height", "width"), [(40, 200), (150, 97), (48, 48), (131, 170)])
-def test_tiles_cut_from_a_picture_make_it_again(height: int, width: int, ramp: int) -> None:
-    rows, columns = split_axis(height, 48, 8, ramp), split_axis(width, 48, 8, ramp)
+def test_tiles_cut_from_a_picture_make_it_again(height: int, width: int, feather: int) -> None:
+    rows, columns = split_axis(height, 48, 8, feather), split_axis(width, 48, 8, feather)
     picture = torch.rand(3, height * SCALE, width * SCALE)
     out, count = stitch(rows, columns, cut(picture, rows, columns))
     assert (count == 1).all()
@@ -53,7 +53,7 @@ def test_different_tiles_fade_monotonically_along_a_seam() -> None:
     rows, columns = split_axis(48, 48, 8, 8), split_axis(80, 48, 8, 8)
     tiles = [torch.full((1, 48 * SCALE, 48 * SCALE), value) for value in (0.0, 1.0)]
     line = stitch(rows, columns, tiles)[0][0, 0]
-    start, stop = columns.seams[0].start * SCALE, columns.seams[0].stop * SCALE
+    start, stop = columns.overlaps[0].start * SCALE, columns.overlaps[0].stop * SCALE
     assert (line[:start] == 0).all()
     assert (line[stop:] == 1).all()
     assert (line[start:stop].diff() > 0).all()

@@ -11,7 +11,7 @@ TILES = [48, 64, 192]
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.parametrize("size", SIZES)
 def test_tiles_cover_the_axis_and_overlap_by_two_halos(size: int, tile: int) -> None:
-    axis = split_axis(size, tile, halo=8, ramp=8)
+    axis = split_axis(size, tile, halo=8, feather=8)
     assert axis.starts[0] == 0
     assert axis.starts[-1] + axis.length == size
     overlaps = [a + axis.length - b for a, b in pairwise(axis.starts)]
@@ -22,21 +22,21 @@ def test_tiles_cover_the_axis_and_overlap_by_two_halos(size: int, tile: int) -> 
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.parametrize("size", SIZES)
 def test_seams_lie_inside_both_tiles_and_in_order(size: int, tile: int) -> None:
-    axis = split_axis(size, tile, halo=8, ramp=8)
-    for index, seam in enumerate(axis.seams):
-        assert seam.stop - seam.start == 8
-        assert seam.start - axis.starts[index + 1] >= 4
-        assert axis.starts[index] + axis.length - seam.stop >= 4
-    edges = [0, *(edge for seam in axis.seams for edge in (seam.start, seam.stop)), size]
+    axis = split_axis(size, tile, halo=8, feather=8)
+    for index, overlap in enumerate(axis.overlaps):
+        assert overlap.stop - overlap.start == 8
+        assert overlap.start - axis.starts[index + 1] >= 4
+        assert axis.starts[index] + axis.length - overlap.stop >= 4
+    edges = [0, *(edge for overlap in axis.overlaps for edge in (overlap.start, overlap.stop)), size]
     assert edges == sorted(edges)
 
 
 @pytest.mark.parametrize("size", range(98, 700, 86))
 def test_on_an_even_axis_starts_and_seams_are_even(size: int) -> None:
-    axis = split_axis(size, 96, halo=8, ramp=8)
+    axis = split_axis(size, 96, halo=8, feather=8)
     assert has_even_windows(axis.length, 48)
     assert all(start % 2 == 0 for start in axis.starts)
-    assert all(seam.start % 2 == 0 for seam in axis.seams)
+    assert all(overlap.start % 2 == 0 for overlap in axis.overlaps)
 
 
 def test_a_picture_up_to_a_tile_is_one_tile_of_its_own_size() -> None:
@@ -45,8 +45,8 @@ def test_a_picture_up_to_a_tile_is_one_tile_of_its_own_size() -> None:
 
 
 def test_a_hard_cut_has_empty_seams() -> None:
-    axis = split_axis(500, 96, halo=8, ramp=0)
-    assert all(seam.start == seam.stop for seam in axis.seams)
+    axis = split_axis(500, 96, halo=8, feather=0)
+    assert all(overlap.start == overlap.stop for overlap in axis.overlaps)
     assert axis.span(0)[1] == axis.span(1)[0]
 
 

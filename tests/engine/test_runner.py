@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from esrt_core.engine import runner as runner_module
-from esrt_core.engine.fused import fast_form
-from esrt_core.engine.runner import RECORD_AT, Replay, Runner, spoiled
+from esrt_core.engine.fused import fuse
+from esrt_core.engine.runner import RECORD_AT, CudaGraphRunner, Runner, is_invalid
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
 
@@ -31,7 +31,7 @@ class Fake(nn.Module):
 
 
 def use_fake(monkeypatch: pytest.MonkeyPatch, bad: float) -> None:
-    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: Fake(dtype, bad))
+    monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: Fake(dtype, bad))
 
 
 def batch(*firsts: float) -> Tensor:
@@ -49,7 +49,7 @@ def test_what_half_precision_spoils_is_redone_in_float32(
     x = batch(0.1, 0.9, 0.2)
     runner = Runner(network, CPU, "fp16")
     assert torch.equal(runner(x, (1, 1)), Runner(network, CPU, "fp32")(x, (1, 1)))
-    assert runner.redone == 2
+    assert runner.fallbacks == 2
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -61,26 +61,26 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
     good, bad = batch(0.9), batch(0.1)
     if exact:
         bad = bad * float("nan")
-    with runner.unchecked() as first:
+    with runner.deferred_checks() as first:
         runner(bad, (1, 1), exact=exact)
         runner(good, (1, 1), exact=exact)
-    with runner.unchecked() as second:
+    with runner.deferred_checks() as second:
         runner(good, (1, 1), exact=exact)
     assert [bool(doubt) for doubt in first] == [True, False]
     assert [bool(doubt) for doubt in second] == [False]
-    assert runner.redone == 0
+    assert runner.fallbacks == 0
 
 
 def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, float("nan"))
     runner = Runner(network, CPU, "bf16")
     assert torch.isfinite(runner(batch(0.1), (1, 1), exact=True)).all()
-    assert runner.redone == 0
+    assert runner.fallbacks == 0
 
 
 def test_a_constant_result_of_a_constant_picture_is_fine() -> None:
     x = torch.cat([torch.full((1, 3, 4, 4), 0.2), torch.rand(1, 3, 4, 4)])
-    assert spoiled(x, torch.full((2, 3, 8, 8), 0.2)).tolist() == [False, True]
+    assert is_invalid(x, torch.full((2, 3, 8, 8), 0.2)).tolist() == [False, True]
 
 
 def test_a_result_that_is_not_finite_in_float32_blames_the_weights(network: ESRT) -> None:
@@ -113,7 +113,7 @@ def test_a_smaller_batch_is_filled_up_beside_a_cpu(monkeypatch: pytest.MonkeyPat
     runner.device = torch.device("meta")
     sizes: list[int] = []
     monkeypatch.setattr(runner, "_in_float32", lambda x, windows: sizes.append(len(x)) or x.repeat(1, 1, 2, 2))
-    monkeypatch.setattr(runner_module, "keep_colours", lambda x, y: y)
+    monkeypatch.setattr(runner_module, "correct_colors", lambda x, y: y)
     assert runner(torch.rand(3, 3, 8, 8), (1, 1), batch=8).shape == (3, 3, 16, 16)
     assert sizes == [8]
 
@@ -146,13 +146,13 @@ def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: boo
 def test_float32_on_a_gpu_is_not_rounded_by_cudnn(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     seen = []
 
-    class Look(nn.Module):
+    class FirstFrames(nn.Module):
         def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
             seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
             return F.interpolate(x, scale_factor=2.0)
 
     before = torch.backends.cudnn.allow_tf32
-    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: Look())
+    monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: FirstFrames())
     runner = Runner(network, torch.device("cpu"))
     runner.device = torch.device("cuda")
     runner(torch.rand(1, 3, 8, 8), (1, 1))
@@ -175,8 +175,8 @@ class Counting(nn.Module):
 
 
 def test_nothing_is_recorded_on_a_cpu(network: ESRT) -> None:
-    counting = Counting(fast_form(network))
-    replay, x = Replay(counting), torch.rand(1, 3, 8, 8)
+    counting = Counting(fuse(network))
+    replay, x = CudaGraphRunner(counting), torch.rand(1, 3, 8, 8)
     with torch.inference_mode():
         results = [replay(x, (1, 1)) for _ in range(RECORD_AT + 2)]
     assert counting.calls == RECORD_AT + 2
@@ -187,8 +187,8 @@ def test_nothing_is_recorded_on_a_cpu(network: ESRT) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @torch.inference_mode()
 def test_a_recording_gives_what_the_network_gives(network: ESRT) -> None:
-    counting = Counting(fast_form(network, torch.float16).cuda())
-    replay = Replay(counting)
+    counting = Counting(fuse(network, torch.float16).cuda())
+    replay = CudaGraphRunner(counting)
     for height in (16, 24, 16):  # another shape begins anew
         counting.calls = 0
         for _ in range(RECORD_AT + 3):

@@ -1,35 +1,35 @@
 import numpy as np
 import torch
 
-from esrt_core.engine.tiles import Landing
+from esrt_core.engine.tiles import AsyncCopies
 
 
 def test_a_piece_is_written_when_its_batch_is_one_behind_or_at_the_end() -> None:
-    landing, target = Landing(torch.device("cpu")), np.zeros((2, 4), np.uint16)
-    landing.add(torch.ones(2, 2, dtype=torch.int32), target[:, :2])
-    landing.close_batch()
+    copies, target = AsyncCopies(torch.device("cpu")), np.zeros((2, 4), np.uint16)
+    copies.add(torch.ones(2, 2, dtype=torch.int32), target[:, :2])
+    copies.close_batch()
     assert not target.any()
-    landing.add(torch.full((2, 2), 65_535, dtype=torch.int32), target[:, 2:])
-    landing.close_batch()
+    copies.add(torch.full((2, 2), 65_535, dtype=torch.int32), target[:, 2:])
+    copies.close_batch()
     assert target.tolist() == [[1, 1, 0, 0]] * 2
-    landing.settle()
+    copies.settle()
     assert target.tolist() == [[1, 1, 65_535, 65_535]] * 2
 
 
 def test_closing_waits_for_nothing() -> None:
-    landing, target = Landing(torch.device("cpu")), np.zeros((), bool)
+    copies, target = AsyncCopies(torch.device("cpu")), np.zeros((), bool)
     for value in (False, True):
-        landing.add(torch.tensor(value), target)
-        landing.close()
+        copies.add(torch.tensor(value), target)
+        copies.close()
         assert not target
-    landing.settle()
+    copies.settle()
     assert target
 
 
 def test_a_piece_may_lie_anyhow_in_memory() -> None:
-    landing, target = Landing(torch.device("cpu")), np.zeros((2, 3, 4), np.uint8)
+    copies, target = AsyncCopies(torch.device("cpu")), np.zeros((2, 3, 4), np.uint8)
     piece = torch.arange(24, dtype=torch.uint8).reshape(4, 2, 3).permute(1, 2, 0)
-    landing.add(piece, target)
-    landing.close_batch()
-    landing.settle()
+    copies.add(piece, target)
+    copies.close_batch()
+    copies.settle()
     assert np.array_equal(target, piece.numpy())

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from esrt_core.engine import runner as runner_module
 from esrt_core.engine import upscaler as upscaler_module
-from esrt_core.engine.fused import fast_form
+from esrt_core.engine.fused import fuse
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.runner import Replay
+from esrt_core.engine.runner import CudaGraphRunner
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import OptionError
 from esrt_core.media.frame import ColorSpace, Frame
@@ -51,7 +51,7 @@ class Spoiling(nn.Module):
 
 def use_repeat(monkeypatch: pytest.MonkeyPatch, largest: int = 10_000) -> Repeat:
     fake = Repeat(largest)
-    monkeypatch.setattr(runner_module, "fast_form", lambda network, dtype=torch.float32: fake)
+    monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: fake)
     return fake
 
 
@@ -188,21 +188,21 @@ def test_progress_counts_the_tiles(monkeypatch: pytest.MonkeyPatch, network: ESR
 
 
 def test_a_doubtful_group_is_computed_again_with_care(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
-    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    monkeypatch.setattr(upscaler_module, "_is_async_device", lambda device: True)
     options = EngineOptions(device="cpu", tile=48, precision="bf16")
     for spoil in (False, True):
         upscaler = Upscaler(network, options)
         if spoil:
-            upscaler._runner._half = Replay(Spoiling(fast_form(network, torch.bfloat16)))
+            upscaler._runner._half = CudaGraphRunner(Spoiling(fuse(network, torch.bfloat16)))
         result = upscaler.upscale(rgb(60, 70))
-        assert bool(upscaler._runner.redone) == spoil
+        assert bool(upscaler._runner.fallbacks) == spoil
         assert bool(result.notes) == spoil
         expected = Upscaler(network, EngineOptions(device="cpu", tile=48)).upscale(rgb(60, 70)).frame.planes[0]
         assert np.abs(result.frame.planes[0].astype(int) - expected).max() <= 3
 
 
 def test_a_device_that_is_waited_for_gets_the_next_group_first(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
-    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    monkeypatch.setattr(upscaler_module, "_is_async_device", lambda device: True)
     frames = [rgb(300, 300, seed) for seed in range(3)]  # a group each
     begun = [0]
     upscaler = Upscaler(network, CPU)
@@ -222,10 +222,10 @@ def test_a_device_that_is_waited_for_gets_the_next_group_first(monkeypatch: pyte
 def test_what_was_begun_before_a_doubt_was_seen_is_computed_again(
     monkeypatch: pytest.MonkeyPatch, network: ESRT
 ) -> None:
-    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    monkeypatch.setattr(upscaler_module, "_is_async_device", lambda device: True)
     frame = rgb(300, 300)
     upscaler = Upscaler(network, EngineOptions(device="cpu", tile=48, precision="bf16"))
-    upscaler._runner._half = Replay(Spoiling(fast_form(network, torch.bfloat16)))
+    upscaler._runner._half = CudaGraphRunner(Spoiling(fuse(network, torch.bfloat16)))
     results = list(upscaler.upscale_many([frame, frame]))  # the second takes its tiles from the cache
     assert [bool(result.notes) for result in results] == [True, False]
     assert results[1].computed == 0
@@ -235,7 +235,7 @@ def test_what_was_begun_before_a_doubt_was_seen_is_computed_again(
 
 
 def test_memory_that_runs_out_in_advance_is_made_do_with(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
-    monkeypatch.setattr(upscaler_module, "_looking_waits", lambda device: True)
+    monkeypatch.setattr(upscaler_module, "_is_async_device", lambda device: True)
     use_repeat(monkeypatch, largest=64)
     frames = [rgb(300, 300, seed) for seed in range(3)]
     results = list(Upscaler(network, EngineOptions(device="cpu")).upscale_many(frames))
@@ -253,9 +253,9 @@ def test_a_gpu_gives_what_a_cpu_gives_spoiled_tiles_too(network: ESRT) -> None:
     for spoil in (False, True):
         upscaler = Upscaler(network, on_gpu, cache_bytes=0)
         if spoil:
-            upscaler._runner._half = Replay(Spoiling(fast_form(network, torch.float16).cuda()))
+            upscaler._runner._half = CudaGraphRunner(Spoiling(fuse(network, torch.float16).cuda()))
         results = list(upscaler.upscale_many(frames))
-        assert bool(upscaler._runner.redone) == spoil
+        assert bool(upscaler._runner.fallbacks) == spoil
         for frame, result in zip(frames, results, strict=True):
             expected = Upscaler(network, EngineOptions(device="cpu", tile=96)).upscale(frame)
             difference = np.abs(result.frame.planes[0].astype(int) - expected.frame.planes[0])

@@ -16,7 +16,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
-from esrt_core.selection import Lineup, Lineups, alone
+from esrt_core.selection import ChainSelector, ModelChain, alone
 
 
 def make(target: Path, *arguments: str) -> Path:
@@ -122,14 +122,14 @@ class Repeaters:
 
     model = "repeat"
     options = EngineOptions()
-    lineups = Lineups("repeat", alone("repeat", (2, 3, 4)))
+    selector = ChainSelector("repeat", alone("repeat", (2, 3, 4)))
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
         self.device = device
         self.stop_at = stop_at
 
-    def of(self, lineup: Lineup) -> Repeaters:
+    def of(self, chain: ModelChain) -> Repeaters:
         """Return the same: there is one line-up."""
         return self
 
@@ -142,8 +142,8 @@ class Repeaters:
         return Repeater(scale, self)
 
 
-def upscale(path: Path, engines: Repeaters | None = None, **options: Any) -> ClipResult:
+def upscale(path: Path, pool: Repeaters | None = None, **options: Any) -> ClipResult:
     """Prepare and upscale a clip."""
-    engines = engines or Repeaters()
-    plan = prepare_clip(path, VideoOptions(**options), engines)  # type: ignore[arg-type]  # stands for Engines
-    return upscale_clip(plan, engines)  # type: ignore[arg-type]
+    pool = pool or Repeaters()
+    plan = prepare_clip(path, VideoOptions(**options), pool)  # type: ignore[arg-type]  # stands for Engines
+    return upscale_clip(plan, pool)  # type: ignore[arg-type]

@@ -10,17 +10,17 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import WeightsOf
 from tests.pipeline.folders import Asked
 
-EnginesOf = Callable[[int], Engines]
+PoolOf = Callable[[int], UpscalerPool]
 
 
 @pytest.fixture
-def engines_of(weights_of: WeightsOf) -> EnginesOf:
+def pool_of(weights_of: WeightsOf) -> PoolOf:
     """Return engines whose model has one scale."""
-    return lambda scale: Engines(str(weights_of(scale)), EngineOptions(device="cpu", threads=1))
+    return lambda scale: UpscalerPool(str(weights_of(scale)), EngineOptions(device="cpu", threads=1))
 
 
 @pytest.fixture

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import FolderPlan, plan_folder
-from esrt_core.pipeline.batch.run import Ended, FolderResult, Stop, run_folder
-from esrt_core.pipeline.batch.workers import make_crew
-from esrt_core.selection import Engines
+from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import make_workers
+from esrt_core.selection import UpscalerPool
 
 Asked = Callable[..., FolderOptions]
 
 
 def planned(options: FolderOptions) -> FolderPlan:
-    return plan_folder(options, Engines(options.upscale.model, options.upscale.engine))
+    return plan_folder(options, UpscalerPool(options.upscale.model, options.upscale.engine))
 
 
 def run(options: FolderOptions, heard: Callable[[Ended], None] = lambda ended: None) -> FolderResult:
     plan = planned(options)
-    return run_folder(plan, make_crew(plan) if plan.tasks else [], heard, Stop())
+    return run_folder(plan, make_workers(plan) if plan.tasks else [], heard, StopRequest())
 
 
 def results(folder: str = "in_x2") -> dict[str, bytes]:

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from esrt_core.system import process
-from esrt_core.system.process import PIXELS, SPINS, Heap, give_back_freed_memory, keep_freed_memory, wait_briefly
+from esrt_core.system.process import (
+    PIXELS,
+    SPIN_COUNT,
+    HeapTrimmer,
+    keep_freed_memory,
+    limit_openmp_spinning,
+    release_freed_memory,
+)
 from tests.conftest import WeightsOf
 
 GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
@@ -32,7 +39,7 @@ def test_memory_between_what_is_still_used_goes_back_too() -> None:
     before = resident_bytes()
     kept = blocks[::8]
     del blocks
-    assert give_back_freed_memory()
+    assert release_freed_memory()
     assert before - resident_bytes() > 80 * 2**20
     assert sum(int(block[0]) for block in kept) == 16
 
@@ -40,7 +47,7 @@ def test_memory_between_what_is_still_used_goes_back_too() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({}, SPINS),
+        ({}, SPIN_COUNT),
         ({"GOMP_SPINCOUNT": "5"}, "5"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
     ],
@@ -53,14 +60,14 @@ def test_what_the_environment_says_stays(
         monkeypatch.delenv(name)
     for name, value in before.items():
         monkeypatch.setenv(name, value)
-    wait_briefly()
+    limit_openmp_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == after
 
 
 def test_the_heap_is_cleared_between_shapes_when_enough_has_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
     cleared: list[int] = []
-    monkeypatch.setattr(process, "give_back_freed_memory", lambda: cleared.append(len(cleared)))
-    own = Heap()
+    monkeypatch.setattr(process, "release_freed_memory", lambda: cleared.append(len(cleared)))
+    own = HeapTrimmer()
     for shape, tiles, times in [
         ((100, 100), 1, 0),
         ((100, 90), 1, 0),  # too soon
@@ -79,7 +86,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esrt_core.system.process import give_back_freed_memory
+from esrt_core.system.process import release_freed_memory
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
@@ -89,7 +96,7 @@ upscaler = Upscaler(load_checkpoint(Path(sys.argv[1])).network, EngineOptions("c
 for index in range(150):
     upscaler.upscale(Frame((np.full((9 + index % 12, 9 + index // 12, 3), index, np.uint8),)))
     if index in (29, 149):
-        give_back_freed_memory()
+        release_freed_memory()
         print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
 """
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from esrt_core.system.threads import ahead, behind
+from esrt_core.system.threads import consume_in_background, prefetch
 
 
 def failing(after: int) -> Iterator[int]:
@@ -12,7 +12,7 @@ def failing(after: int) -> Iterator[int]:
 
 
 def test_ahead_gives_all_items_in_order() -> None:
-    with ahead(iter(range(100)), 2) as items:
+    with prefetch(iter(range(100)), 2) as items:
         assert list(items) == list(range(100))
 
 
@@ -20,7 +20,7 @@ def test_ahead_raises_the_error_in_its_place() -> None:
     seen: list[int] = []
 
     def collect() -> None:
-        with ahead(failing(3), 1) as items:
+        with prefetch(failing(3), 1) as items:
             seen.extend(items)
 
     with pytest.raises(ValueError, match="broken source"):
@@ -39,7 +39,7 @@ def test_ahead_ends_its_thread_and_closes_the_source_when_the_reader_leaves() ->
             closed.set()
 
     before = threading.active_count()
-    with ahead(endless(), 2) as items:
+    with prefetch(endless(), 2) as items:
         next(items)
     assert closed.is_set()
     assert threading.active_count() == before
@@ -47,7 +47,7 @@ def test_ahead_ends_its_thread_and_closes_the_source_when_the_reader_leaves() ->
 
 def test_behind_hands_over_all_items_in_order_before_the_block_ends() -> None:
     taken: list[int] = []
-    with behind(taken.extend, 2) as hand:
+    with consume_in_background(taken.extend, 2) as hand:
         for number in range(100):
             hand(number)
     assert taken == list(range(100))
@@ -59,7 +59,7 @@ def test_behind_raises_the_consumers_error() -> None:
         raise ValueError("disk full")
 
     def feed() -> None:
-        with behind(consume, 1) as hand:
+        with consume_in_background(consume, 1) as hand:
             for number in range(1000):
                 hand(number)
 
@@ -79,7 +79,7 @@ def test_behind_lets_the_consumer_clean_up_when_the_feeder_fails() -> None:
             raise
 
     def feed() -> None:
-        with behind(consume, 1) as hand:
+        with consume_in_background(consume, 1) as hand:
             hand(1)
             raise KeyError("feeder")
 

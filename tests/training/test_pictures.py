@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from esrt_core.errors import TrainingError
-from esrt_core.training.pictures import Picture, find_pictures, hold_out
+from esrt_core.training.pictures import Picture, find_pictures, split_validation
 from tests.training.conftest import write_pictures
 
 
@@ -55,15 +55,15 @@ def test_given_small_pictures_must_be_there_and_fit(pictures: Path, tmp_path: Pa
 
 def test_held_out_pictures_depend_on_names_and_seed_alone() -> None:
     pictures = [Picture(Path(f"{index}.png"), 40, 40) for index in range(40)]
-    training, held = hold_out(pictures, 0)
+    training, held = split_validation(pictures, 0)
     assert len(held) == 8
     assert set(training) | set(held) == set(pictures)
-    assert set(hold_out(pictures[::-1], 0)[1]) == set(held)
-    assert set(hold_out(pictures, 1)[1]) != set(held)
+    assert set(split_validation(pictures[::-1], 0)[1]) == set(held)
+    assert set(split_validation(pictures, 1)[1]) != set(held)
 
 
 def test_two_pictures_are_the_least() -> None:
     pictures = [Picture(Path(f"{index}.png"), 40, 40) for index in range(2)]
-    assert [len(part) for part in hold_out(pictures, 0)] == [1, 1]
+    assert [len(part) for part in split_validation(pictures, 0)] == [1, 1]
     with pytest.raises(TrainingError, match="held out"):
-        hold_out(pictures[:1], 0)
+        split_validation(pictures[:1], 0)

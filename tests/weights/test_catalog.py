@@ -12,7 +12,15 @@ import torch
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights import catalog
-from esrt_core.weights.catalog import BUNDLED, KEPT_NAMES, CatalogRow, bundled_rows, dump_rows, parse_rows, read_rows
+from esrt_core.weights.catalog import (
+    BUNDLED,
+    RESERVED_NAMES,
+    CatalogRow,
+    bundled_rows,
+    dump_rows,
+    parse_rows,
+    read_rows,
+)
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.download import digest_of
 from esrt_core.weights.library import describe_row
@@ -84,7 +92,7 @@ def test_the_bundled_catalog_is_that_of_the_bundled_files() -> None:
     assert {row.scale for row in rows if row.name == "clean"} == {2, 3, 4}
     assert sorted(row.file for row in rows) == sorted(path.name for path in BUNDLED.glob("*.safetensors"))
     for row in rows:
-        assert row.name in KEPT_NAMES
+        assert row.name in RESERVED_NAMES
         assert digest_of(BUNDLED / row.file) == row.digest
         assert describe_row(BUNDLED / row.file) == row
         assert row.licence

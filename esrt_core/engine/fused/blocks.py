@@ -11,18 +11,18 @@ from esrt_core.engine.fused.layers import (
     FixedConv,
     FixedLinear,
     FixedPReLU,
-    exact,
     planes,
     rows,
     scaled,
-    settled,
+    to_float32,
+    to_float64,
 )
 from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
 
 WHOLE_VECTORS = 32  # values that torch's sigmoid takes at once on any CPU; a rest is computed with other last bits
 
 
-class FastCA(nn.Module):
+class FusedCA(nn.Module):
     """Channel attention, in place. A sample's gates are whole vectors, so that they do not depend on the batch."""
 
     down_weight: Tensor
@@ -35,8 +35,8 @@ class FastCA(nn.Module):
         self.channels = ca.up.out_channels
         rest = -self.channels % WHOLE_VECTORS
         for name, layer, more in (("down", ca.down, 0), ("up", ca.up, rest)):
-            self.register_buffer(f"{name}_weight", F.pad(settled(layer.weight).flatten(1), (0, 0, 0, more)))
-            self.register_buffer(f"{name}_bias", F.pad(settled(cast(Tensor, layer.bias)), (0, more)))
+            self.register_buffer(f"{name}_weight", F.pad(to_float32(layer.weight).flatten(1), (0, 0, 0, more)))
+            self.register_buffer(f"{name}_bias", F.pad(to_float32(cast(Tensor, layer.bias)), (0, more)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Overwrite x (B, C, H, W) and return it."""
@@ -51,7 +51,7 @@ def _sample_by_sample(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return (x[:, None] * weight).sum(2).add_(bias)
 
 
-class FastARFB(nn.Module):
+class FusedARFB(nn.Module):
     """An ARFB in which the second residual unit ends in the 1 x 1 convolution that follows it.
 
     With r2 = m1 r1 + m2 expand(p), fuse([l2 r2, l3 r1]) = (l2 m1 A + l3 B) r1 + l2 m2 A expand(p), where A and B are
@@ -61,17 +61,17 @@ class FastARFB(nn.Module):
     def __init__(self, arfb: ARFB) -> None:
         super().__init__()
         ru1, ru2 = arfb.ru1, arfb.ru2
-        first, second = exact(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
-        through = exact(arfb.l2 * ru2.m2) * first
+        first, second = to_float64(arfb.fuse.weight).flatten(1).chunk(2, 1)  # of r2, of r1: (C, C) each
+        through = to_float64(arfb.l2 * ru2.m2) * first
         self.reduce1 = FixedConv(ru1.reduce.weight, ru1.reduce.bias, FixedPReLU(ru1.act.weight))
         self.expand1 = FixedConv(ru1.m2 * ru1.expand.weight, scaled(ru1.m2, ru1.expand.bias))
         self.m1 = float(ru1.m1)
         self.reduce2 = FixedConv(ru2.reduce.weight, ru2.reduce.bias, FixedPReLU(ru2.act.weight))
         self.expand2 = FixedConv(
-            torch.einsum("oi,icyx->ocyx", through, exact(ru2.expand.weight)), scaled(through, ru2.expand.bias)
+            torch.einsum("oi,icyx->ocyx", through, to_float64(ru2.expand.weight)), scaled(through, ru2.expand.bias)
         )
-        self.skip = FixedLinear(exact(arfb.l2 * ru2.m1) * first + exact(arfb.l3) * second)
-        self.ca = FastCA(arfb.ca)
+        self.skip = FixedLinear(to_float64(arfb.l2 * ru2.m1) * first + to_float64(arfb.l3) * second)
+        self.ca = FusedCA(arfb.ca)
         # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
         self.conv = FixedConv(arfb.l5 * arfb.conv.weight, act=FixedClamp(positive=float(arfb.l5) >= 0))
         self.l4 = float(arfb.l4)
@@ -89,19 +89,19 @@ class FastARFB(nn.Module):
         return out
 
 
-class FastHPB(nn.Module):
+class FusedHPB(nn.Module):
     """An HPB whose 1 x 1 convolution acts before the low branch is enlarged, on a quarter of the pixels."""
 
     def __init__(self, hpb: HPB) -> None:
         super().__init__()
-        low, high = exact(hpb.fuse.weight).flatten(1).chunk(2, 1)
-        self.arfb_enc = FastARFB(hpb.arfb_enc)
-        self.arfb_low = FastARFB(hpb.arfb_low)
-        self.arfb_high = FastARFB(hpb.arfb_high)
+        low, high = to_float64(hpb.fuse.weight).flatten(1).chunk(2, 1)
+        self.arfb_enc = FusedARFB(hpb.arfb_enc)
+        self.arfb_low = FusedARFB(hpb.arfb_low)
+        self.arfb_high = FusedARFB(hpb.arfb_high)
         self.fuse_low = FixedLinear(low)
         self.fuse_high = FixedLinear(high)
-        self.ca = FastCA(hpb.ca)
-        self.arfb_out = FastARFB(hpb.arfb_out)
+        self.ca = FusedCA(hpb.ca)
+        self.arfb_out = FusedARFB(hpb.arfb_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), channels last, to the same; the residual keeps the precision of x."""

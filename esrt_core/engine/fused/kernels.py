@@ -55,7 +55,7 @@ def load_kernel(name: str) -> Callable[..., int] | None:
 DIM = 18  # channels of a head, as in attention.c: those of the published width
 
 
-def fast_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
+def kernel_attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     """Attend over whole sequences, as esrt_core.model.transformer.attention does.
 
     qkv: (B, n, 3 * heads * d) to (B, n, heads * d). The kernel computes in float32 whatever the type; its results
@@ -97,7 +97,7 @@ class Layer:
     size: int
 
 
-def takes(x: Tensor, weight: Tensor, residual: Tensor | None = None) -> bool:
+def is_supported(x: Tensor, weight: Tensor, residual: Tensor | None = None) -> bool:
     """Say whether the kernel can convolve x (B, C, H, W) with a weight (D, C, k, k) and add a residual (B, D, H, W)."""
     outputs, inputs, size = weight.shape[:3]
     fits = inputs % WHOLE == 0 and inputs <= MOST and size in SIZES and (residual is None or outputs % WHOLE == 0)
@@ -105,7 +105,7 @@ def takes(x: Tensor, weight: Tensor, residual: Tensor | None = None) -> bool:
     return fits and float32 and load_kernel("convolution") is not None
 
 
-def prepare(weight: Tensor, bias: Tensor | None, positive: Tensor, negative: Tensor) -> Layer:
+def pack(weight: Tensor, bias: Tensor | None, positive: Tensor, negative: Tensor) -> Layer:
     """Make a weight (D, C, k, k) and what belongs to it, (D,) each, ready for the kernel."""
     outputs = len(weight)
     bias = torch.zeros(outputs) if bias is None else bias
@@ -130,13 +130,13 @@ def _filled_up(x: Tensor) -> Tensor:
     return F.pad(x, (0, -x.shape[-1] % WHOLE)).contiguous()
 
 
-def fast_convolution(x: Tensor, layer: Layer, residual: Tensor | None, alpha: float) -> Tensor:
+def kernel_convolution(x: Tensor, layer: Layer, residual: Tensor | None, alpha: float) -> Tensor:
     """Convolve x (B, C, H, W) with zero padding, bend the sums, add alpha times the residual (B, D, H, W).
 
     All are channels last. The result depends neither on the batch nor on the number of threads.
     """
     kernel = load_kernel("convolution")
-    assert kernel is not None, "see `takes`"
+    assert kernel is not None, "see `is_supported`"
     (batch, inputs, height, width), outputs = x.shape, len(layer.bias)
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.empty(batch, outputs, height, width, memory_format=torch.channels_last)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fused.kernels import Layer, fast_convolution, prepare, takes
+from esrt_core.engine.fused.kernels import Layer, is_supported, kernel_convolution, pack
 
 
 class FixedPReLU(nn.Module):
@@ -14,7 +14,7 @@ class FixedPReLU(nn.Module):
 
     def __init__(self, slope: Tensor) -> None:
         super().__init__()
-        self.register_buffer("slope", settled(slope))
+        self.register_buffer("slope", to_float32(slope))
         self.bounded = bool((slope <= 1).all())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,27 +54,27 @@ class FixedConv(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, act: FixedPReLU | FixedClamp | None = None) -> None:
         super().__init__()
-        self.register_buffer("weight", settled(weight).contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", None if bias is None else settled(bias))
+        self.register_buffer("weight", to_float32(weight).contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", None if bias is None else to_float32(bias))
         self.act = act
         self._layer: Layer | None = None
 
     def forward(self, x: Tensor, residual: Tensor | None = None, alpha: float = 1.0) -> Tensor:
         """Convolve (B, C, H, W) to (B, D, H, W), act, add alpha times the residual; the result has the type of that."""
-        if takes(x, self.weight, residual):
+        if is_supported(x, self.weight, residual):
             if self._layer is None:
-                self._layer = self._prepared()
-            return fast_convolution(x, self._layer, residual, alpha)
+                self._layer = self._packed()
+            return kernel_convolution(x, self._layer, residual, alpha)
         height, width = self.weight.shape[2:]
         y = convolve(x, self.weight, self.bias, (height // 2, width // 2))
         if self.act is not None:
             y = self.act(y)
         return y if residual is None else y.to(residual.dtype).add_(residual, alpha=alpha)
 
-    def _prepared(self) -> Layer:
+    def _packed(self) -> Layer:
         channels = len(self.weight)
         factors = (torch.ones(channels),) * 2 if self.act is None else self.act.factors(channels)
-        return prepare(self.weight, self.bias, *factors)
+        return pack(self.weight, self.bias, *factors)
 
 
 class FixedLinear(nn.Module):
@@ -85,8 +85,8 @@ class FixedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("weight", settled(weight))
-        self.register_buffer("bias", None if bias is None else settled(bias))
+        self.register_buffer("weight", to_float32(weight))
+        self.register_buffer("bias", None if bias is None else to_float32(bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., D), in one matrix product even for a part of a map."""
@@ -97,12 +97,12 @@ class FixedLinear(nn.Module):
         total.view(-1, total.shape[-1]).addmm_(x.reshape(-1, x.shape[-1]), self.weight.t())
 
 
-def settled(weights: Tensor) -> Tensor:
+def to_float32(weights: Tensor) -> Tensor:
     """Copy composed weights into a contiguous float32 tensor of their own, rounded once."""
     return weights.detach().to(torch.float32, copy=True).contiguous()
 
 
-def exact(parameter: Tensor) -> Tensor:
+def to_float64(parameter: Tensor) -> Tensor:
     """Return a parameter in float64, so that composing weights costs no precision."""
     return parameter.detach().to(torch.float64)
 
@@ -125,7 +125,7 @@ def scaled(factor: Tensor, bias: Tensor | None) -> Tensor | None:
     """Multiply a layer's bias, if it has one, by a scalar or a matrix."""
     if bias is None:
         return None
-    return factor @ exact(bias) if factor.dim() == 2 else factor * bias
+    return factor @ to_float64(bias) if factor.dim() == 2 else factor * bias
 
 
 def rows(x: Tensor) -> Tensor:

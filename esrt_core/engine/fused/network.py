@@ -1,4 +1,4 @@
-"""FastForm: what runs when pictures are upscaled. Derived from the trained ESRT when weights are loaded."""
+"""FusedESRT: what runs when pictures are upscaled. Derived from the trained ESRT when weights are loaded."""
 
 from typing import cast
 
@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fused.blocks import FastHPB
+from esrt_core.engine.fused.blocks import FusedHPB
 from esrt_core.engine.fused.layers import FixedConv, scaled
-from esrt_core.engine.fused.transformer import FastET
+from esrt_core.engine.fused.transformer import FusedET
 from esrt_core.engine.fused.upsampler import ComposedUpsampler
 from esrt_core.model.blocks import HPB
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
 
 
-class FastForm(nn.Module):
+class FusedESRT(nn.Module):
     """Compute what an ESRT computes, for inference only: at most 1e-4 away from it in float32, everywhere.
 
     Input (B, 3, H, W) float32, RGB in [0, 1], H and W at least MIN_SIDE; output (B, 3, scale * H, scale * W) float32.
@@ -30,9 +30,9 @@ class FastForm(nn.Module):
         self.residual = torch.float32 if dtype == torch.bfloat16 else dtype
         self.a1 = float(network.a1)
         self.head = FixedConv(network.head.weight, network.head.bias)
-        self.hpb = nn.ModuleList(FastHPB(cast(HPB, hpb)) for hpb in network.lcb.hpb).to(dtype)
+        self.hpb = nn.ModuleList(FusedHPB(cast(HPB, hpb)) for hpb in network.lcb.hpb).to(dtype)
         self.merge = FixedConv(ltb.reduce.weight, ltb.reduce.bias).to(dtype)
-        self.et = FastET(ltb.et).to(dtype)
+        self.et = FusedET(ltb.et).to(dtype)
         self.smooth = FixedConv(network.a2 * ltb.conv.weight, scaled(network.a2, ltb.conv.bias)).to(dtype)
         self.reduce = FixedConv(network.reduce.weight, network.reduce.bias)
         self.tail = ComposedUpsampler(network.tail)
@@ -55,10 +55,10 @@ class FastForm(nn.Module):
         return out
 
 
-def fast_form(network: ESRT, dtype: torch.dtype = torch.float32) -> FastForm:
+def fuse(network: ESRT, dtype: torch.dtype = torch.float32) -> FusedESRT:
     """Rewrite a trained network for inference; call the result as the network, `(x, windows)`, in inference mode.
 
     The network is left as it is. `dtype` may be float16 (CUDA) or bfloat16.
     """
     with torch.no_grad():
-        return FastForm(network, dtype).eval()
+        return FusedESRT(network, dtype).eval()

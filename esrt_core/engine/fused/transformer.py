@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fused.kernels import fast_attention
-from esrt_core.engine.fused.layers import FixedConv, FixedLinear, exact, planes, rows, settled
+from esrt_core.engine.fused.kernels import kernel_attention
+from esrt_core.engine.fused.layers import FixedConv, FixedLinear, planes, rows, to_float32, to_float64
 from esrt_core.model.transformer import ET, WHOLE, Windows, windowed_attention
 
 PATCH = 3  # px a side of the patch that makes a token
 
 
-class FastET(nn.Module):
+class FusedET(nn.Module):
     """ET with its first tokens never written.
 
     LayerNorm is (t - mean) / std, then an affine map, and a linear layer W follows. The affine map goes into W and a
@@ -34,16 +34,16 @@ class FastET(nn.Module):
         self.eps1, self.eps2 = et.norm1.eps, et.norm2.eps
         reduce, reduce_bias = _after_norm(et.norm1, emha.reduce)
         self.reduce = FixedConv(reduce.view(-1, channels, PATCH, PATCH))
-        self.register_buffer("reduce_bias", settled(reduce_bias))
+        self.register_buffer("reduce_bias", to_float32(reduce_bias))
         self.qkv = FixedLinear(emha.qkv.weight)
         order = torch.arange(PATCH**2 * channels).view(channels, PATCH**2).t().flatten()
         self.expand = FixedLinear(emha.expand.weight[order])
-        self.register_buffer("expand_bias", settled(emha.expand.bias[order]).view(PATCH, -1))
+        self.register_buffer("expand_bias", to_float32(emha.expand.bias[order]).view(PATCH, -1))
         fc1, fc1_bias = _after_norm(et.norm2, et.mlp.fc1)
         self.fc1 = FixedLinear(fc1[:, order])
-        self.register_buffer("fc1_bias", settled(fc1_bias))
+        self.register_buffer("fc1_bias", to_float32(fc1_bias))
         self.fc2 = FixedLinear(et.mlp.fc2.weight[order])
-        self.register_buffer("fc2_bias", settled(et.mlp.fc2.bias[order]))
+        self.register_buffer("fc2_bias", to_float32(et.mlp.fc2.bias[order]))
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
         """(B, C, H, W), channels last, to the same."""
@@ -70,7 +70,7 @@ class FastET(nn.Module):
         """(B, h, W, 9 * C / 2) to the same."""
         attended = [
             windowed_attention(
-                self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), fast_attention
+                self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), kernel_attention
             )
             for left, right, across in _parts(reduced.shape[2], windows[1], not reduced.is_cpu)
         ]
@@ -79,10 +79,10 @@ class FastET(nn.Module):
 
 def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
     """Fold a LayerNorm's affine map and its centring into the linear layer after it: weight, bias."""
-    weight = exact(linear.weight) * exact(norm.weight)
-    bias = exact(linear.weight) @ exact(norm.bias)
+    weight = to_float64(linear.weight) * to_float64(norm.weight)
+    bias = to_float64(linear.weight) @ to_float64(norm.bias)
     if linear.bias is not None:
-        bias = bias + exact(linear.bias)
+        bias = bias + to_float64(linear.bias)
     return weight - weight.mean(1, keepdim=True), bias
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fused.layers import FixedConv, convolve, settled
+from esrt_core.engine.fused.layers import FixedConv, convolve, to_float32
 from esrt_core.model.esrt import Upsampler
 
 REACH = 2  # LR px around it that an output draws from
@@ -35,8 +35,10 @@ class ComposedUpsampler(nn.Module):
         kernels = composed_kernels(upsampler)
         self.inner = FixedConv(*kernels.pop((INNER, INNER)))
         for place, (weight, bias) in kernels.items():
-            self.register_buffer(_name("weight", place), settled(weight).contiguous(memory_format=torch.channels_last))
-            self.register_buffer(_name("bias", place), settled(bias))
+            self.register_buffer(
+                _name("weight", place), to_float32(weight).contiguous(memory_format=torch.channels_last)
+            )
+            self.register_buffer(_name("bias", place), to_float32(bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map LR features to what PixelShuffle(scale) makes the picture of."""

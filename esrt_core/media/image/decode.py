@@ -30,7 +30,7 @@ from esrt_core.media.image.picture import (
 )
 from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_colour
 from esrt_core.media.image.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
-from esrt_core.system.process import quiet_stderr
+from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
@@ -116,7 +116,7 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
     if opening.image is None or is_deep(page):
         return read_tiff_page(page, icc)
     opening.image.seek(number)
-    with quiet_stderr():
+    with suppress_native_stderr():
         opening.image.load()  # Pillow orients TIFFs by itself
     return read_page(opening.image, layout_of(opening.image, icc), icc)
 
@@ -132,7 +132,7 @@ def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) ->
     bits = pixels.bits_of(opening.format, opening.head, image)
     opening.file.seek(0)
     try:
-        with decoding(opening.name, opening.limits), quiet_stderr():
+        with decoding(opening.name, opening.limits), suppress_native_stderr():
             return pixels.read_deep(opening.format, opening.file.read(), bits, image, orientation)
     except MediaError:
         if not opening.limits.allow_truncated:

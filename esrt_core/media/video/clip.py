@@ -154,7 +154,7 @@ class VideoStream:
     aspect: Fraction = Fraction(1)
     interlaced: bool = False
     mastering: Mastering | None = None
-    light: tuple[int, int] | None = None
+    content_light: tuple[int, int] | None = None
     dispositions: tuple[str, ...] = ()
 
     @property
@@ -199,7 +199,7 @@ class ClipInfo:
     duration: Fraction
     size: int
     video: VideoStream
-    others: tuple[OtherStream, ...]
+    other_streams: tuple[OtherStream, ...]
     chapters: int = 0
     is_counted: bool = False
     own_tags: bool = False
@@ -209,4 +209,4 @@ class ClipInfo:
 
     def of_kind(self, kind: str) -> tuple[OtherStream, ...]:
         """Return the streams of a kind."""
-        return tuple(stream for stream in self.others if stream.kind == kind)
+        return tuple(stream for stream in self.other_streams if stream.kind == kind)

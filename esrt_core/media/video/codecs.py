@@ -132,7 +132,7 @@ def encoder_arguments(
     preset: str | None,
     threads: int,
     mastering: Mastering | None,
-    light: tuple[int, int] | None,
+    content_light: tuple[int, int] | None,
 ) -> list[str]:
     """Return ffmpeg's arguments for an encoder.
 
@@ -144,11 +144,11 @@ def encoder_arguments(
         return ["-c:v", encoder.name, *_hardware_quality(encoder.kind, quality)]
     match encoder.name:
         case "libx264":
-            hdr = _hdr_parameters("mastering-display", "cll", mastering, light)
+            hdr = _hdr_parameters("mastering-display", "cll", mastering, content_light)
             options = ["-crf", str(quality), "-preset", str(speed), "-threads", str(threads)]
             return ["-c:v", "libx264", *options, *(["-x264-params", ":".join(hdr)] if hdr else [])]
         case "libx265":
-            hdr = _hdr_parameters("master-display", "max-cll", mastering, light)
+            hdr = _hdr_parameters("master-display", "max-cll", mastering, content_light)
             own = ["log-level=error", f"pools={threads}", f"frame-threads={min(threads, 4)}", "open-gop=0", *hdr]
             options = ["-crf", str(quality), "-preset", str(speed), "-x265-params", ":".join(own)]
             return ["-c:v", "libx265", *options]
@@ -202,6 +202,8 @@ def _hardware_quality(kind: str, quality: int | None) -> Sequence[str]:
             return ["-q:v", "80"]
 
 
-def _hdr_parameters(display: str, levels: str, mastering: Mastering | None, light: tuple[int, int] | None) -> list[str]:
+def _hdr_parameters(
+    display: str, levels: str, mastering: Mastering | None, content_light: tuple[int, int] | None
+) -> list[str]:
     parameters = [] if mastering is None else [f"{display}={mastering.text()}"]
-    return parameters if light is None else [*parameters, f"{levels}={light[0]},{light[1]}"]
+    return parameters if content_light is None else [*parameters, f"{levels}={content_light[0]},{content_light[1]}"]

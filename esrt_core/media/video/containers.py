@@ -35,7 +35,7 @@ class Container:
     attachments: bool = False
     data: bool = False
     covers: bool = False
-    turns: bool = False
+    supports_rotation: bool = False
 
 
 def _names(text: str) -> frozenset[str]:
@@ -48,18 +48,18 @@ _MOV_AUDIO = _MP4_AUDIO - {"flac", "opus", "vorbis"} | _names(
 )
 _MP4 = Container(
     "mp4", ("h264", "hevc", "av1", "vp9", "ffv1"), _MP4_AUDIO, frozenset({"mov_text", "dvd_subtitle"}), "mov_text",
-    data=True, covers=True, turns=True,
+    data=True, covers=True, supports_rotation=True,
 )  # fmt: skip
 _MOV = Container(
     "mov", ("h264", "hevc", "prores", "ffv1"), _MOV_AUDIO, frozenset({"mov_text"}), "mov_text",
-    data=True, covers=True, turns=True,
+    data=True, covers=True, supports_rotation=True,
 )  # fmt: skip
 _MATROSKA = Container(
     "matroska",
     ("h264", "hevc", "av1", "vp9", "prores", "ffv1"),
     _ANY,
     _names("subrip ass ssa webvtt hdmv_pgs_subtitle hdmv_text_subtitle dvd_subtitle dvb_subtitle arib_caption"),
-    "subrip", attachments=True, covers=True, turns=True,
+    "subrip", attachments=True, covers=True, supports_rotation=True,
 )  # fmt: skip
 _TS_AUDIO = _names("aac ac3 eac3 mp3 mp2 dts truehd opus aac_latm pcm_bluray s302m")
 _TS = Container("mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True)
@@ -71,13 +71,13 @@ CONTAINERS = {
     ".qt": _MOV,
     ".mkv": _MATROSKA,
     ".webm": Container(
-        "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), frozenset({"webvtt"}), "webvtt", turns=True
+        "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), frozenset({"webvtt"}), "webvtt", supports_rotation=True
     ),
     ".ts": _TS,
     ".mts": _TS,
     ".m2ts": _TS,
     ".flv": Container("flv", ("h264",), frozenset({"aac", "mp3"})),
-    ".3gp": Container("3gp", ("h264",), _names("aac amr_nb amr_wb"), frozenset({"mov_text"}), turns=True),
+    ".3gp": Container("3gp", ("h264",), _names("aac amr_nb amr_wb"), frozenset({"mov_text"}), supports_rotation=True),
     ".nut": Container("nut", ("h264", "hevc", "av1", "vp9", "ffv1"), _ANY),
 }
 

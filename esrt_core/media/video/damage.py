@@ -88,25 +88,25 @@ class DamageLog:
         self._complaints: list[str] = []
         self._lock = threading.Lock()
 
-    def passed(self, tick: int) -> None:
+    def advance(self, tick: int) -> None:
         """Note that the frame of this tick came out of the decoder."""
         self._tick = tick
 
-    def heard(self, message: str) -> None:
+    def on_error(self, message: str) -> None:
         """Take a complaint; those about what was decoded in an earlier run are known already."""
         if self._ignored_before and self._tick < self._ignored_before:
             return
         with self._lock:
             self._complaints.append(message)
 
-    def taken(self) -> tuple[str, ...]:
+    def drain(self) -> tuple[str, ...]:
         """Return the first complaints since the last call."""
         with self._lock:
             complaints, self._complaints = self._complaints, []
         return tuple(complaints[:_KEPT])
 
 
-def told(clip: ClipInfo, complaints: tuple[str, ...]) -> tuple[str, ...]:
+def damage_report(clip: ClipInfo, complaints: tuple[str, ...]) -> tuple[str, ...]:
     """Return what is wrong with a clip, one line each, with its times; nothing where the decoder did not complain."""
     if not complaints:
         return clip.damage

@@ -79,7 +79,7 @@ class Process:
         *,
         feeds: bool = False,
         reads: bool = False,
-        heard: Callable[[str], None] | None = None,
+        on_error: Callable[[str], None] | None = None,
     ) -> None:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [program(), "-hide_banner", "-nostdin", "-loglevel", "repeat+error", *arguments],
@@ -90,7 +90,7 @@ class Process:
             start_new_session=os.name != "nt",
         )
         self.errors: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._heard = heard
+        self._heard = on_error
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 

@@ -40,7 +40,7 @@ _UNTAGGED = ColorTags()
 
 
 @dataclass(frozen=True)
-class JoinRequest:
+class MuxRequest:
     """Say what the result holds.
 
     streams   those of the source that are copied, beside the picture.
@@ -61,7 +61,7 @@ class JoinRequest:
     rotation: int = 0
     colors: ColorTags = _UNTAGGED
     mastering: Mastering | None = None
-    light: tuple[int, int] | None = None
+    content_light: tuple[int, int] | None = None
 
     def has(self, kind: str) -> bool:
         """Say whether a stream of a kind is copied."""
@@ -69,7 +69,7 @@ class JoinRequest:
 
 
 @dataclass(frozen=True)
-class Piece:
+class SegmentFile:
     """Name a segment's file and the seconds until the next one begins."""
 
     path: Path
@@ -77,7 +77,7 @@ class Piece:
     end: Fraction
 
 
-def write_list(target: Path, pieces: Sequence[Piece]) -> None:
+def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
     """Write the list of segments in ffconcat form; the names are relative to it and hold no special character.
 
     ffconcat counts microseconds: rounding the times, not the durations, keeps the sum from drifting.
@@ -89,16 +89,16 @@ def write_list(target: Path, pieces: Sequence[Piece]) -> None:
     target.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def join(pieces: Path, target: Path, request: JoinRequest) -> None:
+def join(pieces: Path, target: Path, request: MuxRequest) -> None:
     """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot.
 
     Covers that go into Matroska are written beside the list first.
     """
     covers = write_covers(request.source.path, _attached_covers(request), pieces.parent)
-    run(join_arguments(pieces, target, request, covers))
+    run(mux_arguments(pieces, target, request, covers))
 
 
-def join_arguments(pieces: Path, target: Path, request: JoinRequest, covers: Sequence[Path] = ()) -> list[str]:
+def mux_arguments(pieces: Path, target: Path, request: MuxRequest, covers: Sequence[Path] = ()) -> list[str]:
     """Return ffmpeg's arguments for `join`."""
     shift = -(request.source.start + request.start)
     picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", file_url(pieces)]
@@ -113,24 +113,24 @@ def join_arguments(pieces: Path, target: Path, request: JoinRequest, covers: Seq
     # fmt: on
 
 
-def _picture_tags(request: JoinRequest) -> list[str]:
+def _picture_tags(request: MuxRequest) -> list[str]:
     """Return the tags that raw pictures lost on their way; old releases of ffmpeg know only the first."""
     tags = ["-display_rotation:v:0", str(request.rotation)] if request.rotation else []
     if request.mastering and has_option("mastering_display"):
         tags += ["-mastering_display:v:0", request.mastering.text()]
-    if request.light and has_option("content_light"):
-        tags += ["-content_light:v:0", f"{request.light[0]},{request.light[1]}"]
+    if request.content_light and has_option("content_light"):
+        tags += ["-content_light:v:0", f"{request.content_light[0]},{request.content_light[1]}"]
     return tags
 
 
-def _dispositions(request: JoinRequest) -> list[str]:
+def _dispositions(request: MuxRequest) -> list[str]:
     """Name the dispositions of all streams: those of raw pictures are lost, and ffmpeg would choose its own."""
     flags = [request.source.video.dispositions, *(stream.dispositions for stream in _tracks(request))]
     texts = ["+".join(each) or "0" for each in flags]
     return [argument for number, text in enumerate(texts) for argument in (f"-disposition:{number}", text)]
 
 
-def _window(request: JoinRequest) -> list[str]:
+def _window(request: MuxRequest) -> list[str]:
     """Leave out the packets outside the part that is made.
 
     An output's -ss would take the picture's first packets too: their decoding times lie before its start.
@@ -152,19 +152,19 @@ def _colors(colors: ColorTags) -> list[str]:
     return [argument for name, value in known.items() for argument in (f"-{name}:v:0", str(value))]
 
 
-def _tracks(request: JoinRequest) -> list[OtherStream]:
+def _tracks(request: MuxRequest) -> list[OtherStream]:
     """Return the streams that are copied packet by packet."""
     covers = _attached_covers(request)
     return [stream for stream in request.streams if stream not in covers]
 
 
-def _attached_covers(request: JoinRequest) -> list[OtherStream]:
+def _attached_covers(request: MuxRequest) -> list[OtherStream]:
     """Return the covers that are attached as files: Matroska has no other place for them."""
     attach = request.container.muxer == "matroska"
     return [stream for stream in request.streams if attach and stream.kind == "cover"]
 
 
-def _attach(request: JoinRequest, covers: Sequence[Path]) -> list[str]:
+def _attach(request: MuxRequest, covers: Sequence[Path]) -> list[str]:
     first = sum(stream.kind == "attachment" for stream in request.streams)
     arguments = []
     for number, cover in enumerate(covers, first):
@@ -175,24 +175,24 @@ def _attach(request: JoinRequest, covers: Sequence[Path]) -> list[str]:
     return arguments
 
 
-def _maps(request: JoinRequest) -> list[str]:
+def _maps(request: MuxRequest) -> list[str]:
     return [argument for stream in _tracks(request) for argument in ("-map", f"1:{stream.index}")]
 
 
-def _metadata(request: JoinRequest) -> list[str]:
+def _metadata(request: MuxRequest) -> list[str]:
     """Take metadata and chapters from the source; naming one stream's takes naming all of them."""
     sources = [request.source.video.index, *(stream.index for stream in _tracks(request))]
     pairs = [(f"-map_metadata:s:{number}", f"1:s:{index}") for number, index in enumerate(sources)]
     return ["-map_metadata", "1", *(argument for pair in pairs for argument in pair), "-map_chapters", "1"]
 
 
-def _subtitle_codecs(request: JoinRequest) -> list[str]:
+def _subtitle_codecs(request: MuxRequest) -> list[str]:
     subtitles = [stream for stream in request.streams if stream.kind == "subtitle"]
     codecs = [subtitle_codec(request.container, stream.codec) or "copy" for stream in subtitles]
     return [argument for number, codec in enumerate(codecs) for argument in (f"-c:s:{number}", codec)]
 
 
-def _tags(request: JoinRequest) -> list[str]:
+def _tags(request: MuxRequest) -> list[str]:
     """Return what the container says of the picture; Apple's players take HEVC under one of its two names only."""
     tags = [*_dispositions(request), *_colors(request.colors)]
     if request.container.muxer not in ("mp4", "mov"):
@@ -209,7 +209,7 @@ def _seconds(value: Fraction) -> str:
     return f"{float(value):.6f}"
 
 
-def join_preview(pieces: Path, target: Path, request: JoinRequest, settings: EncodeSettings) -> None:
+def mux_preview(pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings) -> None:
     """Make the preview of a list of segments and their source; the picture alone, and the first sound.
 
     Raise MediaError where ffmpeg cannot.
@@ -217,8 +217,8 @@ def join_preview(pieces: Path, target: Path, request: JoinRequest, settings: Enc
     run(preview_arguments(pieces, target, request, settings))
 
 
-def preview_arguments(pieces: Path, target: Path, request: JoinRequest, settings: EncodeSettings) -> list[str]:
-    """Return ffmpeg's arguments for `join_preview`."""
+def preview_arguments(pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings) -> list[str]:
+    """Return ffmpeg's arguments for `mux_preview`."""
     source, video = request.source, request.source.video
     width, height, rate = settings.final_width, settings.final_height, settings.rate
     start = float(request.start + request.offset)

@@ -32,7 +32,7 @@ _LOOKED_AT = 12  # frames decoded to see interlacing; some clips begin progressi
 
 
 @dataclass
-class Look:
+class FirstFrames:
     """Gather what only decoded frames tell."""
 
     frame: Any = None
@@ -41,9 +41,9 @@ class Look:
     dynamic: bool = False
 
 
-def look_at(container: Any, stream: Any) -> Look:
+def inspect_first_frames(container: Any, stream: Any) -> FirstFrames:
     """Decode the first frames of a stream, as far as that goes."""
-    look = Look()
+    look = FirstFrames()
     try:
         for number, frame in enumerate(container.decode(stream)):
             look.frame = look.frame or frame
@@ -60,7 +60,7 @@ def look_at(container: Any, stream: Any) -> Look:
     return look
 
 
-def turn_of(matrix: bytes | None) -> tuple[int, bool]:
+def rotation_of(matrix: bytes | None) -> tuple[int, bool]:
     """Return the counter-clockwise degrees of a display matrix, and whether it does more than turn by right angles."""
     if matrix is None:
         return 0, False
@@ -83,7 +83,7 @@ def mastering_of(data: bytes | None) -> Mastering | None:
     return Mastering(primaries, (round(ratios[8] * 10000), round(ratios[9] * 10000)))
 
 
-def light_of(data: bytes | None) -> tuple[int, int] | None:
+def content_light_of(data: bytes | None) -> tuple[int, int] | None:
     """Return the most and the average light of AVContentLightMetadata, in cd/m2."""
     if data is None:
         return None
@@ -106,13 +106,13 @@ def probe_clip(path: Path) -> ClipInfo:
     if not scan.count:
         raise MediaError(f"{path} holds no frame that can be read; the file is damaged or empty")
     with opened(path) as container:
-        look = look_at(container, container.streams[index])
+        look = inspect_first_frames(container, container.streams[index])
         if look.frame is None:
             raise MediaError(f"{path}: not one frame could be decoded; the file is damaged, or its codec is unknown")
         return _described(path, container, container.streams[index], scan, look)
 
 
-def _described(path: Path, container: Any, stream: Any, scan: Scan, look: Look) -> ClipInfo:
+def _described(path: Path, container: Any, stream: Any, scan: Scan, look: FirstFrames) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
     timing = scan.timing(stream, is_counted)
@@ -124,7 +124,7 @@ def _described(path: Path, container: Any, stream: Any, scan: Scan, look: Look) 
         duration=max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start),
         size=path.stat().st_size,
         video=_video(stream, look, timing),
-        others=tuple(_other(each) for each in container.streams if each.index != stream.index),
+        other_streams=tuple(_other(each) for each in container.streams if each.index != stream.index),
         chapters=len(container.chapters()),
         is_counted=is_counted,
         own_tags=any(key.startswith("com.") for key in container.metadata),
@@ -156,9 +156,9 @@ def _is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _video(stream: Any, look: Look, timing: Timing) -> VideoStream:
+def _video(stream: Any, look: FirstFrames, timing: Timing) -> VideoStream:
     frame = look.frame
-    rotation, mirrored = turn_of(look.side_data.get(SideData.DISPLAYMATRIX))
+    rotation, mirrored = rotation_of(look.side_data.get(SideData.DISPLAYMATRIX))
     pixels = _alpha_pixels(stream, frame.format.name)
     return VideoStream(
         index=stream.index,
@@ -176,7 +176,7 @@ def _video(stream: Any, look: Look, timing: Timing) -> VideoStream:
         aspect=_aspect(stream),
         interlaced=look.interlaced,
         mastering=mastering_of(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
-        light=light_of(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
+        content_light=content_light_of(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
         dispositions=_dispositions(stream),
     )
 

@@ -30,7 +30,7 @@ class ReadRequest:
     after        seconds; begin at a key frame at or before it. None: at the first frame.
     """
 
-    turn: bool = False
+    rotation: bool = False
     deinterlace: bool = False
     flatten: bool = False
     after: Fraction | None = None
@@ -59,7 +59,7 @@ class PictureShape:
 def shape_of(video: VideoStream, request: ReadRequest) -> PictureShape:
     """Return what frames decoded for a request look like."""
     layout = _read_layout(video, request)
-    turned = request.turn and video.rotation in (90, 270)
+    turned = request.rotation and video.rotation in (90, 270)
     width, height = (video.height, video.width) if turned else (video.width, video.height)
     if video.is_rgb:
         return PictureShape(width, height, layout, "bt709", full_range=False)
@@ -74,14 +74,15 @@ def _read_layout(video: VideoStream, request: ReadRequest) -> PixelLayout:
     return PixelLayout(stored.chroma, stored.depth)
 
 
-def read_frames(clip: ClipInfo, request: ReadRequest, heard: Callable[[str], None]) -> Iterator[ClipFrame]:
+def read_frames(clip: ClipInfo, request: ReadRequest, on_error: Callable[[str], None]) -> Iterator[ClipFrame]:
     """Yield the frames in the order in which they are shown.
 
-    `heard` gets every complaint of the decoder, as it comes: what can be decoded is given out. Raise MediaError where
-    ffmpeg cannot start at all.
+    `on_error` gets every complaint of the decoder, as it comes; what can be decoded is yielded.
+
+    Raises: MediaError if ffmpeg cannot start at all.
     """
     shape = shape_of(clip.video, request)
-    with Process(decode_arguments(clip, request), reads=True, heard=heard) as process:
+    with Process(decode_arguments(clip, request), reads=True, on_error=on_error) as process:
         try:
             raw = av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING)
         except av.error.FFmpegError:
@@ -101,10 +102,10 @@ def decode_arguments(clip: ClipInfo, request: ReadRequest) -> list[str]:
     video = clip.video
     seek = [] if request.after is None else ["-noaccurate_seek", "-ss", f"{float(request.after):.6f}"]
     layered = ["-c:v", f"libvpx{'-vp9' if video.codec == 'vp9' else ''}"] if _has_layered_alpha(video) else []
-    turn = [] if request.turn else ["-noautorotate"]
+    rotation = [] if request.rotation else ["-noautorotate"]
     # fmt: off
     return [
-        *LOCAL_ONLY, "-copyts", *seek, *layered, *turn, "-f", clip.container, "-i", file_url(clip.path),
+        *LOCAL_ONLY, "-copyts", *seek, *layered, *rotation, "-f", clip.container, "-i", file_url(clip.path),
         "-map", f"0:{video.index}", "-vf", ",".join(_filters(video, request)),
         "-c:v", "rawvideo", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "nut", "pipe:1",
     ]

@@ -26,26 +26,26 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.pipeline.batch.manifest import LOCK_NAME, Entry, Manifest
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.sizes import SizeRequest, cheapest_chain, decimal_text, own_factor
-from esrt_core.selection import Engines, Lineup
+from esrt_core.selection import ModelChain, UpscalerPool
 from esrt_core.weights.store import WeightsFile
 
 
 @dataclass(frozen=True)
-class FolderJob:
+class JobKey:
     """Hold the options that decide a result's bytes, and their id."""
 
     id: str
     options: Mapping[str, Any]
 
 
-def job_of(options: FolderOptions, engines: Engines) -> FolderJob:
+def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
     """Return the key of a command: neither the device nor what only selects pictures is a part of it."""
     asked = options.upscale
     size = {name: decimal_text(value) for name, value in asdict(asked.size).items() if value is not None}
     described = {
-        "size": size or {"factor": decimal_text(own_factor(engines.scales))},
+        "size": size or {"factor": decimal_text(own_factor(pool.scales))},
         "format": asked.format,
-        "weights": {name: file.sha256 for name, file in weights_needed(asked.size, engines).items()},
+        "weights": {name: file.sha256 for name, file in weights_needed(asked.size, pool).items()},
         "precision": asked.engine.precision,
         "tile": asked.engine.tile,
         "tta": asked.engine.tta,
@@ -54,25 +54,25 @@ def job_of(options: FolderOptions, engines: Engines) -> FolderJob:
         "name": options.name,
     }
     text = json.dumps(described, sort_keys=True)
-    return FolderJob(hashlib.sha256(text.encode()).hexdigest()[:16], described)
+    return JobKey(hashlib.sha256(text.encode()).hexdigest()[:16], described)
 
 
-def weights_needed(size: SizeRequest, engines: Engines) -> dict[str, WeightsFile]:
+def weights_needed(size: SizeRequest, pool: UpscalerPool) -> dict[str, WeightsFile]:
     """Return the weights that may be used, by kind and scale; raise OptionError for a factor out of their reach."""
     files = {}
-    for kind, lineup in zip(("plain", "damaged"), engines.lineups.all(), strict=False):
-        for place, scale in _passes_needed(size, lineup):
-            files[f"{kind} {'later' if place else 'first'} x{scale}"] = engines.of(lineup).weights(scale, place)
+    for kind, chain in zip(("plain", "damaged"), pool.selector.all(), strict=False):
+        for place, scale in _passes_needed(size, chain):
+            files[f"{kind} {'later' if place else 'first'} x{scale}"] = pool.for_chain(chain).weights(scale, place)
     return files
 
 
-def _passes_needed(size: SizeRequest, lineup: Lineup) -> Iterator[tuple[int, int]]:
+def _passes_needed(size: SizeRequest, chain: ModelChain) -> Iterator[tuple[int, int]]:
     """Yield (place, scale) of the passes that a picture may take."""
     if size.asks_side:
-        yield from lineup.passes()
+        yield from chain.passes()
     else:
-        factor = size.factor or Fraction(own_factor(lineup.scales))
-        yield from enumerate(cheapest_chain(factor, lineup.scales, lineup.later_scales))
+        factor = size.factor or Fraction(own_factor(chain.scales))
+        yield from enumerate(cheapest_chain(factor, chain.scales, chain.later_scales))
 
 
 def limits_text(limits: ReadLimits) -> str:
@@ -162,7 +162,7 @@ else:
 _LONG = 200  # bytes of a temporary name from which on its stem may have been cut
 
 
-class Place:
+class OutputFolder:
     """Hold one folder of results: read at once, made and locked by open()."""
 
     def __init__(self, root: Path) -> None:
@@ -172,7 +172,7 @@ class Place:
         self._disk: int | None = None
         self._one_at_a_time = threading.Lock()
 
-    def open(self, job: FolderJob) -> None:
+    def open(self, job: JobKey) -> None:
         """Make the folder, join the runs that work in it, and note the job. Raise TargetError where that fails."""
         make_folder(self.root)
         self._disk = self.root.stat().st_dev
@@ -185,16 +185,16 @@ class Place:
             self._lock.close()
             self._lock = None
 
-    def is_there(self) -> bool:
+    def is_reachable(self) -> bool:
         """Tell whether the folder that was opened still lies there, on the same disk."""
         try:
             return self.root.stat().st_dev == self._disk
         except OSError:
             return False
 
-    def check_there(self) -> None:
+    def check_reachable(self) -> None:
         """Raise TargetError where the folder is gone: making it anew would fill the disk below a drive's place."""
-        if not self.is_there():
+        if not self.is_reachable():
             raise TargetError(f"{display_name(self.root)} is gone: its drive went away or it was moved; bring it back")
 
     def claim(self, target: Path) -> bool:
@@ -226,7 +226,7 @@ class Place:
         with self._one_at_a_time:
             self.manifest.add(entry)
 
-    def outcome(self, source: Path, job: FolderJob) -> Entry | None:
+    def outcome(self, source: Path, job: JobKey) -> Entry | None:
         """Return the last event of a picture, as Manifest.outcome() does."""
         with self._one_at_a_time:
             return self.manifest.outcome(self.name_of(source), job.id)

@@ -16,11 +16,11 @@ from esrt_core.errors import EsrtError, MediaError, OptionError, TargetError
 from esrt_core.files import display_name, free_bytes, nearest_existing, target_key
 from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
-from esrt_core.pipeline.batch.outputs import FolderJob, Place, job_of, limits_text
+from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
 from esrt_core.pipeline.batch.sources import Filter, Findings, Found, find_sources
 from esrt_core.pipeline.image.plan import LEAST_BYTES, Input, UpscalePlan, decide_target, plan_upscale
 from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 # Bytes per pixel that an ordinary photo takes at the default quality.
 TYPICAL_BYTES = {"png": 1.3, "jpeg": 0.4, "webp": 0.25, "avif": 0.15, "heic": 0.15, "jxl": 0.2, "gif": 0.6}
@@ -87,7 +87,7 @@ class Task:
     """Hold one picture to do: its plan, the folder of its result, and its file as it was when that was planned."""
 
     plan: UpscalePlan
-    place: Place
+    place: OutputFolder
     size: int
     mtime_ns: int
 
@@ -103,7 +103,7 @@ class Task:
         assert self.plan.target.path is not None
         return self.plan.target.path
 
-    def entry(self, state: str, job: FolderJob) -> Entry:
+    def entry(self, state: str, job: JobKey) -> Entry:
         """Return what the manifest says when the picture comes to a state."""
         names = self.place.name_of(self.source), self.place.name_of(self.target)
         return Entry(state, job.id, names[0], self.size, self.mtime_ns, names[1])
@@ -127,17 +127,17 @@ class FolderPlan:
     refused        pictures that cannot be done.
     """
 
-    job: FolderJob
+    job: JobKey
     options: FolderOptions
-    places: Mapping[Path, Place]
-    passed_over: Counter[str]
+    places: Mapping[Path, OutputFolder]
+    skipped: Counter[str]
     tasks: list[Task] = field(default_factory=list)
     done: list[Path] = field(default_factory=list)
-    kept: list[tuple[Place, Path]] = field(default_factory=list)
+    kept: list[tuple[OutputFolder, Path]] = field(default_factory=list)
     large: list[Path] = field(default_factory=list)
     failed_before: list[Failure] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
-    to_note: list[tuple[Place, Entry]] = field(default_factory=list)  # refusals that the manifest shall remember
+    to_note: list[tuple[OutputFolder, Entry]] = field(default_factory=list)  # refusals that the manifest shall remember
 
     @property
     def roots(self) -> list[str]:
@@ -155,23 +155,23 @@ class FolderPlan:
         return disks_of([task.plan for task in self.tasks])
 
 
-def plan_folder(options: FolderOptions, engines: Engines) -> FolderPlan:
+def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
     """Find the pictures, look at their headers, and decide what is to be done.
 
     Raise OptionError for inputs that are not there or options that cannot be meant, TargetError where the results
     surely have no room.
     """
-    job = job_of(options, engines)
-    suffix = options.upscale.size.suffix(engines.scales)
+    job = job_key(options, pool)
+    suffix = options.upscale.size.suffix(pool.scales)
     output = None if options.output is None else Path(options.output)
     findings = find_sources(options.inputs, output, suffix, Filter(options.include, options.exclude))
     check_found(findings, options)
     roots = dict.fromkeys(found.root for found in findings.pictures)
-    plan = FolderPlan(job, options, {root: Place(root) for root in roots}, findings.passed_over)
+    plan = FolderPlan(job, options, {root: OutputFolder(root) for root in roots}, findings.skipped)
     plan.refused += [
         Failure(folder, f"{display_name(folder)} cannot be read: {why}") for folder, why in findings.unreadable
     ]
-    sorter = _Sorter(plan, engines, findings.pictures)
+    sorter = _Sorter(plan, pool, findings.pictures)
     for found in findings.pictures:
         sorter.sort(found)
     for disk in plan.disks():
@@ -183,21 +183,21 @@ def check_found(findings: Findings[Any], options: FolderOptions) -> None:
     """Raise OptionError where there is nothing to do and nothing to report."""
     if not findings.pictures and not findings.unreadable:
         names = ", ".join(display_name(Path(name)) for name in options.inputs[:3])
-        reasons = ", ".join(f"{count} {reason}" for reason, count in findings.passed_over.items())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in findings.skipped.items())
         raise OptionError(f"there are no pictures in {names}" + (f" (passed over: {reasons})" if reasons else ""))
 
 
 class _Sorter:
     """Put every picture where it belongs in the plan."""
 
-    def __init__(self, plan: FolderPlan, engines: Engines, pictures: Iterable[Found]) -> None:
+    def __init__(self, plan: FolderPlan, pool: UpscalerPool, pictures: Iterable[Found]) -> None:
         self._plan = plan
         self._asked = plan.options.upscale
-        self._lineups = engines.lineups
+        self._lineups = pool.selector
         self._targets: dict[str, Path] = {}
         self._sources = {os.path.realpath(found.source) for found in pictures}
         self._limits = limits_text(self._asked.limits)
-        self._values = name_values(self._asked.size, engines)
+        self._values = name_values(self._asked.size, pool)
 
     def sort(self, found: Found) -> None:
         """Decide about one picture."""
@@ -237,10 +237,10 @@ class _Sorter:
 
     def _planned(self, found: Found) -> UpscalePlan:
         """Plan one picture as if whatever lies at its target may be replaced."""
-        options = replace(self._asked, output=None if found.beside else f"{found.root}{os.sep}", overwrite=True)
+        options = replace(self._asked, output=None if found.alongside else f"{found.root}{os.sep}", overwrite=True)
         template = self._plan.options.name
-        place = partial(target_in, found.root / found.below.parent, template, self._values)
-        by_rule = decide_target if found.beside and template is None else place
+        place = partial(target_in, found.root / found.relative_path.parent, template, self._values)
+        by_rule = decide_target if found.alongside and template is None else place
         return plan_upscale(Input(found.source), options, self._lineups, by_rule)
 
     def _checked(self, task: Task) -> Task:
@@ -260,10 +260,10 @@ class _Sorter:
         return replace(task, plan=replace(task.plan, options=options))
 
 
-def name_values(size: SizeRequest, engines: Engines) -> dict[str, str]:
+def name_values(size: SizeRequest, pool: UpscalerPool) -> dict[str, str]:
     """Return what fills {model} and {scale} in a --name."""
-    scale = "" if size.asks_side else decimal_text(size.factor or own_factor(engines.scales))
-    return {"model": Path(engines.lineups.asked).stem, "scale": scale}
+    scale = "" if size.asks_side else decimal_text(size.factor or own_factor(pool.scales))
+    return {"model": Path(pool.selector.requested).stem, "scale": scale}
 
 
 def both_become(first: str, second: str, target: str) -> OptionError:

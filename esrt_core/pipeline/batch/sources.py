@@ -26,13 +26,13 @@ Picture = TypeVar("Picture")
 class Found:
     """Hold one picture's file, the folder its results go under, and its path below that folder (without a new name).
 
-    `beside` says that the result goes beside the picture, where it needs a name of its own.
+    `alongside` says that the result goes beside the picture, where it needs a name of its own.
     """
 
     source: Path
     root: Path
-    below: PurePath
-    beside: bool = False
+    relative_path: PurePath
+    alongside: bool = False
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Findings(Generic[Picture]):
     """Collect the pictures, the files passed over by reason, and the folders that could not be read."""
 
     pictures: list[Picture] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -51,13 +51,13 @@ class Filter:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def takes(self, below: PurePath) -> bool:
+    def includes(self, relative_path: PurePath) -> bool:
         """Tell whether a picture is wanted."""
-        return not self.drops(below) and (not self.include or _matches(below, self.include))
+        return not self.excludes(relative_path) and (not self.include or _matches(relative_path, self.include))
 
-    def drops(self, below: PurePath) -> bool:
+    def excludes(self, relative_path: PurePath) -> bool:
         """Tell whether a picture, or a whole folder, is unwanted."""
-        return _matches(below, self.exclude)
+        return _matches(relative_path, self.exclude)
 
 
 def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted: Filter) -> Findings[Found]:
@@ -71,15 +71,15 @@ def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted
     findings: Findings[Found] = Findings()
     walk = _Walk(findings, wanted, output)
     for folder in folders:
-        root = output or beside(folder, suffix)
+        root = output or alongside(folder, suffix)
         if same_file(folder, root) and output is not None:
             walk.enter_results_of(folder)
-        below = PurePath(folder.absolute().name) if output is not None and len(folders) > 1 else PurePath()
-        walk.folder(folder, root, below)
+        relative_path = PurePath(folder.absolute().name) if output is not None and len(folders) > 1 else PurePath()
+        walk.folder(folder, root, relative_path)
     for path in paths:
         if not path.is_dir():
             walk.enter_results_of(path.parent)
-            walk.file(path, Found(path, output or path.parent, PurePath(path.name), beside=output is None))
+            walk.file(path, Found(path, output or path.parent, PurePath(path.name), alongside=output is None))
     findings.pictures.sort(key=lambda found: os.fsencode(found.source))
     return findings
 
@@ -95,10 +95,10 @@ class _Walk:
         self._files: set[tuple[int, int]] = set()
         self._results: set[str] = set()  # real paths of what this program wrote
 
-    def folder(self, top: Path, root: Path, below: PurePath) -> None:
+    def folder(self, top: Path, root: Path, relative_path: PurePath) -> None:
         """Take a tree: what really lies in it first, then what links in it lead to."""
         self._enter_results_in(top)
-        waiting: list[tuple[Path, PurePath]] = [(top, below)]
+        waiting: list[tuple[Path, PurePath]] = [(top, relative_path)]
         links: list[tuple[Path, PurePath]] = []
         file_links: list[tuple[Path, PurePath]] = []
         while waiting or links:
@@ -121,11 +121,11 @@ class _Walk:
 
     def file(self, path: Path, found: Found) -> None:
         """Take one file, or count why it is passed over."""
-        reason = self._reason(path, found.below)
+        reason = self._reason(path, found.relative_path)
         if reason is None:
             self._findings.pictures.append(found)
         else:
-            self._findings.passed_over[reason] += 1
+            self._findings.skipped[reason] += 1
 
     def enter_results_of(self, folder: Path) -> None:
         """Learn what this program has written into a folder."""
@@ -164,21 +164,21 @@ class _Walk:
             self._findings.unreadable.append((folder, error.strerror or str(error)))
             return []
 
-    def _passes_over(self, path: Path, below: PurePath, is_folder: bool) -> bool:
+    def _passes_over(self, path: Path, relative_path: PurePath, is_folder: bool) -> bool:
         """Count what is left out whatever it holds: hidden files and folders, and folders that --exclude names."""
         if path.name in (NAME, LOCK_NAME, FOLDER) or (path.name.startswith(".") and TEMPORARY_MARK in path.name):
             return True
         if path.name.startswith("."):
-            self._findings.passed_over[HIDDEN] += 1
+            self._findings.skipped[HIDDEN] += 1
             return True
-        if is_folder and self._wanted.drops(below):
-            self._findings.passed_over[EXCLUDED] += 1
+        if is_folder and self._wanted.excludes(relative_path):
+            self._findings.skipped[EXCLUDED] += 1
             return True
         return False
 
-    def _reason(self, path: Path, below: PurePath) -> str | None:
+    def _reason(self, path: Path, relative_path: PurePath) -> str | None:
         """Return why a file is passed over, or None."""
-        reason = reason_by_name(below, self._wanted)
+        reason = reason_by_name(relative_path, self._wanted)
         if reason is not None:
             return reason
         if os.path.realpath(path) in self._results:
@@ -198,12 +198,12 @@ class _Walk:
         return None if path.is_file() else NO_PICTURE
 
 
-def reason_by_name(below: PurePath, wanted: Filter) -> str | None:
+def reason_by_name(relative_path: PurePath, wanted: Filter) -> str | None:
     """Return why a file is passed over by its name and where it lies, or None where it may be a picture."""
-    name = Path(below.name)
+    name = Path(relative_path.name)
     if name.name.startswith(".") or name.name.lower() in _SYSTEM_NAMES:
         return HIDDEN
-    if not wanted.takes(below):
+    if not wanted.includes(relative_path):
         return EXCLUDED
     if format_for_path(name) is not None:
         return None
@@ -224,7 +224,7 @@ def _expanded(name: str) -> Iterator[Path]:
     yield from map(Path, matches)
 
 
-def beside(folder: Path, suffix: str) -> Path:
+def alongside(folder: Path, suffix: str) -> Path:
     """Return where a folder's results go by default."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
     if not named.name:
@@ -239,5 +239,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _matches(below: PurePath, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns for text in (below.as_posix(), below.name))
+def _matches(relative_path: PurePath, patterns: Iterable[str]) -> bool:
+    return any(
+        fnmatchcase(text, pattern) for pattern in patterns for text in (relative_path.as_posix(), relative_path.name)
+    )

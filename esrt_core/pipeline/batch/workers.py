@@ -27,16 +27,16 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode
 from esrt_core.media.image.picture import Page, Picture
 from esrt_core.pipeline.batch.manifest import Entry, digest
-from esrt_core.pipeline.batch.outputs import FolderJob, Place
+from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
 from esrt_core.pipeline.batch.plan import FolderPlan, Task
 from esrt_core.pipeline.enlarge import Enlarged, enlarge_group, finished, prepared
 from esrt_core.pipeline.image.run import Result, make_result, upscale_picture, write_pages, write_sheet
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback
-from esrt_core.selection import Engines, Lineup
+from esrt_core.selection import ModelChain, UpscalerPool
 
-IN_HAND_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in hand by itself
-IN_HAND = 48  # pictures
+MAX_IN_FLIGHT_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in hand by itself
+MAX_IN_FLIGHT = 48  # pictures
 
 
 class Budget:
@@ -48,21 +48,21 @@ class Budget:
 
     def admits(self, task: Task) -> bool:
         """Tell whether there is room for a task; there always is when nothing is in hand."""
-        fits = self._pictures < IN_HAND and self._bytes + bytes_in_hand(task) <= IN_HAND_BYTES
+        fits = self._pictures < MAX_IN_FLIGHT and self._bytes + in_flight_bytes(task) <= MAX_IN_FLIGHT_BYTES
         return fits or self._pictures == 0
 
     def add(self, task: Task) -> None:
         """Take a task in hand."""
         self._pictures += 1
-        self._bytes += bytes_in_hand(task)
+        self._bytes += in_flight_bytes(task)
 
     def remove(self, task: Task) -> None:
         """Let go of a task."""
         self._pictures -= 1
-        self._bytes -= bytes_in_hand(task)
+        self._bytes -= in_flight_bytes(task)
 
 
-def bytes_in_hand(task: Task) -> int:
+def in_flight_bytes(task: Task) -> int:
     """Return about what a picture's frames take: of one page, before and after, and once more while it is encoded."""
     info, size = task.plan.info, task.plan.size
     pixels = info.width * info.height + 2 * size.width * size.height
@@ -72,25 +72,25 @@ def bytes_in_hand(task: Task) -> int:
 LARGEST = 1 / 8  # of the px of a folder in one picture; were it the last one, half of the threads would have to do it
 
 
-def make_crew(plan: FolderPlan) -> list[Engines]:
+def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     """Return engines for every device of a plan that has work, with the tile that an earlier run shrank to.
 
     Two for a CPU alone, each with half of its threads, where no picture is a large part of the work: all threads take
     longer for one picture than half of them for two. Raise WeightsError or DeviceError where they cannot be used.
     """
     options = plan.options.upscale
-    chains = {(task.plan.lineup, task.plan.size.passes) for task in plan.tasks}
-    lineup, passes = plan.tasks[0].plan.lineup, plan.tasks[0].plan.size.passes
-    crew: list[Engines] = []
+    chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
+    chain, passes = plan.tasks[0].plan.chain, plan.tasks[0].plan.size.passes
+    workers: list[UpscalerPool] = []
     for device in _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks):
-        engines = _ready(Engines(options.model, replace(options.engine, device=device)), chains)
-        kind = engines.of(lineup).upscaler(passes[0]).device_name.partition(":")[0]
+        pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device)), chains)
+        kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
         tile = _earlier_tile(plan.places.values(), plan.job, kind)
         if tile is not None:
-            smaller: EngineOptions = replace(engines.options, tile=tile)
-            engines = _ready(Engines(options.model, smaller), chains)
-        crew.append(engines)
-    return crew
+            smaller: EngineOptions = replace(pool.options, tile=tile)
+            pool = _ready(UpscalerPool(options.model, smaller), chains)
+        workers.append(pool)
+    return workers
 
 
 def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
@@ -112,19 +112,19 @@ def _doubled(devices: Sequence[str], threads: int | None, tasks: Sequence[Task])
     return (*devices, *devices) if choose_device(devices[0]).type == "cpu" else devices
 
 
-def _ready(engines: Engines, chains: Iterable[tuple[Lineup, tuple[int, ...]]]) -> Engines:
-    for lineup, passes in chains:
-        engines.of(lineup).load(passes)
-    return engines
+def _ready(pool: UpscalerPool, chains: Iterable[tuple[ModelChain, tuple[int, ...]]]) -> UpscalerPool:
+    for chain, passes in chains:
+        pool.for_chain(chain).load(passes)
+    return pool
 
 
-def _earlier_tile(places: Iterable[Place], job: FolderJob, kind: str) -> int | None:
+def _earlier_tile(places: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
     """Return the smallest tile that an earlier run went on with on a kind of device after memory ran out."""
     tiles = [tile for place in places if (tile := place.manifest.smaller_tile.get((job.id, kind))) is not None]
     return min(tiles, default=None)
 
 
-CheckWanted = Callable[[], None]
+CheckCancelled = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Made:
+class Upscaled:
     """Hold what the network made of a loaded picture, on which engines, and the seconds of both stages."""
 
     loaded: Loaded
     enlarged: Enlarged
-    engines: Engines
+    pool: UpscalerPool
     seconds: float
 
 
@@ -159,64 +159,66 @@ def load(task: Task) -> Loaded:
     return Loaded(task, picture, page, size, frame, time.perf_counter() - started)
 
 
-def make(group: Sequence[Loaded], engines: Engines, check_wanted: CheckWanted) -> list[Made]:
+def upscale_group(group: Sequence[Loaded], pool: UpscalerPool, check_cancelled: CheckCancelled) -> list[Upscaled]:
     """Take pictures with the same line-up and passes through the network together."""
     started = time.perf_counter()
-    engines = engines.of(group[0].task.plan.lineup)
+    pool = pool.for_chain(group[0].task.plan.chain)
     frames = [loaded.frame for loaded in group]
-    enlarged = enlarge_group(frames, group[0].size.passes, engines, _watch(check_wanted))
+    enlarged = enlarge_group(frames, group[0].size.passes, pool, _watch(check_cancelled))
     seconds = (time.perf_counter() - started) / len(group)
-    return [Made(loaded, each, engines, loaded.seconds + seconds) for loaded, each in zip(group, enlarged, strict=True)]
+    return [
+        Upscaled(loaded, each, pool, loaded.seconds + seconds) for loaded, each in zip(group, enlarged, strict=True)
+    ]
 
 
-def write(made: Made, job: FolderJob, check_wanted: CheckWanted) -> Result:
+def write(upscaled: Upscaled, job: JobKey, check_cancelled: CheckCancelled) -> Result:
     """Write a result under its name, and note it in the manifest."""
     started = time.perf_counter()
-    loaded, task = made.loaded, made.loaded.task
+    loaded, task = upscaled.loaded, upscaled.loaded.task
     plan, page = task.plan, loaded.page
-    enlarged = finished(made.enlarged, loaded.size, page.frame.depth)
-    seal = Seal(task, job, check_wanted)
-    task.place.check_there()
+    enlarged = finished(upscaled.enlarged, loaded.size, page.frame.depth)
+    recorder = ManifestRecorder(task, job, check_cancelled)
+    task.place.check_reachable()
     larger = Page(enlarged.frame, page.duration_ms, page.value_range, page.notes)
-    lost = write_pages(plan, task.target, [larger], loaded.picture.metadata, seal)
-    sheet = write_sheet(plan, page.frame, enlarged.frame, made.engines.model) if plan.options.compare else None
+    lost = write_pages(plan, task.target, [larger], loaded.picture.metadata, recorder)
+    sheet = write_sheet(plan, page.frame, enlarged.frame, upscaled.pool.model) if plan.options.compare else None
     notes = (*plan.notes, *loaded.picture.info.notes, *loaded.picture.notes, *page.notes, *enlarged.notes, *lost)
-    seconds = made.seconds + time.perf_counter() - started
+    seconds = upscaled.seconds + time.perf_counter() - started
     tiles = (enlarged.tile, enlarged.computed, enlarged.reused)
-    result = make_result(plan, made.engines, tiles, notes, seconds, sheet)
-    seal.done(result, made.engines)
+    result = make_result(plan, upscaled.pool, tiles, notes, seconds, sheet)
+    recorder.done(result, upscaled.pool)
     return result
 
 
-def run_whole(task: Task, engines: Engines, job: FolderJob, check_wanted: CheckWanted) -> Result:
+def run_whole(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled) -> Result:
     """Take a picture of several pages from file to file, page by page."""
-    seal = Seal(task, job, check_wanted)
-    task.place.check_there()
-    result = upscale_picture(task.plan, engines, _watch(check_wanted), sealed=seal)
-    seal.done(result, engines.of(task.plan.lineup))
+    recorder = ManifestRecorder(task, job, check_cancelled)
+    task.place.check_reachable()
+    result = upscale_picture(task.plan, pool, _watch(check_cancelled), before_publish=recorder)
+    recorder.done(result, pool.for_chain(task.plan.chain))
     return result
 
 
-class Seal:
+class ManifestRecorder:
     """Note a result in the manifest: "writing" when it is complete, "done" when it has its name."""
 
-    def __init__(self, task: Task, job: FolderJob, check_wanted: CheckWanted) -> None:
+    def __init__(self, task: Task, job: JobKey, check_cancelled: CheckCancelled) -> None:
         self._task = task
         self._job = job
-        self._check_wanted = check_wanted
+        self._check_cancelled = check_cancelled
         self._size = 0
         self._sha256 = ""
 
     def __call__(self, complete: Path) -> None:
         """Note that a complete file is about to get its name."""
-        self._check_wanted()
+        self._check_cancelled()
         self._size, self._sha256 = complete.stat().st_size, digest(complete)
         self._task.place.note(self._entry("writing"))
 
-    def done(self, result: Result, engines: Engines) -> None:
+    def done(self, result: Result, pool: UpscalerPool) -> None:
         """Note that it has it; a tile that is not the usual one is used again when the work goes on."""
         kind = result.device.partition(":")[0]
-        usual = result.tile == make_plan(8, 8, engines.scales[0], kind, self._job.options["tile"]).tile
+        usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
         self._task.place.note(self._entry("done", None if usual else result.tile, None if usual else kind))
 
     def _entry(self, state: str, tile: int | None = None, device: str | None = None) -> Entry:
@@ -224,9 +226,9 @@ class Seal:
         return replace(entry, target_size=self._size, sha256=self._sha256, tile=tile, device=device)
 
 
-def _watch(check_wanted: CheckWanted) -> ProgressCallback:
+def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
     def watch(report: Progress) -> None:
-        check_wanted()
+        check_cancelled()
 
     return watch
 
@@ -250,32 +252,32 @@ class Outcome:
     in_network: bool = False
 
 
-class BrokenOffError(Exception):
+class RunCancelledError(Exception):
     """Unwind a thread when the work is broken off."""
 
 
-class Flow:
+class BatchPipeline:
     """Take tasks through the three stages.
 
-    `crew` has the engines of every device, which share the threads of the CPU; `computed` is told, in the engines'
+    `workers` has the engines of every device, which share the threads of the CPU; `computed` is told, in the engines'
     threads, of every task that a network has done.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], crew: Sequence[Engines], job: FolderJob, computed: Callable[[Task], None]
+        self, tasks: Sequence[Task], workers: Sequence[UpscalerPool], job: JobKey, computed: Callable[[Task], None]
     ) -> None:
-        self._crew = crew
+        self._workers = workers
         self._job = job
         self._computed = computed
         self._waiting = deque(tasks)
         self._taking = threading.Lock()
         self._budget = Budget()
         self._loaded: queue.Queue[Loaded | Task] = queue.Queue()
-        self._made: queue.Queue[Made] = queue.Queue()
+        self._upscaled: queue.Queue[Upscaled] = queue.Queue()
         self._outcomes: queue.Queue[Outcome] = queue.Queue()
-        self._in_hand = 0
+        self._in_flight = 0
         self._finishing = threading.Event()
-        self._broken_off = threading.Event()
+        self._cancelled = threading.Event()
         self._ended = threading.Event()
 
     def finish(self) -> None:
@@ -289,7 +291,7 @@ class Flow:
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
         coders = _started([self._read] * helpers + [self._write] * helpers)
         threads = cpu_threads()
-        networks = _started([partial(self._enlarge, engines, threads // len(self._crew)) for engines in self._crew])
+        networks = _started([partial(self._enlarge, pool, threads // len(self._workers)) for pool in self._workers])
         try:
             while not self._idle():
                 try:
@@ -300,7 +302,7 @@ class Flow:
             self._ended.set()
         finally:
             if not self._ended.is_set():
-                self._broken_off.set()
+                self._cancelled.set()
             self._ended.set()
             for thread in networks:  # they look after every batch; torch must not be left running
                 thread.join()
@@ -311,7 +313,7 @@ class Flow:
 
     def _idle(self) -> bool:
         with self._taking:
-            return not self._waiting and self._in_hand == 0 and self._outcomes.empty()
+            return not self._waiting and self._in_flight == 0 and self._outcomes.empty()
 
     def _read(self) -> None:
         while not self._ended.is_set():
@@ -319,7 +321,7 @@ class Flow:
             if task is None:
                 self._ended.wait(_POLL)
             else:
-                self._guarded(task, partial(self._begin, task))
+                self._guarded(task, partial(self._load, task))
 
     def _take(self) -> Task | None:
         """Return the next task when there is room for it: in order, so that a large one is not overtaken for ever."""
@@ -328,22 +330,26 @@ class Flow:
                 return None
             task = self._waiting.popleft()
             self._budget.add(task)
-            self._in_hand += 1
+            self._in_flight += 1
             return task
 
     def _is_done(self, task: Task) -> bool:
         """Tell whether another run has made a result since the plan."""
-        made = task.place.outcome(task.source, self._job)
-        return made is not None and made.state != "failed" and (made.size, made.mtime_ns) == (task.size, task.mtime_ns)
+        upscaled = task.place.outcome(task.source, self._job)
+        return (
+            upscaled is not None
+            and upscaled.state != "failed"
+            and (upscaled.size, upscaled.mtime_ns) == (task.size, task.mtime_ns)
+        )
 
-    def _begin(self, task: Task) -> None:
+    def _load(self, task: Task) -> None:
         if not task.place.claim(task.target) or self._is_done(task):
             self._end(Outcome(task))
             return
         in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
         self._loaded.put(load(task) if in_steps else task)
 
-    def _enlarge(self, engines: Engines, threads: int) -> None:
+    def _enlarge(self, pool: UpscalerPool, threads: int) -> None:
         take_cpu_threads(max(1, threads))
         held: list[Loaded | Task] = []
         while True:
@@ -351,63 +357,63 @@ class Flow:
             if item is None:
                 return
             if self._finishing.is_set():
-                self._let_go(item if isinstance(item, Task) else item.task)
+                self._release(item if isinstance(item, Task) else item.task)
             elif isinstance(item, Task):
-                self._run_whole(item, engines)
+                self._run_whole(item, pool)
             else:
                 group = [item]
-                held = self._fill(group, engines)
-                self._make(group, engines)
+                held = self._fill(group, pool)
+                self._upscale_group(group, pool)
 
-    def _fill(self, group: list[Loaded], engines: Engines) -> list[Loaded | Task]:
+    def _fill(self, group: list[Loaded], pool: UpscalerPool) -> list[Loaded | Task]:
         """Add what is ready to a group, as long as it is small and has the same passes; return what is not for it."""
-        lineup, passes = group[0].task.plan.lineup, group[0].size.passes
-        kind = engines.of(lineup).upscaler(passes[0]).device_name.partition(":")[0]
+        chain, passes = group[0].task.plan.chain, group[0].size.passes
+        kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
         room = BATCHES * tiling_for(kind).batch_pixels - _pixels(group[0])
         while room > 0 and len(group) < MOST_FRAMES:
             try:
                 item = self._loaded.get_nowait()
             except queue.Empty:
                 return []
-            if isinstance(item, Task) or not _goes_with(item, group[0]) or _pixels(item) > room:
+            if isinstance(item, Task) or not _can_share_batch(item, group[0]) or _pixels(item) > room:
                 return [item]
             group.append(item)
             room -= _pixels(item)
         return []
 
-    def _make(self, group: Sequence[Loaded], engines: Engines) -> None:
+    def _upscale_group(self, group: Sequence[Loaded], pool: UpscalerPool) -> None:
         try:
-            for made in make(group, engines, self._check_wanted):
-                self._computed(made.loaded.task)
-                self._made.put(made)
-        except BrokenOffError:
+            for upscaled in upscale_group(group, pool, self._check_cancelled):
+                self._computed(upscaled.loaded.task)
+                self._upscaled.put(upscaled)
+        except RunCancelledError:
             return
         except EsrtError as error:
             if len(group) == 1:
                 self._end(Outcome(group[0].task, error=error, in_network=True))
                 return
             for loaded in group:  # one of them is to blame; the others are made without it
-                self._make([loaded], engines)
+                self._upscale_group([loaded], pool)
         except Exception as error:  # noqa: BLE001 (raised again by whoever takes the outcomes)
             for loaded in group:
                 self._end(Outcome(loaded.task, error=error, in_network=True))
 
-    def _run_whole(self, task: Task, engines: Engines) -> None:
-        self._guarded(task, lambda: self._end(Outcome(task, run_whole(task, engines, self._job, self._check_wanted))))
+    def _run_whole(self, task: Task, pool: UpscalerPool) -> None:
+        self._guarded(task, lambda: self._end(Outcome(task, run_whole(task, pool, self._job, self._check_cancelled))))
 
     def _write(self) -> None:
-        while (made := self._next(self._made)) is not None:
-            self._write_one(made)
+        while (upscaled := self._next(self._upscaled)) is not None:
+            self._write_one(upscaled)
 
-    def _write_one(self, made: Made) -> None:
-        task = made.loaded.task
-        self._guarded(task, lambda: self._end(Outcome(task, write(made, self._job, self._check_wanted))))
+    def _write_one(self, upscaled: Upscaled) -> None:
+        task = upscaled.loaded.task
+        self._guarded(task, lambda: self._end(Outcome(task, write(upscaled, self._job, self._check_cancelled))))
 
     def _guarded(self, task: Task, work: Callable[[], None]) -> None:
         """Do a part of a task; what goes wrong ends the task, not the thread."""
         try:
             work()
-        except BrokenOffError:
+        except RunCancelledError:
             return
         except Exception as error:  # noqa: BLE001 (one bad file never stops the rest; the error is reported)
             self._end(Outcome(task, error=error))
@@ -421,23 +427,23 @@ class Flow:
                 continue
         return None
 
-    def _check_wanted(self) -> None:
-        if self._broken_off.is_set():
-            raise BrokenOffError
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise RunCancelledError
 
     def _end(self, outcome: Outcome) -> None:
         self._outcomes.put(outcome)
-        self._let_go(outcome.task)
+        self._release(outcome.task)
 
-    def _let_go(self, task: Task) -> None:
+    def _release(self, task: Task) -> None:
         task.place.release(task.target)
         with self._taking:
             self._budget.remove(task)
-            self._in_hand -= 1
+            self._in_flight -= 1
 
 
-def _goes_with(one: Loaded, other: Loaded) -> bool:
-    return (one.task.plan.lineup.first, one.size.passes) == (other.task.plan.lineup.first, other.size.passes)
+def _can_share_batch(one: Loaded, other: Loaded) -> bool:
+    return (one.task.plan.chain.first, one.size.passes) == (other.task.plan.chain.first, other.size.passes)
 
 
 def _pixels(loaded: Loaded) -> int:

@@ -16,7 +16,7 @@ from esrt_core.media.image.formats import Format
 from esrt_core.media.image.picture import Distant
 from esrt_core.pipeline.batch.manifest import FOLDER, Record, Records, is_record, parse_record
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
-from esrt_core.pipeline.batch.outputs import FolderJob, job_of, limits_text
+from esrt_core.pipeline.batch.outputs import JobKey, job_key, limits_text
 from esrt_core.pipeline.batch.plan import (
     Disk,
     Failure,
@@ -41,7 +41,7 @@ from esrt_core.pipeline.cluster.storage import Item, ObjectStore, file_stamp, is
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, Target, UpscalePlan, decide_target, plan_result
 from esrt_core.pipeline.sizes import AlreadyLargeError
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class StoredPicture:
     name: str
     item: Item
     root: Root
-    below: PurePath
-    beside: bool = False
+    relative_path: PurePath
+    alongside: bool = False
 
 
 def find_stored(options: FolderOptions, suffix: str) -> Findings[StoredPicture]:
@@ -102,7 +102,7 @@ def results_at(folder: str, deep: bool) -> dict[str, Item]:
 
 def _on_this_machine(found: Findings[Found], output: str | None) -> Findings[StoredPicture]:
     """Give every file its absolute path, under which the other machines have to see it too."""
-    findings = Findings[StoredPicture](passed_over=found.passed_over, unreadable=found.unreadable)
+    findings = Findings[StoredPicture](skipped=found.skipped, unreadable=found.unreadable)
     for picture in found.pictures:
         try:
             status = picture.source.stat()
@@ -112,7 +112,7 @@ def _on_this_machine(found: Findings[Found], output: str | None) -> Findings[Sto
         item = Item(status.st_size, file_stamp(status))
         root = _root(str(picture.root) if output is None else output)
         place, name = str(picture.source.absolute()), str(picture.source)
-        findings.pictures.append(StoredPicture(place, name, item, root, picture.below, picture.beside))
+        findings.pictures.append(StoredPicture(place, name, item, root, picture.relative_path, picture.alongside))
     return findings
 
 
@@ -151,16 +151,16 @@ class _Listing:
         """Return the pictures among what was listed."""
         several = self._output is not None and len(self._folders) > 1
         for folder, listing in self._folders:
-            below = PurePosixPath(_name(folder)) if several else PurePosixPath()
-            self._folder(folder, listing, self._output or _root(_beside(folder, suffix)), below)
+            relative_path = PurePosixPath(_name(folder)) if several else PurePosixPath()
+            self._folder(folder, listing, self._output or _root(_beside(folder, suffix)), relative_path)
         self._files()
         pictures = sorted(self._pictures.values(), key=lambda picture: picture.place)
         return Findings(pictures, self._passed_over)
 
-    def _folder(self, top: str, listing: Mapping[str, Item], root: Root, below: PurePosixPath) -> None:
+    def _folder(self, top: str, listing: Mapping[str, Item], root: Root, relative_path: PurePosixPath) -> None:
         results = _results_in(top, listing)
         for key, item in sorted(listing.items()):
-            place, path = join(top, key), below / key
+            place, path = join(top, key), relative_path / key
             if FOLDER in path.parts or (root.place != top and place.startswith(f"{root.place}/")):
                 continue
             reason = self._reason_by_folder(path) or reason_by_name(path, self._wanted)
@@ -172,7 +172,7 @@ class _Listing:
         folders = [parent for parent in path.parents if parent.name]
         if any(folder.name.startswith(".") for folder in folders):
             return HIDDEN
-        return EXCLUDED if any(self._wanted.drops(folder) for folder in folders) else None
+        return EXCLUDED if any(self._wanted.excludes(folder) for folder in folders) else None
 
     def _files(self) -> None:
         results: dict[str, set[str]] = {}
@@ -185,8 +185,8 @@ class _Listing:
             if reason is None and place in results[folder]:
                 reason = OWN
             root = self._output or _root(folder)
-            beside = self._output is None
-            self._take(reason, StoredPicture(place, place, item, root, PurePosixPath(name), beside))
+            alongside = self._output is None
+            self._take(reason, StoredPicture(place, place, item, root, PurePosixPath(name), alongside))
 
     def _take(self, reason: str | None, picture: StoredPicture) -> None:
         if reason is None:
@@ -265,10 +265,10 @@ class StoreTask:
 class StorePlan:
     """Hold what run_on_ray() carries out, and what it leaves alone, as FolderPlan does."""
 
-    job: FolderJob
+    job: JobKey
     options: FolderOptions
     records: Mapping[Root, Records]
-    passed_over: Counter[str]
+    skipped: Counter[str]
     tasks: list[StoreTask] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     large: list[str] = field(default_factory=list)
@@ -292,24 +292,24 @@ class StorePlan:
         return disks_of([task.plan for task in self.tasks if not is_address(task.picture.root.place)])
 
 
-def plan_store(options: FolderOptions, engines: Engines) -> StorePlan:
+def plan_store(options: FolderOptions, pool: UpscalerPool) -> StorePlan:
     """Find the pictures, look at their headers, and decide what is to be done.
 
     Raise what plan_folder() raises, and RemoteError where a store says no.
     """
-    job = job_of(options, engines)
-    findings = find_stored(options, options.upscale.size.suffix(engines.scales))
+    job = job_key(options, pool)
+    findings = find_stored(options, options.upscale.size.suffix(pool.scales))
     check_found(findings, options)
     roots = dict.fromkeys(picture.root for picture in findings.pictures)
-    trees = {picture.root for picture in findings.pictures if not picture.beside}
+    trees = {picture.root for picture in findings.pictures if not picture.alongside}
     listings = {root: results_at(root.place, deep=root in trees) for root in roots}
     records = {root: read_records(root.place, listing) for root, listing in listings.items()}
-    plan = StorePlan(job, options, records, findings.passed_over)
+    plan = StorePlan(job, options, records, findings.skipped)
     plan.refused += [
         Failure(folder, f"{display_name(folder)} cannot be read: {why}") for folder, why in findings.unreadable
     ]
     present = {root: set(listing) for root, listing in listings.items()}
-    sorter = _Sorter(plan, engines, findings.pictures, present)
+    sorter = _Sorter(plan, pool, findings.pictures, present)
     unsettled = sorter.unsettled(findings.pictures)
     for start in range(0, len(unsettled), _AT_ONCE):
         sorter.sort(unsettled[start : start + _AT_ONCE])
@@ -324,18 +324,18 @@ class _Sorter:
     def __init__(
         self,
         plan: StorePlan,
-        engines: Engines,
+        pool: UpscalerPool,
         pictures: Sequence[StoredPicture],
         present: Mapping[Root, set[str]],
     ) -> None:
         self._plan = plan
         self._asked = plan.options.upscale
-        self._lineups = engines.lineups
+        self._lineups = pool.selector
         self._present = present
         self._targets: dict[str, str] = {}
         self._sources = {store_of(picture.place).same(picture.place) for picture in pictures}
         self._limits = limits_text(self._asked.limits)
-        self._values = name_values(self._asked.size, engines)
+        self._values = name_values(self._asked.size, pool)
 
     def unsettled(self, pictures: Sequence[StoredPicture]) -> list[StoredPicture]:
         """Return the pictures that an earlier run has neither done nor failed at for good."""
@@ -383,7 +383,7 @@ class _Sorter:
         key = PurePath(keyed.target.path).as_posix()
         root = picture.root.place
         path = keyed.target.path if is_address(root) else Path(join(root, key))
-        plan = replace(keyed, source=Input(Path(picture.below.name)), target=replace(keyed.target, path=path))
+        plan = replace(keyed, source=Input(Path(picture.relative_path.name)), target=replace(keyed.target, path=path))
         records = self._plan.records[picture.root]
         earlier = records.outcome(picture.place, self._plan.job.id)
         failed = earlier is not None and earlier.state == "failed"
@@ -393,10 +393,10 @@ class _Sorter:
         self, picture: StoredPicture, source: Input, kind: Format, suffix: str, options: UpscaleOptions
     ) -> Target:
         """Return a target whose path goes on from the folder of the results."""
-        named, template = Input(Path(picture.below.name)), self._plan.options.name
-        if picture.beside and template is None:
+        named, template = Input(Path(picture.relative_path.name)), self._plan.options.name
+        if picture.alongside and template is None:
             return decide_target(named, kind, suffix, replace(options, output=None))
-        folder = Path(picture.below.parent)
+        folder = Path(picture.relative_path.parent)
         return target_in(folder, template, self._values, named, kind, suffix, options)
 
     def _checked(self, task: StoreTask) -> StoreTask:

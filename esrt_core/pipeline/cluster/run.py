@@ -23,11 +23,11 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, OptionError, RemoteError
 from esrt_core.files import display_text
 from esrt_core.pipeline.batch.manifest import FOLDER, JOB, Record
-from esrt_core.pipeline.batch.meter import FolderMeter
 from esrt_core.pipeline.batch.options import FolderOptions
-from esrt_core.pipeline.batch.outputs import FolderJob, limits_text
+from esrt_core.pipeline.batch.outputs import JobKey, limits_text
 from esrt_core.pipeline.batch.plan import Failure
-from esrt_core.pipeline.batch.run import Ended, FolderResult, Stop
+from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+from esrt_core.pipeline.batch.throughput import Throughput
 from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
@@ -43,8 +43,8 @@ from esrt_core.pipeline.cluster.stages import (
     unpacked,
 )
 from esrt_core.pipeline.cluster.storage import join, store_of
-from esrt_core.selection import Engines
-from esrt_core.system.process import quiet_stderr
+from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import suppress_native_stderr
 
 LOCAL = "local"
 _CORES = 4  # of one actor without a GPU: with more, one network gains little on tiles
@@ -53,7 +53,7 @@ _DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class Crew:
+class ActorSpec:
     """Say how many actors upscale, and what each of them has; `device` is the engine's."""
 
     actors: int
@@ -98,7 +98,7 @@ def connected(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def crew_for(devices: Sequence[str], threads: int | None, pictures: int) -> Crew:
+def plan_actors(devices: Sequence[str], threads: int | None, pictures: int) -> ActorSpec:
     """Return the actors that a connected cluster has room for: one a GPU, or one for every few cores.
 
     Raise RemoteError where it has none of what is asked.
@@ -108,18 +108,18 @@ def crew_for(devices: Sequence[str], threads: int | None, pictures: int) -> Crew
     if devices[0] == "cuda" and not gpus:
         raise RemoteError("no machine of the cluster has a GPU; leave out --device, or start Ray with --num-gpus")
     if gpus and devices[0] != "cpu":
-        return Crew(min(gpus, pictures), threads or 1, 1, "cuda")
+        return ActorSpec(min(gpus, pictures), threads or 1, 1, "cuda")
     return _on_cores([int(node.get("CPU", 0)) for node in nodes], threads, pictures)
 
 
-def _on_cores(cores: Sequence[int], threads: int | None, pictures: int) -> Crew:
+def _on_cores(cores: Sequence[int], threads: int | None, pictures: int) -> ActorSpec:
     share = threads or min(_CORES, max(cores, default=0))
     actors = sum(count // share for count in cores) if share else 0
     if not actors:
         raise RemoteError(
             f"no machine of the cluster has {share or 'any'} cores; give fewer --threads or start Ray with --num-cpus"
         )
-    return Crew(min(actors, pictures), share, 0, "cpu")
+    return ActorSpec(min(actors, pictures), share, 0, "cpu")
 
 
 def import_ray() -> Any:
@@ -138,7 +138,7 @@ def _join(ray: Any, address: str) -> None:
     quiet: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         _knock(address)
-        with quiet_stderr():  # Ray's own code, which is not Python's, writes there
+        with suppress_native_stderr():  # Ray's own code, which is not Python's, writes there
             if address == LOCAL:
                 ray.init(address=LOCAL, include_dashboard=False, **quiet)
             else:
@@ -161,29 +161,29 @@ def _knock(address: str) -> None:
 RETRIES = 3  # of a picture whose process ends; then it is left, lest it takes down one process after the other
 
 
-def setup_of(tasks: Sequence[StoreTask], options: FolderOptions, engines: Engines, crew: Crew) -> Setup:
+def setup_of(tasks: Sequence[StoreTask], options: FolderOptions, pool: UpscalerPool, actors: ActorSpec) -> Setup:
     """Return what the actors of a crew need. The weights go along: the other machines need no file of them."""
-    chains = {(task.plan.lineup, task.plan.size.passes) for task in tasks}
-    passes = {(lineup, place, scale) for lineup, chain in chains for place, scale in enumerate(chain)}
+    chains = {(task.plan.chain, task.plan.size.passes) for task in tasks}
+    passes = {(chain, place, scale) for chain, scales in chains for place, scale in enumerate(scales)}
     if any(task.plan.pages > 1 for task in tasks):  # a page of another size may take other passes
-        passes.update(passes_of(engines.lineups))
+        passes.update(passes_of(pool.selector))
     weights = {}
-    for lineup, place, scale in passes:
-        file = engines.of(lineup).weights(scale, place)
-        weights[lineup.model(place), scale] = (file, file.path.read_bytes())
-    threads = crew.cores if crew.device == "cpu" else options.upscale.engine.threads
-    engine = replace(options.upscale.engine, device=crew.device, threads=threads)
-    return Setup(engines.lineups, engine, weights)
+    for chain, place, scale in passes:
+        file = pool.for_chain(chain).weights(scale, place)
+        weights[chain.model(place), scale] = (file, file.path.read_bytes())
+    threads = actors.cores if actors.device == "cpu" else options.upscale.engine.threads
+    engine = replace(options.upscale.engine, device=actors.device, threads=threads)
+    return Setup(pool.selector, engine, weights)
 
 
-def outcomes(tasks: Sequence[StoreTask], setup: Setup, crew: Crew, job: FolderJob) -> Generator[StoreOutcome]:
+def outcomes(tasks: Sequence[StoreTask], setup: Setup, actors: ActorSpec, job: JobKey) -> Generator[StoreOutcome]:
     """Yield what becomes of the tasks, as they end; a task whose processes ended each time has no outcome.
 
     When the iterator is closed early, the work is broken off. Raise RemoteError where the cluster fails.
     """
     ray = import_ray()
     try:
-        rows = _pipeline(ray, tasks, setup, crew, job).iter_rows()
+        rows = _pipeline(ray, tasks, setup, actors, job).iter_rows()
         with closing(_each(rows)) as each:
             yield from each
     except EsrtError:
@@ -205,7 +205,7 @@ def _each(rows: Any) -> Generator[StoreOutcome]:
             iterator.close()  # ends the execution; without it actors work on until the interpreter's end
 
 
-def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, crew: Crew, job: FolderJob) -> Any:
+def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, actors: ActorSpec, job: JobKey) -> Any:
     from ray.data import ActorPoolStrategy, DataContext
 
     context = DataContext.get_current()
@@ -214,19 +214,19 @@ def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, crew: Crew, jo
     context.max_errored_blocks = -1  # a block is one picture: it is missed at the end
     orders = [packed(Order(number, task)) for number, task in enumerate(tasks)]
     pictures = ray.data.from_items(orders, override_num_blocks=len(orders))
-    read = pictures.map(read_row, num_cpus=0, concurrency=2 * crew.actors)  # they only wait for the network
+    read = pictures.map(read_row, num_cpus=0, concurrency=2 * actors.actors)  # they only wait for the network
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a named parameter to come in place of max_task_retries
         larger = read.map(
             EnlargeRow,
             fn_constructor_args=(setup,),
             # One picture at a time: those that wait behind one that takes its process down would be blamed too.
-            compute=ActorPoolStrategy(size=crew.actors, max_tasks_in_flight_per_actor=1),
-            num_cpus=crew.cores,
-            num_gpus=crew.gpus or None,
+            compute=ActorPoolStrategy(size=actors.actors, max_tasks_in_flight_per_actor=1),
+            num_cpus=actors.cores,
+            num_gpus=actors.gpus or None,
             max_task_retries=RETRIES,
         )
-    return larger.map(WriteRow(job), num_cpus=0, concurrency=2 * crew.actors)
+    return larger.map(WriteRow(job), num_cpus=0, concurrency=2 * actors.actors)
 
 
 def _reason(error: BaseException) -> str:
@@ -235,33 +235,35 @@ def _reason(error: BaseException) -> str:
     return lines[-1][:200] if lines else type(error).__name__
 
 
-Began = Callable[[Crew], None]
+Began = Callable[[ActorSpec], None]
 
 
-def run_on_ray(plan: StorePlan, address: str, began: Began, heard: Callable[[Ended], None], stop: Stop) -> FolderResult:
+def run_on_ray(
+    plan: StorePlan, address: str, began: Began, on_end: Callable[[Ended], None], stop: StopRequest
+) -> FolderResult:
     """Make all results of a plan on the cluster at `address`.
 
-    `began` is told of the actors, `heard` of every picture that ends. Raise RemoteError where the cluster or a store
+    `began` is told of the actors, `on_end` of every picture that ends. Raise RemoteError where the cluster or a store
     cannot be used at all, TargetError for a folder that cannot be written.
     """
     _note(plan)
     result = FolderResult()
     if not plan.tasks:
         return result
-    engines = Engines(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
-    meter = FolderMeter(plan.tasks, engines)
+    pool = UpscalerPool(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
+    meter = Throughput(plan.tasks, pool)
     with connected(address):
-        crew = crew_for(plan.options.devices, plan.options.upscale.engine.threads, len(plan.tasks))
-        began(crew)
-        setup = setup_of(plan.tasks, plan.options, engines, crew)
+        actors = plan_actors(plan.options.devices, plan.options.upscale.engine.threads, len(plan.tasks))
+        began(actors)
+        setup = setup_of(plan.tasks, plan.options, pool, actors)
         missing = dict(enumerate(plan.tasks))
-        with closing(outcomes(plan.tasks, setup, crew, plan.job)) as ended:
+        with closing(outcomes(plan.tasks, setup, actors, plan.job)) as ended:
             for outcome in ended:
                 task = missing.pop(outcome.number)
-                _settle(outcome, task, plan, meter, result, heard)
-                if stop.asked or result.stopped is not None:
+                _settle(outcome, task, plan, meter, result, on_end)
+                if stop.requested or result.stopped is not None:
                     break
-        _end(list(missing.values()), stop, result, meter, heard)
+        _end(list(missing.values()), stop, result, meter, on_end)
     return result
 
 
@@ -285,14 +287,14 @@ def _settle(
     outcome: StoreOutcome,
     task: StoreTask,
     plan: StorePlan,
-    meter: FolderMeter,
+    meter: Throughput,
     result: FolderResult,
-    heard: Callable[[Ended], None],
+    on_end: Callable[[Ended], None],
 ) -> None:
     """Count an outcome, and record a failure that the picture is to blame for."""
     if outcome.result is not None:
         result.done += 1
-        _hear(Ended(task, meter.end(task, failed=False), outcome.result), result, heard)
+        _hear(Ended(task, meter.end(task, failed=False), outcome.result), result, on_end)
     elif outcome.stops:
         result.stopped = RemoteError(outcome.reason)
         result.left += 1
@@ -300,29 +302,33 @@ def _settle(
         if outcome.lasting:
             failed = record_of(task, plan.job, "failed", b"")
             put_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
-        _fail(task, outcome.reason, result, meter, heard)
+        _fail(task, outcome.reason, result, meter, on_end)
 
 
 def _end(
-    missing: list[StoreTask], stop: Stop, result: FolderResult, meter: FolderMeter, heard: Callable[[Ended], None]
+    missing: list[StoreTask],
+    stop: StopRequest,
+    result: FolderResult,
+    meter: Throughput,
+    on_end: Callable[[Ended], None],
 ) -> None:
     """Count what was not begun, or what never came back."""
-    if stop.asked or result.stopped is not None:
+    if stop.requested or result.stopped is not None:
         result.left += len(missing)
         return
     for task in missing:
         times = f"was lost with its process, {RETRIES + 1} times"
-        _fail(task, f"{display_text(task.source)} {times}; a smaller size needs less memory", result, meter, heard)
+        _fail(task, f"{display_text(task.source)} {times}; a smaller size needs less memory", result, meter, on_end)
 
 
 def _fail(
-    task: StoreTask, reason: str, result: FolderResult, meter: FolderMeter, heard: Callable[[Ended], None]
+    task: StoreTask, reason: str, result: FolderResult, meter: Throughput, on_end: Callable[[Ended], None]
 ) -> None:
     failure = Failure(task.source, reason)
     result.failures.append(failure)
-    _hear(Ended(task, meter.end(task, failed=True), failure=failure), result, heard)
+    _hear(Ended(task, meter.end(task, failed=True), failure=failure), result, on_end)
 
 
-def _hear(ended: Ended, result: FolderResult, heard: Callable[[Ended], None]) -> None:
+def _hear(ended: Ended, result: FolderResult, on_end: Callable[[Ended], None]) -> None:
     result.status = ended.status
-    heard(ended)
+    on_end(ended)

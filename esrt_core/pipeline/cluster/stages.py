@@ -20,13 +20,13 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
 from esrt_core.media.image.picture import Distant
 from esrt_core.pipeline.batch.manifest import Record
-from esrt_core.pipeline.batch.outputs import FolderJob
+from esrt_core.pipeline.batch.outputs import JobKey
 from esrt_core.pipeline.batch.run import STOPPING, reason_of
 from esrt_core.pipeline.cluster.plan import StoreTask
 from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.image.run import Result, upscale_picture
-from esrt_core.selection import Engines, Kit, Lineup, Lineups
+from esrt_core.selection import ChainSelector, ModelChain, ResolvedWeights, UpscalerPool
 from esrt_core.weights.store import WeightsFile
 
 Row = Mapping[str, bytes]
@@ -82,15 +82,15 @@ class StoreOutcome:
 class Setup:
     """Hold what every actor needs: options, and the weights' files themselves, by model and scale."""
 
-    lineups: Lineups
+    selector: ChainSelector
     engine: EngineOptions
     weights: Mapping[tuple[str, int], tuple[WeightsFile, bytes]]
 
 
-def passes_of(lineups: Lineups) -> Iterator[tuple[Lineup, int, int]]:
+def passes_of(selector: ChainSelector) -> Iterator[tuple[ModelChain, int, int]]:
     """Yield every pass that a picture may take: its line-up, its place in the chain and its scale."""
-    for lineup in lineups.all():
-        yield from ((lineup, place, scale) for place, scale in lineup.passes())
+    for chain in selector.all():
+        yield from ((chain, place, scale) for place, scale in chain.passes())
 
 
 def packed(item: object) -> Row:
@@ -116,10 +116,12 @@ class EnlargeRow:
     def __init__(self, setup: Setup) -> None:
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
             files = {key: _unpack(file, content, folder) for key, (file, content) in setup.weights.items()}
-            self._engines = Engines(setup.lineups.asked, setup.engine, kit=Kit(setup.lineups, files))
-            for lineup, place, scale in passes_of(setup.lineups):
-                if (lineup.model(place), scale) in files:
-                    self._engines.of(lineup).upscaler(scale, place)
+            self._pool = UpscalerPool(
+                setup.selector.requested, setup.engine, resolved=ResolvedWeights(setup.selector, files)
+            )
+            for chain, place, scale in passes_of(setup.selector):
+                if (chain.model(place), scale) in files:
+                    self._pool.for_chain(chain).upscaler(scale, place)
 
     def __call__(self, row: Row) -> Row:
         """Enlarge the picture of a row; what is an outcome already goes on as it is."""
@@ -134,7 +136,7 @@ class EnlargeRow:
             source = Input(Distant(task.source, lambda: io.BytesIO(read.content)))
             path = Path(folder, "result").with_suffix(Path(task.key).suffix)
             plan = replace(task.plan, source=source, target=replace(task.plan.target, path=path))
-            made = upscale_picture(plan, self._engines)
+            made = upscale_picture(plan, self._pool)
             sheet = None if made.sheet is None else Path(made.sheet).read_bytes()
             content = path.read_bytes()
         named = replace(made, source=task.source, target=task.target, sheet=None)
@@ -153,7 +155,7 @@ def _unpack(file: WeightsFile, content: bytes, folder: str) -> WeightsFile:
 class WriteRow:
     """Put results and their records: "writing", the result, then "done"."""
 
-    def __init__(self, job: FolderJob) -> None:
+    def __init__(self, job: JobKey) -> None:
         self._job = job
 
     def __call__(self, row: Row) -> Row:
@@ -177,7 +179,7 @@ class WriteRow:
         return StoreOutcome(made.order.number, result, host=made.host, process=made.process)
 
 
-def put_result(task: StoreTask, job: FolderJob, content: bytes) -> None:
+def put_result(task: StoreTask, job: JobKey, content: bytes) -> None:
     """Say in the record that a result comes, and put it."""
     put_record(task, record_of(task, job, "writing", content))
     place = task.place_of(task.key)
@@ -190,7 +192,7 @@ def put_record(task: StoreTask, record: Record) -> None:
     store_of(place).write(place, record.content())
 
 
-def record_of(task: StoreTask, job: FolderJob, state: str, content: bytes) -> Record:
+def record_of(task: StoreTask, job: JobKey, state: str, content: bytes) -> Record:
     """Return the record of a picture whose result is `content`."""
     record = Record(state, job.id, task.picture.place, task.picture.item.stamp)
     if state == "failed":

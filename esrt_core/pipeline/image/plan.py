@@ -21,7 +21,7 @@ from esrt_core.media.image.opening import load_extra, source_name
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, ReadLimits, Source
 from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, writable_format
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.selection import Lineup, Lineups, loss_of_picture
+from esrt_core.selection import ChainSelector, ModelChain, assess_image
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class UpscalePlan:
 
     source: Input
     info: ImageInfo
-    lineup: Lineup
+    chain: ModelChain
     size: SizePlan
     target: Target
     pages: int
@@ -156,20 +156,24 @@ class UpscalePlan:
         if (width, height) == (self.info.width, self.info.height):
             return self.size
         factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
-        return plan_size(SizeRequest(factor=factor), width, height, self.lineup.scales, self.lineup.later_scales)
+        return plan_size(SizeRequest(factor=factor), width, height, self.chain.scales, self.chain.later_scales)
 
 
-def plan_upscale(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+def plan_upscale(
+    source: Input, options: UpscaleOptions, selector: ChainSelector, place: Place = decide_target
+) -> UpscalePlan:
     """Look at a picture's headers and decide its weights, size, format and target.
 
     Raise what plan_result() raises, and TargetError for a place on this machine that cannot be written.
     """
-    plan = plan_result(source, options, lineups, place)
+    plan = plan_result(source, options, selector, place)
     _check_place(plan)
     return plan
 
 
-def plan_result(source: Input, options: UpscaleOptions, lineups: Lineups, place: Place = decide_target) -> UpscalePlan:
+def plan_result(
+    source: Input, options: UpscaleOptions, selector: ChainSelector, place: Place = decide_target
+) -> UpscalePlan:
     """Decide a picture's weights, size, format and target, without a look at where the result goes.
 
     `place` decides the target, from the source, its format, what a name says of the size, and the options.
@@ -177,16 +181,16 @@ def plan_result(source: Input, options: UpscaleOptions, lineups: Lineups, place:
     or an output that cannot be meant.
     """
     info = examine(source, options.limits)
-    lineup = lineups.choose(loss_of_picture(info))
+    chain = selector.choose(assess_image(info))
     try:
-        size = plan_size(options.size, info.width, info.height, lineup.scales, lineup.later_scales)
+        size = plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales)
     except OptionError as error:
         raise type(error)(f"{source.name}: {error}") from error
-    target = place(source, info.format, options.size.suffix(lineup.scales), options)
+    target = place(source, info.format, options.size.suffix(chain.scales), options)
     if target.format.extra:
         load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)
-    plan = UpscalePlan(source, info, lineup, size, target, pages, (*target.notes, *lost), options)
+    plan = UpscalePlan(source, info, chain, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)
     return plan
 

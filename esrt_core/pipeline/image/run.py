@@ -21,7 +21,7 @@ from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture
 from esrt_core.pipeline.enlarge import enlarge, tiles_of_passes
 from esrt_core.pipeline.image.plan import UpscalePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 LONG = 200_000  # px through the network; below that, finding out how long it takes is a good part of the work
 
@@ -36,24 +36,24 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(plan: UpscalePlan, engines: Engines) -> Estimate:
+def estimate(plan: UpscalePlan, pool: UpscalerPool) -> Estimate:
     """Load the networks of a plan and estimate its work; the first estimate of long work times one tile."""
-    engines = engines.of(plan.lineup)
-    first = engines.upscaler(plan.size.passes[0])
+    pool = pool.for_chain(plan.chain)
+    first = pool.upscaler(plan.size.passes[0])
     sizes = plan.size.entering(plan.info.width, plan.info.height)
-    tiles = sum(tiles_of_passes(plan.info.width, plan.info.height, plan.size, engines)) * plan.pages
+    tiles = sum(tiles_of_passes(plan.info.width, plan.info.height, plan.size, pool)) * plan.pages
     parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
     seconds = None
     if parts * sum(width * height for width, height in sizes) >= LONG:
         steps = enumerate(zip(plan.size.passes, sizes, strict=True))
-        seconds = parts * sum(engines.upscaler(scale, place).estimate_seconds(*size) for place, (scale, size) in steps)
+        seconds = parts * sum(pool.upscaler(scale, place).estimate_seconds(*size) for place, (scale, size) in steps)
     precision = first.precision_for(plan.size.depth_between(plan.info.depth))
     return Estimate(first.device_name, precision, tiles, seconds)
 
 
 _IN_MEMORY = 64 * 2**20  # bytes of a result for standard output that are kept out of a temporary file
 
-Sealed = Callable[[Path], None]
+BeforePublish = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -90,28 +90,30 @@ class Result:
 
 def upscale_picture(
     plan: UpscalePlan,
-    engines: Engines,
+    pool: UpscalerPool,
     progress: ProgressCallback = ignore_progress,
     stream: BinaryIO | None = None,
-    sealed: Sealed = lambda complete: None,
+    before_publish: BeforePublish = lambda complete: None,
 ) -> Result:
     """Make the larger picture of a plan and write it to its target, or to `stream` where the target is no file.
 
-    Pages go through one by one. `sealed` is told of the complete file before it gets its name; nothing appears under
-    the target's name before that. Raise MediaError, TargetError, WeightsError or DeviceError as their rooms do.
+    Pages go through one by one. `before_publish` is called with the complete file before it gets its name; nothing
+    appears under the target's name before that.
+
+    Raises: MediaError, TargetError, WeightsError and DeviceError.
     """
     started = time.perf_counter()
-    engines = engines.of(plan.lineup)
+    pool = pool.for_chain(plan.chain)
     picture = decode(plan.source.source, plan.options.limits)
-    work = _Work(plan, engines, progress)
+    work = _Work(plan, pool, progress)
     if plan.target.path is None:
         lost = _write_stream(plan, work.pages(picture), picture.metadata, stream)
     else:
-        lost = write_pages(plan, plan.target.path, work.pages(picture), picture.metadata, sealed)
-    sheet = None if work.first is None else write_sheet(plan, *work.first, work.engines.model)
+        lost = write_pages(plan, plan.target.path, work.pages(picture), picture.metadata, before_publish)
+    sheet = None if work.first is None else write_sheet(plan, *work.first, work.pool.model)
     notes = (*plan.notes, *picture.info.notes, *picture.notes, *work.notes, *lost)
     seconds = time.perf_counter() - started
-    return make_result(plan, engines, (work.tile, work.computed, work.reused), notes, seconds, sheet)
+    return make_result(plan, pool, (work.tile, work.computed, work.reused), notes, seconds, sheet)
 
 
 @dataclass
@@ -119,7 +121,7 @@ class _Work:
     """Carry what is learnt while the pages go through."""
 
     plan: UpscalePlan
-    engines: Engines
+    pool: UpscalerPool
     progress: ProgressCallback
     notes: dict[str, None] = field(default_factory=dict)
     tile: int = 0
@@ -131,7 +133,7 @@ class _Work:
         """Yield the enlarged pages."""
         for index, page in enumerate(islice(picture.pages, self.plan.pages)):
             size = self.plan.size_of_page(page.frame.width, page.frame.height)
-            enlarged = enlarge(page.frame, size, self.engines, self._reporter(index))
+            enlarged = enlarge(page.frame, size, self.pool, self._reporter(index))
             self.notes.update(dict.fromkeys((*page.notes, *enlarged.notes)))
             self.computed += enlarged.computed
             self.reused += enlarged.reused
@@ -151,13 +153,13 @@ class _Work:
 
 
 def write_pages(
-    plan: UpscalePlan, target: Path, pages: Iterable[Page], metadata: Metadata, sealed: Sealed
+    plan: UpscalePlan, target: Path, pages: Iterable[Page], metadata: Metadata, before_publish: BeforePublish
 ) -> tuple[str, ...]:
     """Write enlarged pages as the file of a plan, and return what was lost or changed."""
     make_folder(target.parent)
     with atomic_write(target, plan.options.overwrite) as temporary:
         lost = encode(pages, temporary, plan.target.format.name, metadata, plan.encode)
-        sealed(temporary)
+        before_publish(temporary)
     return lost
 
 
@@ -195,14 +197,14 @@ def write_sheet(plan: UpscalePlan, source: Frame, result: Frame, model: str) -> 
 
 def make_result(
     plan: UpscalePlan,
-    engines: Engines,
+    pool: UpscalerPool,
     tiles: tuple[int, int, int],
     notes: Iterable[str],
     seconds: float,
     sheet: Path | None,
 ) -> Result:
     """Sum up what came of a plan; `tiles` is their side, how many were computed and how many reused."""
-    engine = engines.upscaler(plan.size.passes[0])
+    engine = pool.upscaler(plan.size.passes[0])
     return Result(
         source=plan.source.name if plan.source.path is None else str(plan.source.path),
         target=plan.target.name if plan.target.path is None else str(plan.target.path),
@@ -212,8 +214,8 @@ def make_result(
         pages=plan.pages,
         passes=plan.size.passes,
         resampled=plan.size.resample,
-        model=engines.model,
-        reason=plan.lineup.reason,
+        model=pool.model,
+        reason=plan.chain.reason,
         device=engine.device_name,
         precision=engine.precision_for(plan.size.depth_between(plan.info.depth)),
         tile=tiles[0],

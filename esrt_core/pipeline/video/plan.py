@@ -22,14 +22,14 @@ from esrt_core.media.video import ffmpeg
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, PixelLayout, parse_layout
 from esrt_core.media.video.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
 from esrt_core.media.video.containers import Container, container_of, lost_streams
-from esrt_core.media.video.mux import JoinRequest
+from esrt_core.media.video.mux import MuxRequest
 from esrt_core.media.video.reader import ReadRequest, shape_of
 from esrt_core.media.video.writer import EncodeSettings
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
-from esrt_core.selection import Lineup, Lineups, loss_of_clip
+from esrt_core.selection import ChainSelector, ModelChain, assess_clip
 
 
 def choose_codec(clip: ClipInfo, container: Container, options: VideoOptions, target: Path) -> Codec:
@@ -52,8 +52,8 @@ def choose_encoder(codec: Codec, kind: str) -> Encoder:
         found = codec.encoder_of(kind)
     if found is None or found.name not in known:
         name = codec.software.name if found is None else found.name
-        others = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
-        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({others}) or --encoder")
+        other_streams = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
+        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({other_streams}) or --encoder")
     return found
 
 
@@ -93,7 +93,7 @@ def _checked(codec: Codec, options: VideoOptions) -> Codec:
 
 
 def plan_notes(
-    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, join: JoinRequest
+    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, join: MuxRequest
 ) -> tuple[str, ...]:
     """Return what the user should know of a plan."""
     video, pixels = clip.video, parse_layout(encode.pixels)
@@ -102,7 +102,7 @@ def plan_notes(
         notes.append("the clip is interlaced and stays so, line by line; --deinterlace makes whole frames first")
     if read.flatten:
         notes.append("transparency was laid on black: this codec has none (--codec prores or ffv1 keeps it)")
-    if read.turn:
+    if read.rotation:
         notes.append("the rotation was applied to the picture")
     if video.timing.variable and options.vfr == "constant":
         notes.append(f"the frame rate varies: made constant at {_rate(video.timing.rate)} (--vfr keep keeps the times)")
@@ -113,7 +113,7 @@ def plan_notes(
         notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
     if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
         notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
-    gone = lost_streams(join.container, clip.others)
+    gone = lost_streams(join.container, clip.other_streams)
     notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
     return tuple(notes)
 
@@ -122,14 +122,14 @@ def _rate(rate: Fraction) -> str:
     return f"{float(rate):.3f}".rstrip("0").rstrip(".") + " frames a second"
 
 
-def plan_clip_size(clip: ClipInfo, options: VideoOptions, lineup: Lineup) -> SizePlan:
+def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> SizePlan:
     """Plan in the picture as it is seen, return it as it is stored; a side that was not asked for becomes even."""
     video, request = clip.video, options.request
     sideways = video.rotation in (90, 270)
     if sideways:
         request = replace(request, width=request.height, height=request.width)
     try:
-        size = plan_size(request, video.width, video.height, lineup.scales, lineup.later_scales)
+        size = plan_size(request, video.width, video.height, chain.scales, chain.later_scales)
     except OptionError as error:
         raise OptionError(f"{clip.path}: {error}") from error
     width, height = _even_sides(request, size)
@@ -188,12 +188,12 @@ class VideoPlan:
     container: Container
     codec: Codec
     encoder: Encoder
-    lineup: Lineup
+    chain: ModelChain
     size: SizePlan
     read: ReadRequest
     timeline: Timeline
     encode: EncodeSettings
-    join: JoinRequest
+    join: MuxRequest
     slots: int
     segment_slots: int
     needed: int
@@ -202,14 +202,14 @@ class VideoPlan:
     options: VideoOptions
 
 
-def plan_clip(clip: ClipInfo, options: VideoOptions, lineups: Lineups, threads: int) -> VideoPlan:
+def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, threads: int) -> VideoPlan:
     """Decide weights, target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
 
     Raise OptionError, MediaError or TargetError, in one line that says what to do, for whatever could fail later.
     """
     options = _windowed(options, clip)
-    lineup = lineups.choose(loss_of_clip(clip))
-    size = plan_clip_size(clip, options, lineup)
+    chain = selector.choose(assess_clip(clip))
+    size = plan_clip_size(clip, options, chain)
     target = decide_clip_target(clip, options)
     container = _container(target)
     codec = choose_codec(clip, container, options, target)
@@ -219,11 +219,11 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, lineups: Lineups, threads: 
     pixels = decide_pixels(layout, codec, encoder, size, options)
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
-    join = _join_request(clip, container, codec, timeline, read, options, target)
+    join = _mux_request(clip, container, codec, timeline, read, options, target)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
     notes = (*clip.notes, *plan_notes(clip, read, options, encode, join))
     plan = VideoPlan(
-        clip, target, work_folder(target), container, codec, encoder, lineup, size, read, timeline, encode, join,
+        clip, target, work_folder(target), container, codec, encoder, chain, size, read, timeline, encode, join,
         timeline.slots, max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
     )  # fmt: skip
     _check_place(plan)
@@ -256,7 +256,7 @@ def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, option
     can_be_clear = any(parse_layout(name) is not None and "yuva" in name for name in encoder.pixels)
     wants_alpha = options.pixels is None or "yuva" in options.pixels
     return ReadRequest(
-        turn=video.mirrored or (video.rotation != 0 and not container.turns),
+        rotation=video.mirrored or (video.rotation != 0 and not container.supports_rotation),
         deinterlace=options.deinterlace,
         flatten=video.layout.alpha and not (can_be_clear and wants_alpha),
     )
@@ -279,10 +279,12 @@ def _encode_settings(
     codec: Codec, encoder: Encoder, threads: int, options: VideoOptions,
 ) -> EncodeSettings:  # fmt: skip
     shape, video = shape_of(clip.video, read), clip.video
-    turned = read.turn and video.rotation in (90, 270)
+    turned = read.rotation and video.rotation in (90, 270)
     final = (size.height, size.width) if turned else (size.width, size.height)
     factor = math.prod(size.passes)
-    arguments = encoder_arguments(codec, encoder, options.crf, options.preset, threads, video.mastering, video.light)
+    arguments = encoder_arguments(
+        codec, encoder, options.crf, options.preset, threads, video.mastering, video.content_light
+    )
     aspect = 1 / video.aspect if turned else video.aspect
     return EncodeSettings(
         layout=shape.layout,
@@ -306,12 +308,12 @@ def _tags(clip: ClipInfo) -> ColorTags:
     return ColorTags(_STUDIO, _BT709, *(each or UNSPECIFIED for each in (colors.primaries, colors.transfer)))
 
 
-def _join_request(
+def _mux_request(
     clip: ClipInfo, container: Container, codec: Codec, timeline: Timeline, read: ReadRequest, options: VideoOptions,
     target: Path,
-) -> JoinRequest:  # fmt: skip
+) -> MuxRequest:  # fmt: skip
     video, start = clip.video, options.start or Fraction(0)
-    lost = lost_streams(container, clip.others)
+    lost = lost_streams(container, clip.other_streams)
     if [stream for stream in lost if stream.kind != "data"] and not options.drop:
         names = ", ".join(f"{stream.index} ({stream.kind} {stream.codec})" for stream in lost)
         raise OptionError(
@@ -319,8 +321,8 @@ def _join_request(
             f"use -o {target.with_suffix('.mkv')}, or --drop-streams to leave it out"
         )
     written_anew = ("timecode", "chapters")
-    kept = tuple(stream for stream in clip.others if stream not in lost and stream.kind not in written_anew)
-    return JoinRequest(
+    kept = tuple(stream for stream in clip.other_streams if stream not in lost and stream.kind not in written_anew)
+    return MuxRequest(
         source=clip,
         container=container,
         streams=kept,
@@ -329,9 +331,9 @@ def _join_request(
         start=start,
         duration=None if options.end is None else min(options.end, clip.duration) - start,
         colors=_tags(clip),
-        rotation=0 if read.turn else video.rotation,
+        rotation=0 if read.rotation else video.rotation,
         mastering=video.mastering,
-        light=video.light,
+        content_light=video.content_light,
     )
 
 

@@ -28,7 +28,7 @@ from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.reader import ClipFrame, ReadRequest, decode_arguments, read_frames
 from esrt_core.media.video.writer import encode_arguments
 from esrt_core.pipeline.video.plan import VideoPlan
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 Header = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ class Segment:
     damage: tuple[str, ...] = ()
 
 
-class Journal:
+class ResumeLog:
     """Append to, and read, the journal of one work folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -137,7 +137,7 @@ _MARGIN = Fraction(10)  # seconds decoded before the frame that is wanted, so th
 
 
 @dataclass(frozen=True)
-class Mark:
+class ResumePoint:
     """Name a frame by its tick and the checksum of its decoded bytes."""
 
     tick: int
@@ -150,40 +150,44 @@ def checksum(frame: ClipFrame) -> int:
 
 
 def frames_from(
-    clip: ClipInfo, read: ReadRequest, first_tick: int, mark: Mark | None, heard: Callable[[str], None]
+    clip: ClipInfo,
+    read: ReadRequest,
+    first_tick: int,
+    resume_point: ResumePoint | None,
+    on_error: Callable[[str], None],
 ) -> Generator[ClipFrame]:
     """Yield the frames from the one shown at `first_tick` on, or from a mark on (the marked frame is the first).
 
     A jump to a key frame is trusted where the marked frame comes out with the same bytes as in the earlier run; without
     that, the clip is decoded from its start.
     """
-    if mark is None:
-        yield from _jumped(clip, read, first_tick, heard)
+    if resume_point is None:
+        yield from _jumped(clip, read, first_tick, on_error)
         return
-    jumped = (frame for frame in _jumped(clip, read, mark.tick, heard) if frame.tick >= mark.tick)
+    jumped = (frame for frame in _jumped(clip, read, resume_point.tick, on_error) if frame.tick >= resume_point.tick)
     first = next(jumped, None)
-    if first is not None and (first.tick, checksum(first)) == (mark.tick, mark.check):
+    if first is not None and (first.tick, checksum(first)) == (resume_point.tick, resume_point.check):
         yield first
         yield from jumped
         return
     jumped.close()
-    yield from (frame for frame in read_frames(clip, read, heard) if frame.tick >= mark.tick)
+    yield from (frame for frame in read_frames(clip, read, on_error) if frame.tick >= resume_point.tick)
 
 
-def _jumped(clip: ClipInfo, read: ReadRequest, tick: int, heard: Callable[[str], None]) -> Generator[ClipFrame]:
+def _jumped(clip: ClipInfo, read: ReadRequest, tick: int, on_error: Callable[[str], None]) -> Generator[ClipFrame]:
     timing = clip.video.timing
     if clip.is_counted:
-        yield from read_frames(clip, read, heard)
+        yield from read_frames(clip, read, on_error)
         return
     wanted = (timing.first + tick) * timing.time_base - clip.start - _MARGIN
-    yield from read_frames(clip, replace(read, after=wanted) if wanted > 0 else read, heard)
+    yield from read_frames(clip, replace(read, after=wanted) if wanted > 0 else read, on_error)
 
 
-def header_of(plan: VideoPlan, engines: Engines) -> dict[str, Any]:
+def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
     """Return everything that the result's bytes depend on, under the names that a user knows."""
     clip, timeline = plan.clip, plan.timeline
     stat = clip.path.stat()
-    engine = engines.upscaler(plan.size.passes[0])
+    engine = pool.upscaler(plan.size.passes[0])
     return {
         "source": [stat.st_size, stat.st_mtime_ns],
         "size": [plan.size.passes, plan.encode.final_width, plan.encode.final_height],
@@ -192,28 +196,28 @@ def header_of(plan: VideoPlan, engines: Engines) -> dict[str, Any]:
         "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
         "segment": plan.segment_slots,
         "preview": plan.options.preview,
-        "model": [engines.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
+        "model": [pool.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
         "device": [engine.device_name.partition(":")[0], engine.precision],
-        "tile": [engines.options.tile, engines.options.tta],
+        "tile": [pool.options.tile, pool.options.tta],
         "streams": [stream.index for stream in plan.join.streams],
         "ffmpeg": ffmpeg.version(),
         "threads": plan.threads,
     }
 
 
-def begin_or_go_on(journal: Journal, header: dict[str, Any], restart: bool) -> list[Segment]:
+def begin_or_resume(resume_log: ResumeLog, header: dict[str, Any], restart: bool) -> list[Segment]:
     """Return the segments that are finished; raise OptionError where they are of another source or other options."""
-    earlier = journal.header()
-    segments = [] if restart or earlier is None else journal.segments()
+    earlier = resume_log.header()
+    segments = [] if restart or earlier is None else resume_log.segments()
     if segments and earlier is not None:
-        check_header(earlier, header, journal.folder)
-    journal.begin(header, segments)
+        check_header(earlier, header, resume_log.folder)
+    resume_log.begin(header, segments)
     return segments
 
 
 def earlier_threads(folder: Path) -> int | None:
     """Return the encoder's threads of unfinished work: another number would make other bytes."""
-    header = Journal(folder).header()
+    header = ResumeLog(folder).header()
     threads = header.get("threads") if header else None
     return threads if isinstance(threads, int) else None
 

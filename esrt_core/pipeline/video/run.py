@@ -27,19 +27,20 @@ from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
 from esrt_core.media.video.clip import frame_bytes
-from esrt_core.media.video.damage import DamageLog, told
-from esrt_core.media.video.mux import Piece, join, join_preview, write_list
+from esrt_core.media.video.damage import DamageLog, damage_report
+from esrt_core.media.video.mux import SegmentFile, join, mux_preview, write_list
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ClipFrame
 from esrt_core.media.video.writer import EncodeSettings, SegmentWriter
 from esrt_core.pipeline.image.run import LONG
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, work_folder
+from esrt_core.pipeline.video.preflight import check_encoder
 from esrt_core.pipeline.video.resume import (
-    Journal,
-    Mark,
+    ResumeLog,
+    ResumePoint,
     Segment,
-    begin_or_go_on,
+    begin_or_resume,
     checksum,
     digest,
     earlier_threads,
@@ -49,10 +50,9 @@ from esrt_core.pipeline.video.resume import (
     remove,
 )
 from esrt_core.pipeline.video.timeline import Slot, slots_of
-from esrt_core.pipeline.video.trial import prove
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import Engines
-from esrt_core.system.threads import ahead, behind
+from esrt_core.selection import UpscalerPool
+from esrt_core.system.threads import consume_in_background, prefetch
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
@@ -79,13 +79,13 @@ class DoneFrame:
     reused: bool
 
 
-class SegmentMaker:
+class SegmentRecorder:
     """Consume the frames of a result from a thread of its own."""
 
     def __init__(
-        self, journal: Journal, settings: EncodeSettings, slots: int, damage: Callable[[], tuple[str, ...]]
+        self, resume_log: ResumeLog, settings: EncodeSettings, slots: int, damage: Callable[[], tuple[str, ...]]
     ) -> None:
-        self._journal = journal
+        self._journal = resume_log
         self._settings = settings
         self._slots = slots
         self._damage = damage
@@ -138,8 +138,8 @@ _MOST_FRAMES = 8  # at most these are lost when the work is stopped
 class FrameUpscaler:
     """Upscale the frames of one clip in order, and count what was computed and what was reused."""
 
-    def __init__(self, engines: Engines, passes: Sequence[int], reuse: bool = True) -> None:
-        self._engines = engines
+    def __init__(self, pool: UpscalerPool, passes: Sequence[int], reuse: bool = True) -> None:
+        self._pool = pool
         self._passes = passes
         self._reuse = reuse
         self._last: ClipFrame | None = None
@@ -154,7 +154,7 @@ class FrameUpscaler:
 
     def group_size(self, width: int, height: int) -> int:
         """Return how many frames of this size are worth handing to the engine at once: more than one on a GPU only."""
-        if self._engines.upscaler(self._passes[0]).device_name == "cpu":
+        if self._pool.upscaler(self._passes[0]).device_name == "cpu":
             return 1
         return min(max(_GROUP_PIXELS // (width * height), 1), _MOST_FRAMES)
 
@@ -189,7 +189,7 @@ class FrameUpscaler:
     def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
         frames: Iterator[Frame] = (bleed(source.frame) for source in sources)
         for place, scale in enumerate(self._passes):
-            frames = self._enlarged(frames, self._engines.upscaler(scale, place))
+            frames = self._enlarged(frames, self._pool.upscaler(scale, place))
         return [frame_bytes(frame) for frame in frames]
 
     def _enlarged(self, frames: Iterator[Frame], upscaler: Upscaler) -> Iterator[Frame]:
@@ -211,7 +211,7 @@ _ROOM_WRITE = 4  # frames that wait for the encoder
 class ClipResult:
     """Say what became of one clip.
 
-    frames           of the result; `went_on_at` of them were there from an earlier run.
+    frames           of the result; `resumed_at` of them were there from an earlier run.
     frames_computed  went through the network now, `frames_reused` equalled the frame before them; so with tiles.
     fps              frames of the result made a second, reused ones included.
     notes            what was changed or lost on the way; `damage` is what could not be read, with its times.
@@ -226,7 +226,7 @@ class ClipResult:
     size: tuple[int, int]
     rate: str
     frames: int
-    went_on_at: int
+    resumed_at: int
     frames_computed: int
     frames_reused: int
     tiles_computed: int
@@ -243,17 +243,17 @@ class ClipResult:
     damage: tuple[str, ...]
 
 
-def prepare_clip(path: Path, options: VideoOptions, engines: Engines) -> VideoPlan:
+def prepare_clip(path: Path, options: VideoOptions, pool: UpscalerPool) -> VideoPlan:
     """Probe and plan a clip, and prove the encoder and the muxer on two frames.
 
     Raise MediaError, OptionError or TargetError, in one line, for whatever would fail later.
     """
     clip = probe_clip(path)
     threads = earlier_threads(work_folder(decide_clip_target(clip, options))) or _cores()
-    return prove(plan_clip(clip, options, engines.lineups, threads))
+    return check_encoder(plan_clip(clip, options, pool.selector, threads))
 
 
-def upscale_clip(plan: VideoPlan, engines: Engines, progress: ProgressCallback = ignore_progress) -> ClipResult:
+def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> ClipResult:
     """Make the larger clip of a plan, or go on with it where an earlier run ended.
 
     Finished segments stay in the plan's work folder until the result is complete under its name. Raise OptionError
@@ -263,61 +263,61 @@ def upscale_clip(plan: VideoPlan, engines: Engines, progress: ProgressCallback =
     make_folder(plan.target.parent)
     with locked(plan.work):
         remove_parts(plan.work)
-        journal = Journal(plan.work)
-        done = begin_or_go_on(journal, header_of(plan, engines.of(plan.lineup)), plan.options.restart)
-        engines = _with_tile(plan, engines.of(plan.lineup), done)
-        work = FrameUpscaler(engines, plan.size.passes, plan.options.reuse)
-        _make_segments(plan, work, journal, done, progress)
-        segments = journal.segments()
+        resume_log = ResumeLog(plan.work)
+        done = begin_or_resume(resume_log, header_of(plan, pool.for_chain(plan.chain)), plan.options.restart)
+        pool = _with_tile(plan, pool.for_chain(plan.chain), done)
+        work = FrameUpscaler(pool, plan.size.passes, plan.options.reuse)
+        _make_segments(plan, work, resume_log, done, progress)
+        segments = resume_log.segments()
         if not segments:
             raise MediaError(f"{plan.clip.path}: not one frame could be decoded")
         _join(plan, segments)
     remove(plan.work)
-    return _result(plan, engines, work, segments, done, time.perf_counter() - started)
+    return _result(plan, pool, work, segments, done, time.perf_counter() - started)
 
 
 def _cores() -> int:
     return min(os.cpu_count() or 1, _MOST_THREADS)
 
 
-def _with_tile(plan: VideoPlan, engines: Engines, done: list[Segment]) -> Engines:
+def _with_tile(plan: VideoPlan, pool: UpscalerPool, done: list[Segment]) -> UpscalerPool:
     """Take up the smaller tile that an earlier run fell back to when memory ran out."""
     if not done or not done[-1].tile:
-        return engines
+        return pool
     video = plan.clip.video
-    planned = engines.upscaler(plan.size.passes[0]).plan(video.width, video.height).tile
+    planned = pool.upscaler(plan.size.passes[0]).plan(video.width, video.height).tile
     if done[-1].tile >= planned:
-        return engines
-    smaller = replace(engines.options, tile=done[-1].tile)
-    return Engines(engines.lineups.asked, smaller).of(plan.lineup)
+        return pool
+    smaller = replace(pool.options, tile=done[-1].tile)
+    return UpscalerPool(pool.selector.requested, smaller).for_chain(plan.chain)
 
 
 def _make_segments(
-    plan: VideoPlan, work: FrameUpscaler, journal: Journal, done: list[Segment], progress: ProgressCallback
+    plan: VideoPlan, work: FrameUpscaler, resume_log: ResumeLog, done: list[Segment], progress: ProgressCallback
 ) -> None:
     number = done[-1].first + done[-1].slots if done else 0
     if number and not plan.timeline.keep and number >= plan.slots:
         return
-    mark = Mark(done[-1].source_tick, done[-1].check) if done else None
-    log = DamageLog(mark.tick if mark else 0)
-    maker = SegmentMaker(journal, plan.encode, plan.segment_slots, log.taken)
+    resume_point = ResumePoint(done[-1].source_tick, done[-1].check) if done else None
+    log = DamageLog(resume_point.tick if resume_point else 0)
+    maker = SegmentRecorder(resume_log, plan.encode, plan.segment_slots, log.drain)
     report = _Report(plan, work, number, progress)
-    source = _slots(plan, mark, number, log)
-    with ahead(source, _ROOM_READ) as slots, behind(maker, _ROOM_WRITE) as hand:
+    source = _slots(plan, resume_point, number, log)
+    with prefetch(source, _ROOM_READ) as slots, consume_in_background(maker, _ROOM_WRITE) as hand:
         for group in _groups(slots, work.group_size(plan.clip.video.width, plan.clip.video.height)):
             for frame in work(group):
                 hand(frame)
             report(group[-1].number + 1)
 
 
-def _slots(plan: VideoPlan, mark: Mark | None, number: int, log: DamageLog) -> Generator[Slot]:
+def _slots(plan: VideoPlan, resume_point: ResumePoint | None, number: int, log: DamageLog) -> Generator[Slot]:
     timeline = plan.timeline
     first = timeline.begin if timeline.keep else int(timeline.begin / timeline.rate / timeline.time_base)
-    frames = frames_from(plan.clip, plan.read, first, mark, log.heard)
+    frames = frames_from(plan.clip, plan.read, first, resume_point, log.on_error)
 
     def logged() -> Iterator[ClipFrame]:
         for frame in frames:
-            log.passed(frame.tick)
+            log.advance(frame.tick)
             yield frame
 
     with closing(frames):
@@ -351,7 +351,7 @@ def _join(plan: VideoPlan, segments: list[Segment]) -> None:
     starts = [segment.start * unit for segment in segments]
     ends = [*starts[1:], segments[-1].end * unit]
     pieces = [
-        Piece(plan.work / segment.name, start - starts[0], end - starts[0])
+        SegmentFile(plan.work / segment.name, start - starts[0], end - starts[0])
         for segment, start, end in zip(segments, starts, ends, strict=True)
     ]
     listing = plan.work / "segments.ffconcat"
@@ -359,15 +359,20 @@ def _join(plan: VideoPlan, segments: list[Segment]) -> None:
     request = replace(plan.join, offset=plan.join.offset + starts[0])
     with atomic_write(plan.target, plan.options.overwrite) as temporary:
         if plan.options.preview:
-            join_preview(listing, temporary, request, plan.encode)
+            mux_preview(listing, temporary, request, plan.encode)
         else:
             join(listing, temporary, request)
 
 
 def _result(
-    plan: VideoPlan, engines: Engines, work: FrameUpscaler, segments: list[Segment], done: list[Segment], seconds: float
+    plan: VideoPlan,
+    pool: UpscalerPool,
+    work: FrameUpscaler,
+    segments: list[Segment],
+    done: list[Segment],
+    seconds: float,
 ) -> ClipResult:
-    engine = engines.upscaler(plan.size.passes[0])
+    engine = pool.upscaler(plan.size.passes[0])
     video, made = plan.clip.video, work.frames_computed + work.frames_reused
     complaints = tuple(line for segment in segments for line in segment.damage)
     return ClipResult(
@@ -380,33 +385,33 @@ def _result(
         size=(plan.encode.final_width, plan.encode.final_height),
         rate=str(Fraction(plan.timeline.rate)),
         frames=sum(segment.slots for segment in segments),
-        went_on_at=sum(segment.slots for segment in done),
+        resumed_at=sum(segment.slots for segment in done),
         frames_computed=work.frames_computed,
         frames_reused=work.frames_reused,
         tiles_computed=work.tiles_computed,
         tiles_reused=work.tiles_reused,
         share_reused=round(work.share_reused, 4),
-        model=engines.model,
-        reason=plan.lineup.reason,
+        model=pool.model,
+        reason=plan.chain.reason,
         device=engine.device_name,
         precision=engine.precision,
         tile=work.tile,
         seconds=round(seconds, 3),
         fps=round(made / seconds, 3),
         notes=(*plan.notes, *work.notes),
-        damage=told(plan.clip, complaints),
+        damage=damage_report(plan.clip, complaints),
     )
 
 
-def most_seconds(plan: VideoPlan, engines: Engines) -> float | None:
+def most_seconds(plan: VideoPlan, pool: UpscalerPool) -> float | None:
     """Return the seconds of computation where no frame is reused, None for short work; the first call times a tile."""
     video = plan.clip.video
     frames = min(plan.slots, video.timing.frames)
     if frames * video.width * video.height < LONG:
         return None
     seconds, width, height = 0.0, video.width, video.height
-    engines = engines.of(plan.lineup)
+    pool = pool.for_chain(plan.chain)
     for place, scale in enumerate(plan.size.passes):
-        seconds += engines.upscaler(scale, place).estimate_seconds(width, height)
+        seconds += pool.upscaler(scale, place).estimate_seconds(width, height)
         width, height = width * scale, height * scale
     return seconds * frames

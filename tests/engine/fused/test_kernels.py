@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from esrt_core.engine.fused import kernels
-from esrt_core.engine.fused.kernels import ARGUMENTS, DIM, FOLDER, SIZES, fast_attention, load_kernel, takes
+from esrt_core.engine.fused.kernels import ARGUMENTS, DIM, FOLDER, SIZES, is_supported, kernel_attention, load_kernel
 from esrt_core.engine.fused.layers import FixedClamp, FixedConv, FixedPReLU
 from esrt_core.model.transformer import attention
 from tests.engine.processors import forgotten, processor
@@ -49,7 +49,7 @@ def random_qkv(batch: int, length: int) -> Tensor:
 def test_the_kernel_computes_what_torch_does(length: int) -> None:
     qkv = random_qkv(2, length)
     expected = attention(qkv.double(), HEADS, 1 / 6)
-    assert (fast_attention(qkv, HEADS, 1 / 6) - expected).abs().max() < 3e-6
+    assert (kernel_attention(qkv, HEADS, 1 / 6) - expected).abs().max() < 3e-6
 
 
 @pytest.mark.usefixtures("processor")
@@ -59,7 +59,7 @@ def test_scores_far_from_zero_are_no_trouble(offset: float) -> None:
     qkv[..., 0] = 1  # of a query, and of no other channel that meets it
     qkv[..., HEADS * DIM] = offset
     qkv[0, 3, HEADS * DIM] += 50
-    out = fast_attention(qkv, HEADS, 1.0)
+    out = kernel_attention(qkv, HEADS, 1.0)
     assert torch.isfinite(out).all()
     torch.testing.assert_close(out, attention(qkv.double(), HEADS, 1.0).float(), rtol=0, atol=5e-3)
 
@@ -68,7 +68,7 @@ def test_scores_far_from_zero_are_no_trouble(offset: float) -> None:
 def test_what_is_no_number_stays_so() -> None:
     qkv = random_qkv(1, 40)
     qkv[0, 7, HEADS * DIM] = torch.nan  # of a key, which every query of its head meets
-    out = fast_attention(qkv, HEADS, 0.2)
+    out = kernel_attention(qkv, HEADS, 0.2)
     assert out[0, :, :DIM].isnan().all()
     assert out[0, :, DIM:].isfinite().all()
 
@@ -76,13 +76,13 @@ def test_what_is_no_number_stays_so() -> None:
 @pytest.mark.usefixtures("processor")
 def test_the_kernel_depends_neither_on_the_batch_nor_on_the_threads() -> None:
     qkv = random_qkv(3, 50)
-    whole = fast_attention(qkv, HEADS, 0.2)
-    assert torch.equal(whole[1:2], fast_attention(qkv[1:2], HEADS, 0.2))
+    whole = kernel_attention(qkv, HEADS, 0.2)
+    assert torch.equal(whole[1:2], kernel_attention(qkv[1:2], HEADS, 0.2))
     threads = torch.get_num_threads()
     try:
         for count in (1, 2, 5):
             torch.set_num_threads(count)
-            assert torch.equal(whole, fast_attention(qkv, HEADS, 0.2))
+            assert torch.equal(whole, kernel_attention(qkv, HEADS, 0.2))
     finally:
         torch.set_num_threads(threads)
 
@@ -90,21 +90,21 @@ def test_the_kernel_depends_neither_on_the_batch_nor_on_the_threads() -> None:
 @pytest.mark.usefixtures("processor")
 def test_gaps_and_bfloat16_are_understood() -> None:
     qkv = random_qkv(2, 30)
-    assert torch.equal(fast_attention(qkv[:, 10:], HEADS, 0.2), fast_attention(qkv[:, 10:].clone(), HEADS, 0.2))
-    half = fast_attention(qkv.bfloat16(), HEADS, 0.2)
+    assert torch.equal(kernel_attention(qkv[:, 10:], HEADS, 0.2), kernel_attention(qkv[:, 10:].clone(), HEADS, 0.2))
+    half = kernel_attention(qkv.bfloat16(), HEADS, 0.2)
     assert half.dtype == torch.bfloat16
-    assert torch.equal(half, fast_attention(qkv.bfloat16().float(), HEADS, 0.2).bfloat16())
+    assert torch.equal(half, kernel_attention(qkv.bfloat16().float(), HEADS, 0.2).bfloat16())
 
 
 def test_torch_attends_where_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     qkv = random_qkv(2, 20)
-    assert torch.equal(fast_attention(qkv, HEADS, 0.2), attention(qkv, HEADS, 0.2))
+    assert torch.equal(kernel_attention(qkv, HEADS, 0.2), attention(qkv, HEADS, 0.2))
 
 
 def test_torch_attends_with_heads_of_another_width() -> None:
     qkv = torch.randn(1, 12, 3 * 2 * 9)
-    assert torch.equal(fast_attention(qkv, 2, 0.2), attention(qkv, 2, 0.2))
+    assert torch.equal(kernel_attention(qkv, 2, 0.2), attention(qkv, 2, 0.2))
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -124,7 +124,7 @@ def test_the_kernel_convolves(kernel: int, channels: tuple[int, int], size: tupl
     x = channels_last(noise(2, inputs, *size))
     weight, bias = noise(outputs, inputs, kernel, kernel, seed=1) / (kernel * inputs**0.5), noise(outputs, seed=2)
     conv = FixedConv(weight, bias)
-    assert takes(x, conv.weight)
+    assert is_supported(x, conv.weight)
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=kernel // 2)
     got = conv(x)
     assert got.stride(1) == 1
@@ -142,7 +142,7 @@ def test_what_follows_is_the_same_as_by_torch(
     conv = FixedConv(noise(32, 16, 3, 3, seed=1) / 12, act=act)
     ours = [conv(x), conv(x, residual), conv(x, residual, -0.7)]
     monkeypatch.setattr("esrt_core.engine.fused.kernels.load_kernel", lambda name: None)
-    assert not takes(x, conv.weight)
+    assert not is_supported(x, conv.weight)
     for got, expected in zip(ours, [conv(x), conv(x, residual), conv(x, residual, -0.7)], strict=True):
         assert (got - expected).abs().max() < 1e-5
 
@@ -185,8 +185,8 @@ def test_planes_and_gaps_are_understood() -> None:
 def test_torch_convolves_what_the_kernel_does_not_take() -> None:
     x = channels_last(noise(1, 24, 8, 8))
     for inputs, size in ((24, 3), (272, 3), (16, 1), (16, 7)):
-        assert not takes(x, noise(32, inputs, size, size))
-    assert not takes(x, noise(12, 16, 3, 3), residual=noise(1, 12, 8, 8))
-    assert not takes(x.bfloat16(), noise(16, 16, 3, 3).bfloat16())
+        assert not is_supported(x, noise(32, inputs, size, size))
+    assert not is_supported(x, noise(12, 16, 3, 3), residual=noise(1, 12, 8, 8))
+    assert not is_supported(x.bfloat16(), noise(16, 16, 3, 3).bfloat16())
     conv = FixedConv(noise(32, 24, 3, 3, seed=1))
     assert torch.allclose(conv(x), F.conv2d(x, conv.weight, padding=1), atol=1e-4)

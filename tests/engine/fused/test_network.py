@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from esrt_core.engine.fused import FastForm, fast_form
+from esrt_core.engine.fused import FusedESRT, fuse
 from esrt_core.engine.fused.layers import FixedPReLU
 from esrt_core.engine.fused.upsampler import ComposedUpsampler
 from esrt_core.model import ESRT, MIN_SIDE, SCALES, ESRTConfig
@@ -46,8 +46,8 @@ def network(request: pytest.FixtureRequest) -> ESRT:
 
 
 @pytest.fixture(scope="module")
-def fast(network: ESRT) -> FastForm:
-    return fast_form(network)
+def fast(network: ESRT) -> FusedESRT:
+    return fuse(network)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def threads() -> Iterator[None]:
     ],
 )
 def test_fast_form_equals_the_network_up_to_its_borders(
-    network: ESRT, fast: FastForm, size: tuple[int, int], windows: tuple[int, int]
+    network: ESRT, fast: FusedESRT, size: tuple[int, int], windows: tuple[int, int]
 ) -> None:
     x = picture(2, 3, *size)
     with torch.inference_mode():
@@ -87,11 +87,11 @@ def test_published_width_agrees_too(compiled: bool, monkeypatch: pytest.MonkeyPa
     x = picture(1, 3, 19, 14)
     with torch.inference_mode():
         expected = network(x)
-        assert (fast_form(network)(x) - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
+        assert (fuse(network)(x) - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
 
 
 def test_convolutions_that_return_planes_change_nothing(
-    fast: FastForm, network: ESRT, monkeypatch: pytest.MonkeyPatch
+    fast: FusedESRT, network: ESRT, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def planar(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *rest: object) -> Tensor:
         return F.conv2d(x, weight, bias, padding=padding).contiguous()
@@ -103,7 +103,7 @@ def test_convolutions_that_return_planes_change_nothing(
         assert (fast(x) - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
 
 
-def test_memory_layout_of_the_input_does_not_matter(fast: FastForm) -> None:
+def test_memory_layout_of_the_input_does_not_matter(fast: FusedESRT) -> None:
     x = picture(2, 3, 9, 11)
     with torch.inference_mode():
         torch.testing.assert_close(fast(x.contiguous(memory_format=torch.channels_last)), fast(x), rtol=0, atol=0)
@@ -123,7 +123,7 @@ def test_composed_upsampler_is_exact_in_every_pixel(scale: int, size: tuple[int,
 def test_network_stays_as_it_was() -> None:
     network = random_network(3)
     before = deepcopy(network.state_dict())
-    fast = fast_form(network)
+    fast = fuse(network)
     with torch.inference_mode():
         fast(picture(1, 3, 8, 8))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -132,13 +132,13 @@ def test_network_stays_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_result_does_not_depend_on_the_batch(fast: FastForm, count: int) -> None:
+def test_result_does_not_depend_on_the_batch(fast: FusedESRT, count: int) -> None:
     x = picture(8, 3, 24, 20)
     with torch.inference_mode():
         assert torch.equal(fast(x[:count]), fast(x)[:count])
 
 
-def test_result_does_not_depend_on_the_threads(fast: FastForm, threads: None) -> None:
+def test_result_does_not_depend_on_the_threads(fast: FusedESRT, threads: None) -> None:
     x = picture(3, 3, 24, 20)
     with torch.inference_mode():
         torch.set_num_threads(1)
@@ -156,7 +156,7 @@ def test_prelu_is_torchs_to_the_last_bit(dtype: torch.dtype, slopes: tuple[float
 
 
 def test_half_precision_does_not_depend_on_the_batch() -> None:
-    mixed = fast_form(random_network(2), torch.bfloat16)
+    mixed = fuse(random_network(2), torch.bfloat16)
     x = picture(3, 3, 24, 20)
     with torch.inference_mode():
         assert torch.equal(mixed(x[:1]), mixed(x)[:1])
@@ -164,7 +164,7 @@ def test_half_precision_does_not_depend_on_the_batch() -> None:
 
 def test_half_precision_keeps_the_ends_in_float32() -> None:
     network = random_network(2)
-    mixed = fast_form(network, torch.bfloat16)
+    mixed = fuse(network, torch.bfloat16)
     assert mixed.head.weight.dtype == torch.float32
     assert mixed.et.qkv.weight.dtype == torch.bfloat16
     x = picture(1, 3, 12, 12)
@@ -184,7 +184,7 @@ def torch_attends(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("torch_attends")
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
-    fast = fast_form(ESRT(ESRTConfig(scale)))
+    fast = fuse(ESRT(ESRTConfig(scale)))
     x = picture(1, 3, 48, 48)
     with torch.no_grad(), Count() as count:
         fast(x)
@@ -196,7 +196,7 @@ def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
 
 @pytest.mark.usefixtures("torch_attends")
 def test_attention_goes_through_one_window_after_the_other() -> None:
-    fast, largest = fast_form(ESRT(ESRTConfig(2))), []
+    fast, largest = fuse(ESRT(ESRTConfig(2))), []
     for height, rows in ((48, 1), (144, 3)):
         with torch.no_grad(), Count() as count:
             fast(picture(1, 3, height, 96), (rows, 2))

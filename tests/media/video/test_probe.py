@@ -17,7 +17,7 @@ def test_rate_size_and_streams_are_exact(tmp_path: Path) -> None:
     assert (clip.container, clip.video.codec, clip.video.width, clip.video.height) == ("mov", "h264", 32, 24)
     assert (clip.video.timing.rate, clip.video.timing.variable) == (Fraction(24000, 1001), False)
     assert clip.video.timing.duration == Fraction(10 * 1001, 24000)
-    assert [(stream.kind, stream.codec, stream.language) for stream in clip.others] == [("audio", "aac", "ger")]
+    assert [(stream.kind, stream.codec, stream.language) for stream in clip.other_streams] == [("audio", "aac", "ger")]
 
 
 @pytest.mark.parametrize("angle", [90, 180, 270])
@@ -44,7 +44,7 @@ def test_hdr_tags_are_read(tmp_path: Path) -> None:
     assert video.layout.depth == 10
     assert video.mastering == Mastering(((34000, 16000), (13250, 34500), (7500, 3000), (15635, 16450)), (1, 10_000_000))
     assert video.mastering.text() == DISPLAY
-    assert video.light == (1000, 400)
+    assert video.content_light == (1000, 400)
 
 
 def test_pixels_that_are_not_square_and_interlacing_are_seen(tmp_path: Path) -> None:

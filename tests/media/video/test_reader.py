@@ -58,7 +58,7 @@ def test_transparency_is_laid_on_black_or_kept(tmp_path: Path) -> None:
 def test_rotation_is_applied_on_demand(tmp_path: Path) -> None:
     upright = make(tmp_path / "up.mp4", *picture(seconds=0.1), *x264())
     turned = make(tmp_path / "turned.mp4", "-display_rotation", "90", "-i", str(upright), "-c", "copy")
-    stored, seen = read(turned)[0].frame, read(turned, ReadRequest(turn=True))[0].frame
+    stored, seen = read(turned)[0].frame, read(turned, ReadRequest(rotation=True))[0].frame
     assert (stored.width, stored.height, seen.width, seen.height) == (32, 24, 24, 32)
     assert np.array_equal(seen.planes[0], np.rot90(stored.planes[0]))
 

@@ -12,8 +12,8 @@ from PIL import Image
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError, TargetError
 from esrt_core.pipeline.batch.plan import expected_bytes
-from esrt_core.pipeline.batch.run import Stop, run_folder
-from esrt_core.pipeline.batch.workers import make_crew
+from esrt_core.pipeline.batch.run import StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.sizes import SizeRequest
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_result_is_not_replaced(asked: Asked, make_picture: Ma
     Path("in_x2/a.png").write_bytes(b"mine")
     plan = planned(asked())
     assert "exists and is no result" in plan.refused[0].reason
-    run_folder(plan, [], lambda ended: None, Stop())
+    run_folder(plan, [], lambda ended: None, StopRequest())
     assert results() == {"a.png": b"mine"}
     assert run(asked(overwrite=True)).done == 1
     Path("in_x2/a.png").write_bytes(b"mine again")
@@ -71,7 +71,7 @@ def test_two_pictures_of_one_name_are_noticed_before_the_work(asked: Asked, make
         plan = planned(asked())
         assert len(plan.tasks) == done
         assert "a.png and in/a.ico would both become in_x2/a.png" in plan.refused[0].reason
-        run_folder(plan, make_crew(plan) if plan.tasks else [], lambda ended: None, Stop())
+        run_folder(plan, make_workers(plan) if plan.tasks else [], lambda ended: None, StopRequest())
 
 
 def test_pictures_that_are_large_enough_are_no_failures(asked: Asked, make_picture: MakePicture) -> None:

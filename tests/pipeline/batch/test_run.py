@@ -18,12 +18,12 @@ from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.manifest import Entry, Manifest
 from esrt_core.pipeline.batch.outputs import RunLock
-from esrt_core.pipeline.batch.run import Ended, Stop, run_folder
-from esrt_core.pipeline.batch.workers import make_crew
+from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
 
@@ -40,20 +40,20 @@ def test_every_picture_has_the_bytes_that_it_gets_by_itself(asked: Asked, make_p
     make_picture("in/large.png", 260, 40)
     options = asked()
     assert run(options).done == 13
-    engines = Engines(options.upscale.model, options.upscale.engine)
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
     for name, content in results().items():
         single = replace(options.upscale, output="one/")
-        plan = plan_upscale(Input(Path("in") / name), single, engines.lineups)
-        assert Path(upscale_picture(plan, engines).target).read_bytes() == content, name
+        plan = plan_upscale(Input(Path("in") / name), single, pool.selector)
+        assert Path(upscale_picture(plan, pool).target).read_bytes() == content, name
 
 
 def test_sizes_with_a_reduction_have_the_same_bytes_too(asked: Asked, make_picture: MakePicture) -> None:
     make_picture("in/a.png", 20, 12)
     options = asked(size=SizeRequest(longest=65))
     run(options)
-    engines = Engines(options.upscale.model, options.upscale.engine)
-    plan = plan_upscale(Input(Path("in/a.png")), replace(options.upscale, output="one/"), engines.lineups)
-    assert results("in_65l") == {"a.png": Path(upscale_picture(plan, engines).target).read_bytes()}
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
+    plan = plan_upscale(Input(Path("in/a.png")), replace(options.upscale, output="one/"), pool.selector)
+    assert results("in_65l") == {"a.png": Path(upscale_picture(plan, pool).target).read_bytes()}
 
 
 def test_what_dead_runs_left_is_removed_and_nothing_else(asked: Asked, make_picture: MakePicture) -> None:
@@ -87,8 +87,8 @@ def test_a_smaller_tile_is_used_again(asked: Asked, make_picture: MakePicture, m
         patch.setattr(workers, "make_result", lambda *arguments: replace(make_result(*arguments), tile=48))
         run(asked("in/a.png", output="out"))
     plan = planned(asked("in/a.png", "in/b.png", output="out"))
-    (engines,) = make_crew(plan)
-    assert engines.options.tile == 48
+    (pool,) = make_workers(plan)
+    assert pool.options.tile == 48
     assert len(plan.done) == 1
 
 
@@ -209,7 +209,7 @@ def test_a_picture_that_went_away_is_tried_again_when_it_is_back(asked: Asked, m
     whole = make_picture("in/b.png", 9, 9)
     plan = planned(asked())
     whole.rename("b.png")
-    result = run_folder(plan, make_crew(plan), lambda ended: None, Stop())
+    result = run_folder(plan, make_workers(plan), lambda ended: None, StopRequest())
     assert (result.done, [failure.source.name for failure in result.failures]) == (1, ["b.png"])
     Path("b.png").rename(whole)
     assert run(asked()).done == 1
@@ -219,7 +219,7 @@ def test_a_source_drive_that_went_away_stops_all(asked: Asked, make_picture: Mak
     make_picture("in/a.png")
     plan = planned(asked())
     Path("in").rename("unplugged")
-    result = run_folder(plan, make_crew(plan), lambda ended: None, Stop())
+    result = run_folder(plan, make_workers(plan), lambda ended: None, StopRequest())
     assert (result.done, result.left, result.failures) == (0, 1, [])
 
 
@@ -242,10 +242,10 @@ def test_a_device_that_is_lost_is_nobodys_failure(
 ) -> None:
     make_picture("in/a.png")
 
-    def lost(*arguments: object) -> list[workers.Made]:
+    def lost(*arguments: object) -> list[workers.Upscaled]:
         raise DeviceError("the device is lost")
 
-    monkeypatch.setattr(workers, "make", lost)
+    monkeypatch.setattr(workers, "upscale_group", lost)
     result = run(asked())
     assert (str(result.stopped), result.left, result.failures) == ("the device is lost", 1, [])
 
@@ -255,10 +255,10 @@ def test_an_error_of_the_program_in_the_network_comes_out(
 ) -> None:
     make_picture("in/a.png")
 
-    def broken(*arguments: object) -> list[workers.Made]:
+    def broken(*arguments: object) -> list[workers.Upscaled]:
         raise RuntimeError("a kernel failed")
 
-    monkeypatch.setattr(workers, "make", broken)
+    monkeypatch.setattr(workers, "upscale_group", broken)
     with pytest.raises(RuntimeError, match="a kernel failed"):
         run(asked())
 
@@ -268,14 +268,14 @@ def test_one_spoiled_picture_of_a_group_fails_alone(
 ) -> None:
     for index in range(5):
         make_picture(f"in/{index}.png")
-    make = workers.make
+    make = workers.upscale_group
 
-    def spoiled(group: list[workers.Loaded], *rest: object) -> list[workers.Made]:
+    def spoiled(group: list[workers.Loaded], *rest: object) -> list[workers.Upscaled]:
         if any(loaded.task.source.name == "3.png" for loaded in group):
             raise OptionError("not this one")
         return make(group, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "make", spoiled)
+    monkeypatch.setattr(workers, "upscale_group", spoiled)
     result = run(asked())
     assert result.done == 4
     assert [(failure.source.name, failure.reason) for failure in result.failures] == [("3.png", "not this one")]

@@ -27,16 +27,16 @@ def touch(*names: str) -> None:
         Path(name).write_bytes(b"x")
 
 
-def below(findings: Findings) -> list[str]:
-    return [found.below.as_posix() for found in findings.pictures]
+def relative_path(findings: Findings) -> list[str]:
+    return [found.relative_path.as_posix() for found in findings.pictures]
 
 
 def test_a_tree_is_mirrored_beside_itself(tree: Path) -> None:
     touch("in/b.png", "in/sub/deep/a.JPG", "in/a.tif")
     findings = find(["in"], None, "x4", ALL)
-    assert below(findings) == ["a.tif", "b.png", "sub/deep/a.JPG"]
+    assert relative_path(findings) == ["a.tif", "b.png", "sub/deep/a.JPG"]
     assert {found.root for found in findings.pictures} == {Path("in_x4")}
-    assert not any(found.beside for found in findings.pictures)
+    assert not any(found.alongside for found in findings.pictures)
 
 
 def test_the_folder_one_is_in_has_a_name_too(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_the_folder_one_is_in_has_a_name_too(tree: Path, monkeypatch: pytest.Mon
 def test_single_files_and_globs_go_beside_themselves(tree: Path) -> None:
     touch("in/a.png", "in/b.png", "c.png")
     findings = find(["in/*.png", "c.png"], None, "x4", ALL)
-    assert [(found.source, found.root, found.beside) for found in findings.pictures] == [
+    assert [(found.source, found.root, found.alongside) for found in findings.pictures] == [
         (Path("c.png"), Path(), True),
         (Path("in/a.png"), Path("in"), True),
         (Path("in/b.png"), Path("in"), True),
@@ -59,14 +59,14 @@ def test_single_files_and_globs_go_beside_themselves(tree: Path) -> None:
 def test_several_folders_keep_their_names_in_one_output(tree: Path) -> None:
     touch("in/a.png", "other/a.png", "b.png")
     findings = find(["in", "other", "b.png"], Path("out"), "x4", ALL)
-    assert sorted(below(findings)) == ["b.png", "in/a.png", "other/a.png"]
+    assert sorted(relative_path(findings)) == ["b.png", "in/a.png", "other/a.png"]
 
 
 def test_what_is_no_picture_is_passed_over_and_counted(tree: Path) -> None:
     touch("in/.h.png", "in/._a.png", "in/.git/a.png", "in/Thumbs.db", "in/a.txt", "in/a", "in/a.CR2", "in/a.png")
     findings = find(["in"], None, "x4", ALL)
-    assert below(findings) == ["a.png"]
-    assert findings.passed_over == {HIDDEN: 4, NO_PICTURE: 2, RAW: 1}
+    assert relative_path(findings) == ["a.png"]
+    assert findings.skipped == {HIDDEN: 4, NO_PICTURE: 2, RAW: 1}
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_what_is_no_picture_is_passed_over_and_counted(tree: Path) -> None:
 def test_globs_choose(tree: Path, wanted: Filter, names: list[str]) -> None:
     touch("in/a.png", "in/b.jpg", "in/sub/c.png", "in/sub/d.jpg")
     findings = find(["in"], None, "x4", wanted)
-    assert below(findings) == names
-    assert findings.passed_over[EXCLUDED] >= 1
+    assert relative_path(findings) == names
+    assert findings.skipped[EXCLUDED] >= 1
 
 
 def test_links_are_followed_once_and_loops_survived(tree: Path) -> None:
@@ -95,20 +95,20 @@ def test_links_are_followed_once_and_loops_survived(tree: Path) -> None:
     Path("in/gone.png").symlink_to("nowhere.png")
     Path("in/self.png").symlink_to("self.png")
     findings = find(["in"], None, "x4", ALL)
-    assert below(findings) == ["out/b.png", "out/c.png", "z/a.png"]
-    assert findings.passed_over == {LINK: 3}
+    assert relative_path(findings) == ["out/b.png", "out/c.png", "z/a.png"]
+    assert findings.skipped == {LINK: 3}
 
 
 def test_a_link_to_a_picture_elsewhere_is_a_picture(tree: Path) -> None:
     touch("elsewhere/b.png")
     Path("in/a.png").symlink_to(Path("elsewhere/b.png").resolve())
     Path("in/b.png").symlink_to(Path("elsewhere/b.png").resolve())
-    assert below(find(["in"], None, "x4", ALL)) == ["a.png"]
+    assert relative_path(find(["in"], None, "x4", ALL)) == ["a.png"]
 
 
 def test_a_folder_given_twice_is_taken_once(tree: Path) -> None:
     touch("in/a.png")
-    assert below(find(["in", "in"], None, "x4", ALL)) == ["a.png"]
+    assert relative_path(find(["in", "in"], None, "x4", ALL)) == ["a.png"]
 
 
 def test_results_are_never_read(tree: Path) -> None:
@@ -116,22 +116,22 @@ def test_results_are_never_read(tree: Path) -> None:
     Manifest(Path("in")).add(Entry("done", "job", "a.png", 1, 2, "a_x4.png", 1))
     Manifest(Path("in/old_x4")).add(Entry("done", "job", "../old/b.png", 1, 2, "b.png", 1))
     findings = find(["in"], Path("in/out"), "x4", ALL)
-    assert below(findings) == ["a.png", "old_x4/kept.png"]
-    assert findings.passed_over == {OWN: 2}
-    assert below(find(["in/*.png"], None, "x4", ALL)) == ["a.png"]
+    assert relative_path(findings) == ["a.png", "old_x4/kept.png"]
+    assert findings.skipped == {OWN: 2}
+    assert relative_path(find(["in/*.png"], None, "x4", ALL)) == ["a.png"]
 
 
 def test_a_folder_of_results_may_be_named_as_input(tree: Path) -> None:
     touch("in_x4/a.png")
     Manifest(Path("in_x4")).add(Entry("done", "job", "../in/a.png", 1, 2, "a.png", 1))
-    assert below(find(["in_x4"], None, "x4", ALL)) == ["a.png"]
+    assert relative_path(find(["in_x4"], None, "x4", ALL)) == ["a.png"]
 
 
 def test_odd_names_are_pictures_like_others(tree: Path) -> None:
     names = ["-a.png", "a b'\".png", "ü.png", "a\nb.png", os.fsdecode(b"\xff.png"), "[a].png"]
     touch(*(f"in/{name}" for name in names))
-    assert sorted(below(find(["in"], None, "x4", ALL))) == sorted(names)
-    assert below(find(["in/[a].png"], None, "x4", ALL)) == ["[a].png"]
+    assert sorted(relative_path(find(["in"], None, "x4", ALL))) == sorted(names)
+    assert relative_path(find(["in/[a].png"], None, "x4", ALL)) == ["[a].png"]
 
 
 @pytest.mark.parametrize(("name", "message"), [("gone.png", "does not exist"), ("*.png", "matches nothing")])

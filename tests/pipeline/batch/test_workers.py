@@ -12,9 +12,9 @@ from esrt_core.engine import device
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.options import FolderOptions
-from esrt_core.pipeline.batch.run import Ended, Stop, run_folder
-from esrt_core.pipeline.batch.workers import CheckWanted, Loaded, Made, make_crew, named_devices
-from esrt_core.selection import Engines
+from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import CheckCancelled, Loaded, Upscaled, make_workers, named_devices
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
 
@@ -39,16 +39,16 @@ def with_threads(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.Mo
 def test_a_cpu_gets_two_engines_where_its_threads_can_be_halved(
     with_threads: WithThreads, monkeypatch: pytest.MonkeyPatch, threads: int, count: int
 ) -> None:
-    assert len(make_crew(planned(with_threads(threads)))) == count
+    assert len(make_workers(planned(with_threads(threads)))) == count
     monkeypatch.setattr(device, "cpu_threads", lambda: threads)
-    assert len(make_crew(planned(with_threads(None)))) == count
+    assert len(make_workers(planned(with_threads(None)))) == count
 
 
 def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
     with_threads: WithThreads, make_picture: MakePicture
 ) -> None:
     make_picture("in/large.png", 24, 20)
-    assert len(make_crew(planned(with_threads(2)))) == 1
+    assert len(make_workers(planned(with_threads(2)))) == 1
 
 
 def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +65,9 @@ def test_stopping_ends_the_pictures_in_hand(
 ) -> None:
     for index in range(12):
         make_picture(f"in/{index:02}.png", 9 + index, 9)
-    monkeypatch.setattr(workers, "IN_HAND", 2)
-    plan, stop = planned(asked()), Stop()
-    result = run_folder(plan, make_crew(plan), lambda ended: stop.ask(), stop)
+    monkeypatch.setattr(workers, "MAX_IN_FLIGHT", 2)
+    plan, stop = planned(asked()), StopRequest()
+    result = run_folder(plan, make_workers(plan), lambda ended: stop.request(), stop)
     assert 1 <= result.done < 12
     assert result.done + result.left == 12
     assert len(results()) == result.done
@@ -81,7 +81,7 @@ def test_large_pictures_are_in_hand_by_themselves(
     make_picture("in/b.png", 90, 90)
     make_picture("in/c.png", 9, 9)
     small, large, last = planned(asked()).tasks
-    monkeypatch.setattr(workers, "IN_HAND_BYTES", 100_000)
+    monkeypatch.setattr(workers, "MAX_IN_FLIGHT_BYTES", 100_000)
     budget = workers.Budget()
     assert budget.admits(large)
     budget.add(small)
@@ -97,10 +97,10 @@ def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture)
         make_picture(f"in/{index}.png", 20, 60 + index)
     options = asked()
     plan = planned(options)
-    heard: list[Ended] = []
-    crew = make_crew(plan) + make_crew(plan)
-    assert run_folder(plan, crew, heard.append, Stop()).done == 10
-    assert heard[-1].status.share == pytest.approx(1)
+    on_end: list[Ended] = []
+    workers = make_workers(plan) + make_workers(plan)
+    assert run_folder(plan, workers, on_end.append, StopRequest()).done == 10
+    assert on_end[-1].status.share == pytest.approx(1)
     assert run(replace(options, output="alone")).done == 10
     assert results() == results("alone")
 
@@ -111,22 +111,22 @@ def test_two_engines_share_the_threads_of_a_cpu(
     for index in range(10):
         make_picture(f"in/{index}.png", 20, 60 + index)
     seen = []
-    make = workers.make
+    make = workers.upscale_group
 
-    def spy(group: Sequence[Loaded], engines: Engines, check_wanted: CheckWanted) -> list[Made]:
-        seen.append((cpu_threads(), engines))
-        return make(group, engines, check_wanted)
+    def spy(group: Sequence[Loaded], pool: UpscalerPool, check_cancelled: CheckCancelled) -> list[Upscaled]:
+        seen.append((cpu_threads(), pool))
+        return make(group, pool, check_cancelled)
 
-    monkeypatch.setattr(workers, "make", spy)
+    monkeypatch.setattr(workers, "upscale_group", spy)
     monkeypatch.setattr(workers, "MOST_FRAMES", 1)
     before, upscale = cpu_threads(), asked().upscale
     try:
         plan = planned(asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=4))))
-        crew = make_crew(plan)
-        assert len(crew) == 2
-        assert run_folder(plan, crew, lambda ended: None, Stop()).done == 10
+        pools = make_workers(plan)
+        assert len(pools) == 2
+        assert run_folder(plan, pools, lambda ended: None, StopRequest()).done == 10
         assert cpu_threads() == 4
     finally:
         take_cpu_threads(before)
     assert {threads for threads, _ in seen} == {2}
-    assert all(engines in crew for _, engines in seen)
+    assert all(pool in workers for _, pool in seen)

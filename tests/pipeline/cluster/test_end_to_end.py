@@ -13,12 +13,12 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
-from esrt_core.pipeline.batch.run import FolderResult, Stop, run_folder
-from esrt_core.pipeline.batch.workers import make_crew
+from esrt_core.pipeline.batch.run import FolderResult, StopRequest, run_folder
+from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
-from esrt_core.pipeline.cluster.run import connected, crew_for, outcomes, run_on_ray, setup_of
+from esrt_core.pipeline.cluster.run import connected, outcomes, plan_actors, run_on_ray, setup_of
 from esrt_core.pipeline.image.options import UpscaleOptions
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
 
 pytestmark = [
@@ -71,22 +71,22 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_of: WeightsOf
     return make
 
 
-def engines_of(options: FolderOptions) -> Engines:
-    return Engines(options.upscale.model, options.upscale.engine)
+def pool_of(options: FolderOptions) -> UpscalerPool:
+    return UpscalerPool(options.upscale.model, options.upscale.engine)
 
 
 def planned(options: FolderOptions) -> StorePlan:
-    return plan_store(options, engines_of(options))
+    return plan_store(options, pool_of(options))
 
 
 def run(options: FolderOptions) -> FolderResult:
-    return run_on_ray(planned(options), "auto", lambda crew: None, lambda ended: None, Stop())
+    return run_on_ray(planned(options), "auto", lambda actors: None, lambda ended: None, StopRequest())
 
 
 def undisturbed(options: FolderOptions) -> dict[str, bytes]:
     """Return what `esrt batch` makes without Ray."""
-    plan = plan_folder(replace(options, output="whole"), engines_of(options))
-    run_folder(plan, make_crew(plan), lambda ended: None, Stop())
+    plan = plan_folder(replace(options, output="whole"), pool_of(options))
+    run_folder(plan, make_workers(plan), lambda ended: None, StopRequest())
     return files("whole")
 
 
@@ -101,10 +101,10 @@ def test_an_actor_that_is_killed_in_the_middle_changes_nothing(asked: Asked, mak
     options = asked()
     plan = planned(options)
     with connected("auto"):
-        crew = crew_for(options.devices, 1, len(plan.tasks))
-        assert (crew.actors, crew.cores) == (2, 1)
+        actors = plan_actors(options.devices, 1, len(plan.tasks))
+        assert (actors.actors, actors.cores) == (2, 1)
         ended = []
-        for outcome in outcomes(plan.tasks, setup_of(plan.tasks, options, engines_of(options), crew), crew, plan.job):
+        for outcome in outcomes(plan.tasks, setup_of(plan.tasks, options, pool_of(options), actors), actors, plan.job):
             if not ended:
                 os.kill(outcome.process, signal.SIGKILL)
                 assert len(files("in_x2")) < 16

@@ -16,7 +16,7 @@ from esrt_core.pipeline.cluster.run import put_failure
 from esrt_core.pipeline.cluster.stages import put_record, put_result, record_of
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
 
 IN, OUT = "memory://bucket/in", "memory://bucket/out"
@@ -54,7 +54,7 @@ Put = Callable[..., bytes]
 
 
 def planned(options: FolderOptions) -> StorePlan:
-    return plan_store(options, Engines(options.upscale.model, options.upscale.engine))
+    return plan_store(options, UpscalerPool(options.upscale.model, options.upscale.engine))
 
 
 def pairs(plan: StorePlan) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ def test_a_tree_is_mirrored_and_what_is_no_picture_is_passed_over(asked: Asked, 
         fsspec.filesystem("memory").pipe_file(f"{IN}/{name}", b"x")
     plan = planned(asked(exclude=("Thumbs.db.*",)))
     assert pairs(plan) == [(f"{IN}/a.png", f"{OUT}/a.png"), (f"{IN}/sub/b.jpg", f"{OUT}/sub/b.jpg")]
-    assert plan.passed_over == {
+    assert plan.skipped == {
         "hidden": 3,
         "no picture": 1,
         "camera RAW": 1,
@@ -90,7 +90,7 @@ def test_without_o_results_go_beside(asked: Asked, put: Put) -> None:
     assert pairs(plan) == [(f"{IN}/a.png", f"{IN}/a_x2.png")]
     do(plan)
     again = planned(asked(f"{IN}/*.png", output=None))
-    assert (len(again.done), again.tasks, again.passed_over) == (1, [], {"own result": 1})
+    assert (len(again.done), again.tasks, again.skipped) == (1, [], {"own result": 1})
 
 
 def test_several_folders_keep_their_names(asked: Asked, put: Put) -> None:
@@ -166,7 +166,7 @@ def test_its_own_output_is_never_read(asked: Asked, put: Put) -> None:
     do(planned(asked(output=f"{IN}/large")))
     again = planned(asked(output=f"{IN}/large"))
     assert (again.found, again.done) == (1, [f"{IN}/a.png"])
-    assert planned(asked(output=f"{OUT}/other")).passed_over == {"own result": 1}
+    assert planned(asked(output=f"{OUT}/other")).skipped == {"own result": 1}
 
 
 def test_pictures_that_are_large_enough_are_counted(asked: Asked, put: Put) -> None:

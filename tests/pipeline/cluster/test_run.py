@@ -6,7 +6,7 @@ import pytest
 
 from esrt_core.errors import OptionError, RemoteError
 from esrt_core.pipeline.cluster import run
-from esrt_core.pipeline.cluster.run import Crew, check_cluster_options, crew_for, import_ray
+from esrt_core.pipeline.cluster.run import ActorSpec, check_cluster_options, import_ray, plan_actors
 
 
 class Machines:
@@ -23,12 +23,12 @@ class Machines:
 @pytest.mark.parametrize(
     ("resources", "devices", "threads", "crew"),
     [
-        ([{"CPU": 2.0}], "auto", None, Crew(1, 2, 0, "cpu")),
-        ([{"CPU": 2.0}], "auto", 1, Crew(2, 1, 0, "cpu")),
-        ([{"CPU": 9.0}, {"CPU": 3.0}, {"CPU": 16.0}], "auto", None, Crew(6, 4, 0, "cpu")),
-        ([{"CPU": 9.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 1.0}], "auto", None, Crew(3, 1, 1, "cuda")),
-        ([{"CPU": 8.0, "GPU": 2.0}], "cpu", None, Crew(2, 4, 0, "cpu")),
-        ([{"CPU": 400.0}], "auto", None, Crew(20, 4, 0, "cpu")),
+        ([{"CPU": 2.0}], "auto", None, ActorSpec(1, 2, 0, "cpu")),
+        ([{"CPU": 2.0}], "auto", 1, ActorSpec(2, 1, 0, "cpu")),
+        ([{"CPU": 9.0}, {"CPU": 3.0}, {"CPU": 16.0}], "auto", None, ActorSpec(6, 4, 0, "cpu")),
+        ([{"CPU": 9.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 1.0}], "auto", None, ActorSpec(3, 1, 1, "cuda")),
+        ([{"CPU": 8.0, "GPU": 2.0}], "cpu", None, ActorSpec(2, 4, 0, "cpu")),
+        ([{"CPU": 400.0}], "auto", None, ActorSpec(20, 4, 0, "cpu")),
     ],
 )
 def test_there_is_an_actor_for_every_gpu_or_share_of_cores(
@@ -36,10 +36,10 @@ def test_there_is_an_actor_for_every_gpu_or_share_of_cores(
     resources: list[dict[str, float]],
     devices: str,
     threads: int | None,
-    crew: Crew,
+    actors: ActorSpec,
 ) -> None:
     monkeypatch.setattr(run, "import_ray", lambda: Machines(*resources))
-    assert crew_for((devices,), threads, pictures=20) == crew
+    assert plan_actors((devices,), threads, pictures=20) == actors
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_a_cluster_lacks_is_said(
 ) -> None:
     monkeypatch.setattr(run, "import_ray", lambda: Machines(*resources))
     with pytest.raises(RemoteError, match=message):
-        crew_for((devices,), threads, pictures=20)
+        plan_actors((devices,), threads, pictures=20)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError, WeightsError
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
-from esrt_core.pipeline.cluster.run import Crew, setup_of
+from esrt_core.pipeline.cluster.run import ActorSpec, setup_of
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
     Order,
@@ -29,7 +29,7 @@ from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
 
 Planned = Callable[[], tuple[StorePlan, Setup]]
@@ -43,9 +43,9 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_of: Weights
     def plan() -> tuple[StorePlan, Setup]:
         upscale = UpscaleOptions(model=str(weights_of(2)), engine=EngineOptions("cpu", threads=1), compare=True)
         options = FolderOptions(("in",), "out", upscale)
-        engines = Engines(upscale.model, upscale.engine)
-        plan = plan_store(options, engines)
-        return plan, setup_of(plan.tasks, options, engines, Crew(1, 1, 0, "cpu"))
+        pool = UpscalerPool(upscale.model, upscale.engine)
+        plan = plan_store(options, pool)
+        return plan, setup_of(plan.tasks, options, pool, ActorSpec(1, 1, 0, "cpu"))
 
     return plan
 
@@ -65,8 +65,8 @@ def test_the_bytes_are_those_of_one_machine(planned: Planned, make_picture: Make
     assert (outcome.result.source, outcome.result.target) == ("in/a.png", "out/a.png")
     assert outcome.result.sheet == "out/a_compare.png"
     single = replace(plan.options.upscale, output="one/")
-    engines = Engines(single.model, single.engine)
-    made = upscale_picture(plan_upscale(Input(Path("in/a.png")), single, engines.lineups), engines)
+    pool = UpscalerPool(single.model, single.engine)
+    made = upscale_picture(plan_upscale(Input(Path("in/a.png")), single, pool.selector), pool)
     assert Path("out/a.png").read_bytes() == Path(made.target).read_bytes()
     assert Path("out/a_compare.png").read_bytes() == Path(str(made.sheet)).read_bytes()
     assert planned()[0].done == ["in/a.png"]
@@ -78,13 +78,13 @@ def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.
     Image.linear_gradient("L").resize((9, 8)).save("in/a.jpg", quality=60)
     upscale = UpscaleOptions(SizeRequest(factor=Fraction(6)), engine=EngineOptions("cpu", threads=1))
     options = FolderOptions(("in",), "out", upscale)
-    engines = Engines(upscale.model, upscale.engine)
-    plan = plan_store(options, engines)
-    setup = setup_of(plan.tasks, options, engines, Crew(1, 1, 0, "cpu"))
+    pool = UpscalerPool(upscale.model, upscale.engine)
+    plan = plan_store(options, pool)
+    setup = setup_of(plan.tasks, options, pool, ActorSpec(1, 1, 0, "cpu"))
     assert sorted(setup.weights) == [("clean", 3), ("photo", 2)]
     assert through(plan, setup).result is not None
-    single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), engines.lineups)
-    assert Path("out/a.jpg").read_bytes() == Path(upscale_picture(single, engines).target).read_bytes()
+    single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), pool.selector)
+    assert Path("out/a.jpg").read_bytes() == Path(upscale_picture(single, pool).target).read_bytes()
 
 
 def test_what_fails_is_an_outcome_that_says_why(planned: Planned, make_picture: MakePicture) -> None:

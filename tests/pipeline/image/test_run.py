@@ -18,19 +18,19 @@ from esrt_core.pipeline.image.plan import Input, UpscalePlan, check_distinct, pl
 from esrt_core.pipeline.image.run import LONG, estimate, upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.progress import Progress
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
-from tests.pipeline.conftest import EnginesOf
+from tests.pipeline.conftest import PoolOf
 
 Planner = Callable[..., UpscalePlan]
 
 
 @pytest.fixture
-def plan(engines_of: EnginesOf) -> Planner:
+def plan(pool_of: PoolOf) -> Planner:
     """Return what plans a picture for tiny x2 weights."""
 
     def planned(source: Path | bytes, options: UpscaleOptions | None = None) -> UpscalePlan:
-        return plan_upscale(Input(source), options or UpscaleOptions(), engines_of(2).lineups)
+        return plan_upscale(Input(source), options or UpscaleOptions(), pool_of(2).selector)
 
     return planned
 
@@ -41,9 +41,9 @@ def animation(path: Path, frames: int = 3) -> Path:
     return path
 
 
-def test_the_result_says_what_was_done(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
+def test_the_result_says_what_was_done(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
     source = make_picture()
-    result = upscale_picture(plan(source), engines_of(2))
+    result = upscale_picture(plan(source), pool_of(2))
     assert result.target == str(source.with_name("a_x2.png"))
     assert (result.source_size, result.size, result.passes, result.pages) == ((20, 12), (40, 24), (2,), 1)
     assert (result.device, result.precision, result.format) == ("cpu", "fp32", "png")
@@ -66,9 +66,9 @@ def test_the_precision_that_is_said_is_the_one_in_use(
     planned = plan(source, options)
     bytes_of = {}
     for asked, said in (("bf16", precision), ("fp32", "fp32")):
-        engines = Engines(str(weights_of(2)), EngineOptions(device="cpu", threads=1, precision=asked))
-        assert estimate(planned, engines).precision == said
-        result = upscale_picture(planned, engines)
+        pool = UpscalerPool(str(weights_of(2)), EngineOptions(device="cpu", threads=1, precision=asked))
+        assert estimate(planned, pool).precision == said
+        result = upscale_picture(planned, pool)
         assert result.precision == said
         bytes_of[asked] = Path(result.target).read_bytes()
         Path(result.target).unlink()
@@ -76,34 +76,34 @@ def test_the_precision_that_is_said_is_the_one_in_use(
 
 
 def test_the_same_plan_gives_the_same_bytes(
-    make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path, plan: Planner
+    make_picture: MakePicture, pool_of: PoolOf, tmp_path: Path, plan: Planner
 ) -> None:
-    source, engines = make_picture(), engines_of(2)
+    source, pool = make_picture(), pool_of(2)
     for name in ("one.png", "two.png"):
-        upscale_picture(plan(source, UpscaleOptions(output=str(tmp_path / name))), engines)
+        upscale_picture(plan(source, UpscaleOptions(output=str(tmp_path / name))), pool)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_an_animation_stays_one(engines_of: EnginesOf, tmp_path: Path, plan: Planner) -> None:
+def test_an_animation_stays_one(pool_of: PoolOf, tmp_path: Path, plan: Planner) -> None:
     reports: list[Progress] = []
-    upscale_picture(plan(animation(tmp_path / "a.gif")), engines_of(2), reports.append)
+    upscale_picture(plan(animation(tmp_path / "a.gif")), pool_of(2), reports.append)
     with Image.open(tmp_path / "a_x2.gif") as image:
         assert (image.n_frames, image.size) == (3, (20, 16))  # type: ignore[attr-defined]
     assert reports[-1].done == reports[-1].total == 3
 
 
 def test_an_animation_in_a_still_format_is_its_first_frame_and_that_is_said(
-    engines_of: EnginesOf, tmp_path: Path, plan: Planner
+    pool_of: PoolOf, tmp_path: Path, plan: Planner
 ) -> None:
-    result = upscale_picture(plan(animation(tmp_path / "a.gif"), UpscaleOptions(format="jpeg")), engines_of(2))
+    result = upscale_picture(plan(animation(tmp_path / "a.gif"), UpscaleOptions(format="jpeg")), pool_of(2))
     assert result.pages == 1
     assert any("only the first of 3 frames" in note for note in result.notes)
 
 
-def test_pages_of_other_sizes_grow_by_the_same_factor(engines_of: EnginesOf, tmp_path: Path, plan: Planner) -> None:
+def test_pages_of_other_sizes_grow_by_the_same_factor(pool_of: PoolOf, tmp_path: Path, plan: Planner) -> None:
     pages = [Image.new("RGB", (10, 8), "red"), Image.new("RGB", (16, 4), "blue")]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    upscale_picture(plan(tmp_path / "a.tif", UpscaleOptions(SizeRequest(width=15))), engines_of(2))
+    upscale_picture(plan(tmp_path / "a.tif", UpscaleOptions(SizeRequest(width=15))), pool_of(2))
     with Image.open(tmp_path / "a_15w.tif") as image:
         sizes = []
         for index in range(2):
@@ -117,40 +117,38 @@ def test_nothing_appears_when_the_work_fails(make_picture: MakePicture, tmp_path
     planned = plan(source)
     source.write_bytes(source.read_bytes()[:70])
     with pytest.raises(MediaError):
-        upscale_picture(planned, Engines())
+        upscale_picture(planned, UpscalerPool())
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_target_that_appeared_meanwhile_is_kept(
-    make_picture: MakePicture, engines_of: EnginesOf, plan: Planner
-) -> None:
+def test_a_target_that_appeared_meanwhile_is_kept(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
     source = make_picture()
     planned = plan(source)
     target = source.with_name("a_x2.png")
     target.write_bytes(b"mine")
     with pytest.raises(TargetError, match="exists"):
-        upscale_picture(planned, engines_of(2))
+        upscale_picture(planned, pool_of(2))
     assert target.read_bytes() == b"mine"
 
 
-def test_bytes_in_and_a_stream_out(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
+def test_bytes_in_and_a_stream_out(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
     planned = plan(make_picture().read_bytes())
     stream = BytesIO()
-    result = upscale_picture(planned, engines_of(2), stream=stream)
+    result = upscale_picture(planned, pool_of(2), stream=stream)
     with Image.open(stream) as image:
         assert image.size == (40, 24)
     assert (result.source, result.target) == ("standard input", "standard output")
     with pytest.raises(OptionError, match="no stream"):
-        upscale_picture(planned, engines_of(2))
+        upscale_picture(planned, pool_of(2))
 
 
 def test_a_lossless_webp_stays_lossless(
-    make_picture: MakePicture, engines_of: EnginesOf, tmp_path: Path, plan: Planner
+    make_picture: MakePicture, pool_of: PoolOf, tmp_path: Path, plan: Planner
 ) -> None:
     Image.open(make_picture()).save(tmp_path / "b.webp", lossless=True)
     assert plan(tmp_path / "b.webp").encode.lossless is True
-    upscale_picture(plan(tmp_path / "b.webp"), engines_of(2))
-    upscale_picture(plan(tmp_path / "b.webp", UpscaleOptions(format="png")), engines_of(2))
+    upscale_picture(plan(tmp_path / "b.webp"), pool_of(2))
+    upscale_picture(plan(tmp_path / "b.webp", UpscaleOptions(format="png")), pool_of(2))
     webp, png = (np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("b_x2.webp", "b_x2.png"))
     assert (webp == png).all()
 
@@ -188,23 +186,23 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
         check_distinct(plans)
 
 
-def test_only_long_work_is_estimated(make_picture: MakePicture, engines_of: EnginesOf, plan: Planner) -> None:
-    engines = engines_of(2)
-    short = estimate(plan(make_picture()), engines)
+def test_only_long_work_is_estimated(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
+    pool = pool_of(2)
+    short = estimate(plan(make_picture()), pool)
     assert (short.device, short.precision, short.tiles, short.seconds) == ("cpu", "fp32", 1, None)
     side = int(LONG**0.5) + 1
-    long = estimate(plan(make_picture("b.png", side, side)), engines)
+    long = estimate(plan(make_picture("b.png", side, side)), pool)
     assert long.tiles > 1
     assert long.seconds is not None
     assert long.seconds > 0
 
 
-def test_networks_are_loaded_once(engines_of: EnginesOf) -> None:
-    engines = engines_of(2)
-    assert engines.scales == (2,)
-    assert engines.upscaler(2) is engines.upscaler(2)
+def test_networks_are_loaded_once(pool_of: PoolOf) -> None:
+    pool = pool_of(2)
+    assert pool.scales == (2,)
+    assert pool.upscaler(2) is pool.upscaler(2)
 
 
 def test_an_unknown_model_is_refused_before_any_picture() -> None:
     with pytest.raises(Exception, match="nonsense"):
-        Engines("nonsense", EngineOptions())
+        UpscalerPool("nonsense", EngineOptions())

@@ -13,7 +13,7 @@ from esrt_core.errors import OptionError, TargetError
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.video import resume
 from esrt_core.pipeline.video.options import VideoOptions
-from esrt_core.pipeline.video.resume import Journal, Segment, check_header, digest, locked
+from esrt_core.pipeline.video.resume import ResumeLog, Segment, check_header, digest, locked
 from esrt_core.pipeline.video.run import prepare_clip
 from tests.pipeline.clips import Repeaters, make, picture, sound, upscale, x264
 
@@ -26,48 +26,48 @@ def segment(folder: Path, number: int) -> Segment:
     return Segment(number, name, number * 5, 5, 0, 5, 50, digest(folder / name), 4, 99, 96, 1, ("bad",))
 
 
-def begun(folder: Path, count: int) -> tuple[Journal, list[Segment]]:
-    journal = Journal(folder)
-    journal.begin(HEADER)
+def begun(folder: Path, count: int) -> tuple[ResumeLog, list[Segment]]:
+    resume_log = ResumeLog(folder)
+    resume_log.begin(HEADER)
     segments = [segment(folder, number) for number in range(count)]
     for each in segments:
-        journal.add(each)
-    return journal, segments
+        resume_log.add(each)
+    return resume_log, segments
 
 
 def test_what_was_noted_is_read_again(tmp_path: Path) -> None:
-    journal, segments = begun(tmp_path, 3)
-    assert journal.segments() == segments
-    header = journal.header()
+    resume_log, segments = begun(tmp_path, 3)
+    assert resume_log.segments() == segments
+    header = resume_log.header()
     assert header is not None
     check_header(header, HEADER, tmp_path)
 
 
 def test_a_half_written_line_is_none(tmp_path: Path) -> None:
-    journal, segments = begun(tmp_path, 2)
+    resume_log, segments = begun(tmp_path, 2)
     file = tmp_path / "journal.jsonl"
     file.write_bytes(file.read_bytes()[:-20])
-    assert journal.segments() == segments[:1]
-    journal.begin(HEADER, journal.segments())
-    journal.add(segments[1])
-    assert journal.segments() == segments
+    assert resume_log.segments() == segments[:1]
+    resume_log.begin(HEADER, resume_log.segments())
+    resume_log.add(segments[1])
+    assert resume_log.segments() == segments
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "changed"])
+@pytest.resume_point.parametrize("damage", ["missing", "short", "changed"])
 def test_a_segment_whose_file_is_damaged_and_what_follows_it_are_made_again(tmp_path: Path, damage: str) -> None:
-    journal, segments = begun(tmp_path, 3)
+    resume_log, segments = begun(tmp_path, 3)
     file = tmp_path / segments[1].name
     if damage == "missing":
         file.unlink()
     else:
         file.write_bytes(bytes(50) if damage == "changed" else b"")
-    assert journal.segments() == segments[:1]
+    assert resume_log.segments() == segments[:1]
 
 
 def test_a_missing_or_foreign_journal_has_no_header(tmp_path: Path) -> None:
-    assert Journal(tmp_path).header() is None
+    assert ResumeLog(tmp_path).header() is None
     (tmp_path / "journal.jsonl").write_text("{}\n")
-    assert Journal(tmp_path).header() is None
+    assert ResumeLog(tmp_path).header() is None
 
 
 def test_other_options_are_named() -> None:
@@ -101,7 +101,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
         upscale(path, Repeaters(stop_at=call), **options)
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.resume_point.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
     options = {"segment": HALF, "codec": codec}
@@ -110,11 +110,11 @@ def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: s
     stopped(path, 9, output=output, **options)
     stopped(path, 9, output=output, **options)
     result = upscale(path, output=output, **options)
-    assert result.went_on_at > 0
+    assert result.resumed_at > 0
     assert Path(result.target).read_bytes() == undisturbed
 
 
-@pytest.mark.parametrize("vfr", ["constant", "keep"])
+@pytest.resume_point.parametrize("vfr", ["constant", "keep"])
 def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
     monkeypatch.setattr(resume, "_MARGIN", Fraction(1, 10))
     path = make(tmp_path / "a.mp4", *picture("64x48", "30", 3), *VARIABLE, *x264("-g", "10"))
@@ -123,7 +123,7 @@ def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.Mon
     output = str(tmp_path / "parts.mp4")
     stopped(path, 35, output=output, **options)
     result = upscale(path, output=output, **options)
-    assert result.went_on_at >= 30
+    assert result.resumed_at >= 30
     assert Path(result.target).read_bytes() == undisturbed
 
 
@@ -131,7 +131,7 @@ def test_where_a_jump_gives_other_bytes_the_clip_is_read_from_its_start(tmp_path
     clip = probe_clip(make(tmp_path / "a.mkv", *picture(seconds=1), *x264()))
     read = prepare_clip(clip.path, VideoOptions(), Repeaters()).read  # type: ignore[arg-type]
     frames = list(resume.frames_from(clip, read, 0, None, print))
-    wrong = resume.Mark(frames[5].tick, resume.checksum(frames[5]) ^ 1)
+    wrong = resume.ResumePoint(frames[5].tick, resume.checksum(frames[5]) ^ 1)
     assert [frame.tick for frame in resume.frames_from(clip, read, 0, wrong, print)] == [f.tick for f in frames[5:]]
 
 
@@ -143,7 +143,7 @@ def test_other_options_are_not_mixed_with_unfinished_work(tmp_path: Path) -> Non
     os.utime(path, ns=(0, 0))
     with pytest.raises(OptionError, match="the source has changed"):
         upscale(path, segment=HALF)
-    assert upscale(path, segment=HALF, restart=True).went_on_at == 0
+    assert upscale(path, segment=HALF, restart=True).resumed_at == 0
 
 
 def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None:
@@ -161,22 +161,22 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
 ) -> None:
     path = make(tmp_path / "a.mp4", *picture(seconds=1.6), *x264())
     noted: list[Segment] = []
-    add = Journal.add
+    add = ResumeLog.add
 
-    def failing(journal: Journal, segment: Segment) -> None:
+    def failing(resume_log: ResumeLog, segment: Segment) -> None:
         if noted:
             raise OSError(errno.ENOSPC, "No space left on device")
-        add(journal, segment)
+        add(resume_log, segment)
         noted.append(segment)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "add", failing)
+        patch.setattr(ResumeLog, "add", failing)
         with pytest.raises(TargetError, match="No space left on device; the same command goes on"):
             upscale(path, segment=HALF)
-    assert upscale(path, segment=HALF).went_on_at == noted[0].slots
+    assert upscale(path, segment=HALF).resumed_at == noted[0].slots
 
 
 def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
     path = make(tmp_path / f"{'x' * 230}.mp4", *picture(seconds=1.6), *x264())
     stopped(path, 20, segment=HALF)
-    assert upscale(path, segment=HALF).went_on_at > 0
+    assert upscale(path, segment=HALF).resumed_at > 0

@@ -48,7 +48,7 @@ def test_a_clip_is_doubled_and_keeps_its_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize(
+@pytest.resume_point.parametrize(
     ("pixels", "tags"),
     [
         ("yuv420p", "range=tv:colorspace=smpte170m"),
@@ -70,7 +70,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
                                   large.to_ndarray(channel_last=True)[: large.height])  # fmt: skip
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
+@pytest.resume_point.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
     parameters = f"mastering-display={DISPLAY}:cll=1000,400"
@@ -80,7 +80,7 @@ def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     video = probe_clip(Path(result.target)).video
     assert video.colors == ColorTags(range=1, matrix=9, primaries=9, transfer=16)
     assert video.layout.depth == 10
-    assert (video.mastering, video.light) == (probe_clip(path).video.mastering, (1000, 400))
+    assert (video.mastering, video.content_light) == (probe_clip(path).video.mastering, (1000, 400))
 
 
 def test_rotation_and_pixel_shape_are_carried(tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_exact_rates_stay_exact(tmp_path: Path) -> None:
 
 def test_a_variable_rate_becomes_constant_and_repeated_frames_are_not_computed(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", *picture(rate="30", seconds=2), *sound(2), *VARIABLE, *x264(), "-c:a", "aac")
-    clip, engines = probe_clip(path), Repeaters()
-    result = upscale(path, engines)
+    clip, pool = probe_clip(path), Repeaters()
+    result = upscale(path, pool)
     after = probe_clip(Path(result.target)).video.timing
     assert clip.video.timing.variable
     assert (after.variable, after.rate) == (False, Fraction(30))
     assert abs(after.duration - clip.video.timing.duration) < Fraction(1, 30)
-    assert engines.calls == result.frames_computed <= clip.video.timing.frames
+    assert pool.calls == result.frames_computed <= clip.video.timing.frames
     assert result.frames == result.frames_computed + result.frames_reused
     assert any("the frame rate varies: made constant at 30" in note for note in result.notes)
 
@@ -120,8 +120,8 @@ def test_a_variable_rate_can_keep_its_times(tmp_path: Path) -> None:
     assert times(target) == times(path)
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
-@pytest.mark.parametrize("late", ["audio", "video"])
+@pytest.resume_point.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.resume_point.parametrize("late", ["audio", "video"])
 def test_late_streams_stay_late(tmp_path: Path, name: str, late: str) -> None:
     delay = ["-itsoffset", "0.32"]
     inputs = [*picture(), *delay, *sound()] if late == "audio" else [*delay, *picture(), *sound(1)]
@@ -155,7 +155,7 @@ def test_everything_in_matroska_is_kept(tmp_path: Path) -> None:
                 (stream.type, stream.language, int(stream.disposition), stream.metadata.get("title"))
                 for stream in container.streams
             ]
-            marks = [(mark["start"], mark["end"], mark["metadata"]) for mark in container.chapters()]
+            marks = [(each["start"], each["end"], each["metadata"]) for each in container.chapters()]
             return [*rows, marks, container.metadata["title"]]
 
     assert table(target) == table(path)
@@ -183,7 +183,7 @@ def test_what_a_container_cannot_hold_is_refused_with_a_way_out_or_left_out(tmp_
     assert any("was left out" in note for note in result.notes)
 
 
-@pytest.mark.parametrize(
+@pytest.resume_point.parametrize(
     ("name", "codec", "expected"),
     [("a.webm", None, "vp9"), ("a.mp4", "hevc", "hevc"), ("a.mp4", "av1", "av1"), ("a.mov", "prores", "prores")],
 )
@@ -230,9 +230,9 @@ def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
 
 def test_a_held_picture_is_computed_once(tmp_path: Path) -> None:
     still = ["-f", "lavfi", "-i", "color=red:size=32x24:rate=25:duration=1"]
-    engines = Repeaters()
-    result = upscale(make(tmp_path / "a.mkv", *still, "-c:v", "ffv1"), engines)
-    assert (engines.calls, result.frames, result.share_reused) == (1, 25, 0.96)
+    pool = Repeaters()
+    result = upscale(make(tmp_path / "a.mkv", *still, "-c:v", "ffv1"), pool)
+    assert (pool.calls, result.frames, result.share_reused) == (1, 25, 0.96)
 
 
 def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> None:
@@ -246,10 +246,10 @@ def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> 
 def test_a_part_has_its_frames_and_its_sound(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=2), *sound(2), *x264(), "-c:a", "libopus")
     target = Path(upscale(path, start=Fraction(4, 5), end=Fraction(8, 5)).target)
-    heard = [time - 0.8 for time in times(path, "audio") if 0.8 <= time < 1.6]
+    on_error = [time - 0.8 for time in times(path, "audio") if 0.8 <= time < 1.6]
     assert len(times(target)) == 20
     assert times(target)[0] == 0
-    assert np.allclose(times(target, "audio"), heard, atol=0.0011)
+    assert np.allclose(times(target, "audio"), on_error, atol=0.0011)
 
 
 def test_a_preview_shows_both_side_by_side(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def _is_number(word: str) -> bool:
 
 def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264())
-    engines = Repeaters()
+    pool = Repeaters()
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (OptionError, "mp4 cannot hold prores; use: esrt video .* -o .*mkv", {"codec": "prores"}),
         (OptionError, r"'.xyz' is no container", {"output": str(tmp_path / "a.xyz")}),
@@ -291,11 +291,11 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
     ]
     for kind, message, options in cases:
         with pytest.raises(kind, match=message):
-            upscale(path, engines, **options)
+            upscale(path, pool, **options)
     monkeypatch.setattr("esrt_core.pipeline.video.plan.free_bytes", lambda folder: 1000)
     with pytest.raises(TargetError, match="GB are needed"):
-        upscale(path, engines)
-    assert engines.calls == 0
+        upscale(path, pool)
+    assert pool.calls == 0
 
 
 def test_a_codecs_largest_size_is_known(tmp_path: Path) -> None:
@@ -306,9 +306,9 @@ def test_a_codecs_largest_size_is_known(tmp_path: Path) -> None:
 
 def test_progress_counts_frames_segments_and_reuse(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", *picture(seconds=1), *x264())
-    engines, reports = Repeaters(), list[Progress]()
-    plan = prepare_clip(path, VideoOptions(segment=HALF), engines)  # type: ignore[arg-type]
-    upscale_clip(plan, engines, reports.append)  # type: ignore[arg-type]
+    pool, reports = Repeaters(), list[Progress]()
+    plan = prepare_clip(path, VideoOptions(segment=HALF), pool)  # type: ignore[arg-type]
+    upscale_clip(plan, pool, reports.append)  # type: ignore[arg-type]
     assert [report.done for report in reports] == list(range(26))
     assert reports[-1].stage.startswith("segment 3/3, ")
     assert {(report.total, report.unit) for report in reports} == {(25, "frames")}

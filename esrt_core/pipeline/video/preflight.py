@@ -7,7 +7,7 @@ from pathlib import Path
 
 from esrt_core.errors import MediaError
 from esrt_core.media.video.clip import OtherStream
-from esrt_core.media.video.mux import JoinRequest, Piece, join, write_list
+from esrt_core.media.video.mux import MuxRequest, SegmentFile, join, write_list
 from esrt_core.media.video.writer import SegmentWriter
 from esrt_core.pipeline.video.plan import VideoPlan
 
@@ -15,7 +15,7 @@ _FRAMES = 2
 _PART = Fraction(2)  # seconds of the source's other streams that are tried
 
 
-def prove(plan: VideoPlan) -> VideoPlan:
+def check_encoder(plan: VideoPlan) -> VideoPlan:
     """Return the plan, without those data streams that this container refuses after all.
 
     Raise MediaError where the encoder fails, or a stream of another kind is refused.
@@ -24,7 +24,7 @@ def prove(plan: VideoPlan) -> VideoPlan:
         folder = Path(name)
         _encode(folder / "trial.nut", plan)
         length = _FRAMES / plan.timeline.rate
-        write_list(folder / "trial.ffconcat", [Piece(folder / "trial.nut", Fraction(0), length)])
+        write_list(folder / "trial.ffconcat", [SegmentFile(folder / "trial.nut", Fraction(0), length)])
         return _joinable(folder, plan)
 
 
@@ -65,7 +65,7 @@ def _joinable(folder: Path, plan: VideoPlan) -> VideoPlan:
     return replace(plan, join=replace(plan.join, streams=tuple(fit)), notes=(*plan.notes, note))
 
 
-def _refusal(folder: Path, request: JoinRequest) -> MediaError | None:
+def _refusal(folder: Path, request: MuxRequest) -> MediaError | None:
     try:
         join(folder / "trial.ffconcat", folder / "trial.out", replace(request, start=Fraction(0), duration=_PART))
     except MediaError as error:

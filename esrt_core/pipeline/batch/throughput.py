@@ -14,7 +14,7 @@ import numpy as np
 from esrt_core.engine.plan import estimate_work
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.image.plan import UpscalePlan
-from esrt_core.selection import Engines
+from esrt_core.selection import UpscalerPool
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
@@ -64,15 +64,15 @@ class Status:
         return self.megapixels / self.seconds if self.seconds else 0.0
 
 
-class FolderMeter:
+class Throughput:
     """Count what ends, weighted by how much computation it takes.
 
     The pace is that of the network when it last finished something: pictures leave it in groups and are written while
     it works on, so that at the end of one of them a part of the time belongs to pictures that are not counted yet.
     """
 
-    def __init__(self, tasks: Sequence[Planned], engines: Engines, clock: Clock = time.perf_counter) -> None:
-        self._works = {id(task): work_of(task.plan, engines) for task in tasks}
+    def __init__(self, tasks: Sequence[Planned], pool: UpscalerPool, clock: Clock = time.perf_counter) -> None:
+        self._works = {id(task): work_of(task.plan, pool) for task in tasks}
         self._total = sum(self._works.values())
         self._clock = clock
         self._started = self._computed_at = clock()
@@ -102,12 +102,12 @@ class FolderMeter:
         return Status(self._pictures, self._ended, self._failed, self._megapixels, share, now - self._started, left)
 
 
-def work_of(plan: UpscalePlan, engines: Engines) -> float:
+def work_of(plan: UpscalePlan, pool: UpscalerPool) -> float:
     """Return about how many multiply-adds a picture takes over all its pages and passes."""
-    engines = engines.of(plan.lineup)
+    pool = pool.for_chain(plan.chain)
     steps = enumerate(zip(plan.size.passes, plan.size.entering(plan.info.width, plan.info.height), strict=True))
     parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
-    return parts * sum(estimate_work(engines.upscaler(scale, place).plan(*size)) for place, (scale, size) in steps)
+    return parts * sum(estimate_work(pool.upscaler(scale, place).plan(*size)) for place, (scale, size) in steps)
 
 
 def is_long(tasks: Sequence[Planned]) -> bool:
@@ -116,12 +116,14 @@ def is_long(tasks: Sequence[Planned]) -> bool:
     return sum(plan.info.width * plan.info.height * plan.pages for plan in plans) >= LONG_FOLDER
 
 
-def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: Clock = time.perf_counter) -> float:
+def expected_seconds(
+    tasks: Sequence[Planned], workers: Sequence[UpscalerPool], clock: Clock = time.perf_counter
+) -> float:
     """Estimate the time for all tasks by two seconds of all networks at once, on pictures of the tasks' sizes.
 
     They slow each other down, as they will in the work itself, and share the threads of the CPU.
     """
-    total = sum(work_of(task.plan, crew[0]) for task in tasks)
+    total = sum(work_of(task.plan, workers[0]) for task in tasks)
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
     first = tasks[0].plan
@@ -129,13 +131,13 @@ def expected_seconds(tasks: Sequence[Planned], crew: Sequence[Engines], clock: C
 
     threads = cpu_threads()
 
-    def seconds_per_work(engines: Engines) -> float:
-        take_cpu_threads(max(1, threads // len(crew)))
-        return _seconds_per_work(engines.of(first.lineup).upscaler(first.size.passes[0]), samples, clock)
+    def seconds_per_work(pool: UpscalerPool) -> float:
+        take_cpu_threads(max(1, threads // len(workers)))
+        return _seconds_per_work(pool.for_chain(first.chain).upscaler(first.size.passes[0]), samples, clock)
 
     try:
-        with ThreadPoolExecutor(len(crew)) as pool:
-            return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, crew))
+        with ThreadPoolExecutor(len(workers)) as pool:
+            return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, workers))
     finally:
         take_cpu_threads(threads)
 

@@ -7,10 +7,10 @@ import pytest
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.media.frame import Frame
-from esrt_core.pipeline.batch.meter import FolderMeter, expected_seconds, work_of
 from esrt_core.pipeline.batch.plan import Task
-from esrt_core.pipeline.batch.workers import make_crew
-from esrt_core.selection import Engines
+from esrt_core.pipeline.batch.throughput import Throughput, expected_seconds, work_of
+from esrt_core.pipeline.batch.workers import make_workers
+from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned
 
@@ -19,9 +19,9 @@ def test_the_time_left_follows_the_work_not_the_pictures(asked: Asked, make_pict
     make_picture("in/a.png", 40, 40)
     make_picture("in/b.png", 40, 120)
     options = asked()
-    tasks, engines = planned(options).tasks, Engines(options.upscale.model, options.upscale.engine)
+    tasks, pool = planned(options).tasks, UpscalerPool(options.upscale.model, options.upscale.engine)
     times = iter([100.0, 110.0, 110.0])
-    status = FolderMeter(tasks, engines, lambda: next(times)).end(tasks[0], failed=False)
+    status = Throughput(tasks, pool, lambda: next(times)).end(tasks[0], failed=False)
     assert status.seconds_left == pytest.approx(30, rel=0.2)
     assert (status.ended, status.pictures_per_second) == (1, 0.1)
     assert status.megapixels == pytest.approx(0.0064)
@@ -35,9 +35,9 @@ def test_the_time_left_is_right_after_a_tenth_of_the_work(
     for index, side in enumerate(reversed(sides) if large_first else sides):
         make_picture(f"in/{index:02}.png", side, side)
     options = asked()
-    tasks, engines = planned(options).tasks, Engines(options.upscale.model, options.upscale.engine)
+    tasks, pool = planned(options).tasks, UpscalerPool(options.upscale.model, options.upscale.engine)
     now = began = 0.0
-    meter = FolderMeter(tasks, engines, lambda: now)
+    meter = Throughput(tasks, pool, lambda: now)
     total = sum(seconds_of(task) for task in tasks)
     for group in (tasks[index : index + 4] for index in range(0, len(tasks), 4)):
         began += sum(seconds_of(task) for task in group)
@@ -61,7 +61,7 @@ def test_the_estimate_is_the_time_of_samples_for_the_whole_work(asked: Asked, ma
         make_picture(f"in/{index}.png", 30, 30)
     plan = planned(asked())
     times = iter([0.0, 3.0, 3.0])
-    assert expected_seconds(plan.tasks, make_crew(plan), lambda: next(times)) == pytest.approx(12)
+    assert expected_seconds(plan.tasks, make_workers(plan), lambda: next(times)) == pytest.approx(12)
 
 
 def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
@@ -69,7 +69,7 @@ def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
 ) -> None:
     make_picture("in/a.png", 30, 30)
     plan = planned(asked())
-    crew = [*make_crew(plan), *make_crew(plan)]
+    workers = [*make_workers(plan), *make_workers(plan)]
     before, upscale, seen = cpu_threads(), Upscaler.upscale, set[tuple[int, int]]()
 
     def spy(self: Upscaler, frame: Frame) -> Upscaled:
@@ -77,10 +77,10 @@ def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
         return upscale(self, frame)
 
     monkeypatch.setattr(Upscaler, "upscale", spy)
-    monkeypatch.setattr("esrt_core.pipeline.batch.meter.CALIBRATION_SECONDS", 0.3)
+    monkeypatch.setattr("esrt_core.pipeline.batch.throughput.CALIBRATION_SECONDS", 0.3)
     take_cpu_threads(4)
     try:
-        seconds = expected_seconds(plan.tasks, crew)
+        seconds = expected_seconds(plan.tasks, workers)
         assert cpu_threads() == 4
     finally:
         take_cpu_threads(before)
@@ -94,8 +94,8 @@ def test_the_paces_of_unequal_engines_are_added_up(
     for index in range(4):
         make_picture(f"in/{index}.png", 30, 30)
     plan = planned(asked())
-    [engines] = make_crew(plan)
-    total = 4 * work_of(plan.tasks[0].plan, engines)
+    [pool] = make_workers(plan)
+    total = 4 * work_of(plan.tasks[0].plan, pool)
     paces = iter([1.0, 3.0])
-    monkeypatch.setattr("esrt_core.pipeline.batch.meter._seconds_per_work", lambda *_: next(paces))
-    assert expected_seconds(plan.tasks, [engines, engines]) == pytest.approx(total * 3 / 4)
+    monkeypatch.setattr("esrt_core.pipeline.batch.throughput._seconds_per_work", lambda *_: next(paces))
+    assert expected_seconds(plan.tasks, [pool, pool]) == pytest.approx(total * 3 / 4)
