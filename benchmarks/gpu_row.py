@@ -36,20 +36,20 @@ def attempt(what: str, measure: Callable[..., Row | None], *arguments: object) -
     return row
 
 
-def synchronise() -> None:
+def synchronize() -> None:
     if CUDA:
         torch.cuda.synchronize()
 
 
 def reset_peak() -> None:
-    synchronise()
+    synchronize()
     if CUDA:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
 
 def peak() -> Row:
-    synchronise()
+    synchronize()
     most = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if CUDA else (0, 0)
     return {"peak GB": round(most[0] / 1e9, 3), "reserved GB": round(most[1] / 1e9, 3)}
 
@@ -58,10 +58,10 @@ def seconds(run: Callable[[], object], repeats: int, warm_up: int = 2) -> float:
     """Return the median time of a run, what it starts on the GPU included."""
     times = []
     for _ in range(warm_up + repeats):
-        synchronise()
+        synchronize()
         began = time.perf_counter()
         run()
-        synchronise()
+        synchronize()
         times.append(time.perf_counter() - began)
     return statistics.median(times[warm_up:])
 

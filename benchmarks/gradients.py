@@ -3,8 +3,8 @@
     python -m benchmarks.gradients PHOTOS --scale 2 --model clean
 
 A patch of 48 LR px is taken from the middle of each photo and all make one batch, as in training; LR by the field's
-bicubic. A row holds the mean squared error of the result in squared grey levels, how far it is from float32's result
-(root mean square, grey levels), the cosine between the gradients of all weights and those in float32, the same for the
+bicubic. A row holds the mean squared error of the result in squared gray levels, how far it is from float32's result
+(root mean square, gray levels), the cosine between the gradients of all weights and those in float32, the same for the
 convolutions and products alone, and the time of a step.
 """
 

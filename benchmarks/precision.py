@@ -4,7 +4,7 @@
 
 Photos come from a folder; drawings, pages of text and gradients are made here; the middle of each is taken as one tile.
 A row holds the worst picture of its kind: PSNR of the half-precision result against the float32 one in dB over RGB,
-before rounding to 8 bits; after it, the largest difference in grey levels and the share of values that differ at all.
+before rounding to 8 bits; after it, the largest difference in gray levels and the share of values that differ at all.
 On average over the kind: what it costs in dB on Y against the undamaged picture, and the ratio of processor times, the
 two precisions alternating.
 """
@@ -49,7 +49,7 @@ def main() -> None:
     network, cpu = trained(options.scale), torch.device("cpu")
     runners = [Runner(network, cpu, precision) for precision in ("fp32", options.precision)]
     print(f"x{options.scale}, {options.precision}, {options.threads} thread(s), torch {torch.__version__}\n")
-    print("| pictures | dB to float32, worst | grey levels, worst | values that differ, worst | dB lost | x time |")
+    print("| pictures | dB to float32, worst | gray levels, worst | values that differ, worst | dB lost | x time |")
     print("|---|---|---|---|---|---|")
     for kind, pictures in kinds(options):
         rows = [compare(hr, options.scale, runners) for hr in pictures]
@@ -82,15 +82,15 @@ def middle(picture: Rgb, side: int) -> Rgb:
 
 
 def gradient(seed: int, side: int) -> Rgb:
-    """Draw a slow change between two colours, straight or round, of 4 to 255 grey levels: a sky, a studio's wall."""
+    """Draw a slow change between two colors, straight or round, of 4 to 255 gray levels: a sky, a studio's wall."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:side, 0:side] / (side - 1)
     angle = random.uniform(0, 2 * np.pi)
     way = np.hypot(x - 0.5, y - 0.5) if seed % 3 == 0 else np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)
-    colours = random.uniform(0, 255, (2, 3))
-    colours[1] = colours[0] + (colours[1] - colours[0]) * (1 / 64, 1 / 8, 1)[seed % 3]
+    colors = random.uniform(0, 255, (2, 3))
+    colors[1] = colors[0] + (colors[1] - colors[0]) * (1 / 64, 1 / 8, 1)[seed % 3]
     part = ((way - way.min()) / np.ptp(way))[:, :, None]
-    pixels: Rgb = np.rint(colours[0] * (1 - part) + colours[1] * part).astype(np.uint8)
+    pixels: Rgb = np.rint(colors[0] * (1 - part) + colors[1] * part).astype(np.uint8)
     return pixels
 
 

@@ -163,14 +163,14 @@ def measure_plain(folder: Path, options: argparse.Namespace, device: torch.devic
     began = 0.0
     for index, (lr, hr) in enumerate(batches):
         if index == WARM_UP:
-            synchronise(device)
+            synchronize(device)
             began = time.perf_counter()
         loss = (network(lr.to(device)) - hr.to(device)).abs().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
         loss.item()
-    synchronise(device)
+    synchronize(device)
     seconds = time.perf_counter() - began
     return float(options.steps * options.batch * options.patch**2 / seconds)
 
@@ -181,15 +181,15 @@ def matmul_peak(device: torch.device) -> float:
     a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(10):
-        synchronise(device)
+        synchronize(device)
         began = time.perf_counter()
         a @ b
-        synchronise(device)
+        synchronize(device)
         best = min(best, time.perf_counter() - began)
     return 2 * side**3 / best
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 

@@ -33,7 +33,7 @@ SETTINGS = {
     "tile": Setting(int, "side of a tile in px"),
     "precision": Setting(str, "auto, fp32, fp16 or bf16"),
     "quality": Setting(int, "1 to 100, for formats that lose detail"),
-    "background": Setting(str, "a colour, for formats without transparency"),
+    "background": Setting(str, "a color, for formats without transparency"),
     "max-pixels": Setting(int, "largest picture to read or write"),
     "index": Setting(str, "address or path of an index with more weights", stored=True),
     "offline": Setting(bool, "never use the network", stored=True),

@@ -2,7 +2,7 @@
 
 Times as people write them.
 
-A colour in the words that a user writes.
+A color in the words that a user writes.
 """
 
 import re
@@ -68,11 +68,11 @@ BackgroundOpt = Annotated[
     str,
     typer.Option(
         envvar="ESRT_BACKGROUND",
-        metavar="COLOUR",
+        metavar="COLOR",
         help="What shows through in a format without transparency: white, '#ff8800' ...",
     ),
 ]
-StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the colour profile.")]
+StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the color profile.")]
 MaxPixelsOpt = Annotated[
     int | None, typer.Option(envvar="ESRT_MAX_PIXELS", metavar="N", help="Largest picture to read or write, in pixels.")
 ]
@@ -103,7 +103,7 @@ def parse_seconds(text: str, name: str) -> "Fraction":
     return Fraction(int(hours or 0)) * 3600 + Fraction(int(minutes or 0)) * 60 + Fraction(seconds)
 
 
-def parse_colour(text: str) -> tuple[int, int, int]:
+def parse_color(text: str) -> tuple[int, int, int]:
     """Return RGB (0..255) of a CSS name, #rgb, #rrggbb, rgb(...) or r,g,b. Raise OptionError for anything else."""
     from PIL import ImageColor
 
@@ -114,4 +114,4 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     try:
         return ImageColor.getrgb(text.strip())[:3]
     except ValueError as error:
-        raise OptionError(f"--background {text} is not a colour; give a name (white), #rrggbb or r,g,b") from error
+        raise OptionError(f"--background {text} is not a color; give a name (white), #rrggbb or r,g,b") from error

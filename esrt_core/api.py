@@ -45,10 +45,10 @@ def frame_of_array(array: NDArray[Any]) -> Frame:
 
 def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
     """Return a frame's pixels as (H, W, C), or as (H, W) where it is gray and two `dimensions` are asked."""
-    colour: Plane = frame.planes[0]
-    if colour.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
-        colour = colour[..., None]
-    return colour if frame.alpha is None else np.concatenate([colour, frame.alpha[..., None]], axis=2)
+    color: Plane = frame.planes[0]
+    if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
+        color = color[..., None]
+    return color if frame.alpha is None else np.concatenate([color, frame.alpha[..., None]], axis=2)
 
 
 KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
@@ -129,7 +129,7 @@ class Upscaler:
     ) -> "Image.Image | Array":
         """Return a larger picture of the kind that was given.
 
-        A Pillow image of any mode gives L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and colour profile. An
+        A Pillow image of any mode gives L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
         array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`
         after every batch of tiles. Raise MediaError for what is no picture.

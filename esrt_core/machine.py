@@ -230,7 +230,7 @@ def _hardware(device: torch.device) -> tuple[str, int, int]:
 
 def _reason(precision: str, device: torch.device) -> str:
     if precision == "fp16":
-        return "half precision is faster on a GPU and differs by less than a grey level"
+        return "half precision is faster on a GPU and differs by less than a gray level"
     if device.type == "cpu":
         return "half precision is no faster on most CPUs"
     return "half precision is used on CUDA devices alone"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.media.image.formats import AVIF, HEIF, WEBP
-from esrt_core.media.image.jpeg_quality import has_reduced_colour, quality_of
+from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.picture import ImageInfo
 from esrt_core.media.video.clip import ClipInfo
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -171,7 +171,7 @@ class UpscalerPool:
 
 # From these on the clean weights come closer to the truth.
 CLEAN_FROM_QUALITY = 93  # of a JPEG, by its tables
-CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one whose colour has less than full resolution
+CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one whose color has less than full resolution
 CLEAN_FROM_IMAGE_BITS = {WEBP: 2.9, AVIF: 1.9, HEIF: 2.0}  # a px, since these files do not say their quality
 CLEAN_FROM_CLIP_BITS = 0.30  # a px and frame, sound included
 CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs less
@@ -186,7 +186,7 @@ LOSSLESS_CODECS = (
 def assess_image(info: ImageInfo) -> str | None:
     """Say what compression took from a picture, None where that is too little for another choice of weights."""
     if info.quality is not None:
-        return _assess_jpeg(info.quality, info.reduced_colour)
+        return _assess_jpeg(info.quality, info.reduced_color)
     if info.lossless is True or info.format not in CLEAN_FROM_IMAGE_BITS:
         return None
     bits = 8 * info.byte_size / (info.width * info.height * info.pages)
@@ -196,7 +196,7 @@ def assess_image(info: ImageInfo) -> str | None:
 def assess_pillow_image(image: Image.Image) -> str | None:
     """Say the same of a Pillow image, which knows its JPEG's tables as long as it is the one that was opened."""
     quality = quality_of(image)
-    return None if quality is None else _assess_jpeg(quality, has_reduced_colour(image))
+    return None if quality is None else _assess_jpeg(quality, has_reduced_color(image))
 
 
 def assess_clip(clip: ClipInfo) -> str | None:
@@ -209,8 +209,8 @@ def assess_clip(clip: ClipInfo) -> str | None:
     return _assess_bits(video.codec, 8 * clip.size / max(pixels, 1), good)
 
 
-def _assess_jpeg(quality: int, reduced_colour: bool) -> str | None:
-    good = CLEAN_FROM_QUALITY_SUBSAMPLED if reduced_colour else CLEAN_FROM_QUALITY
+def _assess_jpeg(quality: int, reduced_color: bool) -> str | None:
+    good = CLEAN_FROM_QUALITY_SUBSAMPLED if reduced_color else CLEAN_FROM_QUALITY
     return f"JPEG of quality {quality}" if quality < good else None
 
 

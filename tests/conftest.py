@@ -41,7 +41,7 @@ def weights_of(tmp_path_factory: pytest.TempPathFactory) -> WeightsOf:
 
 @pytest.fixture
 def make_picture(tmp_path: Path) -> MakePicture:
-    """Return a maker of picture files in `tmp_path`: smooth colours with a bright square."""
+    """Return a maker of picture files in `tmp_path`: smooth colors with a bright square."""
 
     def make(name: str = "a.png", width: int = 20, height: int = 12, mode: str = "RGB") -> Path:
         path = tmp_path / name

@@ -52,10 +52,10 @@ def test_an_array_keeps_its_layout_and_type(tiny: Upscaler, kind: Kind, shape: t
     ],
 )
 def test_an_image_of_any_mode_gives_an_image(tiny: Upscaler, mode: str, expected: str) -> None:
-    colours = Image.fromarray(noise((8, 10, 4), np.uint8))
+    colors = Image.fromarray(noise((8, 10, 4), np.uint8))
     opaque = mode not in ("LA", "RGBA")
     source = (
-        Image.fromarray(noise((8, 10), np.uint16)) if mode == "I;16" else colours.convert("RGB" if opaque else "RGBA")
+        Image.fromarray(noise((8, 10), np.uint16)) if mode == "I;16" else colors.convert("RGB" if opaque else "RGBA")
     )
     image = source if source.mode == mode else source.convert(mode)
     larger = tiny.upscale(image)

@@ -99,7 +99,7 @@ def damage(content: bytes) -> str | None:
     ("subsampling", "good"),
     [("4:4:4", CLEAN_FROM_QUALITY), ("4:2:2", CLEAN_FROM_QUALITY_SUBSAMPLED), ("4:2:0", CLEAN_FROM_QUALITY_SUBSAMPLED)],
 )
-def test_a_jpeg_is_judged_by_its_tables_and_its_colour(subsampling: str, good: int) -> None:
+def test_a_jpeg_is_judged_by_its_tables_and_its_color(subsampling: str, good: int) -> None:
     assert damage(saved("JPEG", quality=60, subsampling=subsampling)) == "JPEG of quality 60"
     assert damage(saved("JPEG", quality=good - 1, subsampling=subsampling)) is not None
     assert damage(saved("JPEG", quality=good, subsampling=subsampling)) is None

@@ -356,7 +356,7 @@ def batch(
       esrt batch photos --dry-run
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
-    from esrt_cli.params import parse_colour
+    from esrt_cli.params import parse_color
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.batch.options import FolderOptions
@@ -369,7 +369,7 @@ def batch(
         model=model,
         engine=EngineOptions("auto" if device == "all" else devices[0], threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, parse_colour(background), strip_metadata),
+        encode=EncodeOptions(quality, parse_color(background), strip_metadata),
         overwrite=overwrite,
         compare=compare,
     )

@@ -44,7 +44,7 @@ def export(
     """Write the network for other programs.
 
     onnx and pt2 (torch.export) are programs that need no esrt: float32 RGB from 0 to 1 in NCHW order in, the same out,
-    not clamped, and without the correction of colours that esrt itself adds. They are run and compared with the network
+    not clamped, and without the correction of colors that esrt itself adds. They are run and compared with the network
     before they are put in place, which takes a minute. safetensors and authors (a .pth file for the authors' code) hold
     the weights alone.
 

@@ -64,8 +64,11 @@ def train(
     patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the small patches.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
-    optimiser: Annotated[
-        str, typer.Option(metavar="NAME", help="adam, muon, or auto: muon from scratch, else adam.")
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer", "--optimiser", metavar="NAME", help="adam, muon, or auto: muon from scratch, else adam."
+        ),
     ] = "auto",
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
@@ -107,7 +110,7 @@ def train(
         batch=batch,
         patch=patch,
         lr=lr,
-        optimiser=optimiser,
+        optimizer=optimizer,
         weight_decay=weight_decay,
         ema=ema,
         warmup=warmup,

@@ -208,7 +208,7 @@ def upscale(
       esrt upscale scan.tif --width 6000 --height 8000 --compare
       cat photo.png | esrt upscale - -s 2 > large.png
     """
-    from esrt_cli.params import parse_colour
+    from esrt_cli.params import parse_color
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.image.options import UpscaleOptions
@@ -220,7 +220,7 @@ def upscale(
         model=model,
         engine=EngineOptions(device, threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, parse_colour(background), strip_metadata),
+        encode=EncodeOptions(quality, parse_color(background), strip_metadata),
         overwrite=overwrite,
         compare=compare,
     )

@@ -1,4 +1,4 @@
-"""`esrt video`: clips that keep their sound, timing and colours.
+"""`esrt video`: clips that keep their sound, timing and colors.
 
 Clips one after the other: planned, upscaled and reported, whatever single ones are like.
 """
@@ -256,7 +256,7 @@ def video(
     quiet: params.QuietOpt = False,
     dry_run: params.DryRunOpt = False,
 ) -> int:
-    """Upscale clips: sound, subtitles, chapters, timing and colours stay.
+    """Upscale clips: sound, subtitles, chapters, timing and colors stay.
 
     Without -o the result goes beside the clip: clip.mp4 becomes clip_x2.mp4. After Ctrl-C, a crash or a power cut the
     same command goes on where it stopped.

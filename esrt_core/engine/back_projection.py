@@ -1,6 +1,6 @@
-"""Keep a result's colours: its means follow the input's, and flat areas stay flat.
+"""Keep a result's colors: its means follow the input's, and flat areas stay flat.
 
-A network trained on few flat pictures shifts some colours by several grey levels. Two corrections, both computed inside
+A network trained on few flat pictures shifts some colors by several gray levels. Two corrections, both computed inside
 a tile from a few px around each point, so that they make no seams:
 
 1. Every px stays within the range of the 3 x 3 input px around it, widened on both sides by SPAN times that range. In
@@ -10,7 +10,7 @@ a tile from a few px around each point, so that they make no seams:
    round serves where nothing is clipped; text on white needs more, for clipping moves the mean again.
 
 With the first weights, x2 and x4: photos lost 0.000 dB on average and 0.014 at most, drawings gained 0.05, and the
-largest shift of a mean fell from 15 grey levels to 0.25.
+largest shift of a mean fell from 15 gray levels to 0.25.
 """
 
 import torch

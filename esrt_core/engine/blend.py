@@ -11,7 +11,7 @@ Write = Callable[[int, int, Tensor], None]  # top, left, (C, H, W)
 
 
 class Blender:
-    """Fade tiles into their neighbours and pass on what is final.
+    """Fade tiles into their neighbors and pass on what is final.
 
     Tiles come in row-major order, each (C, length, length) of its axis times `scale`. Along every seam the earlier
     tile's weight falls linearly from 1 to 0 and the later one's is the rest, so equal values stay what they are.
@@ -66,6 +66,6 @@ def _length(overlap: Overlap) -> int:
 
 
 def _weights(width: int, dim: int, like: Tensor) -> Tensor:
-    """Make the later tile's weights across a seam: the centres of `width` equal steps from 0 to 1."""
+    """Make the later tile's weights across a seam: the centers of `width` equal steps from 0 to 1."""
     feather = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
     return feather[:, None] if dim == 1 else feather

@@ -1,6 +1,6 @@
 """Chroma planes: halved in size next to luma, and back, where the samples really lie.
 
-Along a halved axis a chroma sample lies in the middle of two luma samples (centred: JPEG, and vertically everywhere)
+Along a halved axis a chroma sample lies in the middle of two luma samples (centered: JPEG, and vertically everywhere)
 or on the first of the two (left: MPEG-2 and every later video codec, horizontally).
 
 From a frame's own numbers to RGB in [0, 1] and back, on the device.
@@ -89,7 +89,7 @@ class Coding:
 
     @property
     def left(self) -> bool:
-        """Whether horizontally halved chroma lies on the luma sample to its left; JPEG's full range has it centred."""
+        """Whether horizontally halved chroma lies on the luma sample to its left; JPEG's full range has it centered."""
         return not self.full_range
 
     @property

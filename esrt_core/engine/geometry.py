@@ -31,7 +31,7 @@ class Axis:
 
 
 def split_axis(size: int, tile: int, halo: int, feather: int, window: int = WINDOW) -> Axis:
-    """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbours.
+    """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbors.
 
     All tiles have one length, the smallest whose windows come out even, and begin at equal distances, so no tile is
     mostly overlap. In the middle of each overlap `feather` px are blended. Up to `tile` px is one tile of exactly

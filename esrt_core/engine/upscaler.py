@@ -213,7 +213,7 @@ class Upscaler:
         return jobs
 
     def _pictures(self, frame: Frame, copies: AsyncCopies) -> list[TiledFrame]:
-        """Make what goes through the network for a frame: its colours, and its alpha where that is not constant."""
+        """Make what goes through the network for a frame: its colors, and its alpha where that is not constant."""
         parts = [frame]
         if frame.alpha is not None and not _is_constant(frame.alpha):
             parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))

@@ -62,10 +62,10 @@ def _taps(size: int, out_size: int) -> tuple[NDArray[np.intp], NDArray[np.float6
     scale = out_size / size
     shrink = min(scale, 1.0)
     support = 4.0 / shrink
-    centre = (np.arange(out_size) + 0.5) / scale - 0.5
-    left = np.floor(centre - support / 2).astype(np.intp) + 1
+    center = (np.arange(out_size) + 0.5) / scale - 0.5
+    left = np.floor(center - support / 2).astype(np.intp) + 1
     positions = left[:, None] + np.arange(math.ceil(support) + 1)
-    weights = _cubic((centre[:, None] - positions) * shrink)
+    weights = _cubic((center[:, None] - positions) * shrink)
     weights /= weights.sum(axis=1, keepdims=True)
     mirrored = np.mod(positions, 2 * size)  # ..., 1, 0 | 0, 1, ..., size - 1 | size - 1, ...
     return np.minimum(mirrored, 2 * size - 1 - mirrored), weights

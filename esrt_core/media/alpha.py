@@ -1,4 +1,4 @@
-"""Transparency: colour under it, and a background behind it."""
+"""Transparency: color under it, and a background behind it."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
-_SURE_ALPHA = 8 / 255  # below this, 8-bit colour is too coarse to be believed
+_SURE_ALPHA = 8 / 255  # below this, 8-bit color is too coarse to be believed
 _BAND_ROWS = 256
 
 
 def bleed(frame: Frame) -> Frame:
-    """Return the frame with the colour of its shapes spread under what is transparent.
+    """Return the frame with the color of its shapes spread under what is transparent.
 
-    A network mixes neighbours, so the arbitrary colour of transparent pixels would show as a fringe. Pixels of alpha
-    8/255 and more keep their colour exactly; the rest is filled by a push-pull pyramid (Gortler et al. 1996, "The
+    A network mixes neighbors, so the arbitrary color of transparent pixels would show as a fringe. Pixels of alpha
+    8/255 and more keep their color exactly; the rest is filled by a push-pull pyramid (Gortler et al. 1996, "The
     Lumigraph", section 3.4). A frame without alpha, or all opaque or all transparent, is returned as it is.
     """
     if frame.alpha is None:
@@ -30,19 +30,19 @@ def bleed(frame: Frame) -> Frame:
 def composite(frame: Frame, background: tuple[int, int, int]) -> Frame:
     """Return an opaque frame on a background of RGB values 0 to 255.
 
-    A gray frame stays gray on a gray background and becomes RGB on a coloured one.
+    A gray frame stays gray on a gray background and becomes RGB on a colored one.
     """
     if frame.alpha is None:
         return frame
     behind = np.array(background, np.float32) * np.float32(frame.peak / 255)
-    colour = frame.planes[0]
+    color = frame.planes[0]
     if frame.space is ColorSpace.GRAY and len(set(background)) == 1:
-        flat = np.empty_like(colour)
+        flat = np.empty_like(color)
         behind = behind[:1]
     else:
-        flat = np.empty((frame.height, frame.width, 3), colour.dtype)
+        flat = np.empty((frame.height, frame.width, 3), color.dtype)
     target = flat.reshape(frame.height, frame.width, -1)
-    source = colour.reshape(frame.height, frame.width, -1)
+    source = color.reshape(frame.height, frame.width, -1)
     for top in range(0, frame.height, _BAND_ROWS):
         rows = slice(top, top + _BAND_ROWS)
         cover = frame.alpha[rows, :, None].astype(np.float32) / np.float32(frame.peak)
@@ -52,8 +52,8 @@ def composite(frame: Frame, background: tuple[int, int, int]) -> Frame:
 
 
 def _spread(plane: Plane, weight: NDArray[np.float32]) -> Plane:
-    colour = np.asarray(plane.reshape(*plane.shape[:2], -1), np.float32)
-    filled = _pull(colour, weight[..., None])
+    color = np.asarray(plane.reshape(*plane.shape[:2], -1), np.float32)
+    filled = _pull(color, weight[..., None])
     if plane.dtype != np.float32:
         np.rint(filled, out=filled)
     unsure = weight < 1
@@ -62,14 +62,14 @@ def _spread(plane: Plane, weight: NDArray[np.float32]) -> Plane:
     return spread
 
 
-def _pull(colour: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """Return colour (H, W, C), filled where weight (H, W, 1) is below 1 from ever coarser averages."""
-    if weight.min() >= 1 or colour.shape[:2] == (1, 1):
-        return colour
+def _pull(color: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """Return color (H, W, C), filled where weight (H, W, 1) is below 1 from ever coarser averages."""
+    if weight.min() >= 1 or color.shape[:2] == (1, 1):
+        return color
     sums = _block_sums(weight)
-    coarse = _block_sums(colour * weight) / np.maximum(sums, np.float32(1e-12))
-    below = _double(_pull(coarse, np.minimum(sums, 1)), colour.shape[0], colour.shape[1])
-    return np.asarray(weight * colour + (1 - weight) * below)
+    coarse = _block_sums(color * weight) / np.maximum(sums, np.float32(1e-12))
+    below = _double(_pull(coarse, np.minimum(sums, 1)), color.shape[0], color.shape[1])
+    return np.asarray(weight * color + (1 - weight) * below)
 
 
 def _block_sums(values: NDArray[np.float32]) -> NDArray[np.float32]:

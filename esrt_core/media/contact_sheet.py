@@ -1,4 +1,4 @@
-"""A sheet of labelled crops side by side, drawn with Pillow's default font."""
+"""A sheet of labeled crops side by side, drawn with Pillow's default font."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Rgb = NDArray[np.uint8]  # (H, W, 3)
 MARGIN = 12  # px
 _LINE = 20  # px that a line of text takes
 _FONT_SIZE = 14
-_PAPER, _INK, _GREY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+_PAPER, _INK, _GRAY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def draw_sheet(title: str, columns: Sequence[str], rows: Sequence[Row], cell: in
             top = head + number * step_y
             sheet.paste(_enlarged(row.crops[index], zoom), (left, top))
             if index == 0:
-                draw.text((left, top + height), _fitted(row.caption, sheet.width - 2 * MARGIN, font), _GREY, font)
+                draw.text((left, top + height), _fitted(row.caption, sheet.width - 2 * MARGIN, font), _GRAY, font)
     return Frame((np.asarray(sheet),))
 
 

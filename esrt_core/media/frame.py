@@ -11,7 +11,7 @@ Plane = NDArray[Any]
 
 
 class ColorSpace(StrEnum):
-    """Name what the colour planes of a frame mean."""
+    """Name what the color planes of a frame mean."""
 
     GRAY = "gray"
     RGB = "rgb"
@@ -45,7 +45,7 @@ class Frame:
             raise ValueError(f"planes of depth {self.depth} must be {np.dtype(dtype)}")
 
     def all_planes(self) -> tuple[Plane, ...]:
-        """Return the colour planes and, where there is one, the alpha plane."""
+        """Return the color planes and, where there is one, the alpha plane."""
         return self.planes if self.alpha is None else (*self.planes, self.alpha)
 
     @property

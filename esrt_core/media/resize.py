@@ -13,13 +13,13 @@ from PIL import Image
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
 Array = NDArray[Any]
-_FAINT = 1e-3  # weight of a fully transparent pixel's colour beside an opaque one's
+_FAINT = 1e-3  # weight of a fully transparent pixel's color beside an opaque one's
 
 
 def resize_frame(frame: Frame, width: int, height: int) -> Frame:
     """Resample a frame to `width` x `height` px with Lanczos (a = 3), antialiased where it shrinks.
 
-    Space, depth and range stay. Colour is weighted by alpha, so that hidden colour does not bleed into the picture;
+    Space, depth and range stay. Color is weighted by alpha, so that hidden color does not bleed into the picture;
     chroma keeps its subsampling. Values are clipped to 0..peak.
     """
     return _resize(frame, width, height, Image.Resampling.LANCZOS)
@@ -48,7 +48,7 @@ def _resize_plane(plane: Plane, width: int, height: int, kernel: Image.Resamplin
     result = np.empty((height, width, *plane.shape[2:]), plane.dtype)
     for index in np.ndindex(plane.shape[2:]):  # Pillow's deep pixels have one channel
         channel = _resize_float(plane[:, :, *index], width, height, kernel)
-        result[:, :, *index] = _quantise(channel, plane.dtype, peak)
+        result[:, :, *index] = _quantize(channel, plane.dtype, peak)
     return result
 
 
@@ -57,13 +57,13 @@ def _resize_with_alpha(frame: Frame, alpha: Plane, width: int, height: int, kern
     total = _resize_float(weight, width, height, kernel)
     solid = total > _FAINT / 2  # beside an edge the kernel's negative lobes leave nothing to divide by
     divisor = np.where(solid, total, 1)
-    colour = frame.planes[0]
-    result = np.empty((height, width, *colour.shape[2:]), colour.dtype)
-    for index in np.ndindex(colour.shape[2:]):
-        channel = colour[:, :, *index].astype(np.float32)
+    color = frame.planes[0]
+    result = np.empty((height, width, *color.shape[2:]), color.dtype)
+    for index in np.ndindex(color.shape[2:]):
+        channel = color[:, :, *index].astype(np.float32)
         weighted = _resize_float(channel * weight, width, height, kernel) / divisor
         plain = _resize_float(channel, width, height, kernel)
-        result[:, :, *index] = _quantise(np.where(solid, weighted, plain), colour.dtype, frame.peak)
+        result[:, :, *index] = _quantize(np.where(solid, weighted, plain), color.dtype, frame.peak)
     return replace(frame, planes=(result,), alpha=_resize_plane(alpha, width, height, kernel, frame.peak))
 
 
@@ -72,7 +72,7 @@ def _resize_float(channel: Array, width: int, height: int, kernel: Image.Resampl
     return np.asarray(image.resize((width, height), kernel))
 
 
-def _quantise(values: NDArray[np.float32], dtype: np.dtype[Any], peak: float) -> Plane:
+def _quantize(values: NDArray[np.float32], dtype: np.dtype[Any], peak: float) -> Plane:
     clipped = np.clip(values, 0, peak)
     return clipped if dtype == np.float32 else np.floor(clipped + 0.5).astype(dtype)
 

@@ -66,7 +66,7 @@ def enlarge_group(
 
 
 def prepared(frame: Frame, size: SizePlan) -> Frame:
-    """Return a frame as the first pass takes it: colour bled under its alpha, and precise where it is rounded later."""
+    """Return a frame as the first pass takes it: color bled under its alpha, and precise where it is rounded later."""
     return with_depth(bleed(frame), size.depth_between(frame.depth))
 
 

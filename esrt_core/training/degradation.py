@@ -46,15 +46,15 @@ def jpeg(pixels: Tensor, quality: Tensor, halved: Tensor) -> Tensor:
     height, width = pixels.shape[2:]
     padded = F.pad(pixels, (0, -width % MCU, 0, -height % MCU), mode="replicate")
     y, chroma = _to_ycc(padded)
-    luma_table, chroma_table = quantisation(quality)
-    y = _quantised(y, luma_table)
-    full = _quantised(chroma, chroma_table)
-    half = F.interpolate(_quantised(F.avg_pool2d(chroma, 2).round(), chroma_table), scale_factor=2, mode="bilinear")
+    luma_table, chroma_table = quantization(quality)
+    y = _quantized(y, luma_table)
+    full = _quantized(chroma, chroma_table)
+    half = F.interpolate(_quantized(F.avg_pool2d(chroma, 2).round(), chroma_table), scale_factor=2, mode="bilinear")
     chroma = torch.where(halved[:, None, None, None], half, full)
     return _to_rgb(y, chroma)[..., :height, :width]
 
 
-def quantisation(quality: Tensor) -> tuple[Tensor, Tensor]:
+def quantization(quality: Tensor) -> tuple[Tensor, Tensor]:
     """Return libjpeg's tables of luma and of chroma for each quality (B,): two tensors (B, 1, 1, 8, 1, 8)."""
     quality = quality.float().clamp(1, 100)
     factor = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None]
@@ -63,8 +63,8 @@ def quantisation(quality: Tensor) -> tuple[Tensor, Tensor]:
     return luma[:, None, None, :, None, :], chroma[:, None, None, :, None, :]
 
 
-def _quantised(plane: Tensor, table: Tensor) -> Tensor:
-    """Transform, quantise and transform back (B, C, H, W) in 0..255; the result is rounded and clipped."""
+def _quantized(plane: Tensor, table: Tensor) -> Tensor:
+    """Transform, quantize and transform back (B, C, H, W) in 0..255; the result is rounded and clipped."""
     batch, channels, height, width = plane.shape
     dct = _dct(plane.device)
     blocks = (plane - 128).reshape(batch, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
@@ -102,7 +102,7 @@ KERNELS = ("bicubic", "bilinear", "area", "lanczos")
 UNDAMAGED = 0.15  # share of samples made by bicubic alone
 BLURRED, NOISY, COMPRESSED, HALVED = 0.4, 0.4, 0.85, 0.75  # shares of the others; HALVED of the compressed ones
 MOST_BLUR = 0.5  # sigma in LR px
-MOST_NOISE = 6.0  # sigma in grey levels
+MOST_NOISE = 6.0  # sigma in gray levels
 QUALITIES = (30, 95)
 BLUR_REACH = 3.0  # sigmas
 
@@ -113,14 +113,14 @@ Values = NDArray[Any]
 class Damage:
     """Hold what is done to each sample of a batch, arrays of its length.
 
-    blur: sigma of the Gaussian in LR px; kernel: index in KERNELS; noise: sigma in grey levels; coloured: whether the
+    blur: sigma of the Gaussian in LR px; kernel: index in KERNELS; noise: sigma in gray levels; colored: whether the
     noise differs between channels; quality: JPEG quality, 0 for none; halved: whether chroma is 4:2:0.
     """
 
     blur: Values
     kernel: Values
     noise: Values
-    coloured: Values
+    colored: Values
     quality: Values
     halved: Values
 
@@ -134,7 +134,7 @@ def draw_damage(random: np.random.Generator, count: int) -> Damage:
         blur=blurred * random.uniform(0.1, MOST_BLUR, count),
         kernel=damaged * random.integers(0, len(KERNELS), count),
         noise=noisy * random.uniform(0.5, MOST_NOISE, count),
-        coloured=random.random(count) < 0.5,
+        colored=random.random(count) < 0.5,
         quality=compressed * random.integers(low, high + 1, count),
         halved=random.random(count) < HALVED,
     )
@@ -187,9 +187,9 @@ def _matrices(size: int, scale: int) -> NDArray[np.float32]:
     for index, name in enumerate(KERNELS):
         shape, support = shapes[name]
         reach = math.ceil(support * scale) + 1
-        centres = (np.arange(size) + 0.5) * scale - 0.5
-        places = np.floor(centres).astype(int)[:, None] + np.arange(-reach, reach + 1)
-        weights = shape((places - centres[:, None]) / scale)
+        centers = (np.arange(size) + 0.5) * scale - 0.5
+        places = np.floor(centers).astype(int)[:, None] + np.arange(-reach, reach + 1)
+        weights = shape((places - centers[:, None]) / scale)
         weights /= weights.sum(1, keepdims=True)
         np.add.at(matrices[index], (np.arange(size)[:, None], places.clip(0, size * scale - 1)), weights)
     single: NDArray[np.float32] = matrices.astype(np.float32)
@@ -215,9 +215,9 @@ def _lanczos(x: Values) -> Values:
 
 
 def _noise(lr: Tensor, damage: Damage, seed: int) -> Tensor:
-    """Return Gaussian noise in grey levels."""
+    """Return Gaussian noise in gray levels."""
     generator = torch.Generator(lr.device).manual_seed(seed)
     noise = torch.randn(lr.shape, generator=generator, device=lr.device)
-    coloured = torch.from_numpy(damage.coloured).to(lr.device)[:, None, None, None]
+    colored = torch.from_numpy(damage.colored).to(lr.device)[:, None, None, None]
     sigma = torch.from_numpy(damage.noise).to(lr)[:, None, None, None]
-    return torch.where(coloured, noise, noise[:, :1]) * sigma
+    return torch.where(colored, noise, noise[:, :1]) * sigma

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from torch import nn
 
 from esrt_core.errors import StopError, TrainingError
-from esrt_core.training.optimizers import build_optimisers, place_rates, set_rates
+from esrt_core.training.optimizers import build_optimizers, place_rates, set_rates
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.precision import in_half_precision
 from esrt_core.training.recorder import Recorder
@@ -77,7 +77,7 @@ class Trainer:
         state: TrainingState,
         options: TrainOptions,
         schedule: Schedule,
-        optimiser: str,
+        optimizer: str,
         lr: float,
         sampler: Sampler,
         validator: Validator,
@@ -86,7 +86,7 @@ class Trainer:
         self.state = state
         self.options = options
         self.schedule = schedule
-        self.optimiser = optimiser
+        self.optimizer = optimizer
         self.lr = lr
         self.sampler = sampler
         self.validator = validator
@@ -103,9 +103,9 @@ class Trainer:
         state = self.state
         restore_counters(state, content)
         self._set_phase(state.body_rests)
-        for optimiser, saved in zip(state.optimisers, content["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        place_rates(state.optimisers)
+        for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        place_rates(state.optimizers)
         state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
 
     def run(self, stop: StopRequest) -> None:
@@ -162,15 +162,15 @@ class Trainer:
     def _set_phase(self, body_rests: bool) -> None:
         self.state.body_rests = body_rests
         choose_trained(self.state.network, body_rests)
-        self.state.optimisers = build_optimisers(self.state.network, self.optimiser, self.lr, self.options.weight_decay)
+        self.state.optimizers = build_optimizers(self.state.network, self.optimizer, self.lr, self.options.weight_decay)
 
     def _train(self, point: Point) -> None:
         """Do one step. While a GPU is at it, the next batch is drawn."""
         assert self._stepper is not None
-        set_rates(self.state.optimisers, point.lr_factor)
+        set_rates(self.state.optimizers, point.lr_factor)
         begun = self._stepper.begin(*self._drawn(point.stage))
         self._next = self._draw(self.state.step + 1, point.stage)
-        result = self._stepper.finish(begun, self.state.optimisers)
+        result = self._stepper.finish(begun, self.state.optimizers)
         self.state.step += 1
         if result.finite:
             self.state.skipped = 0

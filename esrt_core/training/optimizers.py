@@ -15,19 +15,19 @@ EDGES = ("head.", "tail.last.", "up.last.")  # first and last convolutions
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-def build_optimisers(network: nn.Module, kind: str, lr: float, weight_decay: float | None) -> list[Optimizer]:
-    """Return the optimisers of all parameters that want gradients; every group's `peak` is its peak learning rate.
+def build_optimizers(network: nn.Module, kind: str, lr: float, weight_decay: float | None) -> list[Optimizer]:
+    """Return the optimizers of all parameters that want gradients; every group's `peak` is its peak learning rate.
 
     `adam` takes all of them. `muon` takes the convolution and linear weights inside the network and leaves scalars,
     biases, slopes, norms, channel attention and the first and last convolutions to Adam.
     """
     named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
     if kind == "adam":
-        optimisers = [_adam([value for _, value in named], lr, weight_decay or 0.0)]
+        optimizers = [_adam([value for _, value in named], lr, weight_decay or 0.0)]
     else:
-        optimisers = _muon(named, lr, MUON_DECAY if weight_decay is None else weight_decay)
-    place_rates(optimisers)
-    return optimisers
+        optimizers = _muon(named, lr, MUON_DECAY if weight_decay is None else weight_decay)
+    place_rates(optimizers)
+    return optimizers
 
 
 def _muon(named: list[tuple[str, nn.Parameter]], lr: float, weight_decay: float) -> list[Optimizer]:
@@ -41,13 +41,13 @@ def is_matrix(name: str, value: Tensor) -> bool:
     return value.ndim > 1 and ".ca." not in name and not name.startswith(EDGES)
 
 
-def set_rates(optimisers: Sequence[Optimizer], factor: float) -> None:
+def set_rates(optimizers: Sequence[Optimizer], factor: float) -> None:
     """Set every group's learning rate to a share of its peak.
 
     On a GPU the rate lies there, in one place, so that a recorded step reads the present one.
     """
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
             rate = group["peak"] * factor
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
@@ -55,10 +55,10 @@ def set_rates(optimisers: Sequence[Optimizer], factor: float) -> None:
                 group["lr"] = rate
 
 
-def place_rates(optimisers: Sequence[Optimizer]) -> None:
+def place_rates(optimizers: Sequence[Optimizer]) -> None:
     """Put the learning rates where the parameters are, also after a state from another device was loaded."""
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
             device, rate = group["params"][0].device, float(group["lr"])
             on_gpu = device.type == "cuda"
             group["lr"] = torch.tensor(rate, device=device) if on_gpu else rate
@@ -74,7 +74,7 @@ def _adam(values: list[nn.Parameter], lr: float, weight_decay: float) -> Optimiz
 
 
 class Muon(Optimizer):
-    """Orthogonalised Nesterov momentum with decoupled weight decay.
+    """Orthogonalized Nesterov momentum with decoupled weight decay.
 
     A convolution counts as the matrix (out, in * k * k). The update has the root mean square of 0.2 that Adam's
     typically has (arXiv 2502.16982), so that learning rates compare. Without the decay the weights grow without end,
@@ -97,7 +97,7 @@ class Muon(Optimizer):
             torch._foreach_sub_(values, directions)
 
     def _directions(self, values: list[Tensor], momentum: float) -> list[Tensor]:
-        """Return the update of each parameter; matrices of one shape are orthogonalised together."""
+        """Return the update of each parameter; matrices of one shape are orthogonalized together."""
         gradients = [value.grad for value in values if value.grad is not None]
         buffers = [self._momentum(value) for value in values]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
@@ -107,7 +107,7 @@ class Muon(Optimizer):
             by_shape.setdefault(flat.shape, []).append(index)
         directions: list[Tensor] = [torch.empty(0)] * len(values)
         for shape, indices in by_shape.items():
-            stacked = orthogonalise(torch.stack([nesterov[index] for index in indices])) * (0.2 * max(shape) ** 0.5)
+            stacked = orthogonalize(torch.stack([nesterov[index] for index in indices])) * (0.2 * max(shape) ** 0.5)
             for index, direction in zip(indices, stacked, strict=True):
                 directions[index] = direction.reshape(values[index].shape)
         return directions
@@ -120,7 +120,7 @@ class Muon(Optimizer):
         return momentum
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Return (N, rows, columns) with singular values near 1 and the same singular vectors, by Newton-Schulz steps."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

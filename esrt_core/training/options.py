@@ -8,7 +8,7 @@ from esrt_core.errors import OptionError
 
 SCALES = (2, 3, 4)
 DEGRADATIONS = ("none", "photo")
-OPTIMISERS = ("auto", "adam", "muon")
+OPTIMIZERS = ("auto", "adam", "muon")
 DEFAULT_SECONDS = 30 * 60.0
 
 
@@ -19,14 +19,14 @@ class TrainOptions:
     sources       pictures, or folders searched recursively.
     start         weights to start from: a model's name or a file; of another scale, only its body is taken over.
     from_scratch  start from random weights of `channels` and `blocks` instead.
-    steps         length in optimiser steps; `seconds` is the length in time; neither means 30 minutes.
+    steps         length in optimizer steps; `seconds` is the length in time; neither means 30 minutes.
     val           pictures to validate on; without it some of the sources are held out.
     lr_dir        small pictures paired by name with the sources; without it they are made by bicubic.
     out           the run's folder; without it `runs/<name>-x<scale>` below the working folder.
     batch         patches a step, over all processes; `patch` is the side of an LR patch in px. Without them both
                   follow the stages of the device (small patches first).
-    lr            peak learning rate; without it, what suits the start and the optimiser.
-    optimiser     "adam", "muon", or "auto": muon from scratch, else adam.
+    lr            peak learning rate; without it, what suits the start and the optimizer.
+    optimizer     "adam", "muon", or "auto": muon from scratch, else adam.
     fft_weight    weight of the frequency-domain term beside L1; mse_last: share of the run that ends it with MSE.
     save_seconds  time between saves; validations: how many, evenly over the run.
     """
@@ -47,7 +47,7 @@ class TrainOptions:
     batch: int | None = None
     patch: int | None = None
     lr: float | None = None
-    optimiser: str = "auto"
+    optimizer: str = "auto"
     weight_decay: float | None = None
     ema: float = 0.998
     warmup: int = 50
@@ -66,7 +66,7 @@ class TrainOptions:
             raise OptionError("A run is as long as --steps or as --time say; give one of the two.")
         self._check_choice("scale", self.scale, SCALES)
         self._check_choice("degradation", self.degrade, DEGRADATIONS)
-        self._check_choice("optimiser", self.optimiser, OPTIMISERS)
+        self._check_choice("optimizer", self.optimizer, OPTIMIZERS)
         if self.lr_dir is not None and self.degrade != "none":
             raise OptionError("--lr-dir and --degrade exclude each other: given small pictures are used as they are.")
         self._check_numbers()

@@ -52,7 +52,7 @@ class Float16(nn.Module):
 class Bfloat16Backbones(nn.Module):
     """Run the backbones of a network in bfloat16, and what makes the picture in float32.
 
-    Everything in bfloat16 would round the picture to steps of about a grey level. Weights learn to suit that, and near
+    Everything in bfloat16 would round the picture to steps of about a gray level. Weights learn to suit that, and near
     the end of a run the gradients point elsewhere than float32's (measured in benchmarks/training.md).
     """
 

@@ -1,6 +1,6 @@
 """What a run leaves behind while it goes on: log, saved state, weights and reports. Only the leading process writes.
 
-Samples of a run: LR, before, after and truth of held-out pictures in labelled strips.
+Samples of a run: LR, before, after and truth of held-out pictures in labeled strips.
 """
 
 import copy

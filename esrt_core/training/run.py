@@ -111,7 +111,7 @@ def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetad
     length = f"{options.steps} steps" if options.steps is not None else f"{options.length_seconds:.0f} s"
     training: dict[str, str | int | float] = {
         "start": start.source,
-        "optimiser": start.optimiser,
+        "optimizer": start.optimizer,
         "lr": start.lr,
         "ema": options.ema,
         "seed": options.seed,
@@ -152,7 +152,7 @@ def _trainer(
     schedule = Schedule(
         options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last
     )
-    return Trainer(state, options, schedule, start.optimiser, start.lr, sampler, validator, recorder)
+    return Trainer(state, options, schedule, start.optimizer, start.lr, sampler, validator, recorder)
 
 
 def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:

@@ -122,7 +122,7 @@ class RunFolder:
         self.samples = path / "samples"
 
     def prepare(self, options: TrainOptions) -> list[str]:
-        """Make the folder, or recognise it as this run's; return sentences about options that have changed.
+        """Make the folder, or recognize it as this run's; return sentences about options that have changed.
 
         Raises TrainingError when it belongs to a run with other options, or holds something else, or the disk is full.
         """
@@ -152,6 +152,8 @@ class RunFolder:
             content["options"].keys(), content["results"].keys()
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise TrainingError(f"{self.record} is damaged; delete the folder or choose another --out.") from error
+        if "optimiser" in content["options"]:  # how 0.1.0 spelled it
+            content["options"]["optimizer"] = content["options"].pop("optimiser")
         return content
 
     def read_result(self) -> TrainResult | None:

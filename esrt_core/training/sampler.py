@@ -121,7 +121,7 @@ def turned_grid(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def detail(crops: Tensor) -> Tensor:
-    """Return how much there is to see in uint8 crops (..., H, W, 3): the mean step between neighbouring pixels."""
+    """Return how much there is to see in uint8 crops (..., H, W, 3): the mean step between neighboring pixels."""
     green = crops[..., 1].float()
     across = (green[..., :, 1:] - green[..., :, :-1]).abs().mean((-2, -1))
     down = (green[..., 1:, :] - green[..., :-1, :]).abs().mean((-2, -1))

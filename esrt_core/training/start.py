@@ -11,7 +11,7 @@ from esrt_core.weights.store import WeightsFile, available_scales, resolve
 
 UPSAMPLERS = ("tail.", "up.")
 
-# Peak learning rates. Muon is the default from scratch alone, where it was compared (benchmarks/optimiser.md).
+# Peak learning rates. Muon is the default from scratch alone, where it was compared (benchmarks/optimizer.md).
 FROM_SCRATCH = {"adam": 1e-3, "muon": 5e-3}
 NEW_UPSAMPLER = {"adam": 8e-4, "muon": 2e-3}
 FINE_TUNING = {"adam": 3e-4, "muon": 1e-3}
@@ -19,12 +19,12 @@ FINE_TUNING = {"adam": 3e-4, "muon": 1e-3}
 
 @dataclass(frozen=True)
 class Start:
-    """Hold the network before training, where it comes from, the optimiser and the peak learning rate that suit it."""
+    """Hold the network before training, where it comes from, the optimizer and the peak learning rate that suit it."""
 
     network: ESRT
     source: str
     new_upsampler: bool
-    optimiser: str
+    optimizer: str
     lr: float
     notes: tuple[str, ...] = ()
 
@@ -35,16 +35,16 @@ def load_start(options: TrainOptions) -> Start:
         torch.manual_seed(options.seed)
         if options.from_scratch:
             config = ESRTConfig(options.scale, options.channels, options.blocks)
-            optimiser = _choose(options.optimiser, "muon")
-            return Start(ESRT(config), "random weights", False, optimiser, options.lr or FROM_SCRATCH[optimiser])
+            optimizer = _choose(options.optimizer, "muon")
+            return Start(ESRT(config), "random weights", False, optimizer, options.lr or FROM_SCRATCH[optimizer])
         file = _find(options.start, options.scale)
         network = load_checkpoint(file.path).network
         new = file.scale != options.scale
-        optimiser = _choose(options.optimiser, "adam")
-        lr = options.lr or (NEW_UPSAMPLER if new else FINE_TUNING)[optimiser]
+        optimizer = _choose(options.optimizer, "adam")
+        lr = options.lr or (NEW_UPSAMPLER if new else FINE_TUNING)[optimizer]
         if new:
             network = _with_new_upsampler(network, options.scale)
-        return Start(network, f"{file.name} x{file.scale} {file.sha256[:8]}", new, optimiser, lr, file.notes)
+        return Start(network, f"{file.name} x{file.scale} {file.sha256[:8]}", new, optimizer, lr, file.notes)
 
 
 def _choose(asked: str, suited: str) -> str:

@@ -103,7 +103,7 @@ class TrainingState:
     network: ESRT
     ema: EMA
     scale: LossScale
-    optimisers: list[Optimizer] = field(default_factory=list)
+    optimizers: list[Optimizer] = field(default_factory=list)
     step: int = 0
     seconds: float = 0.0
     body_rests: bool = False
@@ -122,7 +122,7 @@ class TrainingState:
             "version": VERSION,
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "loss_scale": (float(self.scale.factor), self.scale.finite_steps),
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
@@ -153,13 +153,15 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
         raise TrainingError(
             f"{path} is damaged, so the run cannot go on; delete its folder or choose another."
         ) from error
+    if "optimisers" in content:  # how 0.1.0 spelled it
+        content["optimizers"] = content.pop("optimisers")
     if content.get("version") != VERSION:
         raise TrainingError(f"{path} was written by another version of esrt; finish the run with that one.")
     return content
 
 
 def restore_counters(state: TrainingState, content: dict[str, Any]) -> None:
-    """Take over weights, average, scale and counters. The optimisers follow once they have been built for the phase."""
+    """Take over weights, average, scale and counters. The optimizers follow once they have been built for the phase."""
     state.network.load_state_dict(content["network"])
     state.ema.load_state_dict(**content["ema"])
     state.scale.restore(*content.get("loss_scale", (state.scale.most, 0)))  # older files have none

@@ -2,7 +2,7 @@
 
 CUDA graphs of forward and backward, and of the update: hundreds of small kernels started at once.
 
-What training minimises.
+What training minimizes.
 """
 
 import contextlib
@@ -52,16 +52,16 @@ class GradientGraph:
 
 
 class UpdateGraph:
-    """Replay the steps of optimisers whose gradients stay where they are and whose learning rates lie on the GPU."""
+    """Replay the steps of optimizers whose gradients stay where they are and whose learning rates lie on the GPU."""
 
-    def __init__(self, optimisers: Sequence[Optimizer]) -> None:
-        self._optimisers = optimisers
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self._optimizers = optimizers
         self._begun = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
         """Update the parameters."""
-        if not self._begun:  # the first step makes the optimisers' state and cannot be recorded
+        if not self._begun:  # the first step makes the optimizers' state and cannot be recorded
             self._begun = True
             self._step()
             return
@@ -72,8 +72,8 @@ class UpdateGraph:
         self._graph.replay()
 
     def _step(self) -> None:
-        for optimiser in self._optimisers:
-            optimiser.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
 
 
 @dataclass(frozen=True)
@@ -146,24 +146,24 @@ class Stepper:
         torch._foreach_mul_(gradients, (MAX_NORM / (norm + 1e-6)).clamp(max=1.0) / self.scale.factor)
         return torch.stack([loss, norm])
 
-    def finish(self, begun: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
+    def finish(self, begun: Tensor, optimizers: Sequence[Optimizer]) -> StepResult:
         """Update the weights; they stay as they are when the loss or a gradient is not finite.
 
-        The optimisers are the same in every step.
+        The optimizers are the same in every step.
         """
         result = StepResult(*begun.tolist())
         if result.finite:
-            self._update(optimisers)
+            self._update(optimizers)
         self.scale.adapt(result.finite)
         return result
 
-    def _update(self, optimisers: Sequence[Optimizer]) -> None:
+    def _update(self, optimizers: Sequence[Optimizer]) -> None:
         if self._graph is None:  # gradients lie elsewhere after each step
-            for optimiser in optimisers:
-                optimiser.step()
+            for optimizer in optimizers:
+                optimizer.step()
             return
         if self._update_graph is None:
-            self._update_graph = UpdateGraph(optimisers)
+            self._update_graph = UpdateGraph(optimizers)
         self._update_graph()
 
     def _gradients(self, lr: Tensor, hr: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class Stepper:
         total = torch.zeros((), device=self.device)
         pieces = list(zip(lr.chunk(self.parts), hr.chunk(self.parts), strict=True))
         for index, (small, large) in enumerate(pieces):
-            with self._synchronised(index == len(pieces) - 1):
+            with self._synchronized(index == len(pieces) - 1):
                 loss = self._forward(small, large) * (len(small) / len(lr))
                 (loss * self.scale.factor).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -203,7 +203,7 @@ class Stepper:
         result = self.network(lr, windows_of(*lr.shape[2:]))
         return self.loss(result, hr)
 
-    def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[None]:
+    def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """Average gradients over the processes with the last part only."""
         if isinstance(self.network, DistributedDataParallel) and not last:
             return self.network.no_sync()

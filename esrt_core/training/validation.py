@@ -87,7 +87,7 @@ class Validator:
 
 @torch.inference_mode()
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
-    """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colours kept, rounded."""
+    """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colors kept, rounded."""
     x = as_network_input(lr).to(device)
     return as_pixels(correct_colors(x, network(x, windows_of(*lr.shape[:2]))))
 

@@ -1,8 +1,8 @@
-"""Colours as people write them."""
+"""Colors as people write them."""
 
 import pytest
 
-from esrt_cli.params import parse_colour
+from esrt_cli.params import parse_color
 from esrt_core.errors import OptionError
 
 
@@ -19,10 +19,10 @@ from esrt_core.errors import OptionError
     ],
 )
 def test_every_spelling_is_understood(text: str, rgb: tuple[int, int, int]) -> None:
-    assert parse_colour(text) == rgb
+    assert parse_color(text) == rgb
 
 
 @pytest.mark.parametrize("text", ["", "reddish", "1,2", "1,2,300", "#12"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="is not a colour"):
-        parse_colour(text)
+    with pytest.raises(OptionError, match="is not a color"):
+        parse_color(text)

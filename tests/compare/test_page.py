@@ -12,17 +12,17 @@ from esrt_core.evaluation.comparison import Candidate
 from esrt_core.media.frame import Frame
 from tests.compare.browser import browser, missing, screenshot
 
-RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (90, 90, 90)
+RED, BLUE, GRAY = (255, 0, 0), (0, 0, 255), (90, 90, 90)
 
 
-def plain(colour: tuple[int, int, int], side: int) -> Frame:
-    return Frame((np.full((side, side, 3), colour, np.uint8),))
+def plain(color: tuple[int, int, int], side: int) -> Frame:
+    return Frame((np.full((side, side, 3), color, np.uint8),))
 
 
 def make_page(name: str = "a.png") -> str:
     candidates = [Candidate("bicubic", plain(RED, 800)), Candidate("ESRT (tiny)", plain(BLUE, 800))]
     scores = [Score("bicubic", 30.0, 0.0), Score("ESRT (tiny)", 31.256, 1.256)]
-    return comparison_page(name, plain(GREY, 200), candidates, scores)
+    return comparison_page(name, plain(GRAY, 200), candidates, scores)
 
 
 def test_the_page_loads_nothing() -> None:
@@ -47,7 +47,7 @@ def test_names_cannot_become_markup() -> None:
 def test_the_figures_are_there_and_may_be_missing() -> None:
     assert '<th scope="row">ESRT (tiny)</th><td>31.26</td><td>+1.26</td>' in make_page()
     frames = [Candidate("bicubic", plain(RED, 8)), Candidate("b", plain(BLUE, 8))]
-    page = comparison_page("a", plain(GREY, 4), frames, [Score("bicubic", None, None), Score("b", None, None)])
+    page = comparison_page("a", plain(GRAY, 4), frames, [Score("bicubic", None, None), Score("b", None, None)])
     assert '<th scope="row">b</th><td></td><td></td>' in page
 
 
@@ -79,8 +79,8 @@ class Window:
         pixels = screenshot(self.find(".stage").screenshot_as_png)
         return pixels[len(pixels) // 2]
 
-    def share(self, colour: tuple[int, int, int]) -> float:
-        return float((self.middle_row() == colour).all(axis=1).mean())
+    def share(self, color: tuple[int, int, int]) -> float:
+        return float((self.middle_row() == color).all(axis=1).mean())
 
 
 @pytest.mark.slow
@@ -127,10 +127,10 @@ def test_dragging_on_a_picture_moves_the_line(window: Window) -> None:
 def test_other_candidates_can_be_chosen(window: Window) -> None:
     window.open()
     window.find("#left option:nth-child(1)").click()
-    assert window.share(GREY) == pytest.approx(0.5, abs=0.02)
+    assert window.share(GRAY) == pytest.approx(0.5, abs=0.02)
     window.find("#left option:nth-child(3)").click()  # the one on the right: the two change places
     assert window.share(BLUE) == pytest.approx(0.5, abs=0.02)
-    assert window.share(GREY) == pytest.approx(0.5, abs=0.02)
+    assert window.share(GRAY) == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.slow

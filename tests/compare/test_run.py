@@ -99,7 +99,7 @@ def test_a_restored_picture_has_no_gain() -> None:
 
 
 def test_only_the_first_page_counts_and_that_is_said(weights_of: WeightsOf, tmp_path: Path) -> None:
-    pages = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    pages = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     assert "only the first of 2 pages is compared" in compared(tmp_path / "a.tif", [weights_of(2)]).notes
 

@@ -10,7 +10,7 @@ def enlarge(x: Tensor, scale: int) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode="nearest")
 
 
-def test_a_flat_picture_keeps_its_colour_whatever_the_network_made_of_it() -> None:
+def test_a_flat_picture_keeps_its_color_whatever_the_network_made_of_it() -> None:
     torch.manual_seed(0)
     x = torch.tensor([0.0, 0.3, 1.0]).view(1, 3, 1, 1).expand(1, 3, 12, 17)
     y = enlarge(x, 3) + 0.1 * torch.randn(1, 3, 36, 51) + 0.05
@@ -18,7 +18,7 @@ def test_a_flat_picture_keeps_its_colour_whatever_the_network_made_of_it() -> No
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_shift_of_all_colours_is_taken_back(scale: int) -> None:
+def test_a_shift_of_all_colors_is_taken_back(scale: int) -> None:
     torch.manual_seed(0)
     x = 0.2 + 0.6 * torch.rand(2, 3, 20, 24)
     y = enlarge(x, scale)

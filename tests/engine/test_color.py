@@ -21,12 +21,12 @@ def yuv(y: float, u: float, v: float, depth: int = 8, full: bool = False, matrix
         (yuv(235, 128, 128), (1, 1, 1)),
         (yuv(940, 512, 512, depth=10), (1, 1, 1)),
         (yuv(255, 128, 128, full=True), (1, 1, 1)),
-        (yuv(63, 102, 240), (1, 0, 0)),  # the red of BT.709 colour bars
+        (yuv(63, 102, 240), (1, 0, 0)),  # the red of BT.709 color bars
         (yuv(81, 90, 240, matrix="bt601"), (1, 0, 0)),
         (yuv(32, 240, 118), (0, 0, 1)),
     ],
 )
-def test_known_colours_are_read(frame: Frame, rgb: tuple[float, float, float]) -> None:
+def test_known_colors_are_read(frame: Frame, rgb: tuple[float, float, float]) -> None:
     [x] = Coding.of(frame).decode([frame.planes], CPU)
     assert x.shape == (3, 4, 4)
     assert torch.allclose(x[:, 0, 0], torch.tensor(rgb, dtype=torch.float32), atol=0.01)

@@ -102,10 +102,10 @@ def test_a_constant_alpha_stays_constant_and_is_not_computed(network: ESRT) -> N
 def test_gray_equals_the_mean_of_its_rgb_form(network: ESRT) -> None:
     plane = noise(20, 30)
     gray = Upscaler(network, CPU).upscale(Frame((plane,), ColorSpace.GRAY)).frame
-    colour = Upscaler(network, CPU).upscale(Frame((np.stack([plane] * 3, -1),))).frame
-    unclipped = ((colour.planes[0] > 0) & (colour.planes[0] < 255)).all(-1)
+    color = Upscaler(network, CPU).upscale(Frame((np.stack([plane] * 3, -1),))).frame
+    unclipped = ((color.planes[0] > 0) & (color.planes[0] < 255)).all(-1)
     assert unclipped.any()
-    assert np.abs(gray.planes[0] - colour.planes[0].astype(float).mean(-1))[unclipped].max() <= 1
+    assert np.abs(gray.planes[0] - color.planes[0].astype(float).mean(-1))[unclipped].max() <= 1
 
 
 @pytest.mark.parametrize("depth", [8, 10])

@@ -52,8 +52,8 @@ def test_every_kind_of_frame_can_be_shown(space: ColorSpace, depth: int, alpha: 
         return (values * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
 
     def frame(height: int, width: int) -> Frame:
-        colour = plane(height, width) if space == ColorSpace.GRAY else plane(height, width, 3)
-        return Frame((colour,), space, depth, plane(height, width) if alpha else None)
+        color = plane(height, width) if space == ColorSpace.GRAY else plane(height, width, 3)
+        return Frame((color,), space, depth, plane(height, width) if alpha else None)
 
     sheet = comparison_sheet(frame(5, 7), candidates(frame(10, 14), frame(10, 14)))
     assert sheet.planes[0].dtype == np.uint8

@@ -144,9 +144,9 @@ def test_psnr_is_the_definition() -> None:
 
 
 def test_luma_has_studio_range_and_is_not_rounded() -> None:
-    colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [1, 2, 3]]], np.uint8)
+    colors = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [1, 2, 3]]], np.uint8)
     expected = [16, 235, 81.481, 16 + (65.481 + 2 * 128.553 + 3 * 24.966) / 255]
-    np.testing.assert_allclose(luma_bt601(colours)[0], expected)
+    np.testing.assert_allclose(luma_bt601(colors)[0], expected)
 
 
 def test_luma_of_gray_is_that_of_three_equal_channels() -> None:

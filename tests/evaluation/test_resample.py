@@ -32,7 +32,7 @@ def test_imresize_mirrors_pictures_smaller_than_the_kernel() -> None:
 
 def test_imresize_halves_with_the_kernel_stretched_to_eight_taps() -> None:
     row = np.zeros((1, 16))
-    row[0, 8] = 256.0  # half a pixel from output 4's centre: a quarter of the stretched kernel's unit
+    row[0, 8] = 256.0  # half a pixel from output 4's center: a quarter of the stretched kernel's unit
     cubic_at_quarter = 1.5 / 64 - 2.5 / 16 + 1
     assert imresize(row, 1, 8)[0, 4] == pytest.approx(256 * cubic_at_quarter / 2)
 

@@ -19,7 +19,7 @@ def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (28, 20)) -> Image.Image:
-    """Colour patches of 4 px in a Pillow mode."""
+    """Color patches of 4 px in a Pillow mode."""
     patches = Image.fromarray(np.kron(noise(size[1] // 4, size[0] // 4, 3), np.ones((4, 4, 1), np.uint8)))
     return patches if mode == "RGB" else patches.convert(mode)
 

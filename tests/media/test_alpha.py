@@ -7,22 +7,22 @@ from tests.media.pictures import noise
 
 
 def disc(dtype=np.uint8, peak=255, hidden=0):
-    """A red disc whose hidden surroundings have an arbitrary colour."""
+    """A red disc whose hidden surroundings have an arbitrary color."""
     y, x = np.mgrid[:41, :53]
     inside = np.hypot(x - 26, y - 20) < 12
-    colour = np.where(inside[..., None], np.array([0.8 * peak, 0.1 * peak, 0.2 * peak]), hidden).astype(dtype)
-    return Frame((colour,), depth={255: 8, 65535: 16, 1.0: 32}[peak], alpha=(inside * peak).astype(dtype)), inside
+    color = np.where(inside[..., None], np.array([0.8 * peak, 0.1 * peak, 0.2 * peak]), hidden).astype(dtype)
+    return Frame((color,), depth={255: 8, 65535: 16, 1.0: 32}[peak], alpha=(inside * peak).astype(dtype)), inside
 
 
 @pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1.0)])
-def test_bleed_takes_the_colour_from_inside_the_shape(dtype, peak):
+def test_bleed_takes_the_color_from_inside_the_shape(dtype, peak):
     frame, inside = disc(dtype, peak)
     bled = bleed(frame).planes[0]
     assert np.array_equal(bled[inside], frame.planes[0][inside])
     assert np.allclose(bled, frame.planes[0][20, 26], atol=peak / 250)
 
 
-def test_bleed_keeps_half_transparent_colours():
+def test_bleed_keeps_half_transparent_colors():
     frame = Frame((noise(8, 8, 3),), alpha=np.full((8, 8), 20, np.uint8))
     assert bleed(frame) is frame
 
@@ -33,11 +33,11 @@ def test_bleed_works_on_gray_and_single_rows():
     assert np.array_equal(bleed(frame).planes[0], np.full((1, 5), 100))
 
 
-def test_bleed_mixes_the_colours_around_a_hole():
-    colour = np.zeros((1, 9, 3), np.uint8)
-    colour[:, :3], colour[:, 6:] = 200, 100
+def test_bleed_mixes_the_colors_around_a_hole():
+    color = np.zeros((1, 9, 3), np.uint8)
+    color[:, :3], color[:, 6:] = 200, 100
     alpha = np.array([[255] * 3 + [0] * 3 + [255] * 3], np.uint8)
-    middle = bleed(Frame((colour,), alpha=alpha)).planes[0][0, 3:6, 0]
+    middle = bleed(Frame((color,), alpha=alpha)).planes[0][0, 3:6, 0]
     assert all(100 <= value <= 200 for value in middle)
 
 
@@ -55,7 +55,7 @@ def test_composite_mixes_by_alpha():
     assert flat.planes[0][0].tolist() == [[255, 0, 100], [177, 50, 100], [100, 100, 100]]
 
 
-def test_composite_keeps_gray_on_gray_and_colours_it_on_colour():
+def test_composite_keeps_gray_on_gray_and_colors_it_on_color():
     frame = Frame((noise(300, 3),), ColorSpace.GRAY, alpha=noise(300, 3, seed=1))
     assert composite(frame, (255, 255, 255)).space is ColorSpace.GRAY
     assert composite(frame, (255, 0, 0)).space is ColorSpace.RGB

@@ -1,4 +1,4 @@
-"""Sheets of labelled crops."""
+"""Sheets of labeled crops."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_every_crop_is_on_the_sheet_enlarged_by_whole_pixels() -> None:
     rows = [Row("first", (crop(40), crop(80))), Row("second", (crop(120), crop(160)))]
     pixels = draw_sheet("title", COLUMNS, rows, cell=70).planes[0]
     for value in (40, 80, 120, 160):
-        # 16 px go into 70 four times: 64 x 64; letters may have the same grey here and there
+        # 16 px go into 70 four times: 64 x 64; letters may have the same gray here and there
         assert 64 * 64 <= np.all(pixels == value, axis=2).sum() < 64 * 64 + 60
 
 

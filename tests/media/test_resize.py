@@ -42,22 +42,22 @@ def test_resize_frame_keeps_chroma_subsampled() -> None:
     assert not resized.full_range
 
 
-def test_resize_frame_lets_no_hidden_colour_into_the_picture() -> None:
-    colour = np.zeros((32, 32, 3), np.uint8)
-    colour[:, :16] = (200, 40, 40)
-    colour[:, 16:] = (0, 255, 0)  # under transparent pixels
+def test_resize_frame_lets_no_hidden_color_into_the_picture() -> None:
+    color = np.zeros((32, 32, 3), np.uint8)
+    color[:, :16] = (200, 40, 40)
+    color[:, 16:] = (0, 255, 0)  # under transparent pixels
     alpha = np.zeros((32, 32), np.uint8)
     alpha[:, :16] = 255
-    resized = resize_frame(Frame((colour,), alpha=alpha), 15, 15)
+    resized = resize_frame(Frame((color,), alpha=alpha), 15, 15)
     assert resized.alpha is not None
     seen = resized.planes[0][resized.alpha > 8].astype(int)
     assert len(seen)
     assert np.abs(seen - (200, 40, 40)).max() <= 6
 
 
-def test_resize_frame_gives_transparent_regions_their_own_colour() -> None:
-    colour = np.full((16, 16), 90, np.uint8)
-    resized = resize_frame(Frame((colour,), ColorSpace.GRAY, alpha=np.zeros((16, 16), np.uint8)), 8, 8)
+def test_resize_frame_gives_transparent_regions_their_own_color() -> None:
+    color = np.full((16, 16), 90, np.uint8)
+    resized = resize_frame(Frame((color,), ColorSpace.GRAY, alpha=np.zeros((16, 16), np.uint8)), 8, 8)
     assert np.all(resized.planes[0] == 90)
     assert resized.alpha is not None
     assert not resized.alpha.any()

@@ -16,10 +16,10 @@ RNG = np.random.default_rng(7)
 def rgb(depth: int = 8, alpha: bool = False) -> Frame:
     shape = (11, 9)
     if depth == 32:
-        colour = RNG.random((*shape, 3)).astype(np.float32)
+        color = RNG.random((*shape, 3)).astype(np.float32)
     else:
-        colour = RNG.integers(0, 2**depth, (*shape, 3)).astype(np.uint8 if depth == 8 else np.uint16)
-    return Frame((colour,), ColorSpace.RGB, depth, colour[..., 0].copy() if alpha else None)
+        color = RNG.integers(0, 2**depth, (*shape, 3)).astype(np.uint8 if depth == 8 else np.uint16)
+    return Frame((color,), ColorSpace.RGB, depth, color[..., 0].copy() if alpha else None)
 
 
 def test_one_pass_is_the_engine_alone(pool_of: PoolOf) -> None:

@@ -13,7 +13,7 @@ from esrt_core.training.degradation import (
     degrade,
     draw_damage,
     jpeg,
-    quantisation,
+    quantization,
     region_side,
 )
 
@@ -24,7 +24,7 @@ def damage_of(count: int, **changes: object) -> Damage:
         "blur": zeros,
         "kernel": zeros.astype(int),
         "noise": zeros,
-        "coloured": zeros > 1,
+        "colored": zeros > 1,
         "quality": zeros.astype(int),
     }
     return Damage(**{**base, "halved": zeros > 1, **changes})  # type: ignore[arg-type]
@@ -61,8 +61,8 @@ def test_each_damage_does_what_its_name_says() -> None:
     gray = degrade(torch.full_like(hr, 0.5), 2, damage_of(1, noise=np.array([5.0])), 0)
     assert torch.equal(gray[:, 0], gray[:, 2])
     assert gray.std().item() * 255 == pytest.approx(5, rel=0.15)
-    coloured = damage_of(1, noise=np.array([5.0]), coloured=np.array([True]))
-    assert not torch.equal(*degrade(torch.full_like(hr, 0.5), 2, coloured, 0)[:, ::2].unbind(1))
+    colored = damage_of(1, noise=np.array([5.0]), colored=np.array([True]))
+    assert not torch.equal(*degrade(torch.full_like(hr, 0.5), 2, colored, 0)[:, ::2].unbind(1))
     compressed = degrade(hr, 2, damage_of(1, quality=np.array([30])), 0)
     assert 0 < (compressed - clean).abs().mean() < 0.1
 
@@ -121,7 +121,7 @@ def test_the_tables_are_libjpegs() -> None:
     file = io.BytesIO()
     smooth_picture().save(file, "JPEG", quality=40)
     tables = Image.open(file).quantization  # type: ignore[attr-defined]
-    luma, chroma = quantisation(torch.tensor([40]))
+    luma, chroma = quantization(torch.tensor([40]))
     assert sorted(luma.flatten().tolist()) == sorted(tables[0])
     assert sorted(chroma.flatten().tolist()) == sorted(tables[1])
 

@@ -2,15 +2,15 @@ import torch
 from torch import Tensor, nn
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.training.optimizers import Muon, build_optimisers, is_matrix, orthogonalise, place_rates, set_rates
+from esrt_core.training.optimizers import Muon, build_optimizers, is_matrix, orthogonalize, place_rates, set_rates
 
 TINY = ESRTConfig(2, channels=16, blocks=1)
 
 
-def test_every_parameter_has_exactly_one_optimiser() -> None:
+def test_every_parameter_has_exactly_one_optimizer() -> None:
     network = ESRT(TINY)
     for kind in ("adam", "muon"):
-        held = [id(p) for o in build_optimisers(network, kind, 1e-3, None) for g in o.param_groups for p in g["params"]]
+        held = [id(p) for o in build_optimizers(network, kind, 1e-3, None) for g in o.param_groups for p in g["params"]]
         assert sorted(held) == sorted(id(p) for p in network.parameters())
 
 
@@ -21,11 +21,11 @@ def test_muon_takes_the_inner_matrices_only() -> None:
     assert not taken & {"head.weight", "tail.last.weight", "up.last.weight", "a1"}
 
 
-def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+def test_orthogonalized_matrices_have_singular_values_near_one() -> None:
     torch.manual_seed(0)
     for shape in ((3, 8, 20), (2, 20, 8)):
         matrices = torch.randn(shape)
-        values = torch.linalg.svdvals(orthogonalise(matrices))
+        values = torch.linalg.svdvals(orthogonalize(matrices))
         assert values.min() > 0.5
         assert values.max() < 1.3
 
@@ -53,7 +53,7 @@ def test_muon_finds_a_minimum_and_its_decay_bounds_the_weights() -> None:
 
 def test_rates_saved_on_a_gpu_serve_on_a_cpu() -> None:
     network = ESRT(TINY)
-    [adam] = build_optimisers(network, "adam", 1e-3, None)
+    [adam] = build_optimizers(network, "adam", 1e-3, None)
     state = adam.state_dict()
     for group in state["param_groups"]:
         group["lr"], group["capturable"] = torch.tensor(5e-4), True  # as a GPU keeps them

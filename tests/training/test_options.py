@@ -21,7 +21,7 @@ HERE = (Path("pictures"),)
         {"batch": 0},
         {"patch": 4},
         {"degrade": "anime"},
-        {"optimiser": "sgd"},
+        {"optimizer": "sgd"},
         {"mse_last": 1.5},
         {"lr_dir": Path("small"), "degrade": "photo"},
     ],

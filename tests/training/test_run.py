@@ -82,7 +82,7 @@ def test_an_interrupted_run_ends_in_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"optimiser": "muon"}, {"degrade": "photo"}, {"mse_last": 0.5, "fft_weight": 0.05}]
+    "changes", [{"optimizer": "muon"}, {"degrade": "photo"}, {"mse_last": 0.5, "fft_weight": 0.05}]
 )
 def test_every_recipe_resumes_exactly(make_options: MakeOptions, tmp_path: Path, changes: dict[str, object]) -> None:
     train(make_options(out=tmp_path / "whole", **changes))

@@ -23,22 +23,22 @@ def test_the_seed_decides_random_weights(make_options: MakeOptions) -> None:
 
 
 @pytest.mark.parametrize(("asked", "used"), [("auto", "muon"), ("muon", "muon"), ("adam", "adam")])
-def test_the_optimiser_brings_its_rate(asked: str, used: str, make_options: MakeOptions) -> None:
-    start = load_start(make_options(optimiser=asked))
-    assert (start.optimiser, start.lr) == (used, FROM_SCRATCH[used])
+def test_the_optimizer_brings_its_rate(asked: str, used: str, make_options: MakeOptions) -> None:
+    start = load_start(make_options(optimizer=asked))
+    assert (start.optimizer, start.lr) == (used, FROM_SCRATCH[used])
 
 
 def test_weights_of_the_same_scale_are_taken_whole(make_options: MakeOptions, weights_of: WeightsOf) -> None:
     start = load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert not start.new_upsampler
-    assert (start.optimiser, start.lr) == ("adam", FINE_TUNING["adam"])
+    assert (start.optimizer, start.lr) == ("adam", FINE_TUNING["adam"])
 
 
 def test_of_another_scale_the_body_is_taken(make_options: MakeOptions, weights_of: WeightsOf) -> None:
     options = make_options(from_scratch=False, start=str(weights_of(2)), scale=3)
     start, source = load_start(options), load_start(make_options(from_scratch=False, start=str(weights_of(2))))
     assert start.new_upsampler
-    assert (start.optimiser, start.lr) == ("adam", NEW_UPSAMPLER["adam"])
+    assert (start.optimizer, start.lr) == ("adam", NEW_UPSAMPLER["adam"])
     assert start.network.config.scale == 3
     assert torch.equal(start.network.ltb.conv.weight, source.network.ltb.conv.weight)
     assert load_start(make_options(from_scratch=False, start=str(weights_of(2)), scale=3, lr=0.5)).lr == 0.5

@@ -11,7 +11,7 @@ from esrt_core.errors import TrainingError
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.model.transformer import Windows
 from esrt_core.training.loop import choose_trained
-from esrt_core.training.optimizers import build_optimisers, set_rates
+from esrt_core.training.optimizers import build_optimizers, set_rates
 from esrt_core.training.precision import Float16, compile_blocks, loss_scale
 from esrt_core.training.state import LossScale
 from esrt_core.training.step import MAX_NORM, Loss, Stepper, StepResult
@@ -41,8 +41,8 @@ def test_the_loss_of_half_precision_is_computed_in_single() -> None:
 CPU = torch.device("cpu")
 
 
-def step(stepper: Stepper, lr: Tensor, hr: Tensor, optimisers: Sequence[Optimizer]) -> StepResult:
-    return stepper.finish(stepper.begin(lr, hr), optimisers)
+def step(stepper: Stepper, lr: Tensor, hr: Tensor, optimizers: Sequence[Optimizer]) -> StepResult:
+    return stepper.finish(stepper.begin(lr, hr), optimizers)
 
 
 class Convolution(nn.Module):
@@ -69,13 +69,13 @@ def batch(count: int = 4) -> tuple[Tensor, Tensor]:
 
 def test_a_step_lowers_the_loss_and_clips_the_gradients() -> None:
     net = network()
-    stepper, optimisers = Stepper(net, Loss(), CPU, LossScale(1.0, CPU)), [SGD(net.parameters(), lr=0.1)]
+    stepper, optimizers = Stepper(net, Loss(), CPU, LossScale(1.0, CPU)), [SGD(net.parameters(), lr=0.1)]
     lr, hr = batch()
-    first = step(stepper, lr, 100 * hr, optimisers)
+    first = step(stepper, lr, 100 * hr, optimizers)
     assert first.norm > MAX_NORM
     norm = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(MAX_NORM, rel=1e-4)
-    assert step(stepper, lr, 100 * hr, optimisers).loss < first.loss
+    assert step(stepper, lr, 100 * hr, optimizers).loss < first.loss
 
 
 def test_a_step_that_is_not_finite_changes_nothing() -> None:
@@ -137,14 +137,14 @@ def test_a_patch_larger_than_a_window_is_cut_into_windows_as_in_inference() -> N
 
 def test_a_scale_that_overflows_is_halved_until_it_does_not() -> None:
     net = network()
-    stepper, optimisers = Stepper(Float16(net), Loss(), CPU, LossScale(2.0**30, CPU)), [SGD(net.parameters(), lr=0.1)]  # type: ignore[arg-type]
+    stepper, optimizers = Stepper(Float16(net), Loss(), CPU, LossScale(2.0**30, CPU)), [SGD(net.parameters(), lr=0.1)]  # type: ignore[arg-type]
     before = copy.deepcopy(net.state_dict())
     lr, hr = batch()
-    finite = [step(stepper, lr, hr, optimisers).finite]
+    finite = [step(stepper, lr, hr, optimizers).finite]
     assert not finite[0]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     while not finite[-1]:
-        finite.append(step(stepper, lr, hr, optimisers).finite)
+        finite.append(step(stepper, lr, hr, optimizers).finite)
     assert len(finite) < 32
     assert all(not torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -178,13 +178,13 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
         choose_trained(net, body_rests=False)
         compile_blocks(net)
         stepper = Stepper(Float16(net), Loss(), device, loss_scale(device))
-        optimisers = build_optimisers(net, kind, 1e-3, None)
+        optimizers = build_optimizers(net, kind, 1e-3, None)
         if not graphs:
             stepper._can_graph = lambda: False  # type: ignore[method-assign]
         lr = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(device)
         hr = F.interpolate(lr, scale_factor=2)
         for factor in (1.0, 0.5, 0.5, 0.1, 0.1):
-            set_rates(optimisers, factor)
-            losses.append(step(stepper, lr, hr, optimisers).loss)
+            set_rates(optimizers, factor)
+            losses.append(step(stepper, lr, hr, optimizers).loss)
     assert losses[:5] == pytest.approx(losses[5:], rel=2e-2)
     assert losses[4] < losses[0]

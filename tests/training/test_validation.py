@@ -40,7 +40,7 @@ def test_the_mean_psnr_is_that_of_the_protocol(pictures: Path) -> None:
     assert validator.bicubic_psnr() > validator.psnr(network)
 
 
-def test_flat_colours_stay_what_they_are() -> None:
+def test_flat_colors_stay_what_they_are() -> None:
     flat = np.full((20, 20, 3), (200, 30, 90), np.uint8)
     network = ESRT(ESRTConfig(2, channels=16, blocks=1)).eval()
     large = enlarge(network, flat, Replica().device)

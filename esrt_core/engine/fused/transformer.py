@@ -1,4 +1,4 @@
-"""The efficient transformer with its normalisations folded into the layers. Plain form: esrt_core.model.transformer."""
+"""The efficient transformer with its normalizations folded into the layers. Plain form: esrt_core.model.transformer."""
 
 from collections.abc import Iterator
 

@@ -15,7 +15,7 @@ from esrt_core.media.image import pixels
 from esrt_core.media.image.encode import encode, pages_kept
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import profile_for
-from esrt_core.media.image.jpeg_quality import has_reduced_colour, quality_of
+from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, decoding, opened
 from esrt_core.media.image.picture import (
@@ -28,7 +28,7 @@ from esrt_core.media.image.picture import (
     Source,
     extension_of,
 )
-from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_colour
+from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_color
 from esrt_core.media.image.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
 from esrt_core.system.process import suppress_native_stderr
 
@@ -71,7 +71,7 @@ def describe(opening: Opened) -> Description:
         lossless=_is_lossless(opening),
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
-        reduced_colour=opening.image is not None and has_reduced_colour(opening.image),
+        reduced_color=opening.image is not None and has_reduced_color(opening.image),
         notes=(*_oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=profile_for(icc, layout.space))  # that of CMYK does not fit the RGB made of it
@@ -124,7 +124,7 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
 def _read_animation_frame(image: ImageFile.ImageFile, number: int, orientation: int) -> Page:
     image.seek(number)
     image.load()
-    page = without_needless_colour(read_page(image, _CANVAS, None, orientation))
+    page = without_needless_color(read_page(image, _CANVAS, None, orientation))
     return replace(page, duration_ms=float(image.info.get("duration") or 0))
 
 

@@ -37,8 +37,8 @@ def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tupl
         raise ValueError("a still picture is GRAY or RGB")
     if frame.alpha is not None and not target.alpha:
         if frame.alpha.min() < frame.peak:
-            colour = "#{:02x}{:02x}{:02x}".format(*options.background)
-            notes.append(f"transparency laid on {colour}: {target.label} has none")
+            color = "#{:02x}{:02x}{:02x}".format(*options.background)
+            notes.append(f"transparency laid on {color}: {target.label} has none")
         frame = composite(frame, options.background)
     if frame.depth == 32 and target.floating:
         return (_with_range(frame, page), tuple(notes))
@@ -137,7 +137,7 @@ def _encode_still(
 ) -> None:
     frame = _fitted(page, target, options, notes)
     if frame.space is ColorSpace.GRAY and not target.gray:
-        frame, metadata = _coloured(frame, metadata)
+        frame, metadata = _colored(frame, metadata)
     metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
     write_still(frame, file, target, metadata, options)
 
@@ -187,7 +187,7 @@ def _fitting_metadata(
     return metadata
 
 
-def _coloured(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
+def _colored(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
     """Return a gray frame of 8 bits as sRGB, for a format without gray."""
     convert, _ = to_srgb("L", metadata.icc)
     pixels = np.array(convert(to_pillow(replace(frame, alpha=None))))

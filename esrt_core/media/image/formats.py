@@ -20,7 +20,7 @@ class Format:
     pillow           Pillow's names for it.
     extensions       the first one is for new files.
     writable         we write it; else the result is a PNG.
-    gray ... dpi     what a file of it can hold: gray without colour, alpha, 16 bits, float, frames, pages, metadata.
+    gray ... dpi     what a file of it can hold: gray without color, alpha, 16 bits, float, frames, pages, metadata.
     default_quality  for a format with a lossy form, 1 to 100; None where there is none or lossless is the default.
     max_side         the largest side in px, and max_pixels the largest area, that the encoder takes; None: no limit.
     extra            the optional package that reads and writes it, or None.

@@ -24,9 +24,9 @@ def to_srgb(mode: str, icc: bytes | None) -> tuple[Converter, str]:
         try:
             convert = _through(ImageCms.ImageCmsProfile(io.BytesIO(icc)), mode)
         except (ImageCms.PyCMSError, OSError):
-            return _plainly, f"{mode} converted to sRGB by the plain formula: its colour profile is damaged"
-        return convert, f"{mode} converted to sRGB through its colour profile"
-    return _plainly, f"{mode} converted to sRGB by the plain formula: it has no colour profile"
+            return _plainly, f"{mode} converted to sRGB by the plain formula: its color profile is damaged"
+        return convert, f"{mode} converted to sRGB through its color profile"
+    return _plainly, f"{mode} converted to sRGB by the plain formula: it has no color profile"
 
 
 def profile_fits(icc: bytes, mode: str) -> bool:

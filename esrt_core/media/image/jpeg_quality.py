@@ -1,4 +1,4 @@
-"""How a JPEG was saved: its quality, estimated from its quantisation tables, and the resolution of its colour."""
+"""How a JPEG was saved: its quality, estimated from its quantization tables, and the resolution of its color."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,8 +27,8 @@ def quality_of(image: Image.Image) -> int | None:
     return quality_of_table(tables[0]) if tables and 0 in tables else None
 
 
-def has_reduced_colour(image: Image.Image) -> bool:
-    """Say whether a picture is a JPEG whose colour has half the width, or half of both sides (4:2:2, 4:2:0)."""
+def has_reduced_color(image: Image.Image) -> bool:
+    """Say whether a picture is a JPEG whose color has half the width, or half of both sides (4:2:2, 4:2:0)."""
     return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) in (1, 2)
 
 

@@ -21,7 +21,7 @@ from esrt_core.media.image.picture import Metadata
 from esrt_core.media.image.pixels import UPRIGHT
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
-_NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
+_NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
@@ -29,7 +29,7 @@ def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[M
     notes = []
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
-        notes.append(f"colour profile left out: it is not one for {space.value} pixels")
+        notes.append(f"color profile left out: it is not one for {space.value} pixels")
     present = [field for field in _NAMES if getattr(metadata, field) is not None]
     for field in present:
         if not getattr(target, field):
@@ -94,7 +94,7 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     notes: list[str] = []
     no_exif: tuple[bytes | None, int] = (None, UPRIGHT)
     exif, orientation = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
-    icc = _attempt(opening, _read_icc, None, "colour profile", notes)
+    icc = _attempt(opening, _read_icc, None, "color profile", notes)
     xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
     return Metadata(icc, exif, xmp, dpi, loop), orientation, tuple(notes)
@@ -113,7 +113,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
 
 
 def stripped(metadata: Metadata) -> Metadata:
-    """Return what `--strip-metadata` leaves: the profile, without which colours would change, and the loop count."""
+    """Return what `--strip-metadata` leaves: the profile, without which colors would change, and the loop count."""
     return Metadata(icc=metadata.icc, loop=metadata.loop)
 
 

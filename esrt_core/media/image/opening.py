@@ -267,7 +267,7 @@ def _open_tiff(file: BinaryIO, name: str) -> Iterator[tifffile.TiffFile]:
 
 
 def _is_raw(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
-    """Tell whether a TIFF page belongs to a DNG, or it or a picture under it holds a sensor's colour filter mosaic."""
+    """Tell whether a TIFF page belongs to a DNG, or it or a picture under it holds a sensor's color filter mosaic."""
     sensor = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
     page = page.aspage()
     below = [under.aspage() for under in page.pages or ()]

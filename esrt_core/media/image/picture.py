@@ -77,7 +77,7 @@ class ImageInfo:
 
     `width` and `height` are px after the EXIF orientation; `depth` is that of the frames (8, 16, or 32 for float);
     `pages` counts pages or animation frames; `duration_ms` sums over an animation where the header tells, else None;
-    `quality` is a JPEG's, 1 to 100, as its tables tell; `reduced_colour` whether its colour has less resolution.
+    `quality` is a JPEG's, 1 to 100, as its tables tell; `reduced_color` whether its color has less resolution.
     """
 
     format: Format
@@ -91,7 +91,7 @@ class ImageInfo:
     lossless: bool | None
     byte_size: int
     quality: int | None = None
-    reduced_colour: bool = False
+    reduced_color: bool = False
     notes: tuple[str, ...] = ()
 
 

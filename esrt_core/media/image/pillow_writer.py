@@ -1,4 +1,4 @@
-"""A frame to the 256 colours of a GIF.
+"""A frame to the 256 colors of a GIF.
 
 One picture of 8 or 16 bits to bytes.
 
@@ -32,11 +32,11 @@ def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: boo
     The palette is made for what is visible alone. The palette of `previous` is kept while it serves nearly as well, so
     that what stands still does not flicker. Dithering suits a still picture; in an animation it crawls.
     """
-    colour = frame.planes[0]
+    color = frame.planes[0]
     if frame.space is ColorSpace.GRAY:
-        colour = np.repeat(colour[..., None], 3, axis=2)
+        color = np.repeat(color[..., None], 3, axis=2)
     hidden = None if frame.alpha is None else frame.alpha < 128
-    image = _quantised(colour, hidden, previous, dither)
+    image = _quantized(color, hidden, previous, dither)
     if hidden is None or not hidden.any():
         return image
     indices = np.array(image)
@@ -48,10 +48,10 @@ def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: boo
     return result
 
 
-def _quantised(
-    colour: NDArray[np.uint8], hidden: NDArray[np.bool_] | None, previous: Image.Image | None, dither: bool
+def _quantized(
+    color: NDArray[np.uint8], hidden: NDArray[np.bool_] | None, previous: Image.Image | None, dither: bool
 ) -> Image.Image:
-    visible = colour.reshape(-1, 3) if hidden is None else colour[~hidden]
+    visible = color.reshape(-1, 3) if hidden is None else color[~hidden]
     if not len(visible):
         visible = np.zeros((1, 3), np.uint8)
     sample = visible[:: max(1, len(visible) // _SAMPLE_PIXELS)]
@@ -62,7 +62,7 @@ def _quantised(
         else previous
     )
     method = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
-    return Image.fromarray(colour).quantize(palette=palette, dither=method)
+    return Image.fromarray(color).quantize(palette=palette, dither=method)
 
 
 def _error(sample: NDArray[np.uint8], palette: Image.Image) -> float:
@@ -72,7 +72,7 @@ def _error(sample: NDArray[np.uint8], palette: Image.Image) -> float:
 
 
 _PNG_LEVEL = 3  # on upscaled photos 5 % larger than 6, in a third of the time
-_OPTIMISED_JPEG_PIXELS = 4_000_000  # optimised Huffman tables need the whole picture's coefficients in memory
+_OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole picture's coefficients in memory
 _AVIF_SPEED = 8  # half the time of 6
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR_END = len(_PNG_SIGNATURE) + 25
@@ -97,7 +97,7 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
     whole = io.BytesIO()
     try:
         image.save(whole, target.pillow[0], **parameters)
-    except OSError:  # for optimised tables Pillow makes room for one byte a px, and noise takes more
+    except OSError:  # for optimized tables Pillow makes room for one byte a px, and noise takes more
         if not parameters.get("optimize"):
             raise
         return _encoded(image, target, parameters | {"optimize": False})
@@ -116,7 +116,7 @@ def quality_parameters(target: Format, options: EncodeOptions, pixels: int, spac
     quality = options.quality or target.default_quality
     lossless = bool(options.lossless) and options.quality is None
     if target is JPEG:
-        return {"quality": quality, "subsampling": "4:4:4", "optimize": pixels <= _OPTIMISED_JPEG_PIXELS}
+        return {"quality": quality, "subsampling": "4:4:4", "optimize": pixels <= _OPTIMIZED_JPEG_PIXELS}
     if target is WEBP:
         return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
     if target is AVIF:

@@ -2,7 +2,7 @@
 
 Sample values: any number type to the depths of a Frame.
 
-More than 8 bits in PNG, JPEG 2000 and AVIF: Pillow cuts their colour to 8, imagecodecs does not.
+More than 8 bits in PNG, JPEG 2000 and AVIF: Pillow cuts their color to 8, imagecodecs does not.
 
 Every Pillow mode to the planes of a Frame.
 
@@ -11,12 +11,12 @@ Every Pillow mode to the planes of a Frame.
 | 1, L                              | GRAY, 8 bits (1 as 0 and 255); a transparent gray value becomes alpha    |
 | LA, La                            | GRAY, 8 bits, straight alpha                                             |
 | P, PA                             | GRAY when the whole palette is gray, else RGB; alpha when it has some    |
-| RGB, RGBX, YCbCr, HSV             | RGB, 8 bits; a transparent colour becomes alpha                          |
+| RGB, RGBX, YCbCr, HSV             | RGB, 8 bits; a transparent color becomes alpha                          |
 | RGBA, RGBa                        | RGB, 8 bits, straight alpha                                              |
 | CMYK, LAB                         | RGB, 8 bits, converted to sRGB                                           |
 | I;16, I;16L, I;16B, I;16N         | GRAY, 16 bits                                                            |
 | I                                 | GRAY, 16 bits, see samples.integers_to_16                                |
-| F                                 | GRAY, float32, see samples.normalise                                     |
+| F                                 | GRAY, float32, see samples.normalize                                     |
 """
 
 from collections.abc import Callable
@@ -92,7 +92,7 @@ def widen_to_16(samples: Samples, bits: int) -> NDArray[np.uint16]:
     return np.asarray(np.rint(samples.astype(np.float32) * (65535 / (2**bits - 1))), np.uint16)
 
 
-def normalise(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None, tuple[str, ...]]:
+def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None, tuple[str, ...]]:
     """Return float samples within 0..1, what 0 and 1 stand for where that is not 0 and 1, and notes.
 
     Samples within 0..1 stay as they are. Otherwise the span from the lowest (at most 0) to the highest (at least 1) is
@@ -113,15 +113,15 @@ def normalise(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None,
 
 
 def restore(samples: NDArray[np.float32], value_range: ValueRange) -> NDArray[np.float32]:
-    """Undo `normalise`."""
+    """Undo `normalize`."""
     span = value_range.high - value_range.low
     return (samples.astype(np.float64) * span + value_range.low).astype(np.float32)
 
 
-def page_of(colour: Samples, alpha: Samples | None, depth: int, notes: tuple[str, ...] = ()) -> Page:
-    """Return a page of colour samples (H, W) or (H, W, 3) that already have the depth's type and full scale."""
-    space = ColorSpace.GRAY if colour.ndim == 2 else ColorSpace.RGB
-    return Page(Frame((colour,), space, depth, alpha), notes=notes)
+def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str, ...] = ()) -> Page:
+    """Return a page of color samples (H, W) or (H, W, 3) that already have the depth's type and full scale."""
+    space = ColorSpace.GRAY if color.ndim == 2 else ColorSpace.RGB
+    return Page(Frame((color,), space, depth, alpha), notes=notes)
 
 
 _DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {
@@ -151,7 +151,7 @@ def bits_of(entry: Format, head: bytes, image: Image.Image) -> int:
 def read_deep(entry: Format, data: bytes, bits: int, image: Image.Image, orientation: int) -> Page:
     """Decode a file of 9 to 16 bits to a page of 16. Raises what imagecodecs raises at damaged data.
 
-    `image` is the file as Pillow opened it: it knows the transparent colour of a PNG without an alpha channel.
+    `image` is the file as Pillow opened it: it knows the transparent color of a PNG without an alpha channel.
     """
     stored = _DECODERS[entry](data)
     if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
@@ -161,12 +161,12 @@ def read_deep(entry: Format, data: bytes, bits: int, image: Image.Image, orienta
     stored_view(shown, orientation)[...] = widen_to_16(stored, bits)
     channels = 1 if shown.ndim == 2 else shown.shape[2]
     alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
-    colour = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
-    return page_of(np.ascontiguousarray(colour), alpha, 16)
+    color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
+    return page_of(np.ascontiguousarray(color), alpha, 16)
 
 
 def _keyed_alpha(shown: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16] | None:
-    """Return alpha that is 0 where a pixel has the file's one transparent colour (PNG's tRNS)."""
+    """Return alpha that is 0 where a pixel has the file's one transparent color (PNG's tRNS)."""
     key = image.info.get("transparency")
     if not isinstance(key, int | tuple):
         return None
@@ -212,27 +212,27 @@ def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation
     values = np.empty(shown_size(*image.size, orientation)[::-1], np.asarray(image.crop((0, 0, 1, 1))).dtype)
     stored_view(values, orientation)[...] = np.asarray(image)
     if layout.depth == 32:
-        samples, value_range, notes = normalise(values)
+        samples, value_range, notes = normalize(values)
         return replace(page_of(samples, None, 32, notes), value_range=value_range)
     wide, notes = integers_to_16(values)
     return page_of(wide, None, 16, notes)
 
 
-def without_needless_colour(page: Page) -> Page:
-    """Return a page of 8 bits without alpha where all is opaque and without colour where all is gray."""
+def without_needless_color(page: Page) -> Page:
+    """Return a page of 8 bits without alpha where all is opaque and without color where all is gray."""
     frame = page.frame
     alpha = None if frame.alpha is None or frame.alpha.min() == 255 else frame.alpha
-    colour = frame.planes[0]
-    if frame.space is ColorSpace.RGB and _is_gray(colour):
-        colour = np.ascontiguousarray(colour[..., 0])
-    return replace(page, frame=page_of(colour, alpha, 8).frame)
+    color = frame.planes[0]
+    if frame.space is ColorSpace.RGB and _is_gray(color):
+        color = np.ascontiguousarray(color[..., 0])
+    return replace(page, frame=page_of(color, alpha, 8).frame)
 
 
 def _read_bands(image: Image.Image, layout: Layout, convert: Converter, orientation: int) -> Page:
     """Convert band by band: beside Pillow's picture there is never more than the finished planes."""
     width, height = shown_size(*image.size, orientation)
     channels = 3 if layout.space is ColorSpace.RGB else 1
-    colour = np.empty((height, width, 3) if channels == 3 else (height, width), np.uint8)
+    color = np.empty((height, width, 3) if channels == 3 else (height, width), np.uint8)
     alpha = np.empty((height, width), np.uint8) if layout.has_alpha else None
     for top in range(0, image.height, _BAND_ROWS):
         rows = slice(top, min(top + _BAND_ROWS, image.height))
@@ -240,8 +240,8 @@ def _read_bands(image: Image.Image, layout: Layout, convert: Converter, orientat
         if alpha is not None:
             stored_view(alpha, orientation)[rows] = pixels[..., -1]
             pixels = pixels[..., :3] if channels == 3 else pixels[..., 0]
-        stored_view(colour, orientation)[rows] = pixels
-    return page_of(colour, alpha, 8)
+        stored_view(color, orientation)[rows] = pixels
+    return page_of(color, alpha, 8)
 
 
 def _is_gray_palette(image: Image.Image, icc: bytes | None) -> bool:
@@ -252,5 +252,5 @@ def _is_gray_palette(image: Image.Image, icc: bytes | None) -> bool:
     return _is_gray(palette)
 
 
-def _is_gray(colours: NDArray[Any]) -> bool:
-    return np.array_equal(colours[..., 0], colours[..., 1]) and np.array_equal(colours[..., 0], colours[..., 2])
+def _is_gray(colors: NDArray[Any]) -> bool:
+    return np.array_equal(colors[..., 0], colors[..., 1]) and np.array_equal(colors[..., 0], colors[..., 2])

@@ -25,14 +25,14 @@ from esrt_core.media.image.pixels import (
     Layout,
     Samples,
     integers_to_16,
-    normalise,
+    normalize,
     page_of,
     shown_size,
     stored_view,
     widen_to_16,
 )
 
-_COLOUR_SAMPLES: dict[int, int] = {
+_COLOR_SAMPLES: dict[int, int] = {
     PHOTOMETRIC.MINISBLACK: 1,
     PHOTOMETRIC.MINISWHITE: 1,
     PHOTOMETRIC.PALETTE: 1,
@@ -61,7 +61,7 @@ def is_deep(page: tifffile.TiffPage) -> bool:
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
     """Return what a page becomes."""
-    gray = _COLOUR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
+    gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
     space = ColorSpace.GRAY if gray else ColorSpace.RGB
     if page.photometric in _CONVERTED or not is_deep(page):
         return Layout("", space, 8, _has_alpha(page))
@@ -78,18 +78,18 @@ def orientation_of(page: tifffile.TiffPage) -> int:
 def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
     """Decode one page, oriented. Raises NotImplementedError for what is not read, and what tifffile and
     imagecodecs raise at damaged data."""
-    colour, alpha, notes = _separate(page, _channels_last(page))
+    color, alpha, notes = _separate(page, _channels_last(page))
     orientation = orientation_of(page)
     if page.photometric in _CONVERTED:
-        converted = _to_srgb(colour, _CONVERTED[page.photometric], icc)
+        converted = _to_srgb(color, _CONVERTED[page.photometric], icc)
         alpha8 = None if alpha is None else _to_8(alpha)
         return _oriented(
             replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
         )
     if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        colour = np.moveaxis(page.colormap, 0, -1)[colour]  # (H, W, 3), 16 bits
-        return _oriented(page_of(colour.astype(np.uint16), None, 16, notes), orientation)
-    read = _scaled(colour, alpha, page)
+        color = np.moveaxis(page.colormap, 0, -1)[color]  # (H, W, 3), 16 bits
+        return _oriented(page_of(color.astype(np.uint16), None, 16, notes), orientation)
+    read = _scaled(color, alpha, page)
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
@@ -108,35 +108,35 @@ def _channels_last(page: tifffile.TiffPage) -> Samples:
 
 
 def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
-    """Return colour, alpha and a note on channels that are neither."""
-    if page.photometric not in _COLOUR_SAMPLES:
+    """Return color, alpha and a note on channels that are neither."""
+    if page.photometric not in _COLOR_SAMPLES:
         name = getattr(page.photometric, "name", page.photometric)
         raise NotImplementedError(f"a TIFF page with the photometric interpretation {name}")
-    count = _COLOUR_SAMPLES[page.photometric]
+    count = _COLOR_SAMPLES[page.photometric]
     if samples.ndim == 2:
         return samples, None, ()
-    colour = samples[..., 0] if count == 1 else samples[..., :count]
+    color = samples[..., 0] if count == 1 else samples[..., :count]
     alpha = samples[..., count] if _has_alpha(page) else None
     extra = samples.shape[2] - count - (alpha is not None)
-    notes = (f"{extra} channels that are neither colour nor alpha left out",) if extra > 0 else ()
-    return colour, alpha, notes
+    notes = (f"{extra} channels that are neither color nor alpha left out",) if extra > 0 else ()
+    return color, alpha, notes
 
 
 def _has_alpha(page: tifffile.TiffPage) -> bool:
     return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
 
 
-def _scaled(colour: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
-    if colour.dtype.kind == "f":
-        values, value_range, notes = normalise(colour)
+def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
+    if color.dtype.kind == "f":
+        values, value_range, notes = normalize(color)
         clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
         return replace(page_of(values, clipped, 32, notes), value_range=value_range)
-    if colour.dtype == np.uint8:
-        return page_of(np.ascontiguousarray(colour), None if alpha is None else np.ascontiguousarray(alpha), 8)
-    if colour.dtype == np.uint16:
+    if color.dtype == np.uint8:
+        return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
+    if color.dtype == np.uint16:
         bits = int(page.bitspersample)
-        return page_of(widen_to_16(colour, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
-    wide, notes = integers_to_16(colour)
+        return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+    wide, notes = integers_to_16(color)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
     return page_of(wide, wide_alpha, 16, notes)
 
@@ -145,11 +145,11 @@ def _as_fraction(samples: Samples) -> NDArray[np.float64]:
     return np.clip(samples.astype(np.float64) / np.iinfo(samples.dtype).max, 0, 1)
 
 
-def _to_srgb(colour: Samples, mode: str, icc: bytes | None) -> Page:
+def _to_srgb(color: Samples, mode: str, icc: bytes | None) -> Page:
     convert, note = to_srgb(mode, icc)
-    height, width = colour.shape[:2]
-    image = Image.frombytes(mode, (width, height), _to_8(colour).tobytes(), "raw", mode)
-    notes = (note,) if colour.dtype.itemsize == 1 else (note, f"{mode} reduced to 8 bits")
+    height, width = color.shape[:2]
+    image = Image.frombytes(mode, (width, height), _to_8(color).tobytes(), "raw", mode)
+    notes = (note,) if color.dtype.itemsize == 1 else (note, f"{mode} reduced to 8 bits")
     return page_of(np.array(convert(image)), None, 8, notes)
 
 
@@ -163,9 +163,9 @@ def _to_8(samples: Samples) -> NDArray[np.uint8]:
 def _unpremultiplied(page: Page) -> Page:
     frame = page.frame
     assert frame.alpha is not None
-    colour = frame.planes[0].astype(np.float32)
-    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (colour.ndim - 2))
-    straight = np.divide(colour * frame.peak, alpha, out=np.zeros_like(colour), where=alpha > 0)
+    color = frame.planes[0].astype(np.float32)
+    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (color.ndim - 2))
+    straight = np.divide(color * frame.peak, alpha, out=np.zeros_like(color), where=alpha > 0)
     straight = np.clip(straight, 0, frame.peak)
     if frame.depth != 32:
         straight = np.rint(straight)

@@ -66,9 +66,9 @@ class PixelLayout:
         """Return one picture as a Frame whose planes are views of its bytes."""
         planes = self.planes(data, width, height)
         alpha = planes[-1] if self.alpha else None
-        colours = planes[:-1] if self.alpha else planes
+        colors = planes[:-1] if self.alpha else planes
         space = ColorSpace.GRAY if self.chroma == "gray" else ColorSpace.YUV
-        return Frame(colours, space, self.depth, alpha, matrix, full_range)
+        return Frame(colors, space, self.depth, alpha, matrix, full_range)
 
 
 def parse_layout(name: str) -> PixelLayout | None:
@@ -95,7 +95,7 @@ FULL_RANGE = 2  # ffmpeg's number; 1 is studio range, 0 unspecified
 
 @dataclass(frozen=True)
 class ColorTags:
-    """Carry what a clip says about its colours, as numbers; see above."""
+    """Carry what a clip says about its colors, as numbers; see above."""
 
     range: int = 0
     matrix: int = UNSPECIFIED

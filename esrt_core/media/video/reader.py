@@ -67,7 +67,7 @@ def shape_of(video: VideoStream, request: ReadRequest) -> PictureShape:
 
 
 def _read_layout(video: VideoStream, request: ReadRequest) -> PixelLayout:
-    """Return the layout that is read: alpha has the size of luma, and the colour under it needs as much."""
+    """Return the layout that is read: alpha has the size of luma, and the color under it needs as much."""
     stored = video.layout
     if stored.alpha and not request.flatten:
         return PixelLayout("444", stored.depth, alpha=True)

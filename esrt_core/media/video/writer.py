@@ -99,7 +99,7 @@ def encode_arguments(target: Path, settings: EncodeSettings) -> list[str]:
 
 
 def _filters(settings: EncodeSettings) -> Sequence[str]:
-    """State the colours as they are, so that no filter converts them, then size and format, then state them again."""
+    """State the colors as they are, so that no filter converts them, then size and format, then state them again."""
     colors, aspect = settings.colors, settings.aspect
     stated = f"setparams=range={colors.range}:colorspace={colors.matrix}"
     tags = f"{stated}:color_primaries={colors.primaries}:color_trc={colors.transfer}"

@@ -110,7 +110,7 @@ def plan_notes(
         notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
     odd = encode.final_width % 2 or encode.final_height % 2
     if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
-        notes.append("the odd size needs full colour resolution (4:4:4), which few players decode in hardware")
+        notes.append("the odd size needs full color resolution (4:4:4), which few players decode in hardware")
     if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
         notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
     gone = lost_streams(join.container, clip.other_streams)

@@ -93,7 +93,7 @@ def test_every_way_to_ask_for_a_size(
         (["--precision", "fp7"], "unknown precision 'fp7'"),
         (["--format", "gog"], "--format gog is not a format"),
         (["--quality", "101"], "--quality is 101"),
-        (["--background", "reddish"], "--background reddish is not a colour"),
+        (["--background", "reddish"], "--background reddish is not a color"),
         (["--threads", "0"], "threads must be from 1"),
         (["--tile", "7"], "tile must be 0"),
         (["--max-pixels", "0"], "--max-pixels is 0"),

@@ -173,7 +173,7 @@ def test_a_gain_map_is_noted_and_no_longer_promised():
 
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("frames", [1, 3])
-def test_a_lossless_webp_is_recognised(lossless, frames):
+def test_a_lossless_webp_is_recognized(lossless, frames):
     if frames == 1:
         data = saved(picture("RGBA"), "WEBP", lossless=lossless, icc_profile=srgb_profile())
     else:
@@ -184,7 +184,7 @@ def test_a_lossless_webp_is_recognised(lossless, frames):
 def test_cmyk_goes_through_its_profile_and_the_profile_goes():
     source = read(saved(picture("CMYK"), "JPEG"))
     assert source.pages[0].frame.space is ColorSpace.RGB
-    assert "no colour profile" in source.notes[0]
+    assert "no color profile" in source.notes[0]
     assert source.metadata.icc is None
 
 

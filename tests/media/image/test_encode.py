@@ -39,7 +39,7 @@ def test_lossless_formats_keep_every_value(format):
 def test_quality_is_good_by_default_and_can_be_chosen(format):
     data, _ = written([RGB], format)
     error = first(data).frame.planes[0].astype(int) - RGB.frame.planes[0]
-    assert np.abs(error).mean() < 8  # WebP halves the resolution of colour
+    assert np.abs(error).mean() < 8  # WebP halves the resolution of color
     small, _ = written([RGB], format, options=EncodeOptions(quality=20))
     assert len(small) < len(data)
 
@@ -97,8 +97,8 @@ def test_gray_in_a_format_without_gray_has_no_tint():
     page = Page(Frame((noise(8, 8),), ColorSpace.GRAY))
     options = EncodeOptions(lossless=True)
     data, _ = written([page], "webp", Metadata(icc=gray_profile()), options)
-    colour = first(data).frame.planes[0]
-    assert np.array_equal(colour, np.repeat(page.frame.planes[0][..., None], 3, axis=2))
+    color = first(data).frame.planes[0]
+    assert np.array_equal(color, np.repeat(page.frame.planes[0][..., None], 3, axis=2))
     assert read(data).metadata.icc is None
 
 

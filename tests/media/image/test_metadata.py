@@ -114,7 +114,7 @@ def test_damaged_exif_never_fails_the_picture(garbage):
 def test_a_damaged_profile_is_noted():
     decoded = read(saved(picture(), "PNG", icc_profile=b"no profile" * 20))
     assert decoded.metadata.icc is None
-    assert "damaged colour profile left out" in decoded.notes
+    assert "damaged color profile left out" in decoded.notes
 
 
 def test_a_profile_for_other_pixels_is_left_out():
@@ -125,7 +125,7 @@ def test_a_profile_for_other_pixels_is_left_out():
 def test_metadata_that_a_format_cannot_hold_are_noted():
     decoded = read(source())
     _, notes = written(decoded.pages, "bmp", decoded.metadata)
-    assert {note.split(" left out")[0] for note in notes} == {"EXIF", "XMP", "colour profile"}
+    assert {note.split(" left out")[0] for note in notes} == {"EXIF", "XMP", "color profile"}
 
 
 def test_metadata_that_an_encoder_refuses_are_left_out_and_noted():

@@ -19,7 +19,7 @@ def source(format, *, alpha):
 
 
 def timeline(pages):
-    """The picture on screen at every hundredth of a second, as RGBA with no colour under what is transparent."""
+    """The picture on screen at every hundredth of a second, as RGBA with no color under what is transparent."""
     shown = []
     for page in pages:
         height, width = page.frame.height, page.frame.width
@@ -100,43 +100,43 @@ def test_gray_frames_stay_gray():
     assert [page.frame.space.value for page in read(file.getvalue()).pages] == ["gray", "gray"]
 
 
-def colours_of(image):
+def colors_of(image):
     return np.asarray(image.convert("RGBA"))
 
 
-def test_few_colours_are_exact():
-    colour = np.kron(noise(5, 5, 3), np.ones((4, 4, 1), np.uint8))
-    assert np.array_equal(colours_of(to_palette(Frame((colour,))))[..., :3], colour)
+def test_few_colors_are_exact():
+    color = np.kron(noise(5, 5, 3), np.ones((4, 4, 1), np.uint8))
+    assert np.array_equal(colors_of(to_palette(Frame((color,))))[..., :3], color)
 
 
 def test_hidden_pixels_do_not_spoil_the_palette():
-    colour = noise(40, 40, 3)
-    colour[:4] = (200, 10, 30)
+    color = noise(40, 40, 3)
+    color[:4] = (200, 10, 30)
     alpha = np.zeros((40, 40), np.uint8)
     alpha[:4] = 255
-    result = colours_of(to_palette(Frame((colour,), alpha=alpha)))
+    result = colors_of(to_palette(Frame((color,), alpha=alpha)))
     assert np.array_equal(result[..., 3], alpha)
     assert np.all(result[:4, :, :3] == (200, 10, 30))
 
 
 def test_half_transparency_becomes_hard():
     frame = Frame((np.full((1, 2), 90, np.uint8),), ColorSpace.GRAY, alpha=np.array([[127, 128]], np.uint8))
-    assert colours_of(to_palette(frame))[..., 3].tolist() == [[0, 255]]
+    assert colors_of(to_palette(frame))[..., 3].tolist() == [[0, 255]]
 
 
 def test_a_frame_all_hidden_is_all_transparent():
     frame = Frame((noise(3, 3, 3),), alpha=np.zeros((3, 3), np.uint8))
-    assert not colours_of(to_palette(frame))[..., 3].any()
+    assert not colors_of(to_palette(frame))[..., 3].any()
 
 
-def test_what_stands_still_keeps_its_colours():
+def test_what_stands_still_keeps_its_colors():
     smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
     first = np.dstack([smooth, smooth // 2, 200 - smooth])
     second = first.copy()
     second[:4, :4] = 255 - second[:4, :4]
     one = to_palette(Frame((first,)), dither=False)
     two = to_palette(Frame((second,)), one, dither=False)
-    assert np.array_equal(colours_of(one)[8:], colours_of(two)[8:])
+    assert np.array_equal(colors_of(one)[8:], colors_of(two)[8:])
 
 
 def test_a_new_scene_gets_a_new_palette():
@@ -144,4 +144,4 @@ def test_a_new_scene_gets_a_new_palette():
     red[..., 0] = np.arange(32) * 8
     blue = red[..., ::-1].copy()
     result = to_palette(Frame((blue,)), to_palette(Frame((red,))), dither=False)
-    assert np.array_equal(colours_of(result)[..., :3], blue)
+    assert np.array_equal(colors_of(result)[..., :3], blue)

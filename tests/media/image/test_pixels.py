@@ -8,13 +8,13 @@ from esrt_core.media.image.picture import ReadLimits, ValueRange
 from esrt_core.media.image.pixels import (
     integers_to_16,
     layout_of,
-    normalise,
+    normalize,
     read_page,
     restore,
     shown_size,
     stored_view,
     widen_to_16,
-    without_needless_colour,
+    without_needless_color,
 )
 from tests.media.pictures import first, noise, picture, read, saved, srgb_profile, written
 
@@ -44,7 +44,7 @@ def test_gray_with_alpha_is_straight(mode):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBX", "YCbCr", "HSV"])
-def test_colour_modes_become_rgb(mode):
+def test_color_modes_become_rgb(mode):
     image = picture(mode)
     frame = frame_of(image)
     assert (frame.space, frame.depth, frame.alpha) == (ColorSpace.RGB, 8, None)
@@ -52,7 +52,7 @@ def test_colour_modes_become_rgb(mode):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "RGBa"])
-def test_colour_with_alpha_is_straight(mode):
+def test_color_with_alpha_is_straight(mode):
     straight = Image.fromarray(np.full((3, 4, 4), (200, 100, 50, 51), np.uint8))
     frame = frame_of(straight.convert(mode))
     assert np.all(frame.alpha == 51)
@@ -68,9 +68,9 @@ def test_a_transparent_value_becomes_alpha(mode, key):
     assert frame.space is (ColorSpace.RGB if mode == "RGB" else ColorSpace.GRAY)
 
 
-def palette_image(colours, transparency=None):
+def palette_image(colors, transparency=None):
     image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
-    image.putpalette([value for colour in colours for value in colour])
+    image.putpalette([value for color in colors for value in color])
     if transparency is not None:
         image.info["transparency"] = transparency
     return image
@@ -86,14 +86,14 @@ def test_a_gray_palette_with_an_rgb_profile_stays_rgb():
     assert frame_of(palette_image([(7, 7, 7), (200, 200, 200)]), srgb_profile()).space is ColorSpace.RGB
 
 
-def test_a_colour_palette_becomes_rgb():
+def test_a_color_palette_becomes_rgb():
     assert frame_of(palette_image([(7, 8, 9), (200, 1, 2)])).planes[0].tolist() == [[[7, 8, 9], [200, 1, 2]]]
 
 
 @pytest.mark.parametrize("transparency", [0, b"\x00\xff"])
-@pytest.mark.parametrize("colours", [[(7, 8, 9), (200, 1, 2)], [(7, 7, 7), (200, 200, 200)]])
-def test_palette_transparency_becomes_alpha(colours, transparency):
-    assert frame_of(palette_image(colours, transparency)).alpha.tolist() == [[0, 255]]
+@pytest.mark.parametrize("colors", [[(7, 8, 9), (200, 1, 2)], [(7, 7, 7), (200, 200, 200)]])
+def test_palette_transparency_becomes_alpha(colors, transparency):
+    assert frame_of(palette_image(colors, transparency)).alpha.tolist() == [[0, 255]]
 
 
 def test_palette_with_alpha():
@@ -140,10 +140,10 @@ def test_tall_pictures_are_read_in_bands():
     assert np.array_equal(frame_of(Image.fromarray(pixels)).planes[0], pixels)
 
 
-def test_needless_alpha_and_colour_are_dropped():
+def test_needless_alpha_and_color_are_dropped():
     gray = np.repeat(noise(4, 4, 1), 3, axis=2)
     opaque = Image.fromarray(np.dstack([gray, np.full((4, 4), 255, np.uint8)]))
-    frame = without_needless_colour(page_of(opaque)).frame
+    frame = without_needless_color(page_of(opaque)).frame
     assert (frame.space, frame.alpha) == (ColorSpace.GRAY, None)
     assert np.array_equal(frame.planes[0], gray[..., 0])
 
@@ -174,7 +174,7 @@ def test_16_bit_png_is_oriented():
     assert np.array_equal(frame.planes[0], np.rot90(samples, -1))
 
 
-def test_the_transparent_colour_of_a_16_bit_png_becomes_alpha():
+def test_the_transparent_color_of_a_16_bit_png_becomes_alpha():
     samples = np.array([[300, 301]], np.uint16)
     image = Image.frombytes("I;16", (2, 1), samples.tobytes())
     frame = first(saved(image, "PNG", transparency=300)).frame
@@ -234,7 +234,7 @@ def test_twelve_bits_become_sixteen():
 
 def test_floats_within_0_and_1_stay():
     values = np.array([[0.25, 0.5]], np.float32)
-    normal, value_range, notes = normalise(values)
+    normal, value_range, notes = normalize(values)
     assert np.array_equal(normal, values)
     assert value_range is None
     assert notes == ()
@@ -242,13 +242,13 @@ def test_floats_within_0_and_1_stay():
 
 @pytest.mark.parametrize("values", [[[-3.0, 250.0]], [[0.5, 4.0]], [[-0.5, 0.2]]])
 def test_other_floats_are_scaled_and_restored(values):
-    normal, value_range, _ = normalise(np.array(values, np.float64))
+    normal, value_range, _ = normalize(np.array(values, np.float64))
     assert normal.min() >= 0
     assert normal.max() <= 1
     assert np.allclose(restore(normal, value_range), values, atol=1e-4)
 
 
 def test_what_is_not_finite_is_replaced_and_noted():
-    normal, _, notes = normalise(np.array([[np.nan, np.inf, 0.25]], np.float32))
+    normal, _, notes = normalize(np.array([[np.nan, np.inf, 0.25]], np.float32))
     assert np.array_equal(normal, np.full((1, 3), np.float32(0.25)))
     assert "not finite" in notes[0]

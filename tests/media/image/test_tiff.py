@@ -54,10 +54,10 @@ def test_white_is_zero_is_inverted(dtype):
 
 
 def test_a_16_bit_palette():
-    colours = noise(3, 65536, dtype=np.uint16)
+    colors = noise(3, 65536, dtype=np.uint16)
     samples = noise(5, 4, dtype=np.uint16)
-    frame = first(tiff(samples, photometric="palette", colormap=colours)).frame
-    assert np.array_equal(frame.planes[0], np.moveaxis(colours, 0, -1)[samples])
+    frame = first(tiff(samples, photometric="palette", colormap=colors)).frame
+    assert np.array_equal(frame.planes[0], np.moveaxis(colors, 0, -1)[samples])
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("unassalpha", 10000), ("assocalpha", 20000)])
@@ -69,7 +69,7 @@ def test_alpha_is_straight(kind, expected):
     assert np.all(np.abs(frame.planes[0].astype(int) - expected) < 2)
 
 
-def test_channels_that_are_neither_colour_nor_alpha_are_noted():
+def test_channels_that_are_neither_color_nor_alpha_are_noted():
     samples = noise(4, 4, 5, dtype=np.uint16)
     page = first(tiff(samples, photometric="rgb", planarconfig="contig", extrasamples=["unassalpha", "unspecified"]))
     assert "1 channels" in page.notes[0]
@@ -96,8 +96,8 @@ def test_cmyk_and_lab_become_srgb(photometric, dtype):
     samples = np.zeros((4, 4, channels), dtype)
     samples[..., 0] = np.iinfo(dtype).max
     source = read(tiff(samples, photometric=photometric))
-    colour = source.pages[0].frame.planes[0][0, 0]
-    assert np.allclose(colour, [0, 255, 255] if photometric == "separated" else [255, 255, 255], atol=1)
+    color = source.pages[0].frame.planes[0][0, 0]
+    assert np.allclose(color, [0, 255, 255] if photometric == "separated" else [255, 255, 255], atol=1)
     assert "sRGB" in source.notes[0]
     assert source.metadata.icc is None
 

@@ -47,7 +47,7 @@ def test_a_result_that_is_gone_or_was_changed_is_not_done(tmp_path: Path) -> Non
     assert manifest.outcome("../in/a.png", "job") is None
 
 
-def test_a_result_that_got_its_name_just_before_the_end_is_recognised_by_its_bytes(tmp_path: Path) -> None:
+def test_a_result_that_got_its_name_just_before_the_end_is_recognized_by_its_bytes(tmp_path: Path) -> None:
     writing = result(tmp_path)
     manifest = Manifest(tmp_path)
     manifest.add(writing)

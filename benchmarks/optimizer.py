@@ -1,6 +1,6 @@
 """Adam against Muon, batch sizes and EMA lengths, each for the same time: which default is better, and where.
 
-python benchmarks/optimiser.py PICTURES --val HELD_OUT --minutes 3 --minutes 30 --out runs/optimiser
+python benchmarks/optimizer.py PICTURES --val HELD_OUT --minutes 3 --minutes 30 --out runs/optimizer
 
 Every row of TRIALS is one run of `esrt train` from scratch, of equal time on a machine that does nothing else; the
 table is printed and written to OUT/table.md. The same command goes on where it was interrupted. Choose nothing by short
@@ -29,7 +29,7 @@ class Trial:
     """Hold what one run does differently."""
 
     name: str
-    optimiser: str = "adam"
+    optimizer: str = "adam"
     lr: float = 1e-3
     weight_decay: float | None = None
     batch: int | None = None
@@ -39,7 +39,7 @@ class Trial:
 BEST = ("muon", 5e-3, 0.1)  # of the rows below; batches and EMA lengths are compared with it
 
 TRIALS = {
-    "optimiser": (
+    "optimizer": (
         Trial("Adam 5e-4", lr=5e-4),
         Trial("Adam 1e-3"),
         Trial("Adam 2e-3", lr=2e-3),
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare optimisers, batch sizes and EMA lengths at equal time.")
+    parser = argparse.ArgumentParser(description="Compare optimizers, batch sizes and EMA lengths at equal time.")
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--val", type=Path, required=True)
     parser.add_argument("--minutes", type=float, action="append", required=True)
@@ -105,7 +105,7 @@ def run(trial: Trial, minutes: float, out: Path, arguments: argparse.Namespace) 
         patch=arguments.patch,
         batch=trial.batch,
         lr=trial.lr,
-        optimiser=trial.optimiser,
+        optimizer=trial.optimizer,
         weight_decay=trial.weight_decay,
         ema=trial.ema,
         validations=4,
