@@ -8,8 +8,9 @@ from pathlib import Path
 
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.dataset import find_lr
-from esrt_core.media.image.decode import ReadLimits, probe
+from esrt_core.media.image.decode import probe
 from esrt_core.media.image.formats import format_for_path
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.training.events import Unusable
 
 HELD_OUT_SHARE = 0.05
