@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, JpegImagePlugin
 
-# Luminance, ITU-T T.81 table K.1, by natural order of the coefficients; encoders scale it by their quality.
-_LUMINANCE = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
-    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
+# Table K.1 of ITU-T T.81, Annex K.1, https://www.w3.org/Graphics/JPEG/itu-t81.pdf. Encoders scale it by their quality.
+LUMINANCE_TABLE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
 
 
 def quality_of(image: Image.Image) -> int | None:
@@ -36,7 +41,7 @@ def has_reduced_color(image: Image.Image) -> bool:
 def _scaled_sum(quality: int) -> int:
     """Return the sum of libjpeg's table at a quality (jcparam.c: jpeg_quality_scaling, jpeg_add_quant_table)."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return sum(min(max((value * percent + 50) // 100, 1), 255) for value in _LUMINANCE)
+    return sum(min(max((value * percent + 50) // 100, 1), 255) for row in LUMINANCE_TABLE for value in row)
 
 
 _SUMS = [_scaled_sum(quality) for quality in range(1, 101)]

@@ -22,21 +22,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
+from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 
 HEAD_BYTES = 4096
-RAW_EXTENSIONS = frozenset(
-    ("." + name)
-    for name in (
-        *("3fr", "ari", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dcs", "dng", "drf", "eip", "erf", "fff"),
-        *("gpr", "iiq", "k25", "kdc", "mdc", "mef", "mos", "mrw", "nef", "nrw", "orf", "pef", "ptx", "pxn", "r3d"),
-        *("raf", "raw", "rw2", "rwl", "rwz", "sr2", "srf", "srw", "x3f"),
-    )
-)
-VIDEO_EXTENSIONS = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()  # noqa: SIM905
-)
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RAW_MAGIC = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR")
 _VIDEO_MAGIC = (
