@@ -10,8 +10,8 @@ from pathlib import Path
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
+from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
-from esrt_core.media.video.containers import CONTAINERS
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
@@ -83,9 +83,6 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
         raise OptionError(f"{name} {value} is unknown; expected one of {', '.join(choices)}")
 
 
-_READ_TOO = {".avi", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".ogv", ".mxf", ".dv", ".y4m", ".gif"}
-
-
 def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
     """Return the clips that are meant, those of a folder in the order of their names.
 
@@ -103,7 +100,7 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
 
 
 def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
-    known = CONTAINERS.keys() | _READ_TOO
+    known = VIDEO_EXTENSIONS | {".gif"}
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in known]
     names = {path.name for path in files}
     ending = f"_{options.request.suffix(())}"
