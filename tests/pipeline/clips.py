@@ -16,7 +16,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
-from esrt_core.selection import ChainSelector, ModelChain, alone
+from esrt_core.selection import ChainSelector, ModelChain, single_chain
 
 
 def make(target: Path, *arguments: str) -> Path:
@@ -122,14 +122,14 @@ class Repeaters:
 
     model = "repeat"
     options = EngineOptions()
-    selector = ChainSelector("repeat", alone("repeat", (2, 3, 4)))
+    selector = ChainSelector("repeat", single_chain("repeat", (2, 3, 4)))
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
         self.device = device
         self.stop_at = stop_at
 
-    def of(self, chain: ModelChain) -> Repeaters:
+    def for_chain(self, chain: ModelChain) -> Repeaters:
         """Return the same: there is one line-up."""
         return self
 

@@ -48,7 +48,7 @@ def test_a_clip_is_doubled_and_keeps_its_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.resume_point.parametrize(
+@pytest.mark.parametrize(
     ("pixels", "tags"),
     [
         ("yuv420p", "range=tv:colorspace=smpte170m"),
@@ -70,7 +70,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
                                   large.to_ndarray(channel_last=True)[: large.height])  # fmt: skip
 
 
-@pytest.resume_point.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
     parameters = f"mastering-display={DISPLAY}:cll=1000,400"
@@ -120,8 +120,8 @@ def test_a_variable_rate_can_keep_its_times(tmp_path: Path) -> None:
     assert times(target) == times(path)
 
 
-@pytest.resume_point.parametrize("name", ["a.mkv", "a.mp4"])
-@pytest.resume_point.parametrize("late", ["audio", "video"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.mark.parametrize("late", ["audio", "video"])
 def test_late_streams_stay_late(tmp_path: Path, name: str, late: str) -> None:
     delay = ["-itsoffset", "0.32"]
     inputs = [*picture(), *delay, *sound()] if late == "audio" else [*delay, *picture(), *sound(1)]
@@ -183,7 +183,7 @@ def test_what_a_container_cannot_hold_is_refused_with_a_way_out_or_left_out(tmp_
     assert any("was left out" in note for note in result.notes)
 
 
-@pytest.resume_point.parametrize(
+@pytest.mark.parametrize(
     ("name", "codec", "expected"),
     [("a.webm", None, "vp9"), ("a.mp4", "hevc", "hevc"), ("a.mp4", "av1", "av1"), ("a.mov", "prores", "prores")],
 )
