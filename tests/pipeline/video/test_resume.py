@@ -71,7 +71,7 @@ def test_a_missing_or_foreign_journal_has_no_header(tmp_path: Path) -> None:
 
 
 def test_other_options_are_named() -> None:
-    with pytest.raises(OptionError, match=r"other options \(codec\); give the earlier options .* or --restart"):
+    with pytest.raises(OptionError, match=r"other options \(codec\); rerun with the original options, or --restart"):
         check_header(HEADER, {**HEADER, "codec": ["-crf", "20"]}, Path("work"))
 
 
@@ -171,7 +171,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(ResumeLog, "add", failing)
-        with pytest.raises(TargetError, match="No space left on device; the same command goes on"):
+        with pytest.raises(TargetError, match="No space left on device; rerun to resume"):
             upscale(path, segment=HALF)
     assert upscale(path, segment=HALF).resumed_at == noted[0].slots
 
