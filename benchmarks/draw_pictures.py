@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from esrt_core.training.drawings import draw, draw_page
+from benchmarks.drawings import draw, draw_page
 
 
 def write(folder: Path, size: int, pages: bool, seed: int) -> None:

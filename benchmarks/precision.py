@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.contenders import as_input, trained
+from benchmarks.drawings import draw, draw_page
 from esrt_core.engine.options import PRECISIONS
 from esrt_core.engine.runner import Runner
 from esrt_core.evaluation.pairs import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr, psnr_y
 from esrt_core.media.image import ReadLimits
-from esrt_core.training.drawings import draw, draw_page
 
 SIDE = 96  # LR px of a tile
 WINDOWS = (2, 2)  # of 48 px, as the engine's

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from esrt_core.training.drawings.canvas import Canvas, Point
-from esrt_core.training.drawings.colors import WHITE, Color, mix, random_palette
-from esrt_core.training.drawings.fonts import PLAIN, random_word
+from benchmarks.drawings.canvas import Canvas, Point
+from benchmarks.drawings.colors import WHITE, Color, mix, random_palette
+from benchmarks.drawings.fonts import PLAIN, random_word
 
 
 def cartoon(canvas: Canvas) -> None:

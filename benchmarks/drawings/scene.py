@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from esrt_core.training.drawings import halftone, interface, lineart, structure, text
-from esrt_core.training.drawings.canvas import Canvas
+from benchmarks.drawings import halftone, interface, lineart, structure, text
+from benchmarks.drawings.canvas import Canvas
 
 Drawing = Callable[[int, int], NDArray[np.uint8]]
 Painter = Callable[[Canvas], None]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.training.drawings.canvas import Canvas, Point
-from esrt_core.training.drawings.colors import Color, mix, random_color, random_palette
+from benchmarks.drawings.canvas import Canvas, Point
+from benchmarks.drawings.colors import Color, mix, random_color, random_palette
 
 View = Callable[[float, float], Point]  # a point of the unit square -> px
 _REACH = 0.12  # how far the square reaches past the picture where nothing is tilted

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from esrt_core.training.drawings.colors import Color
-from esrt_core.training.drawings.fonts import load_font
+from benchmarks.drawings.colors import Color
+from benchmarks.drawings.fonts import load_font
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom

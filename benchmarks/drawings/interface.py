@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from esrt_core.training.drawings.canvas import Box, Canvas
-from esrt_core.training.drawings.colors import Color, mix, random_color, random_palette
-from esrt_core.training.drawings.fonts import PLAIN, random_word, random_words
+from benchmarks.drawings.canvas import Box, Canvas
+from benchmarks.drawings.colors import Color, mix, random_color, random_palette
+from benchmarks.drawings.fonts import PLAIN, random_word, random_words
 
 
 @dataclass(frozen=True)

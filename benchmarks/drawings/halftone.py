@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from esrt_core.training.drawings.canvas import Canvas
-from esrt_core.training.drawings.colors import Color, random_palette
+from benchmarks.drawings.canvas import Canvas
+from benchmarks.drawings.colors import Color, random_palette
 
 _PROCESS_INKS = ((0, 255, 255), (255, 0, 255), (255, 255, 0), (0, 0, 0))
 _PROCESS_ANGLES = (15.0, 75.0, 0.0, 45.0)

@@ -4,9 +4,9 @@ import math
 
 from PIL import Image
 
-from esrt_core.training.drawings.canvas import Canvas
-from esrt_core.training.drawings.colors import Color, mix, random_palette
-from esrt_core.training.drawings.fonts import FONTS, MONOSPACED, PLAIN, SERIF, random_word, random_words
+from benchmarks.drawings.canvas import Canvas
+from benchmarks.drawings.colors import Color, mix, random_palette
+from benchmarks.drawings.fonts import FONTS, MONOSPACED, PLAIN, SERIF, random_word, random_words
 
 _SIGNS = ("=", "==", "(x, y):", "[i]", "->", "{", "};", '"text"', "+=", "#")
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from esrt_core.training.drawings import canvas as canvases
-from esrt_core.training.drawings import draw, draw_page, scene
-from esrt_core.training.drawings.fonts import FONTS, load_font, random_word
+from benchmarks.drawings import canvas as canvases
+from benchmarks.drawings import draw, draw_page, scene
+from benchmarks.drawings.fonts import FONTS, load_font, random_word
 
 
 @pytest.mark.parametrize("drawing", [draw, draw_page])
