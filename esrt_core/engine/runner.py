@@ -10,17 +10,33 @@ from torch import Tensor, nn
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.drift import keep_colours
 from esrt_core.engine.fast import fast_form
+from esrt_core.engine.native import NativeESRT
+from esrt_core.engine.native.library import load_library
+from esrt_core.engine.native.packing import can_run
 from esrt_core.engine.replay import Replay, Windows
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
+from esrt_core.weights.authors import authors_name
+
+
+class Native:
+    """Call the native network with tensors, in as many threads as torch has."""
+
+    def __init__(self, network: NativeESRT) -> None:
+        self._network = network
+
+    def __call__(self, x: Tensor, windows: Windows) -> Tensor:
+        """Return the network's result for x (B, 3, H, W) on the CPU."""
+        return torch.from_numpy(self._network(x.numpy(), windows, torch.get_num_threads()))
 
 
 class Runner:
     """Run batches (B, 3, h, w) in [0, 1] to (B, 3, scale * h, scale * w), float32 in [0, 1], on `device`.
 
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
-    `redone` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
-    averages the eight flips and rotations.
+    `redone` counts them. In float32 a CPU runs the native network if it was compiled; everything else runs the fused
+    form. `plain` takes the network as it is written, in float32, instead of either; `tta` averages the eight flips and
+    rotations.
     """
 
     def __init__(
@@ -30,7 +46,7 @@ class Runner:
         self.redone = 0
         self._doubts: list[Tensor] | None = None  # of results that nobody looked at
         self._tta = tta
-        self._full = Replay(_plain(network, device) if plain else fast_form(network).to(device))
+        self._full: Replay | Native = _float32_form(network, device, plain)
         full_only = plain or precision == "fp32"
         self._half = None if full_only else Replay(fast_form(network, DTYPES[precision]).to(device))
 
@@ -72,7 +88,7 @@ class Runner:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
 
-    def _ensemble(self, network: Replay, x: Tensor, windows: Windows) -> Tensor:
+    def _ensemble(self, network: Replay | Native, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
@@ -104,11 +120,24 @@ def _constant(x: Tensor) -> Tensor:
     return (x.amax((2, 3)) == x.amin((2, 3))).all(1)
 
 
+def _float32_form(network: ESRT, device: torch.device, plain: bool) -> Replay | Native:
+    """Choose what runs in float32; see Runner."""
+    if plain:
+        return Replay(_plain(network, device))
+    if device.type == "cpu" and load_library() is not None:
+        weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
+        if can_run(weights):
+            return Native(NativeESRT(weights, network.config.scale))
+    return Replay(fast_form(network).to(device))
+
+
 def _plain(network: ESRT, device: torch.device) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
-def _run(network: Replay, x: Tensor, windows: Windows) -> Tensor:
+def _run(network: Replay | Native, x: Tensor, windows: Windows) -> Tensor:
+    if isinstance(network, Native):
+        return network(x, windows)
     return network(x.contiguous(memory_format=torch.channels_last), windows)
 
 

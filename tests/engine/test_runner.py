@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from esrt_core.engine import runner as runner_module
+from esrt_core.engine.native.library import load_library
 from esrt_core.engine.runner import Runner, spoiled
 from esrt_core.errors import WeightsError
-from esrt_core.model import ESRT
+from esrt_core.model import ESRT, ESRTConfig
 
 CPU = torch.device("cpu")
 
@@ -157,3 +158,23 @@ def test_float32_on_a_gpu_is_not_rounded_by_cudnn(monkeypatch: pytest.MonkeyPatc
     runner(torch.rand(1, 3, 8, 8), (1, 1))
     assert seen == [(torch.backends.cudnn.enabled, False)]
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
+@pytest.mark.parametrize("tta", [False, True])
+def test_a_cpu_runs_the_native_network_in_float32(tta: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2, 0.7)
+    monkeypatch.setattr(runner_module, "fast_form", lambda network: pytest.fail("the fused form was made"))
+    with torch.inference_mode():
+        got, expected = (Runner(network, CPU, plain=plain, tta=tta)(x, (1, 2)) for plain in (False, True))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+def test_without_the_native_network_the_fused_form_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "load_library", lambda: None)
+    monkeypatch.setattr(runner_module, "NativeESRT", lambda *_: pytest.fail("the native network was made"))
+    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2)
+    with torch.inference_mode():
+        got, expected = (Runner(network, CPU, plain=plain)(x, (1, 1)) for plain in (False, True))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
