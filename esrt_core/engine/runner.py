@@ -13,10 +13,26 @@ from torch import Tensor, nn
 from esrt_core.engine.back_projection import correct_colors
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.fused import fuse
+from esrt_core.engine.native import NativeESRT
+from esrt_core.engine.native.library import load_library
+from esrt_core.engine.native.packing import can_run
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
+from esrt_core.weights.detect import authors_name
 
 Windows = tuple[int, int]
+
+
+class Native:
+    """Call the native network with tensors, in as many threads as torch has."""
+
+    def __init__(self, network: NativeESRT) -> None:
+        self._network = network
+
+    def __call__(self, x: Tensor, windows: Windows) -> Tensor:
+        """Return the network's result for x (B, 3, H, W) on the CPU."""
+        return torch.from_numpy(self._network(x.numpy(), windows, torch.get_num_threads()))
+
 
 RECORD_AT = 6  # calls in a row with inputs of one shape; more than the four upright ones of --tta
 ROOM = 2  # times the memory of a call that must be free: a recording keeps its own
@@ -71,8 +87,9 @@ class Runner:
     """Run batches (B, 3, h, w) in [0, 1] to (B, 3, scale * h, scale * w), float32 in [0, 1], on `device`.
 
     `precision` is "fp32", "fp16" or "bf16". Results that half precision spoils are computed again in float32;
-    `fallbacks` counts them. `plain` takes the network as it is written, in float32, instead of its fast form; `tta`
-    averages the eight flips and rotations.
+    `fallbacks` counts them. In float32 a CPU runs the native network if it was compiled; everything else runs the fused
+    form. `plain` takes the network as it is written, in float32, instead of either; `tta` averages the eight flips and
+    rotations.
     """
 
     def __init__(
@@ -82,7 +99,7 @@ class Runner:
         self.fallbacks = 0
         self._deferred: list[Tensor] | None = None  # of results that nobody looked at
         self._tta = tta
-        self._full = CudaGraphRunner(_plain(network, device) if plain else fuse(network).to(device))
+        self._full: CudaGraphRunner | Native = _float32_form(network, device, plain)
         full_only = plain or precision == "fp32"
         self._half = None if full_only else CudaGraphRunner(fuse(network, DTYPES[precision]).to(device))
 
@@ -124,7 +141,7 @@ class Runner:
             raise WeightsError("the network's result is not finite in float32: its weights are damaged, choose others")
         return y
 
-    def _ensemble(self, network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
+    def _ensemble(self, network: CudaGraphRunner | Native, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
@@ -158,11 +175,24 @@ def _constant(x: Tensor) -> Tensor:
     return (x.amax((2, 3)) == x.amin((2, 3))).all(1)
 
 
+def _float32_form(network: ESRT, device: torch.device, plain: bool) -> CudaGraphRunner | Native:
+    """Choose what runs in float32; see Runner."""
+    if plain:
+        return CudaGraphRunner(_plain(network, device))
+    if device.type == "cpu" and load_library() is not None:
+        weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
+        if can_run(weights):
+            return Native(NativeESRT(weights, network.config.scale))
+    return CudaGraphRunner(fuse(network).to(device))
+
+
 def _plain(network: ESRT, device: torch.device) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
-def _run(network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
+def _run(network: CudaGraphRunner | Native, x: Tensor, windows: Windows) -> Tensor:
+    if isinstance(network, Native):
+        return network(x, windows)
     return network(x.contiguous(memory_format=torch.channels_last), windows)
 
 
