@@ -16,7 +16,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
-from esrt_core.selection import ChainSelector, ModelChain, alone
+from esrt_core.selection import ChainSelector, ModelChain, single_chain
 
 
 def make(target: Path, *arguments: str) -> Path:
@@ -122,7 +122,7 @@ class Repeaters:
 
     model = "repeat"
     options = EngineOptions()
-    selector = ChainSelector("repeat", alone("repeat", (2, 3, 4)))
+    selector = ChainSelector("repeat", single_chain("repeat", (2, 3, 4)))
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
@@ -133,11 +133,11 @@ class Repeaters:
         """Return the same: there is one line-up."""
         return self
 
-    def weights(self, scale: int, place: int = 0) -> Weights:
+    def weights(self, scale: int, pass_index: int = 0) -> Weights:
         """Return a stand-in."""
         return Weights("0" * 64)
 
-    def upscaler(self, scale: int, place: int = 0) -> Repeater:
+    def upscaler(self, scale: int, pass_index: int = 0) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)
 
