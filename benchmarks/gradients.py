@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from benchmarks.contenders import as_input
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
-from esrt_core.training.loop import choose_trained
-from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16
+from esrt_core.training.loop import set_trainable
+from esrt_core.training.precision import MAX_LOSS_SCALE, Bfloat16Backbones, Float16
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
 
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = load_checkpoint(resolve(options.model, options.scale).path).network.train()
-    choose_trained(network, body_rests=False)
+    set_trainable(network, freeze_body=False)
     pictures = [read_rgb(path, ReadLimits()) for path in find_pictures(options.photos)]
     lr, hr = batch(pictures, options.scale)
     print(f"x{options.scale}, {options.model}, {len(lr)} patches, torch {torch.__version__}\n")
@@ -69,7 +69,7 @@ def forms(network: ESRT) -> Sequence[tuple[str, nn.Module, float]]:
     """Return what is compared, each with the scale of its loss; the first is float32."""
     return (
         ("float32", network, 1.0),
-        ("float16, loss scaled", Float16(network), SCALE),
+        ("float16, loss scaled", Float16(network), MAX_LOSS_SCALE),
         ("float16, loss as it is", Float16(network), 1.0),
         ("backbones in bfloat16", Bfloat16Backbones(network), 1.0),
         ("bfloat16", Bfloat16(network), 1.0),

@@ -1,7 +1,4 @@
-"""`esrt train`: fit ESRT to pictures, or train it from scratch.
-
-What `esrt train` shows: a live line in a terminal, plain lines elsewhere.
-"""
+"""`esrt train`: fit ESRT to pictures or train it from scratch; a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -31,28 +28,28 @@ def train(
     sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures, or folders of them.")],
     scale: Annotated[int, typer.Option("-s", "--scale", help="2, 3 or 4.")],
     init: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only their body is used.")
+        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only the body is used.")
     ] = "clean",
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Length of the run in steps.")] = None,
     time: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Length of the run, interruptions not counted: 90s, 1h30m. Default 30m."),
+        typer.Option(metavar="TIME", help="Length of the run without interruptions: 90s, 1h30m. Default 30m."),
     ] = None,
     val: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Pictures to validate on; else some are held out.")
+        Path | None, typer.Option(metavar="DIR", help="Pictures to validate on. Default: some are held out.")
     ] = None,
     lr_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Small pictures of the same names; else bicubic makes them.")
+        Path | None, typer.Option(metavar="DIR", help="LR pictures of the same names. Default: made by bicubic.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Register the result: --model NAME finds it.")
     ] = None,
-    degrade: Annotated[str, typer.Option(help="photo: blur, noise and JPEG in the small pictures.")] = "none",
-    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Patches a step, over all processes.")] = None,
-    patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the small patches.")] = None,
+    degrade: Annotated[str, typer.Option(help="photo: add blur, noise and JPEG to the LR pictures.")] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Patches per step, over all processes.")] = None,
+    patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the LR patches.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
     optimizer: Annotated[
@@ -64,15 +61,15 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
     fft: Annotated[float, typer.Option(help="Weight of the frequency-domain term beside L1.")] = 0.0,
-    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run that ends it with MSE.")] = 0.0,
+    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run, at its end, with MSE.")] = 0.0,
     validations: Annotated[int, typer.Option(metavar="N", help="Validations over the run.")] = 10,
     device: DeviceOpt = "auto",
     threads: ThreadsOpt = None,
     quiet: QuietOpt = False,
 ) -> None:
-    """Fit ESRT to your pictures and prove the gain; the same command goes on where it stopped.
+    """Fit ESRT to your pictures and measure the gain; rerun the same command to resume.
 
-    Starts from the shipped weights, holds some pictures out to measure on, and trains for 30 minutes.
+    Starts from the bundled weights, holds some pictures out for validation, and trains for 30 minutes.
 
     \b
     Examples:
@@ -115,12 +112,12 @@ def train(
     view.finish(result)
 
 
-LINE_SECONDS = 30.0  # between two plain lines about the loss
-MOST_UNUSABLE = 20
+LINE_SECONDS = 30.0  # between two plain progress lines
+MAX_UNUSABLE = 20
 
 
 class TrainView:
-    """Show the events of a run."""
+    """Show the events of a run on the console."""
 
     def __init__(self, quiet: bool) -> None:
         self.console = Console(quiet=quiet)
@@ -163,30 +160,30 @@ class TrainView:
                 self._validated(event)
 
     def progress(self, progress: Progress) -> None:
-        """Show how far the pictures have been read."""
+        """Show the progress of reading pictures."""
         self._show(progress.stage, f"{progress.done} of {progress.total} {progress.unit}")
         if progress.done == progress.total:
             del self._shown[progress.stage]
 
     def finish(self, result: TrainResult) -> None:
-        """Print the one sentence that sums the run up."""
+        """Print the result in one sentence."""
         if self.is_main_process:
             self.console.result(result.sentence)
 
     def _unusable_line(self, event: Unusable) -> None:
         self._unusable += 1
-        if self._unusable <= MOST_UNUSABLE:
+        if self._unusable <= MAX_UNUSABLE:
             self._line(f"not used: {event.reason}")
-        elif self._unusable == MOST_UNUSABLE + 1:
-            self._line("not used: more pictures, which are not listed")
+        elif self._unusable == MAX_UNUSABLE + 1:
+            self._line("not used: further pictures, which are not listed")
 
     def _started(self, event: Started) -> None:
         self._line(
             f"{event.pictures} pictures to train on, {event.held_out} held out: bicubic {event.bicubic_psnr:.2f} dB, "
-            f"the start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
+            f"start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
         )
         if event.step:
-            self._line(f"going on after step {event.step}, {duration(event.seconds)} of training")
+            self._line(f"resuming after step {event.step}, {duration(event.seconds)} of training")
 
     def _trained(self, event: Trained) -> None:
         left = event.remaining_seconds

@@ -1,9 +1,4 @@
-"""The curves of a run: loss and PSNR over its steps.
-
-What came of a run.
-
-The folder of a run: run.json, log.csv, weights, state, curves and samples.
-"""
+"""The folder of a run and its result: run.json, log.csv, curves, and the paths of weights, state and samples."""
 
 import csv
 import json
@@ -24,34 +19,19 @@ from esrt_core.training.events import Trained, Validated
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.state import TrainingState
 
+COLUMNS = ("step", "seconds", "fraction", "loss", "lr", "patch", "batch", "pixels_per_second", "psnr")
+MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out"))
+MIN_FREE_BYTES = 100 * 2**20  # what the files of a run need, with a margin
+
 Rows = Sequence[dict[str, str]]
-
-
-def draw_curves(rows: Rows, bicubic_psnr: float, start_psnr: float, target: Path) -> None:
-    """Draw the rows of log.csv as a PNG: the loss above, PSNR beside bicubic and the start below."""
-    figure = Figure(figsize=(8, 7), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, sharex=True)
-    above.plot(*_series(rows, "loss"), linewidth=0.8, color="tab:blue")
-    above.set(ylabel="loss", yscale="log")
-    below.plot(*_series(rows, "psnr"), marker="o", markersize=3, color="tab:green", label="ESRT (averaged weights)")
-    below.axhline(start_psnr, color="tab:gray", linestyle="--", label=f"start, {start_psnr:.2f} dB")
-    if start_psnr - bicubic_psnr < 10:
-        below.axhline(bicubic_psnr, color="tab:red", linestyle=":", label=f"bicubic, {bicubic_psnr:.2f} dB")
-    below.set(xlabel="step", ylabel="PSNR on Y, held-out pictures (dB)")
-    below.legend(loc="best", fontsize="small")
-    with atomic_write(target, overwrite=True) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-
-
-def _series(rows: Rows, column: str) -> tuple[list[int], list[float]]:
-    filled = [row for row in rows if row.get(column)]
-    return [int(row["step"]) for row in filled], [float(row[column]) for row in filled]
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Say what came of a run. PSNR on Y of the held-out pictures, dB; `best_step` is 0 when nothing beat the start."""
+    """Hold the result of a run; PSNR is on Y of the held-out pictures, dB, and `best_step` 0 if nothing beat the start.
+
+    The fields are those of `results` in run.json.
+    """
 
     best: Path
     steps: int
@@ -66,29 +46,25 @@ class TrainResult:
 
     @property
     def sentence(self) -> str:
-        """How much better, on what, and where the file is."""
+        """One sentence: the gain over the start and bicubic, and the path of the best weights."""
         where = f"on {self.held_out} held-out picture{'s' * (self.held_out != 1)}"
         file = f"{self.best} (--model {self.name})" if self.name else str(self.best)
         if not self.best_step:
-            beaten = f"Nothing beat the start, {self.start_psnr:.2f} dB {where}"
-            return f"{beaten}: the best weights are those of the start, {file}"
-        gain = _compared(self.best_psnr, self.start_psnr, "the start")
+            not_beaten = f"nothing beat the start, {self.start_psnr:.2f} dB {where}"
+            return f"{not_beaten}: the best weights are those of the start, {file}"
+        gain = _compare(self.best_psnr, self.start_psnr, "the start")
         return (
-            f"{gain} and {_compared(self.best_psnr, self.bicubic_psnr, 'bicubic')} "
+            f"{gain} and {_compare(self.best_psnr, self.bicubic_psnr, 'bicubic')} "
             f"(PSNR {self.best_psnr:.2f} dB on Y) {where}: {file}"
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for run.json."""
+        """Return JSON values for run.json."""
         return {**asdict(self), "best": str(self.best.resolve())}
 
 
-def _compared(psnr: float, other: float, name: str) -> str:
-    return f"{abs(psnr - other):.2f} dB {'better' if psnr >= other else 'worse'} than {name}"
-
-
 def result_of(state: TrainingState, best: Path, held_out: int, name: str | None) -> TrainResult:
-    """Sum up a state."""
+    """Return the result of a run that ended in this state."""
     return TrainResult(
         best=best,
         steps=state.step,
@@ -103,13 +79,8 @@ def result_of(state: TrainingState, best: Path, held_out: int, name: str | None)
     )
 
 
-COLUMNS = ("step", "seconds", "fraction", "loss", "lr", "patch", "batch", "pixels_per_second", "psnr")
-MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out"))
-ROOM = 100 * 2**20  # bytes that a run's files need, with a margin
-
-
 class RunFolder:
-    """Write and read the files of one run."""
+    """Read and write the files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -122,42 +93,47 @@ class RunFolder:
         self.samples = path / "samples"
 
     def prepare(self, options: TrainOptions) -> list[str]:
-        """Make the folder, or recognize it as this run's; return sentences about options that have changed.
+        """Check that the folder is new or belongs to this run; return sentences about options that have changed.
 
-        Raises TrainingError when it belongs to a run with other options, or holds something else, or the disk is full.
+        Raises: TrainingError if it belongs to a run with other options or holds other files, or if the disk is full.
         """
         if self.path.is_file():
-            raise TrainingError(f"{self.path} is a file; name another folder with --out.")
-        if free_bytes(self.path) < ROOM:
-            raise TrainingError(f"The disk of {self.path} has less than 100 MB free; make room or use another --out.")
+            raise TrainingError(f"{self.path} is a file; choose another folder with --out")
+        if free_bytes(self.path) < MIN_FREE_BYTES:
+            raise TrainingError(
+                f"the disk of {self.path} has less than 100 MB free; free some space or choose another --out"
+            )
         if not self.record.exists():
             if self.path.is_dir() and any(self.path.iterdir()):
-                raise TrainingError(f"{self.path} holds other files and is no run; name another folder with --out.")
+                raise TrainingError(f"{self.path} is not a training run but has other files; choose another --out")
             return []
         return self._compare(options)
 
     def _compare(self, options: TrainOptions) -> list[str]:
         before, now = self.read_record()["options"], options.as_json()
         changed = [key for key in now if key in before and before[key] != now[key]]
-        strange = [key for key in changed if key not in MAY_CHANGE]
-        if strange:
-            listed = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in strange)
-            raise TrainingError(f"{self.path} belongs to a run with other options ({listed}); use another --out.")
-        return [f"The run goes on with {key} {now[key]} (before: {before[key]})." for key in changed]
+        conflicts = [key for key in changed if key not in MAY_CHANGE]
+        if conflicts:
+            listed = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in conflicts)
+            raise TrainingError(f"{self.path} belongs to a run with other options ({listed}); choose another --out")
+        return [f"resuming with {key} {now[key]} (before: {before[key]})" for key in changed]
 
     def read_record(self) -> dict[str, Any]:
-        """Return what run.json says; raises TrainingError when it is damaged."""
+        """Return the content of run.json.
+
+        Raises: TrainingError if it is damaged.
+        """
         try:
             content: dict[str, Any] = json.loads(self.record.read_text("utf-8"))
             content["options"].keys(), content["results"].keys()
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise TrainingError(f"{self.record} is damaged; delete the folder or choose another --out.") from error
-        if "optimiser" in content["options"]:  # how 0.1.0 spelled it
+            raise TrainingError(f"{self.record} is damaged; delete the folder or choose another --out") from error
+        if "optimiser" in content["options"]:  # the spelling of 0.1.0
             content["options"]["optimizer"] = content["options"].pop("optimiser")
         return content
 
     def read_result(self) -> TrainResult | None:
-        """Return the result of a run that is complete."""
+        """Return the result of a complete run, None if the run is not complete."""
         results = self.read_record()["results"] if self.record.exists() else None
         return TrainResult(**{**results, "best": self.best}) if results else None
 
@@ -168,7 +144,7 @@ class RunFolder:
             temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
     def open_log(self, step: int) -> "Log":
-        """Go on with log.csv after `step`; rows of steps that were done after the last save are dropped."""
+        """Open log.csv to continue after `step`, dropping rows of steps that came after the last save."""
         rows = [row for row in self.read_log() if int(row["step"]) <= step]
         return Log(self.log, rows)
 
@@ -181,7 +157,7 @@ class RunFolder:
 
 
 class Log:
-    """Append rows to log.csv; each is on disk at once."""
+    """Append rows to log.csv; each is flushed immediately."""
 
     def __init__(self, path: Path, rows: list[dict[str, str]]) -> None:
         with atomic_write(path, overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -204,6 +180,32 @@ class Log:
         self._file.close()
 
 
+def draw_curves(rows: Rows, bicubic_psnr: float, start_psnr: float, target: Path) -> None:
+    """Draw the rows of log.csv as a PNG: the loss above; below it PSNR, with bicubic and the start for comparison."""
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, sharex=True)
+    above.plot(*_series(rows, "loss"), linewidth=0.8, color="tab:blue")
+    above.set(ylabel="loss", yscale="log")
+    below.plot(*_series(rows, "psnr"), marker="o", markersize=3, color="tab:green", label="ESRT (averaged weights)")
+    below.axhline(start_psnr, color="tab:gray", linestyle="--", label=f"start, {start_psnr:.2f} dB")
+    if start_psnr - bicubic_psnr < 10:
+        below.axhline(bicubic_psnr, color="tab:red", linestyle=":", label=f"bicubic, {bicubic_psnr:.2f} dB")
+    below.set(xlabel="step", ylabel="PSNR on Y, held-out pictures (dB)")
+    below.legend(loc="best", fontsize="small")
+    with atomic_write(target, overwrite=True) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
 def versions() -> dict[str, str]:
-    """Return the versions of what computes."""
+    """Return the versions of Python, torch and NumPy."""
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
+
+
+def _compare(psnr: float, other: float, name: str) -> str:
+    return f"{abs(psnr - other):.2f} dB {'better' if psnr >= other else 'worse'} than {name}"
+
+
+def _series(rows: Rows, column: str) -> tuple[list[int], list[float]]:
+    filled = [row for row in rows if row.get(column)]
+    return [int(row["step"]) for row in filled], [float(row[column]) for row in filled]

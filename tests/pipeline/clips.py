@@ -118,7 +118,7 @@ class Repeater:
 
 
 class Repeaters:
-    """Stand for Engines; `stop_at` is the call at which a Ctrl-C arrives."""
+    """Stand for UpscalerPool; `stop_at` is the call at which a Ctrl-C arrives."""
 
     model = "repeat"
     options = EngineOptions()
@@ -129,8 +129,8 @@ class Repeaters:
         self.device = device
         self.stop_at = stop_at
 
-    def of(self, chain: ModelChain) -> Repeaters:
-        """Return the same: there is one line-up."""
+    def for_chain(self, chain: ModelChain) -> Repeaters:
+        """Return the same: there is one chain."""
         return self
 
     def weights(self, scale: int, pass_index: int = 0) -> Weights:
@@ -145,5 +145,5 @@ class Repeaters:
 def upscale(path: Path, pool: Repeaters | None = None, **options: Any) -> ClipResult:
     """Prepare and upscale a clip."""
     pool = pool or Repeaters()
-    plan = prepare_clip(path, VideoOptions(**options), pool)  # type: ignore[arg-type]  # stands for Engines
+    plan = prepare_clip(path, VideoOptions(**options), pool)  # type: ignore[arg-type]  # stands for UpscalerPool
     return upscale_clip(plan, pool)  # type: ignore[arg-type]

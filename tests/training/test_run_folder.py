@@ -27,14 +27,14 @@ def test_a_new_or_empty_folder_is_taken(folder: RunFolder, make_options: MakeOpt
 
 def test_a_folder_with_other_files_is_refused(folder: RunFolder, make_options: MakeOptions) -> None:
     (folder.path / "photo.png").touch()
-    with pytest.raises(TrainingError, match="holds other files"):
+    with pytest.raises(TrainingError, match="has other files"):
         folder.prepare(make_options())
 
 
 def test_another_length_is_noticed_and_other_options_are_refused(folder: RunFolder, make_options: MakeOptions) -> None:
     folder.write_record(make_options(), {}, {})
     assert folder.prepare(make_options()) == []
-    assert folder.prepare(make_options(steps=9)) == ["The run goes on with steps 9 (before: 6)."]
+    assert folder.prepare(make_options(steps=9)) == ["resuming with steps 9 (before: 6)"]
     with pytest.raises(TrainingError, match="seed was 0, now 3"):
         folder.prepare(make_options(seed=3))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from esrt_core.training.schedule import ALONE, FLOOR, Schedule, Stage, plan_stages
+from esrt_core.training.schedule import FLOOR, UPSAMPLER_SHARE, Schedule, Stage, plan_stages
 
 STAGES = (Stage(0.5, 24, 16), Stage(1.0, 48, 4))
 
@@ -30,10 +30,10 @@ def test_the_stages_follow_each_other() -> None:
 
 def test_the_body_rests_first_and_warms_up_when_it_joins() -> None:
     schedule = make(alone=True)
-    first = int(100 * ALONE)
-    assert schedule.at(first - 1, 0.0, None).body_rests
+    first = int(100 * UPSAMPLER_SHARE)
+    assert schedule.at(first - 1, 0.0, None).freeze_body
     joining = schedule.at(first, 0.0, first)
-    assert not joining.body_rests
+    assert not joining.freeze_body
     assert joining.lr_factor == pytest.approx(0.1, rel=0.01)
 
 

@@ -37,8 +37,8 @@ def test_a_factor_that_was_halved_grows_again_and_none_leaves_its_bounds(monkeyp
         scale.adapt(finite)
         factors.append(float(scale.factor))
     assert factors == [2, 2, 2, 4, 4, 4, 4, 4, 2, 1, 1, 1]
-    assert scale.lowest
-    assert not LossScale(4.0, CPU).lowest
+    assert scale.is_minimal
+    assert not LossScale(4.0, CPU).is_minimal
 
 
 def test_a_run_goes_on_as_it_would_have_and_within_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

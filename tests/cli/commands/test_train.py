@@ -29,8 +29,8 @@ def test_a_run_prints_its_course_and_ends_with_one_sentence(run: Run, tmp_path: 
     ("arguments", "message"),
     [
         (("nowhere", "-s", 2), "nowhere does not exist"),
-        ((".", "-s", 5), "There is no scale 5"),
-        ((".", "-s", 2, "--steps", 5, "--time", "5m"), "give one of the two"),
+        ((".", "-s", 5), "unknown scale 5"),
+        ((".", "-s", 2, "--steps", 5, "--time", "5m"), "use either --steps or --time, not both"),
         ((".", "-s", 2, "--init", "nobody"), "nobody"),
     ],
 )
