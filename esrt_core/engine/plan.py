@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
+from esrt_core.architecture import PASS_COST
 from esrt_core.engine.geometry import WINDOW, Axis, largest_side, split_axis, windows_of
 from esrt_core.errors import OptionError
 
-MIN_SIDE = 8  # px
+MIN_TILE_SIDE = 8  # px
 WHOLE_LIMIT = 500_000  # px; the largest input that tile 0 takes: about 6 GB, and half an hour of one slow core
 LEAST = 18_432  # px of a batch; fewer save hardly any memory
 LADDER = (512, 384, 256, 192, 128, 96, 64, 48)  # px; the tiles tried, from the first smaller one, when memory runs out
@@ -27,7 +28,7 @@ class Tiling:
     alone: int
     feather: int
     batch_pixels: int
-    smallest: int = MIN_SIDE
+    smallest: int = MIN_TILE_SIDE
 
     def with_tile(self, tile: int) -> "Tiling":
         """Take tiles of another size; smaller ones in batches of fewer px, so that they need less memory."""
@@ -114,7 +115,7 @@ def whole_plan(width: int, height: int, scale: int) -> Plan:
             f"the whole picture at once (tile 0) is limited to {WHOLE_LIMIT / 1e6:g} megapixels because its time grows "
             f"with the square of the pixels; {width} x {height} is {width * height / 1e6:.1f}: leave --tile out"
         )
-    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_SIDE), max(width, MIN_SIDE)))
+    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)))
     return Plan(width, height, scale, 0, rows, columns, (1, 1), 1)
 
 
@@ -143,7 +144,6 @@ def check_memory(plan: Plan, free: int | None) -> None:
 
 def estimate_work(plan: Plan) -> float:
     """Estimate the multiply-adds of a plan: the convolutions' share is constant per px, attention's is not."""
-    convolutions = {2: 0.70e6, 3: 0.80e6, 4: 1.02e6}[plan.scale]
     height, width = plan.tile_shape
     tokens = height * width / (plan.windows[0] * plan.windows[1] * 4)  # of one piece
-    return plan.computed_pixels * (convolutions + 288 * tokens)
+    return plan.computed_pixels * (PASS_COST[plan.scale] + 288 * tokens)
