@@ -25,7 +25,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import Pair, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Rgb, psnr_y
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
 
 Saved = tuple[Rgb, float]  # LR as it is read again, bits a px

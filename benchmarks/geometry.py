@@ -32,7 +32,7 @@ from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.evaluation.dataset import read_rgb
 from esrt_core.evaluation.protocol import crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.system.process import HeapTrimmer
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmarks.contenders import as_input
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
 from esrt_core.training.loop import set_trainable

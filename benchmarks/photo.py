@@ -21,7 +21,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import Pair, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Rgb, bicubic, psnr_y
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
 from esrt_core.training.degradation import degrade, draw_damage
 

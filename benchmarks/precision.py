@@ -26,7 +26,7 @@ from esrt_core.engine.options import PRECISIONS
 from esrt_core.engine.runner import Runner
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr, psnr_y
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 
 SIDE = 96  # LR px of a tile
 WINDOWS = (2, 2)  # of 48 px, as the engine's

@@ -14,7 +14,7 @@ from pathlib import Path
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Score, mean_score, score_picture
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
 
 PAPER = {  # Lu et al., 2022, table 2

@@ -1,13 +1,13 @@
-"""The one error tree: whatever a user can cause derives from EsrtError.
+"""The error tree: every error that a user's input, files or machine can cause derives from EsrtError.
 
 EsrtError
-├── OptionError    a value given by the user cannot be used
-├── MediaError     a picture or clip cannot be read, or a format cannot hold the result
-├── TargetError    a file cannot be written: it exists, no permission, disk full, a folder
-├── WeightsError   a weights file is missing, damaged, unknown or not ESRT
-├── DeviceError    a device does not exist, or cannot do what was asked
-├── TrainingError  a training run cannot start or go on
-├── RemoteError    a cluster or an object store cannot be reached, or says no
+├── OptionError    an option has an invalid value
+├── MediaError     an image or video cannot be read, or a format cannot hold the result
+├── TargetError    a file cannot be written: it exists, is a folder, permission denied, disk full
+├── WeightsError   a weights file is missing, damaged, unknown or not for ESRT
+├── DeviceError    a device does not exist or does not support what was requested
+├── TrainingError  a training run cannot start or continue
+├── RemoteError    a cluster or an object store cannot be reached or refuses a request
 └── StopError      Ctrl-C or SIGTERM; carries the exit code
 
 A message is one line: what is wrong, which file, what was expected, what to do next.
@@ -15,19 +15,19 @@ A message is one line: what is wrong, which file, what was expected, what to do 
 
 
 class EsrtError(Exception):
-    """Base of every error that a user's input, files or machine can cause."""
+    """Base class of every error that a user's input, files or machine can cause."""
 
 
 class OptionError(EsrtError):
-    """Reject a value given by the user."""
+    """Reject the value of an option."""
 
 
 class MediaError(EsrtError):
-    """Reject a picture or clip that cannot be read or represented."""
+    """Reject an image or video that cannot be read, or that a format cannot hold."""
 
 
 class TargetError(EsrtError):
-    """Report that a result cannot be written."""
+    """Report that a file cannot be written."""
 
 
 class WeightsError(EsrtError):
@@ -35,15 +35,15 @@ class WeightsError(EsrtError):
 
 
 class DeviceError(EsrtError):
-    """Report a device that is missing or cannot do what was asked."""
+    """Report a device that is missing or does not support what was requested."""
 
 
 class TrainingError(EsrtError):
-    """Report that a training run cannot start or go on."""
+    """Report that a training run cannot start or continue."""
 
 
 class RemoteError(EsrtError):
-    """Report a cluster or an object store that cannot be reached, or says no."""
+    """Report a cluster or an object store that cannot be reached or refuses a request."""
 
 
 class StopError(EsrtError):

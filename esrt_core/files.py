@@ -1,4 +1,4 @@
-"""Targets: refused early where they cannot be written, and written beside themselves, then renamed."""
+"""Write files safely: check targets before any work, write to a temporary file beside the target, then rename it."""
 
 import contextlib
 import errno
@@ -13,48 +13,48 @@ from pathlib import Path
 from esrt_core.errors import TargetError
 
 TEMPORARY_MARK = ".esrt-tmp"
-_NAME_LIMIT = 255  # bytes of one name on every common file system
+_NAME_LIMIT = 255  # bytes in a file name, on every common file system
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
 _WINDOWS_CHARACTERS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
     errno.EFBIG: "the file would be larger than the file system allows; choose another disk",
-    errno.EACCES: "no permission to write there; choose another folder with -o",
-    errno.EPERM: "no permission to write there; choose another folder with -o",
+    errno.EACCES: "permission denied; choose another folder with -o",
+    errno.EPERM: "permission denied; choose another folder with -o",
     errno.EROFS: "the disk is read-only; choose another folder with -o",
     errno.EISDIR: "it is a folder; name a file, or end the path with a slash",
-    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another path",
+    errno.ENOTDIR: "part of its path is a file, not a folder; choose another path",
     errno.ENOENT: "its folder does not exist; create it first",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one with -o",
-    errno.EEXIST: "it exists; use --overwrite or another name",
+    errno.EEXIST: "it already exists; use --overwrite or another name",
     errno.EILSEQ: "the disk cannot hold this name; choose another one with -o",
 }
 
 
 def display_name(path: Path) -> str:
-    """Return a path as messages show it: on one line and printable, also where its name is not UTF-8."""
+    """Return a path for messages: on one line and printable, even if its name is not UTF-8."""
     return display_text(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def display_text(text: str) -> str:
-    """Return text as messages show it: on one line and printable."""
+    """Return text for messages: on one line, with unprintable characters replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def check_target(target: Path, overwrite: bool, sources: Iterable[Path], may_make_folder: bool = False) -> None:
-    """Refuse a target that cannot or must not be written, before any work.
+    """Check before any work that a target can and may be written.
 
-    Raises TargetError: the target is one of `sources` (also through a link, or on a case-blind disk), exists while
-    `overwrite` is False, is a folder or a device, has a name that is too long or reserved on Windows, or lies in a
-    folder that is missing (unless `may_make_folder`) or cannot be written.
+    Raises: TargetError if the target is one of `sources` (also through a link, or on a case-insensitive disk), exists
+    and `overwrite` is False, is a folder or a device, has a name that is too long or reserved on Windows, or is in a
+    folder that is missing (unless `may_make_folder`) or not writable.
     """
     _check_name(target)
     try:
         present = os.path.lexists(target)
         if present:
             _check_existing(target, overwrite, sources)
-        folder = _followed(target).parent
+        folder = _resolved_link(target).parent
         _check_folder(nearest_existing(folder) if may_make_folder else folder, target)
     except OSError as error:
         raise _as_target_error(error, target) from error
@@ -62,15 +62,17 @@ def check_target(target: Path, overwrite: bool, sources: Iterable[Path], may_mak
 
 @contextmanager
 def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; rename it to `target` when the block ends well, else remove it.
+    """Yield a temporary path beside `target`; rename it to `target` if the block succeeds, else remove it.
 
-    Without `overwrite` an existing file is never replaced, not even one that appeared meanwhile. A symbolic link is
-    written through. Raises TargetError where the file system refuses.
+    Without `overwrite` an existing file is never replaced, not even one created in the meantime. A symbolic link is
+    followed.
+
+    Raises: TargetError if the file system refuses.
     """
-    final = _followed(target)
+    final = _resolved_link(target)
     temporary = _temporary_path(final)
     try:
-        try:  # before the file exists: a signal may come the moment it does
+        try:  # enter before the file exists: a signal may arrive as soon as it does
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
             _publish(temporary, final, overwrite)
@@ -97,7 +99,10 @@ def nearest_existing(folder: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents where they are missing. Raises TargetError where the file system refuses."""
+    """Create a folder and its missing parents.
+
+    Raises: TargetError if the file system refuses, or a file has that name.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -107,7 +112,7 @@ def make_folder(folder: Path) -> None:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    """Tell whether both paths lead to one existing file: through links, or names equal on a case-blind disk."""
+    """Return whether both paths lead to one existing file, also through links or on a case-insensitive disk."""
     try:
         return first.samefile(second)
     except OSError:
@@ -115,17 +120,17 @@ def same_file(first: Path, second: Path) -> bool:
 
 
 def target_key(target: Path) -> str:
-    """Return a key that is equal for two targets exactly when one would overwrite the other."""
-    final = _followed(target.absolute())
+    """Return a key that is equal for two targets if and only if one would overwrite the other."""
+    final = _resolved_link(target.absolute())
     folder = Path(os.path.realpath(final.parent))
-    name = final.name.casefold() if _is_case_blind(folder) else final.name
+    name = final.name.casefold() if _is_case_insensitive(folder) else final.name
     return str(folder / name)
 
 
 def _check_name(target: Path) -> None:
     name = target.name
     if not name or "\0" in str(target):
-        raise TargetError(f"{display_name(target)!r} names no file; give a file name with -o")
+        raise TargetError(f"{display_name(target)!r} is not a file name; give one with -o")
     if len(os.fsencode(name)) > _NAME_LIMIT:
         shown = f"{display_name(Path(name[:40]))}...{display_name(Path(name[-12:]))}"
         raise TargetError(f"{shown}: the name is longer than {_NAME_LIMIT} bytes; choose a shorter one with -o")
@@ -156,12 +161,12 @@ def _check_folder(folder: Path, target: Path) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise TargetError(
-            f"{display_name(target)}: no permission to write in {display_name(folder)}; choose another folder with -o"
+            f"{display_name(target)}: no write permission for {display_name(folder)}; choose another folder with -o"
         )
 
 
-def _followed(target: Path) -> Path:
-    """Return where a symbolic link leads: renaming onto the link itself would replace the link."""
+def _resolved_link(target: Path) -> Path:
+    """Return the target of a symbolic link, because renaming onto the link itself would replace the link."""
     return Path(os.path.realpath(target)) if target.is_symlink() else target
 
 
@@ -182,10 +187,10 @@ def _publish(temporary: Path, final: Path, overwrite: bool) -> None:
         temporary.replace(final)
         return
     try:
-        os.link(temporary, final)  # fails where the target exists, unlike a rename
+        os.link(temporary, final)  # fails if the target exists, unlike a rename
     except FileExistsError:
         raise
-    except OSError:  # a disk without hard links: claim the name first
+    except OSError:  # a disk without hard links: reserve the name first
         os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         temporary.replace(final)
 
@@ -198,7 +203,7 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_case_blind(folder: Path) -> bool:
+def _is_case_insensitive(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             names = (entry.name for entry in entries if entry.name.swapcase() != entry.name)

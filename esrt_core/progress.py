@@ -1,4 +1,4 @@
-"""The one typed callback through which long work reports."""
+"""The typed callback through which long work reports its progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Say how far a stage of the work has come.
+    """Report how much of one stage is done.
 
-    `done` and `total` count `unit`s (tiles, pictures, frames, steps, bytes); `total` is 0 when it is unknown.
+    `done` and `total` count `unit`s (tiles, pictures, frames, steps, bytes); `total` is 0 if unknown.
     """
 
     stage: str
@@ -21,4 +21,4 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def ignore_progress(progress: Progress) -> None:
-    """Take a report and do nothing with it."""
+    """Ignore a progress report."""

@@ -186,7 +186,7 @@ def test_missing_and_false_folders_are_refused(tmp_path):
 @needs_permissions
 def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(TargetError, match="no permission"):
+    with pytest.raises(TargetError, match="no write permission"):
         check_target(tmp_path / "out.png", overwrite=False, sources=[])
 
 
@@ -198,9 +198,9 @@ def test_same_file_of_a_missing_path_is_false(tmp_path):
     assert not same_file(tmp_path / "a", tmp_path / "a")
 
 
-def test_target_keys_differ_by_case_unless_the_disk_is_case_blind(tmp_path, monkeypatch):
+def test_target_keys_differ_by_case_unless_the_disk_is_case_insensitive(tmp_path, monkeypatch):
     assert target_key(tmp_path / "A.png") != target_key(tmp_path / "a.png")
-    monkeypatch.setattr(files, "_is_case_blind", lambda folder: True)
+    monkeypatch.setattr(files, "_is_case_insensitive", lambda folder: True)
     assert target_key(tmp_path / "A.png") == target_key(tmp_path / "a.png")
 
 

@@ -20,7 +20,7 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
-from esrt_core.pipeline.batch.run import Ended, Stop, run_folder
+from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
@@ -51,7 +51,7 @@ def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones() -
     assert selector.choose(None).reason
 
 
-@pytest.mark.parametrize("loss", [None, "JPEG of quality 70"])
+@pytest.mark.parametrize("damage", [None, "JPEG of quality 70"])
 @pytest.mark.parametrize("model", ["clean", "photo"])
 def test_a_named_model_is_taken_whatever_the_picture_is(model: str, damage: str | None) -> None:
     chain = find_chains(model).choose(damage)
@@ -167,7 +167,7 @@ def test_a_folder_gives_every_picture_the_bytes_it_gets_by_itself(mixed: Path) -
     options = FolderOptions(("in",), upscale=replace(requested("2"), output=None))
     plan = plan_folder(options, UpscalerPool("auto", ENGINE))
     ended = list[Ended]()
-    run_folder(plan, make_workers(plan), ended.append, Stop())
+    run_folder(plan, make_workers(plan), ended.append, StopRequest())
     assert {Path(each.result.source).name: each.result.model for each in ended if each.result} == {
         "a.png": "clean",
         "b.jpg": "photo",

@@ -12,7 +12,8 @@ from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_disp
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import decode, encode, probe
+from esrt_core.media.image.decode import decode, probe
+from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress

@@ -9,8 +9,9 @@ import numpy as np
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.protocol import Rgb, crop_to_multiple, make_lr
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.decode import ReadLimits, decode
+from esrt_core.media.image.decode import decode
 from esrt_core.media.image.formats import format_for_path
+from esrt_core.media.image.picture import ReadLimits
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.evaluation.dataset import find_lr, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, PictureScore, Rgb, Score, mean_score, score_picture
 from esrt_core.files import atomic_write, check_target
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 SCALES = (2, 3, 4)

@@ -1,1 +1,1 @@
-"""Pictures and clips, in and out. Never imports torch."""
+"""Decode and encode images and video. Never imports torch."""

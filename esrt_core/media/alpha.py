@@ -1,4 +1,4 @@
-"""Transparency: color under it, and a background behind it."""
+"""Transparency: fill color under transparent pixels, and composite onto a background."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,29 +8,30 @@ from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
-_SURE_ALPHA = 8 / 255  # below this, 8-bit color is too coarse to be believed
+_RELIABLE_ALPHA = 8 / 255  # below this, 8-bit color is too coarse to be trusted
 _BAND_ROWS = 256
 
 
 def bleed(frame: Frame) -> Frame:
-    """Return the frame with the color of its shapes spread under what is transparent.
+    """Return the frame with visible colors extended under its transparent pixels.
 
-    A network mixes neighbors, so the arbitrary color of transparent pixels would show as a fringe. Pixels of alpha
-    8/255 and more keep their color exactly; the rest is filled by a push-pull pyramid (Gortler et al. 1996, "The
-    Lumigraph", section 3.4). A frame without alpha, or all opaque or all transparent, is returned as it is.
+    The network mixes neighboring pixels, so the arbitrary color of transparent ones would show as a fringe. Pixels with
+    an alpha of at least 8/255 keep their color exactly; the rest is filled by a push-pull pyramid (Gortler et al. 1996,
+    "The Lumigraph", section 3.4). A frame that has no alpha, or is fully opaque or fully transparent, is returned
+    unchanged.
     """
     if frame.alpha is None:
         return frame
-    weight = np.minimum(frame.alpha.astype(np.float32) / np.float32(frame.peak * _SURE_ALPHA), 1)
+    weight = np.minimum(frame.alpha.astype(np.float32) / np.float32(frame.peak * _RELIABLE_ALPHA), 1)
     if weight.min() >= 1 or weight.max() <= 0:
         return frame
     return replace(frame, planes=tuple(_spread(plane, weight) for plane in frame.planes))
 
 
 def composite(frame: Frame, background: tuple[int, int, int]) -> Frame:
-    """Return an opaque frame on a background of RGB values 0 to 255.
+    """Return an opaque frame composited onto a background color, RGB in 0..255.
 
-    A gray frame stays gray on a gray background and becomes RGB on a colored one.
+    A GRAY frame stays GRAY on a gray background and becomes RGB on a colored one.
     """
     if frame.alpha is None:
         return frame
@@ -56,14 +57,14 @@ def _spread(plane: Plane, weight: NDArray[np.float32]) -> Plane:
     filled = _pull(color, weight[..., None])
     if plane.dtype != np.float32:
         np.rint(filled, out=filled)
-    unsure = weight < 1
-    spread = plane.copy()
-    spread[unsure] = filled.reshape(plane.shape)[unsure]
-    return spread
+    unreliable = weight < 1
+    result = plane.copy()
+    result[unreliable] = filled.reshape(plane.shape)[unreliable]
+    return result
 
 
 def _pull(color: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """Return color (H, W, C), filled where weight (H, W, 1) is below 1 from ever coarser averages."""
+    """Return color (H, W, C), filled from coarser and coarser averages where weight (H, W, 1) is below 1."""
     if weight.min() >= 1 or color.shape[:2] == (1, 1):
         return color
     sums = _block_sums(weight)
@@ -80,7 +81,7 @@ def _block_sums(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _double(coarse: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Return coarse values at twice the size, linearly interpolated, cut to (height, width)."""
+    """Return coarse values (h, w, C) at twice the size, linearly interpolated and cropped to (height, width, C)."""
     return _double_rows(np.swapaxes(_double_rows(np.swapaxes(coarse, 0, 1), width), 0, 1), height)
 
 

@@ -1,4 +1,4 @@
-"""A sheet of labeled crops side by side, drawn with Pillow's default font."""
+"""Draw a sheet of labeled crops side by side, with Pillow's default font."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +12,28 @@ from esrt_core.media.frame import Frame
 Rgb = NDArray[np.uint8]  # (H, W, 3)
 
 MARGIN = 12  # px
-_LINE = 20  # px that a line of text takes
+_LINE = 20  # height of a line of text, px
 _FONT_SIZE = 14
 _PAPER, _INK, _GRAY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Hold crops of the same place, one for every column, and a caption that says where it is."""
+    """Hold crops of the same region, one for each column, and a caption."""
 
     caption: str
     crops: tuple[Rgb, ...]
 
 
 def draw_sheet(title: str, columns: Sequence[str], rows: Sequence[Row], cell: int = 288) -> Frame:
-    """Draw rows of crops under the columns' labels, every crop enlarged by whole pixels to about `cell` px wide.
+    """Draw rows of crops under the column labels, each crop enlarged by an integer factor to about `cell` px.
 
-    All crops of all rows have one shape (H, W, 3). Raise ValueError where a row has not one crop for every column.
+    All crops of all rows have the same shape (H, W, 3).
+
+    Raises: ValueError if there are no rows or a row does not have one crop for each column.
     """
     if not rows or any(len(row.crops) != len(columns) for row in rows):
-        raise ValueError("a sheet needs rows, each with one crop for every column")
+        raise ValueError("a sheet needs rows, each with one crop for each column")
     zoom = max(cell // max(rows[0].crops[0].shape[:2]), 1)
     height, width = (side * zoom for side in rows[0].crops[0].shape[:2])
     step_x, step_y = max(width, cell) + MARGIN, height + _LINE + MARGIN
@@ -56,7 +58,7 @@ def _enlarged(crop: Rgb, zoom: int) -> Image.Image:
 
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Shorten a text in its middle until it fits; characters that no font can draw become question marks."""
+    """Shorten a text in the middle until it fits `width` px; unprintable characters become question marks."""
     text = "".join(char if char.isprintable() else "?" for char in text)
     shown, keep = text, len(text)
     while font.getlength(shown) > width and keep > 2:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from esrt_core.media.image.jpeg_quality import LUMINANCE_TABLE
+
 KERNELS = ("bicubic", "bilinear", "area", "lanczos")
 UNDAMAGED = 0.15  # share of samples reduced by bicubic alone
 BLURRED, NOISY, COMPRESSED, HALVED = 0.4, 0.4, 0.85, 0.75  # shares of the other samples; HALVED of the compressed ones
@@ -24,17 +26,7 @@ BLUR_REACH = 3.0  # sigmas
 BLOCK = 8
 MCU = 16  # side in px of a minimum coded unit with halved chroma
 
-# ITU-T T.81, Annex K.1, tables K.1 (luma) and K.2 (chroma), https://www.w3.org/Graphics/JPEG/itu-t81.pdf
-_LUMA = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
+# ITU-T T.81, Annex K.1, table K.2; the luma table is in media.image.jpeg_quality
 _CHROMA = (
     (17, 18, 24, 47, 99, 99, 99, 99),
     (18, 21, 26, 66, 99, 99, 99, 99),
@@ -122,7 +114,7 @@ def quantization(quality: Tensor) -> tuple[Tensor, Tensor]:
     """Return libjpeg's luma and chroma quantization tables for each quality (B,): two tensors (B, 1, 1, 8, 1, 8)."""
     quality = quality.float().clamp(1, 100)
     factor = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None]
-    tables = (torch.tensor(table, device=quality.device).float() for table in (_LUMA, _CHROMA))
+    tables = (torch.tensor(table, device=quality.device).float() for table in (LUMINANCE_TABLE, _CHROMA))
     luma, chroma = (((table * factor + 50) / 100).floor().clamp(1, 255) for table in tables)
     return luma[:, None, None, :, None, :], chroma[:, None, None, :, None, :]
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.dataset import find_lr
-from esrt_core.media.image.decode import ReadLimits, probe
+from esrt_core.media.extensions import RAW_EXTENSIONS
+from esrt_core.media.image.decode import probe
 from esrt_core.media.image.formats import format_for_path
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.training.events import Unusable
 
 HELD_OUT_SHARE = 0.05
 MIN_HELD_OUT, MAX_HELD_OUT = 8, 16
 LIMITS = ReadLimits()
-RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"})  # listed as unusable
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def pictures_below(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    return format_for_path(path) is not None or path.suffix.lower() in RAW
+    return format_for_path(path) is not None or path.suffix.lower() in RAW_EXTENSIONS  # listed as unusable
 
 
 def _list_pictures(sources: Iterable[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.dataset import find_lr, find_pictures, read_pair, read_rgb, rgb_of
 from esrt_core.evaluation.protocol import make_lr
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.decode import ReadLimits
+from esrt_core.media.image.picture import ReadLimits
 
 
 def save(path: Path, *shape: int) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
-from esrt_core.media.image.decode import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, encode
-from esrt_core.media.image.picture import Source
+from esrt_core.media.image.decode import decode
+from esrt_core.media.image.encode import encode
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
 
 LIMITS = ReadLimits()
 

@@ -36,5 +36,5 @@ def test_text_that_does_not_fit_is_shortened_not_cut() -> None:
 
 
 def test_a_row_needs_a_crop_for_every_column() -> None:
-    with pytest.raises(ValueError, match="one crop for every column"):
+    with pytest.raises(ValueError, match="one crop for each column"):
         draw_sheet("title", COLUMNS, [Row("", (crop(0),))])

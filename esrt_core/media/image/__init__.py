@@ -1,1 +1,1 @@
-"""Still pictures: formats, decoding, encoding, metadata."""
+"""Still images and animations: formats, decoding, encoding and metadata."""

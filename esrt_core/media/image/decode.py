@@ -1,7 +1,4 @@
-"""From an open file to its description and its pages.
-
-Still pictures and animations: look at a file, decode it, encode it.
-"""
+"""Probe and decode image files: from an open file to its description, metadata and pages."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,14 +9,12 @@ from PIL import ImageFile
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import pixels
-from esrt_core.media.image.encode import encode, pages_kept
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, decoding, opened
 from esrt_core.media.image.picture import (
-    EncodeOptions,
     ImageInfo,
     Metadata,
     Page,
@@ -39,7 +34,10 @@ _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 @dataclass(frozen=True)
 class Description:
-    """Hold what is known of an open file before its pixels are decoded."""
+    """Hold what is known of an open file before its pixels are decoded.
+
+    `source_icc` is the file's own profile, which CMYK pixels are converted through; `page_numbers` counts from 0.
+    """
 
     info: ImageInfo
     metadata: Metadata
@@ -48,8 +46,45 @@ class Description:
     page_numbers: tuple[int, ...]
 
 
+def probe(source: Source, limits: ReadLimits) -> ImageInfo:
+    """Return the description of an image, from its headers.
+
+    Raises: MediaError if it cannot be read or exceeds the limits.
+    """
+    with opened(source, limits) as opening:
+        return describe(opening).info
+
+
+def decode(source: Source, limits: ReadLimits) -> Picture:
+    """Decode an image. A truncated file is decoded as far as possible, with a note, if `limits.allow_truncated`.
+
+    Raises: MediaError if it cannot be read, exceeds the limits, or is truncated and that is not allowed.
+    """
+    try:
+        return _decode(source, replace(limits, allow_truncated=False), limits)
+    except MediaError:
+        if not limits.allow_truncated:
+            raise
+    picture = _decode(source, limits, limits)
+    return replace(picture, notes=("the file is truncated or damaged: part of the image is missing", *picture.notes))
+
+
+def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
+    """Decode the pages one by one, composited and oriented.
+
+    Raises: MediaError at the first damaged page.
+    """
+    with opened(source, limits) as opening:
+        description = describe(opening)
+        for number in description.page_numbers:
+            yield read(opening, description, number)
+
+
 def describe(opening: Opened) -> Description:
-    """Describe an open file. Raises MediaError when its headers cannot be read."""
+    """Return the description of an open file.
+
+    Raises: MediaError if its headers cannot be read.
+    """
     with decoding(opening.name, opening.limits):
         numbers, left_out = _page_numbers(opening)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
@@ -74,27 +109,22 @@ def describe(opening: Opened) -> Description:
         reduced_color=opening.image is not None and has_reduced_color(opening.image),
         notes=(*_oddities(opening), *left_out, *damage),
     )
-    metadata = replace(metadata, icc=profile_for(icc, layout.space))  # that of CMYK does not fit the RGB made of it
+    metadata = replace(metadata, icc=profile_for(icc, layout.space))  # a CMYK profile does not fit the converted RGB
     return Description(info, metadata, icc, orientation, tuple(numbers))
 
 
-def load_what_headers_hide(opening: Opened) -> None:
-    """Decode a PNG, whose EXIF and XMP may stand behind its pixels, or an icon, whose mode is within them."""
+def load_late_headers(opening: Opened) -> None:
+    """Decode a PNG, whose EXIF and XMP may follow its pixels, or an icon, whose mode is known only after decoding."""
     if opening.format in (PNG, ICO, ICNS) and opening.image is not None:
         with decoding(opening.name, opening.limits):
             opening.image.load()
 
 
-def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
-    """Decode the pages one by one, composited and oriented. Raises MediaError at the first damaged one."""
-    with opened(source, limits) as opening:
-        description = describe(opening)
-        for number in description.page_numbers:
-            yield read(opening, description, number)
-
-
 def read(opening: Opened, description: Description, number: int) -> Page:
-    """Decode one page of an open file. Raises MediaError when it is damaged."""
+    """Decode one page of an open file.
+
+    Raises: MediaError if it is damaged.
+    """
     with decoding(opening.name, opening.limits):
         if opening.tiff is not None:
             return _read_tiff(opening, number, description.source_icc)
@@ -107,6 +137,31 @@ def read(opening: Opened, description: Description, number: int) -> Page:
         image.load()
         icc = description.source_icc
         return read_page(image, layout_of(image, icc), icc, description.orientation)
+
+
+def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
+    """Decode a still image within `limits`; the pages of a multi-page file are decoded later, within `later`."""
+    with opened(source, limits) as opening:
+        load_late_headers(opening)
+        description = describe(opening)
+        info = description.info
+        if info.pages > 1:
+            return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
+        page = read(opening, description, description.page_numbers[0])
+    return Picture((page,), info, description.metadata, (*info.notes, *page.notes))
+
+
+class _LazyPages:
+    """Decode a file's pages one by one, again on each iteration."""
+
+    def __init__(self, source: Source, limits: ReadLimits, count: int) -> None:
+        self._source, self._limits, self._count = source, limits, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Page]:
+        return read_pages(self._source, self._limits)
 
 
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
@@ -149,12 +204,12 @@ def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
         return [0], ()
     numbers = list(range(getattr(opening.image, "n_frames", 1)))
     if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
-        return numbers[1:], ("the still picture for viewers without animation is left out",)
+        return numbers[1:], ("the default image, for viewers without animation, is left out",)
     return numbers, ()
 
 
 def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]:
-    """Return the shown width and height in px, and the orientation; a TIFF's is that of its page."""
+    """Return the oriented width and height in px, and the orientation; that of a TIFF is its page's."""
     if opening.tiff is None:
         assert opening.image is not None
         return (*shown_size(*opening.image.size, orientation), orientation)
@@ -179,7 +234,7 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
 
 
 def _plays(opening: Opened) -> int:
-    """Return how often an animation plays, 0 for ever. GIF counts repeats, the others count plays."""
+    """Return how many times an animation plays, 0 for endlessly. GIF counts repeats, other formats count plays."""
     assert opening.image is not None
     loop = opening.image.info.get("loop")
     if opening.format is GIF:
@@ -196,7 +251,10 @@ def _is_lossless(opening: Opened) -> bool | None:
 
 
 def _is_lossless_webp(opening: Opened) -> bool:
-    """Tell whether the first picture chunk is VP8L (WebP container specification, developers.google.com/speed/webp)."""
+    """Return whether the first image chunk is VP8L.
+
+    https://developers.google.com/speed/webp/docs/riff_container
+    """
     file, at = opening.file, 12
     while at < opening.byte_size:
         file.seek(at)
@@ -210,82 +268,20 @@ def _is_lossless_webp(opening: Opened) -> bool:
 
 
 def _oddities(opening: Opened) -> tuple[str, ...]:
-    """Return notes on what a user would not expect of this file."""
+    """Return notes on what is unexpected in this file or not read from it."""
     notes = []
     named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
-        notes.append(f"named like {named.label} but is {opening.format.label}")
+        notes.append(f"has the extension of {named.label} but is {opening.format.label}")
     image = opening.image
-    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # pillow-heif says so
+    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # set by pillow-heif
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JPEG and image is not None:
         if image.format == "MPO":
-            notes.append(f"only the first of {getattr(image, 'n_frames', 2)} pictures in the JPEG is read")
+            notes.append(f"only the first of {getattr(image, 'n_frames', 2)} images in the JPEG is read")
         xmp = image.info.get("xmp", b"")
         if b"hdrgm:Version" in xmp:
             notes.append("the HDR gain map is left out")
         if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
-            notes.append("the short clip of the motion photo is left out")
+            notes.append("the video of the motion photo is left out")
     return tuple(notes)
-
-
-__all__ = [
-    "EncodeOptions",
-    "ImageInfo",
-    "Metadata",
-    "Page",
-    "Picture",
-    "ReadLimits",
-    "Source",
-    "decode",
-    "encode",
-    "pages_kept",
-    "probe",
-]
-
-
-class _LazyPages:
-    """Decode a file's pages anew, one by one, each time they are iterated."""
-
-    def __init__(self, source: Source, limits: ReadLimits, count: int) -> None:
-        self._source, self._limits, self._count = source, limits, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Page]:
-        return read_pages(self._source, self._limits)
-
-
-def probe(source: Source, limits: ReadLimits) -> ImageInfo:
-    """Describe a picture by its headers. Raises MediaError when it cannot or must not be read."""
-    with opened(source, limits) as opening:
-        return describe(opening).info
-
-
-def decode(source: Source, limits: ReadLimits) -> Picture:
-    """Decode a picture. Raises MediaError when it cannot or must not be read.
-
-    A truncated file is refused, or with `limits.allow_truncated` decoded as far as it goes, which is noted.
-    """
-    try:
-        return _decode(source, replace(limits, allow_truncated=False), limits)
-    except MediaError:
-        if not limits.allow_truncated:
-            raise
-    picture = _decode(source, limits, limits)
-    return replace(
-        picture, notes=("the file is truncated or damaged: a part of the picture is missing", *picture.notes)
-    )
-
-
-def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
-    """Decode a still picture within `limits`; the pages of a longer file will be decoded within `later`."""
-    with opened(source, limits) as opening:
-        load_what_headers_hide(opening)
-        description = describe(opening)
-        info = description.info
-        if info.pages > 1:
-            return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
-        page = read(opening, description, description.page_numbers[0])
-    return Picture((page,), info, description.metadata, (*info.notes, *page.notes))

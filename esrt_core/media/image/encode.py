@@ -1,7 +1,4 @@
-"""A frame made to fit what a format can hold, and notes on what that costs.
-
-Pages to a file of any format, and notes on what was lost.
-"""
+"""Encode pages as a file of any writable format: adapt frames to what the format can hold and note what is lost."""
 
 import shutil
 import tempfile
@@ -30,87 +27,22 @@ from esrt_core.media.image.tiff import write_tiff
 _BAND_ROWS = 256
 
 
-def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tuple[str, ...]]:
-    """Return a frame of 8 or 16 bits or float32, GRAY or RGB, that the format can hold, and notes."""
-    frame, notes = page.frame, []
-    if frame.space is ColorSpace.YUV:
-        raise ValueError("a still picture is GRAY or RGB")
-    if frame.alpha is not None and not target.alpha:
-        if frame.alpha.min() < frame.peak:
-            color = "#{:02x}{:02x}{:02x}".format(*options.background)
-            notes.append(f"transparency laid on {color}: {target.label} has none")
-        frame = composite(frame, options.background)
-    if frame.depth == 32 and target.floating:
-        return (_with_range(frame, page), tuple(notes))
-    if frame.depth == 32:
-        frame = _to_integers(frame, 16 if target.deep else 8)
-        scaled = (
-            "" if page.value_range is None else f", scaled from {page.value_range.low:g}..{page.value_range.high:g}"
-        )
-        notes.append(f"float values reduced to {frame.depth} bits{scaled}: {target.label} holds no more")
-    if frame.depth > 8 and not target.deep:
-        notes.append(f"{frame.depth} bits reduced to 8: {target.label} holds no more")
-        frame = _mapped(frame, 8, lambda plane: _reduced(plane, frame.peak))
-    elif 8 < frame.depth < 16:
-        bits = frame.depth
-        frame = _mapped(frame, 16, lambda plane: widen_to_16(plane, bits))
-    return frame, tuple(notes)
-
-
-def _with_range(frame: Frame, page: Page) -> Frame:
-    if page.value_range is None:
-        return frame
-    return replace(frame, planes=(restore(frame.planes[0], page.value_range),))
-
-
-def _to_integers(frame: Frame, depth: int) -> Frame:
-    dtype, peak = (np.uint16, 65535) if depth == 16 else (np.uint8, 255)
-
-    def convert(plane: Plane) -> Plane:
-        return np.asarray(np.rint(np.clip(plane, 0, 1) * peak), dtype)
-
-    return _mapped(frame, depth, convert)
-
-
-def _mapped(frame: Frame, depth: int, convert: Callable[[Plane], Plane]) -> Frame:
-    alpha = None if frame.alpha is None else convert(frame.alpha)
-    return Frame(tuple(convert(plane) for plane in frame.planes), frame.space, depth, alpha)
-
-
-def _reduced(plane: Plane, peak: float) -> NDArray[np.uint8]:
-    """Return 9 to 16 bits as 8, rounded, in bands so that no wide copy of the whole exists."""
-    reduced = np.empty(plane.shape, np.uint8)
-    for top in range(0, plane.shape[0], _BAND_ROWS):
-        rows = slice(top, top + _BAND_ROWS)
-        reduced[rows] = np.rint(plane[rows].astype(np.float32) * np.float32(255 / peak))
-    return reduced
-
-
-def pages_kept(info: ImageInfo, target: Format) -> tuple[int, tuple[str, ...]]:
-    """Return how many of a picture's pages a file of `target` takes, and a note when it is not all of them."""
-    takes_all = target.animation if info.animated else target.pages
-    if info.pages == 1 or takes_all:
-        return info.pages, ()
-    what = "frames of the animation" if info.animated else "pages"
-    return 1, (f"only the first of {info.pages} {what} is kept: {target.label} holds one",)
-
-
 def encode(
     pages: Iterable[Page], target: Path | BinaryIO, format: str, metadata: Metadata, options: EncodeOptions
 ) -> tuple[str, ...]:
     """Write pages as one file and return notes on what was lost or changed.
 
-    pages    all pages of a TIFF, all frames of an animation (those have a duration); of other formats only the first is
-             taken from the iterable.
+    pages    all pages of a TIFF, or all frames of an animation (they have a duration); of other formats only the first
+             is taken from the iterable.
     target   a path, which is overwritten, or a binary file, seekable or not.
     format   the name of a writable format.
 
-    Raises OptionError for a format that is not written, MediaError when the encoder refuses the picture, and OSError
-    when the file cannot be written (atomic_write makes a TargetError of it).
+    Raises: OptionError if the format is not writable; MediaError if the encoder refuses the image; OSError if the file
+    cannot be written (atomic_write turns it into a TargetError).
     """
     entry = format_named(format)
     if entry is None or not entry.writable:
-        raise OptionError(f"--format {format} is not written; choose one of {', '.join(writable_names())}")
+        raise OptionError(f"--format {format} cannot be written; choose one of {', '.join(writable_names())}")
     if entry.extra:
         load_extra(entry, f"{entry.label} output")
     remaining = iter(pages)
@@ -130,6 +62,42 @@ def encode(
         else:
             _encode_still(first, file, entry, metadata, options, notes)
     return tuple(dict.fromkeys(notes))
+
+
+def pages_kept(info: ImageInfo, target: Format) -> tuple[int, tuple[str, ...]]:
+    """Return how many of an image's pages a file of `target` can hold, and a note if that is not all of them."""
+    takes_all = target.animation if info.animated else target.pages
+    if info.pages == 1 or takes_all:
+        return info.pages, ()
+    what = "frames of the animation" if info.animated else "pages"
+    return 1, (f"only the first of {info.pages} {what} is kept: {target.label} holds only one",)
+
+
+def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tuple[str, ...]]:
+    """Return a page's frame as the format can hold it (8 or 16 bits or float32, GRAY or RGB), and notes."""
+    frame, notes = page.frame, []
+    if frame.space is ColorSpace.YUV:
+        raise ValueError("a still image is GRAY or RGB")
+    if frame.alpha is not None and not target.alpha:
+        if frame.alpha.min() < frame.peak:
+            color = "#{:02x}{:02x}{:02x}".format(*options.background)
+            notes.append(f"transparency flattened onto {color}: {target.label} has none")
+        frame = composite(frame, options.background)
+    if frame.depth == 32 and target.floating:
+        return (_with_range(frame, page), tuple(notes))
+    if frame.depth == 32:
+        frame = _to_integers(frame, 16 if target.deep else 8)
+        scaled = (
+            "" if page.value_range is None else f", scaled from {page.value_range.low:g}..{page.value_range.high:g}"
+        )
+        notes.append(f"float values reduced to {frame.depth} bits{scaled}: {target.label} cannot hold more")
+    if frame.depth > 8 and not target.deep:
+        notes.append(f"{frame.depth} bits reduced to 8: {target.label} cannot hold more")
+        frame = _mapped(frame, 8, lambda plane: _reduced(plane, frame.peak))
+    elif 8 < frame.depth < 16:
+        bits = frame.depth
+        frame = _mapped(frame, 16, lambda plane: widen_to_16(plane, bits))
+    return frame, tuple(notes)
 
 
 def _encode_still(
@@ -165,7 +133,7 @@ def _encode_animation(
     width, height = first[0].width, first[0].height
     metadata = _fitting_metadata(metadata, width, height, target, ColorSpace.RGB, notes)
     if target is AVIF and metadata.loop:
-        notes.append(f"the animation plays for ever, not {metadata.loop} times: AVIF keeps no count")
+        notes.append(f"the animation plays endlessly, not {metadata.loop} times: AVIF has no loop count")
     write_animation(chain([first], frames), file, target, metadata, options, folder)
 
 
@@ -174,7 +142,7 @@ def _fitted(page: Page, target: Format, options: EncodeOptions, notes: list[str]
     frame, lost = fit(page, replace(target, deep=False) if animation else target, options)
     notes.extend(lost)
     if target is GIF and frame.alpha is not None and np.any((frame.alpha > 0) & (frame.alpha < 255)):
-        notes.append("half transparent edges made hard: GIF has all or nothing")
+        notes.append("partial transparency made fully transparent or opaque: GIF has nothing between")
     return frame
 
 
@@ -188,20 +156,49 @@ def _fitting_metadata(
 
 
 def _colored(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
-    """Return a gray frame of 8 bits as sRGB, for a format without gray."""
+    """Return a gray frame of 8 bits as sRGB, for a format without grayscale, and its metadata without the profile."""
     convert, _ = to_srgb("L", metadata.icc)
     pixels = np.array(convert(to_pillow(replace(frame, alpha=None))))
     return Frame((pixels,), ColorSpace.RGB, 8, frame.alpha), replace(metadata, icc=None)
 
 
+def _with_range(frame: Frame, page: Page) -> Frame:
+    if page.value_range is None:
+        return frame
+    return replace(frame, planes=(restore(frame.planes[0], page.value_range),))
+
+
+def _to_integers(frame: Frame, depth: int) -> Frame:
+    dtype, peak = (np.uint16, 65535) if depth == 16 else (np.uint8, 255)
+
+    def convert(plane: Plane) -> Plane:
+        return np.asarray(np.rint(np.clip(plane, 0, 1) * peak), dtype)
+
+    return _mapped(frame, depth, convert)
+
+
+def _mapped(frame: Frame, depth: int, convert: Callable[[Plane], Plane]) -> Frame:
+    alpha = None if frame.alpha is None else convert(frame.alpha)
+    return Frame(tuple(convert(plane) for plane in frame.planes), frame.space, depth, alpha)
+
+
+def _reduced(plane: Plane, peak: float) -> NDArray[np.uint8]:
+    """Return 9 to 16 bits as 8, rounded, in bands so that there is never a float copy of the whole plane."""
+    reduced = np.empty(plane.shape, np.uint8)
+    for top in range(0, plane.shape[0], _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS)
+        reduced[rows] = np.rint(plane[rows].astype(np.float32) * np.float32(255 / peak))
+    return reduced
+
+
 @contextmanager
 def _writable(target: Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file that can be read and sought, as writers need it; a pipe gets the bytes at the end."""
+    """Yield a readable and seekable file, as writers need; a pipe gets its bytes at the end."""
     if isinstance(target, Path):
         with target.open("w+b") as file:
             yield file
         return
-    with tempfile.NamedTemporaryFile() as temporary:  # tifffile asks for its name
+    with tempfile.NamedTemporaryFile() as temporary:  # tifffile needs its name
         yield cast(BinaryIO, temporary)
         temporary.seek(0)
         shutil.copyfileobj(temporary, target)

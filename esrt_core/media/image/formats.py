@@ -1,7 +1,4 @@
-"""The still picture formats: what each can hold, as data.
-
-What encoders refuse, said in a sentence.
-"""
+"""The image formats: what each can hold, as data, and what their encoders refuse."""
 
 import struct
 from collections.abc import Iterator
@@ -14,15 +11,17 @@ from esrt_core.errors import MediaError
 
 @dataclass(frozen=True)
 class Format:
-    """Describe one format.
+    """Describe one image format.
 
-    name        the value of `--format`.          label       what people call it.
+    name             the value of `--format`.
+    label            the name for messages.
     pillow           Pillow's names for it.
-    extensions       the first one is for new files.
-    writable         we write it; else the result is a PNG.
-    gray ... dpi     what a file of it can hold: gray without color, alpha, 16 bits, float, frames, pages, metadata.
-    default_quality  for a format with a lossy form, 1 to 100; None where there is none or lossless is the default.
-    max_side         the largest side in px, and max_pixels the largest area, that the encoder takes; None: no limit.
+    extensions       the first one is used for new files.
+    writable         esrt writes it; else the result is a PNG.
+    gray ... dpi     what it can hold: grayscale, alpha, 16 bits, float, animation, pages, metadata.
+    default_quality  1 to 100; None if it has no lossy form or is lossless by default.
+    max_side         the largest side in px that the encoder accepts, or None.
+    max_pixels       the largest area in px that the encoder accepts, or None.
     extra            the optional package that reads and writes it, or None.
     """
 
@@ -64,7 +63,7 @@ PNG = Format(
 JPEG = Format(
     "jpeg",
     "JPEG",
-    ("JPEG", "MPO"),  # a phone's JPEG with a second picture or a gain map
+    ("JPEG", "MPO"),  # MPO: a phone's JPEG with a second image or a gain map
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     writable=True,
     icc=True,
@@ -117,7 +116,7 @@ AVIF = Format(
     exif=True,
     xmp=True,
     default_quality=85,
-    max_side=32_768,  # the encoder takes 65,536, but decoders stop here
+    max_side=32_768,  # the encoder accepts 65,536, but decoders stop here
     max_pixels=16_384 * 16_384,
 )
 GIF = Format(
@@ -194,37 +193,9 @@ FORMATS: tuple[Format, ...] = (
     Format("sun", "Sun raster", ("SUN",), (".ras",)),
 )
 FALLBACK = PNG
-
 _BY_EXTENSION = {extension: entry for entry in FORMATS for extension in entry.extensions}
 _BY_NAME = {entry.name: entry for entry in FORMATS} | {"jpg": JPEG, "tif": TIFF, "jp2": JPEG2000, "heif": HEIF}
 _BY_PILLOW = {name: entry for entry in FORMATS for name in entry.pillow}
-
-
-def format_for_path(path: PurePath) -> Format | None:
-    """Return the format that a file name's extension stands for, or None."""
-    return _BY_EXTENSION.get(path.suffix.lower())
-
-
-def format_named(name: str) -> Format | None:
-    """Return the format of a `--format` value, or None."""
-    return _BY_NAME.get(name.lower())
-
-
-def format_of_pillow(name: str) -> Format:
-    """Return the format that Pillow knows by `name`."""
-    return _BY_PILLOW[name]
-
-
-def written_as(source: Format) -> Format:
-    """Return the format in which a picture of format `source` is written: its own, or PNG."""
-    return source if source.writable else FALLBACK
-
-
-def writable_names() -> tuple[str, ...]:
-    """Return the names that `--format` takes."""
-    return tuple(entry.name for entry in FORMATS if entry.writable)
-
-
 _ENCODER_ERRORS = (
     OSError,
     ValueError,
@@ -237,21 +208,52 @@ _ENCODER_ERRORS = (
 )
 
 
+def format_for_path(path: PurePath) -> Format | None:
+    """Return the format of a file name's extension, or None."""
+    return _BY_EXTENSION.get(path.suffix.lower())
+
+
+def format_named(name: str) -> Format | None:
+    """Return the format of a `--format` value, or None."""
+    return _BY_NAME.get(name.lower())
+
+
+def format_of_pillow(name: str) -> Format:
+    """Return the format with a Pillow format name."""
+    return _BY_PILLOW[name]
+
+
+def written_as(source: Format) -> Format:
+    """Return the format in which an image of format `source` is written: its own, or PNG."""
+    return source if source.writable else FALLBACK
+
+
+def writable_names() -> tuple[str, ...]:
+    """Return the names that `--format` accepts."""
+    return tuple(entry.name for entry in FORMATS if entry.writable)
+
+
 def check_fits(target: Format, width: int, height: int) -> None:
-    """Refuse a size in px that the format's encoder does not take. Raises MediaError."""
+    """Check a size in px.
+
+    Raises: MediaError if the format's encoder does not accept it.
+    """
     side, area = target.max_side, target.max_pixels
     if side is not None and max(width, height) > side:
         limit = f"{side:,} px a side"
     elif area is not None and width * height > area:
-        limit = f"{area:,} px in all"
+        limit = f"{area:,} px in total"
     else:
         return
-    raise MediaError(f"{width} x {height} px is more than {target.label} holds ({limit}); use --format png or tiff")
+    raise MediaError(f"{width} x {height} px is too large for {target.label} ({limit}); use --format png or tiff")
 
 
 @contextmanager
 def encoding(target: Format) -> Iterator[None]:
-    """Run an encoder: what it throws becomes MediaError, except an OSError of the file system, which passes."""
+    """Run an encoder and turn what it raises into MediaError, except an OSError of the file system, which passes.
+
+    Only the call into Pillow, tifffile or imagecodecs belongs in this block.
+    """
     try:
         yield
     except _ENCODER_ERRORS as error:

@@ -1,4 +1,4 @@
-"""CMYK and LAB to sRGB, through the picture's own profile."""
+"""ICC profiles: whether one fits pixels, and the conversion of CMYK, LAB and gray pixels to sRGB."""
 
 import io
 from collections.abc import Callable
@@ -14,9 +14,9 @@ _SIGNATURES = {"RGB": b"RGB ", "CMYK": b"CMYK", "LAB": b"Lab ", "L": b"GRAY"}
 
 
 def to_srgb(mode: str, icc: bytes | None) -> tuple[Converter, str]:
-    """Return what converts a CMYK, LAB or L picture to sRGB, and a note on how.
+    """Return a function that converts a Pillow image of mode CMYK, LAB or L to sRGB, and a note on the method.
 
-    CMYK without a usable profile is converted by the plain formula; LAB is CIELAB with the white point D50.
+    CMYK without a usable profile is converted by Pillow's formula; LAB is CIELAB with the white point D50.
     """
     if mode == "LAB":
         return _through(ImageCms.createProfile("LAB"), mode), "LAB converted to sRGB"
@@ -24,23 +24,23 @@ def to_srgb(mode: str, icc: bytes | None) -> tuple[Converter, str]:
         try:
             convert = _through(ImageCms.ImageCmsProfile(io.BytesIO(icc)), mode)
         except (ImageCms.PyCMSError, OSError):
-            return _plainly, f"{mode} converted to sRGB by the plain formula: its color profile is damaged"
+            return _by_formula, f"{mode} converted to sRGB without a profile: its color profile is damaged"
         return convert, f"{mode} converted to sRGB through its color profile"
-    return _plainly, f"{mode} converted to sRGB by the plain formula: it has no color profile"
+    return _by_formula, f"{mode} converted to sRGB without a profile: it has none"
 
 
 def profile_fits(icc: bytes, mode: str) -> bool:
-    """Tell whether a profile describes pixels of a Pillow mode (bytes 16 to 19 of its header, ICC.1:2022)."""
+    """Return whether a profile describes pixels of a Pillow mode (bytes 16 to 19 of its header, ICC.1:2022, 7.2.8)."""
     return icc[16:20] == _SIGNATURES[mode]
 
 
 def profile_for(icc: bytes | None, space: ColorSpace) -> bytes | None:
-    """Return the profile if it describes pixels of that space, else None."""
+    """Return the profile if it describes pixels of that color space, else None."""
     mode = "L" if space is ColorSpace.GRAY else "RGB"
     return icc if icc is not None and profile_fits(icc, mode) else None
 
 
-def _plainly(image: Image.Image) -> Image.Image:
+def _by_formula(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 

@@ -1,41 +1,47 @@
-"""How a JPEG was saved: its quality, estimated from its quantization tables, and the resolution of its color."""
+"""Estimate how a JPEG was encoded: its quality, from its quantization tables, and its chroma subsampling."""
 
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, JpegImagePlugin
 
-# Luminance, ITU-T T.81 table K.1, by natural order of the coefficients; encoders scale it by their quality.
-_LUMINANCE = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
-    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
+# Table K.1 of ITU-T T.81, Annex K.1, https://www.w3.org/Graphics/JPEG/itu-t81.pdf. Encoders scale it by their quality.
+LUMINANCE_TABLE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+def quality_of(image: Image.Image) -> int | None:
+    """Return the quality of a JPEG opened by Pillow, 1 to 100 on libjpeg's scale; None for other images."""
+    tables: Mapping[int, Sequence[int]] | None = getattr(image, "quantization", None)
+    return quality_of_table(tables[0]) if tables and 0 in tables else None
+
+
+def quality_of_table(luminance: Sequence[int]) -> int:
+    """Return the quality, 1 to 100, whose luminance table has the sum nearest to this one's.
+
+    The order of the 64 values does not matter. A table that is not libjpeg's, such as a camera's, gets the quality that
+    quantizes as much on average.
+    """
+    total = sum(luminance)
+    return 1 + min(range(100), key=lambda index: abs(_SUMS[index] - total))
+
+
+def has_reduced_color(image: Image.Image) -> bool:
+    """Return whether an image is a JPEG with subsampled chroma (4:2:2 or 4:2:0)."""
+    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) in (1, 2)
 
 
 def _scaled_sum(quality: int) -> int:
     """Return the sum of libjpeg's table at a quality (jcparam.c: jpeg_quality_scaling, jpeg_add_quant_table)."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return sum(min(max((value * percent + 50) // 100, 1), 255) for value in _LUMINANCE)
+    return sum(min(max((value * percent + 50) // 100, 1), 255) for row in LUMINANCE_TABLE for value in row)
 
 
 _SUMS = [_scaled_sum(quality) for quality in range(1, 101)]
-
-
-def quality_of(image: Image.Image) -> int | None:
-    """Return the quality, 1 to 100 on libjpeg's scale, of a JPEG that Pillow has opened; None for anything else."""
-    tables: Mapping[int, Sequence[int]] | None = getattr(image, "quantization", None)
-    return quality_of_table(tables[0]) if tables and 0 in tables else None
-
-
-def has_reduced_color(image: Image.Image) -> bool:
-    """Say whether a picture is a JPEG whose color has half the width, or half of both sides (4:2:2, 4:2:0)."""
-    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) in (1, 2)
-
-
-def quality_of_table(luminance: Sequence[int]) -> int:
-    """Return the quality whose table sums up to as much as this one, or nearly; the order of the values is no matter.
-
-    Tables of another shape, such as those of cameras, get the quality that takes as much on average.
-    """
-    total = sum(luminance)
-    return 1 + min(range(100), key=lambda index: abs(_SUMS[index] - total))

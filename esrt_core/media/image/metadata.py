@@ -1,7 +1,4 @@
-"""EXIF, XMP, ICC profile and dpi: read from the source, brought up to date for the result.
-
-Metadata as each format's encoder wants it, and what a format cannot hold.
-"""
+"""Read EXIF, XMP, ICC profile and dpi, update them for the result, and pass them to each format's encoder."""
 
 import io
 import math
@@ -22,6 +19,53 @@ from esrt_core.media.image.pixels import UPRIGHT
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
+Value = TypeVar("Value")
+_EXIF_PREFIX = b"Exif\0\0"
+_ORIENTATION = ExifTags.Base.Orientation
+# Tags of a TIFF's first directory that describe the image, not its encoding: kept as EXIF.
+_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, *range(40091, 40096))
+_XMP_STALE = re.compile(
+    rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
+    rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
+    re.DOTALL,
+)
+_XMP_NUMBERS = (
+    (rb"tiff:ImageWidth", 0),
+    (rb"tiff:ImageLength", 1),
+    (rb"exif:PixelXDimension", 0),
+    (rb"exif:PixelYDimension", 1),
+)
+
+
+def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tuple[str, ...]]:
+    """Return the metadata, the orientation (1 to 8), and notes on damaged metadata, which is left out.
+
+    `loop` is how many times an animation plays, see Metadata.
+    """
+    notes: list[str] = []
+    no_exif: tuple[bytes | None, int] = (None, UPRIGHT)
+    exif, orientation = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
+    icc = _attempt(opening, _read_icc, None, "color profile", notes)
+    xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
+    dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
+    return Metadata(icc, exif, xmp, dpi, loop), orientation, tuple(notes)
+
+
+def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
+    """Return metadata with the result's size in px, and a note if EXIF is left out because it cannot be rewritten."""
+    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height))
+    if metadata.exif is None:
+        return replace(metadata, xmp=xmp), ()
+    try:
+        exif = _exif_for_size(metadata.exif, width, height)
+    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
+        return replace(metadata, xmp=xmp, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
+    return replace(metadata, xmp=xmp, exif=exif), ()
+
+
+def stripped(metadata: Metadata) -> Metadata:
+    """Return what `--strip-metadata` keeps: the ICC profile, without which colors would change, and the loop count."""
+    return Metadata(icc=metadata.icc, loop=metadata.loop)
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
@@ -29,7 +73,7 @@ def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[M
     notes = []
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
-        notes.append(f"color profile left out: it is not one for {space.value} pixels")
+        notes.append(f"color profile left out: it does not describe {space.value} pixels")
     present = [field for field in _NAMES if getattr(metadata, field) is not None]
     for field in present:
         if not getattr(target, field):
@@ -60,63 +104,6 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
     return parameters
 
 
-def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:
-    """Return why the encoder refuses one item, found out on a picture of one pixel, or an empty string."""
-    alone = replace(Metadata(), **{field: getattr(metadata, field)})
-    pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
-    try:
-        pixel.save(io.BytesIO(), target.pillow[0], **save_parameters(alone, target))
-    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RuntimeError, SyntaxError) as error:
-        return str(error) or type(error).__name__
-    return ""
-
-
-Value = TypeVar("Value")
-_EXIF_PREFIX = b"Exif\0\0"
-_ORIENTATION = ExifTags.Base.Orientation
-# Tags of a TIFF's own directory that describe the picture and not the file: kept as EXIF.
-_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, *range(40091, 40096))
-_XMP_STALE = re.compile(
-    rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
-    rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
-    re.DOTALL,
-)
-_XMP_NUMBERS = (
-    (rb"tiff:ImageWidth", 0),
-    (rb"tiff:ImageLength", 1),
-    (rb"exif:PixelXDimension", 0),
-    (rb"exif:PixelYDimension", 1),
-)
-
-
-def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tuple[str, ...]]:
-    """Return the metadata, the orientation (1 to 8) and notes; damaged metadata is left out and noted."""
-    notes: list[str] = []
-    no_exif: tuple[bytes | None, int] = (None, UPRIGHT)
-    exif, orientation = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
-    icc = _attempt(opening, _read_icc, None, "color profile", notes)
-    xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
-    dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
-    return Metadata(icc, exif, xmp, dpi, loop), orientation, tuple(notes)
-
-
-def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
-    """Return metadata whose pixel dimensions are those of the result; EXIF that cannot be rewritten is left out."""
-    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height))
-    if metadata.exif is None:
-        return replace(metadata, xmp=xmp), ()
-    try:
-        exif = _exif_for_size(metadata.exif, width, height)
-    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
-        return replace(metadata, xmp=xmp, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
-    return replace(metadata, xmp=xmp, exif=exif), ()
-
-
-def stripped(metadata: Metadata) -> Metadata:
-    """Return what `--strip-metadata` leaves: the profile, without which colors would change, and the loop count."""
-    return Metadata(icc=metadata.icc, loop=metadata.loop)
-
-
 def load_exif(data: bytes) -> Image.Exif:
     """Return EXIF bytes as Pillow's mapping."""
     exif = Image.Exif()
@@ -125,24 +112,24 @@ def load_exif(data: bytes) -> Image.Exif:
 
 
 def exif_bytes(exif: Image.Exif) -> bytes:
-    """Return EXIF from its TIFF header on; Pillow leaves the thumbnail's directory out."""
+    """Return EXIF as bytes, from the TIFF header on; Pillow leaves out the thumbnail's directory."""
     return exif.tobytes().removeprefix(_EXIF_PREFIX)
 
 
-def _attempt(opening: Opened, read: Callable[[Opened], Value], otherwise: Value, what: str, notes: list[str]) -> Value:
+def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
     try:
         with decoding(opening.name, opening.limits):
             return read(opening)
     except MediaError:
         notes.append(f"damaged {what} left out")
-        return otherwise
+        return fallback
 
 
 def _read_exif(opening: Opened) -> tuple[bytes | None, int]:
     exif = _exif_of(opening)
     orientation = exif.get(_ORIENTATION, UPRIGHT)
     if opening.format is TIFF:
-        exif = _descriptive(exif)  # a copy: Pillow orients a TIFF's pixels by the original
+        exif = _descriptive(exif)  # a copy, because Pillow orients a TIFF's pixels by the original
     elif _ORIENTATION in exif:
         exif[_ORIENTATION] = UPRIGHT
     data = exif_bytes(exif) if len(exif) else None
@@ -171,7 +158,7 @@ def _read_icc(opening: Opened) -> bytes | None:
     if not icc:
         return None
     if not isinstance(icc, bytes) or icc[36:40] != b"acsp":  # ICC.1:2022, 7.2.9
-        raise MediaError("not a profile")
+        raise MediaError("not an ICC profile")
     return icc
 
 
@@ -223,3 +210,14 @@ def _xmp_for_size(xmp: bytes, size: tuple[int, int]) -> bytes:
     for name, axis in _XMP_NUMBERS:
         xmp = re.sub(rb"(" + name + rb'(?:="|>))\d+', rb"\g<1>%d" % size[axis], xmp)
     return xmp
+
+
+def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:
+    """Return why the encoder refuses one item, tried on an image of one pixel; "" if it accepts it."""
+    alone = replace(Metadata(), **{field: getattr(metadata, field)})
+    pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
+    try:
+        pixel.save(io.BytesIO(), target.pillow[0], **save_parameters(alone, target))
+    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RuntimeError, SyntaxError) as error:
+        return str(error) or type(error).__name__
+    return ""

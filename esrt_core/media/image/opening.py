@@ -1,6 +1,6 @@
-"""The one place that opens pictures and that turns what decoders throw into MediaError.
+"""Open image files: identify them by their first bytes, enforce limits, and turn decoder exceptions into MediaError.
 
-What a file is by its first bytes, so that what is no picture for us gets a sentence that helps.
+A file that is not an image (a camera RAW file, a video, a PDF) is refused with a message that says what to do.
 """
 
 import importlib
@@ -22,22 +22,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
+from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
-from esrt_core.media.image.picture import Distant, ReadLimits, Source, extension_of
+from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 
 HEAD_BYTES = 4096
-
-RAW_EXTENSIONS = frozenset(
-    ("." + name)
-    for name in (
-        *("3fr", "ari", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dcs", "dng", "drf", "eip", "erf", "fff"),
-        *("gpr", "iiq", "k25", "kdc", "mdc", "mef", "mos", "mrw", "nef", "nrw", "orf", "pef", "ptx", "pxn", "r3d"),
-        *("raf", "raw", "rw2", "rwl", "rwz", "sr2", "srf", "srw", "x3f"),
-    )
-)
-VIDEO_EXTENSIONS = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()  # noqa: SIM905
-)
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RAW_MAGIC = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR")
 _VIDEO_MAGIC = (
@@ -51,74 +40,21 @@ _VIDEO_MAGIC = (
 )
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _JXL_MAGIC = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
-
 RAW_REASON = (
-    "is a camera RAW file; develop it first (for example with darktable or RawTherapee) and give the TIFF or JPEG"
+    "is a camera RAW file; develop it first (for example with darktable or RawTherapee) and use the TIFF or JPEG"
 )
-_VIDEO = "is a clip, not a picture; use `esrt video`"
+_VIDEO = "is a video, not an image; use `esrt video`"
 _DOCUMENTS = (
     (rb"%PDF-", "is a PDF document; export its pages as PNG or TIFF first"),
     (
         rb"\s*(<\?xml.*?)?(<!--.*?-->\s*|<!DOCTYPE svg.*?>\s*)*<svg[\s>]",
-        "is an SVG drawing without pixels; render it first",
+        "is an SVG drawing, which has no pixels; render it first",
     ),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "is a PostScript file; export it as PNG or TIFF first"),
-    (rb"\s*(<!DOCTYPE html|<html)", "is a web page; download the picture itself"),
-    (rb"PK\x03\x04", "is a ZIP archive or an office document; unpack its pictures first"),
+    (rb"\s*(<!DOCTYPE html|<html)", "is a web page; download the image itself"),
+    (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
-
-
-def is_tiff(head: bytes) -> bool:
-    """Tell whether a file is a TIFF, or one of the RAW formats built like it."""
-    return head.startswith(_TIFF_MAGIC)
-
-
-def needs_extra(head: bytes) -> Format | None:
-    """Return HEIC or JPEG XL where the first bytes say so."""
-    if head.startswith(_JXL_MAGIC):
-        return JXL
-    brands = _brands(head)
-    return HEIF if brands & _HEIF_BRANDS and not brands & {b"avif", b"avis"} else None
-
-
-def refusal(head: bytes, extension: str) -> str | None:
-    """Return why a file is refused by its first bytes, as the end of a sentence, or None when it may be a picture."""
-    brands = _brands(head)
-    if head.startswith(_RAW_MAGIC) or b"crx " in brands or (is_tiff(head) and head[8:10] == b"CR"):
-        return RAW_REASON
-    if is_tiff(head) and extension in RAW_EXTENSIONS:
-        return RAW_REASON
-    if head.startswith(_VIDEO_MAGIC) or (head.startswith(b"RIFF") and head[8:12] == b"AVI ") or _is_movie(head, brands):
-        return _VIDEO
-    return next((reason for pattern, reason in _DOCUMENTS if re.match(pattern, head, re.DOTALL | re.IGNORECASE)), None)
-
-
-def unidentified(extension: str) -> str:
-    """Return why no decoder knows a file, going by its name, as the end of a sentence."""
-    if extension in RAW_EXTENSIONS:
-        return RAW_REASON
-    if extension in VIDEO_EXTENSIONS:
-        return _VIDEO
-    return "is no picture in a format that esrt reads, or is damaged at its very start; check the file"
-
-
-def _brands(head: bytes) -> set[bytes]:
-    """Return the brands of an ISO base media file (HEIC, AVIF, MP4, CR3)."""
-    if head[4:8] != b"ftyp":
-        return set()
-    end = min(int.from_bytes(head[:4], "big"), len(head))
-    return {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
-
-
-def _is_movie(head: bytes, brands: set[bytes]) -> bool:
-    if head[4:8] in (b"moov", b"mdat", b"wide"):
-        return True
-    still = _HEIF_BRANDS | {b"avif", b"avis", b"crx "}
-    is_transport_stream = len(head) > 376 and head[0] == head[188] == head[376] == 0x47
-    return is_transport_stream or (bool(brands) and not brands & still)
-
-
-# What Pillow's plugins, tifffile and imagecodecs were seen to throw at damaged files.
+# What Pillow's plugins, tifffile and imagecodecs have been seen to raise on damaged files.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -137,12 +73,15 @@ _WITH_SIGNATURE = [entry for entry in FORMATS if entry not in (TGA, TIFF) and no
 _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
-_GLOBALS = threading.RLock()  # Pillow's settings and Python's warning filters belong to the whole process
+_PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Hold an open picture: `image` unless Pillow cannot read it, `tiff` for a TIFF, `head` its first bytes."""
+    """Hold an open image file.
+
+    `head` is its first HEAD_BYTES bytes; `image` is None if only tifffile reads it; `tiff` is set for a TIFF.
+    """
 
     source: Source
     limits: ReadLimits
@@ -155,24 +94,20 @@ class Opened:
     tiff: tifffile.TiffFile | None
 
 
-def source_name(source: Source) -> str:
-    """Return what messages call a source."""
-    if isinstance(source, Distant):
-        return display_text(source.name)
-    return display_name(source) if isinstance(source, Path) else "standard input"
-
-
 @contextmanager
 def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
-    """Open a picture without decoding its pixels. Raises MediaError when it cannot or must not be read."""
+    """Open an image without decoding its pixels.
+
+    Raises: MediaError if it cannot be read or exceeds the limits.
+    """
     name = source_name(source)
     extension = extension_of(source)
     with ExitStack() as stack:
         file = stack.enter_context(_open_bytes(source, name))
         head = _read_head(file, name)
         if not head:
-            raise MediaError(f"{name} is empty; get the file again")
-        if reason := refusal(head, extension):
+            raise MediaError(f"{name} is empty; get a new copy")
+        if reason := refusal_reason(head, extension):
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
         with decoding(name, limits):
@@ -186,15 +121,18 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
 
 @contextmanager
 def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
-    """Run decoders: quiet, within our limits, and with what they throw at damaged files turned into MediaError."""
-    with _GLOBALS, warnings.catch_warnings(), _decoder_settings(limits):
+    """Run a decoder silently and within our limits; what it raises on damaged files becomes MediaError.
+
+    Only the call into Pillow, tifffile or imagecodecs belongs in this block.
+    """
+    with _PROCESS_SETTINGS, warnings.catch_warnings(), _decoder_settings(limits):
         warnings.simplefilter("ignore")
         try:
             yield
         except Image.DecompressionBombError as error:
             raise MediaError(_above_limit(name, _pixels_in(str(error)), limits)) from error
         except MemoryError as error:
-            raise MediaError(f"{name} needs more memory than there is; use a machine with more") from error
+            raise MediaError(f"{name}: not enough memory to decode it; use a machine with more memory") from error
         except NotImplementedError as error:
             raise MediaError(
                 f"{name}: {error or 'this variant of the format'} cannot be read; convert it first"
@@ -204,28 +142,106 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
 
 
 def check_size(name: str, width: int, height: int, limits: ReadLimits) -> None:
-    """Refuse a picture without pixels or with more than the limit. Raises MediaError."""
+    """Check an image's size in px.
+
+    Raises: MediaError if it has no pixels or more than `limits.max_pixels`.
+    """
     if width < 1 or height < 1:
-        raise MediaError(f"{name} is {width} x {height} px: it has no pixels")
+        raise MediaError(f"{name} is {width} x {height} px: it has no pixels; check the file")
     if width * height > limits.max_pixels:
         raise MediaError(_above_limit(name, f"{width} x {height} = {width * height:,}", limits))
 
 
-@contextmanager
-def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
-    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    unheard = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+def source_name(source: Source) -> str:
+    """Return the name of a source for messages."""
+    if isinstance(source, RemoteFile):
+        return display_text(source.name)
+    return display_name(source) if isinstance(source, Path) else "standard input"
+
+
+def load_extra(entry: Format, name: str) -> None:
+    """Register the format of an optional package with Pillow.
+
+    Raises: MediaError if the package is not installed.
+    """
     try:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
-        ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
-        for logger in loggers:
-            logger.addHandler(unheard)
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-        for logger in loggers:
-            logger.removeHandler(unheard)
+        package = importlib.import_module(entry.extra or "")
+    except ImportError as error:
+        raise MediaError(f'{name} is {entry.label}, which needs an extra: pip install ".[formats]"') from error
+    if entry.extra == "pillow_heif":
+        package.register_heif_opener()
+
+
+def is_tiff(head: bytes) -> bool:
+    """Return whether a file is a TIFF, or a RAW format based on TIFF, by its first bytes."""
+    return head.startswith(_TIFF_MAGIC)
+
+
+def needs_extra(head: bytes) -> Format | None:
+    """Return HEIF or JXL if the first bytes are of that format, else None."""
+    if head.startswith(_JXL_MAGIC):
+        return JXL
+    brands = _brands(head)
+    return HEIF if brands & _HEIF_BRANDS and not brands & {b"avif", b"avis"} else None
+
+
+def refusal_reason(head: bytes, extension: str) -> str | None:
+    """Return why a file is refused by its first bytes, to follow its name in a message; None if it may be an image."""
+    brands = _brands(head)
+    if head.startswith(_RAW_MAGIC) or b"crx " in brands or (is_tiff(head) and head[8:10] == b"CR"):
+        return RAW_REASON
+    if is_tiff(head) and extension in RAW_EXTENSIONS:
+        return RAW_REASON
+    if head.startswith(_VIDEO_MAGIC) or (head.startswith(b"RIFF") and head[8:12] == b"AVI ") or _is_movie(head, brands):
+        return _VIDEO
+    return next((reason for pattern, reason in _DOCUMENTS if re.match(pattern, head, re.DOTALL | re.IGNORECASE)), None)
+
+
+def unidentified_reason(extension: str) -> str:
+    """Return why no decoder recognizes a file, judged by its extension, to follow its name in a message."""
+    if extension in RAW_EXTENSIONS:
+        return RAW_REASON
+    if extension in VIDEO_EXTENSIONS:
+        return _VIDEO
+    return "is not in an image format that esrt reads, or its header is damaged; check the file"
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Return the brands of an ISO base media file (HEIC, AVIF, MP4, CR3); empty for any other file."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+
+
+def _is_movie(head: bytes, brands: set[bytes]) -> bool:
+    if head[4:8] in (b"moov", b"mdat", b"wide"):
+        return True
+    still = _HEIF_BRANDS | {b"avif", b"avis", b"crx "}
+    is_transport_stream = len(head) > 376 and head[0] == head[188] == head[376] == 0x47
+    return is_transport_stream or (bool(brands) and not brands & still)
+
+
+def _open_bytes(source: Source, name: str) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if isinstance(source, RemoteFile):
+        return source.open()
+    try:
+        if source.is_dir():
+            raise MediaError(f"{name} is a folder; use `esrt batch`")
+        if source.is_fifo():
+            raise MediaError(f"{name} is a pipe, which can be read only once; use: esrt upscale - < {name}")
+        if source.exists() and not source.is_file():
+            raise MediaError(f"{name} is a device, not an image file; give a file")
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise MediaError(f"{name} does not exist; check the path") from error
+    except PermissionError as error:
+        raise MediaError(f"{name} cannot be read: permission denied") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise MediaError(f"{name} cannot be read: {reason}") from error
 
 
 def _read_head(file: BinaryIO, name: str) -> bytes:
@@ -233,28 +249,6 @@ def _read_head(file: BinaryIO, name: str) -> bytes:
         return file.read(HEAD_BYTES)
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror}; check the disk or copy the file") from error
-
-
-def _open_bytes(source: Source, name: str) -> BinaryIO:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    if isinstance(source, Distant):
-        return source.open()
-    try:
-        if source.is_dir():
-            raise MediaError(f"{name} is a folder; use `esrt batch`")
-        if source.is_fifo():
-            raise MediaError(f"{name} is a pipe, which gives its content only once; use: esrt upscale - < {name}")
-        if source.exists() and not source.is_file():
-            raise MediaError(f"{name} is a device, not a picture")
-        return source.open("rb")
-    except FileNotFoundError as error:
-        raise MediaError(f"{name} does not exist; check the path") from error
-    except PermissionError as error:
-        raise MediaError(f"{name} cannot be read: no permission") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise MediaError(f"{name} cannot be read: {reason}") from error
 
 
 @contextmanager
@@ -267,7 +261,7 @@ def _open_tiff(file: BinaryIO, name: str) -> Iterator[tifffile.TiffFile]:
 
 
 def _is_raw(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
-    """Tell whether a TIFF page belongs to a DNG, or it or a picture under it holds a sensor's color filter mosaic."""
+    """Return whether a TIFF page belongs to a DNG, or it or one of its SubIFDs holds a sensor's color filter mosaic."""
     sensor = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
     page = page.aspage()
     below = [under.aspage() for under in page.pages or ()]
@@ -281,33 +275,40 @@ def _open_image(
     if extra := needs_extra(head):
         load_extra(extra, name)
         formats = [*extra.pillow]
-    elif extension in TGA.extensions:  # it has no signature: anything would do
+    elif extension in TGA.extensions:  # it has no signature: any file would match
         formats += TGA.pillow
     file.seek(0)
     try:
         return Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
         if required:
-            raise MediaError(f"{name} {unidentified(extension)}") from error
+            raise MediaError(f"{name} {unidentified_reason(extension)}") from error
         return None
-
-
-def load_extra(entry: Format, name: str) -> None:
-    """Make an optional package's format known to Pillow. Raises MediaError when it is not installed."""
-    try:
-        package = importlib.import_module(entry.extra or "")
-    except ImportError as error:
-        raise MediaError(f'{name} is {entry.label}, which needs an extra: pip install ".[formats]"') from error
-    if entry.extra == "pillow_heif":
-        package.register_heif_opener()
 
 
 def _format(image: ImageFile.ImageFile | None) -> Format:
     return TIFF if image is None else format_of_pillow(image.format or "")
 
 
+@contextmanager
+def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
+    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    silent = logging.NullHandler()  # without any handler Python prints warnings to the terminal
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    try:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
+        ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
+        for logger in loggers:
+            logger.addHandler(silent)
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
+        for logger in loggers:
+            logger.removeHandler(silent)
+
+
 def _above_limit(name: str, size: str, limits: ReadLimits) -> str:
-    return f"{name} is {size} px, above --max-pixels {limits.max_pixels:,}; raise --max-pixels if the picture is right"
+    return f"{name} is {size} px, above --max-pixels {limits.max_pixels:,}; raise --max-pixels if the size is right"
 
 
 def _pixels_in(bomb_message: str) -> str:
@@ -321,6 +322,6 @@ def _damage(name: str, limits: ReadLimits, error: Exception) -> str:
     if limits.allow_truncated:
         return f"{name} is too damaged to be decoded even in part ({detail})"
     return (
-        f"{name} is truncated or damaged ({detail}); get a whole copy; "
-        "upscale and batch can take what is left of it: --allow-truncated"
+        f"{name} is truncated or damaged ({detail}); get an intact copy, "
+        "or let upscale or batch decode what is left of it with --allow-truncated"
     )

@@ -1,8 +1,6 @@
-"""A frame to the 256 colors of a GIF.
+"""Write still images and animations of 8 bits with Pillow, and 16-bit PNG with imagecodecs.
 
-One picture of 8 or 16 bits to bytes.
-
-Animation frames to one animated file.
+GIF frames are quantized here, to palettes that stay constant over an animation where they can.
 """
 
 import io
@@ -21,16 +19,94 @@ from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, 
 from esrt_core.media.image.metadata import save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
 
+_PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
+_OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole image's coefficients in memory
+_AVIF_SPEED = 8  # half the time of speed 6
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_IHDR_END = len(_PNG_SIGNATURE) + 25
+_FOREVER = 0
+_CLEAR_TO_BACKGROUND = 2  # GIF disposal
 _TRANSPARENT = 255
 _SAMPLE_PIXELS = 1_000_000
-_KEPT_PALETTE_ERROR = 1.1  # a palette is kept for the next frame while its error is at most this much larger
+_KEPT_PALETTE_ERROR = 1.1  # the last frame's palette is reused while its error is at most this much larger
+
+
+def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata, options: EncodeOptions) -> None:
+    """Write a frame that fits the format (see encode.fit).
+
+    Raises: MediaError if the encoder refuses it.
+    """
+    with encoding(target):
+        if frame.depth == 16:
+            _write_deep_png(frame, file, metadata)
+            return
+        image = to_palette(frame) if target is GIF else to_pillow(frame)
+        parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
+        parameters |= save_parameters(metadata, target)
+        if target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
+            file.write(_encoded(image, target, parameters).getbuffer())
+        else:
+            image.save(file, target.pillow[0], **parameters)
+
+
+def write_animation(
+    frames: Iterable[tuple[Frame, float]],
+    file: BinaryIO,
+    target: Format,
+    metadata: Metadata,
+    options: EncodeOptions,
+    folder: Path | None,
+) -> None:
+    """Write frames of 8 bits, each with its duration in ms, as an animated file.
+
+    The frames are spooled to a temporary file in `folder`, because Pillow's writers iterate them more than once. Pillow
+    itself holds until the end: for GIF one byte a pixel and frame, for PNG three or four, for WebP and AVIF the
+    compressed frames.
+
+    Raises: MediaError if the encoder refuses them.
+    """
+    with tempfile.TemporaryFile(dir=folder) as raw:
+        durations, size, opaque = _spool(frames, raw)
+        with encoding(target):
+            animation = _Spool(raw, size, len(durations), opaque=opaque)
+            if target is GIF:
+                _save_gif(animation, file, durations, metadata)
+            else:
+                _save(animation, file, durations, target, metadata, options)
+
+
+def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:
+    """Return the quality settings as arguments of Pillow's `Image.save`."""
+    quality = options.quality or target.default_quality
+    lossless = bool(options.lossless) and options.quality is None
+    if target is JPEG:
+        return {"quality": quality, "subsampling": "4:4:4", "optimize": pixels <= _OPTIMIZED_JPEG_PIXELS}
+    if target is WEBP:
+        return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
+    if target is AVIF:
+        subsampling = "4:0:0" if space is ColorSpace.GRAY else "4:4:4"
+        return {"quality": quality, "subsampling": subsampling, "speed": _AVIF_SPEED}
+    if target is HEIF:
+        return {"quality": -1 if lossless else quality, "chroma": 444}
+    if target is JXL:
+        return {"lossless": True} if lossless else {"quality": quality}
+    if target is PNG:
+        return {"compress_level": _PNG_LEVEL}
+    return {"compression": "tga_rle"} if target is TGA else {}
+
+
+def to_pillow(frame: Frame) -> Image.Image:
+    """Return a frame of 8 bits as a Pillow image in mode L, LA, RGB or RGBA."""
+    if frame.alpha is None:
+        return Image.fromarray(np.ascontiguousarray(frame.planes[0]))
+    return Image.fromarray(np.dstack([frame.planes[0], frame.alpha]))
 
 
 def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: bool = True) -> Image.Image:
-    """Return a frame of 8 bits in mode P; half transparent and more becomes transparent.
+    """Return a frame of 8 bits in mode P; alpha below 128 becomes transparent.
 
-    The palette is made for what is visible alone. The palette of `previous` is kept while it serves nearly as well, so
-    that what stands still does not flicker. Dithering suits a still picture; in an animation it crawls.
+    The palette is computed from visible pixels only. The palette of `previous` is reused while it is nearly as good, so
+    that static areas do not flicker. Dithering suits a still image; in an animation its pattern moves.
     """
     color = frame.planes[0]
     if frame.space is ColorSpace.GRAY:
@@ -46,6 +122,135 @@ def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: boo
     result.putpalette(palette + [0] * (768 - len(palette)), "RGB")
     result.info["transparency"] = _TRANSPARENT
     return result
+
+
+def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> io.BytesIO:
+    whole = io.BytesIO()
+    try:
+        image.save(whole, target.pillow[0], **parameters)
+    except OSError:  # for optimized tables Pillow's buffer holds one byte a px, and noise takes more
+        if not parameters.get("optimize"):
+            raise
+        return _encoded(image, target, parameters | {"optimize": False})
+    return whole
+
+
+def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
+    """Write 16 bits with imagecodecs, as Pillow cannot, and the metadata chunks of a small PNG written by Pillow."""
+    pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
+    encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
+    small = io.BytesIO()
+    mode = "L" if frame.space is ColorSpace.GRAY else "RGB"
+    Image.new(mode, (1, 1)).save(small, "PNG", **save_parameters(metadata, PNG))
+    file.write(encoded[:_IHDR_END])
+    for chunk in _chunks_before_pixels(small.getvalue()):
+        file.write(chunk)
+    file.write(encoded[_IHDR_END:])
+
+
+def _chunks_before_pixels(png: bytes) -> Iterator[bytes]:
+    at = _IHDR_END
+    while png[at + 4 : at + 8] != b"IDAT":
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")  # length, type, data, CRC
+        yield png[at:end]
+        at = end
+
+
+class _Spool(ImageFile.ImageFile):
+    """Give Pillow's writers frames stored as raw RGBA in a temporary file, one in memory at a time."""
+
+    format = "spool"
+    _mode = "RGB"
+
+    def __init__(self, file: IO[bytes], size: tuple[int, int], count: int, *, opaque: bool) -> None:
+        self._raw, self._frame_size, self._opaque = file, size, opaque
+        self.n_frames = count
+        self.is_animated = count > 1
+        self._number = 0
+        super().__init__(file)
+
+    def _open(self) -> None:
+        self._size = self._frame_size
+        self._mode = "RGB" if self._opaque else "RGBA"
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        if not 0 <= frame < self.n_frames:
+            raise EOFError("no more frames")
+        self._number = frame
+        self.fp = self._raw  # load() clears it
+        offset = frame * self._frame_size[0] * self._frame_size[1] * 4
+        raw = "RGBX" if self._opaque else "RGBA"
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self._frame_size), offset, (raw, 0, 1))]
+
+    def tell(self) -> int:
+        return self._number
+
+
+def _spool(frames: Iterable[tuple[Frame, float]], raw: IO[bytes]) -> tuple[list[float], tuple[int, int], bool]:
+    durations: list[float] = []
+    size, opaque = (0, 0), True
+    for frame, duration in frames:
+        size = (frame.width, frame.height)
+        opaque = opaque and frame.alpha is None
+        raw.write(_rgba(frame).data)
+        durations.append(duration)
+    return durations, size, opaque
+
+
+def _rgba(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    pixels = np.empty((frame.height, frame.width, 4), np.uint8)
+    pixels[..., :3] = frame.planes[0][..., None] if frame.space is ColorSpace.GRAY else frame.planes[0]
+    pixels[..., 3] = 255 if frame.alpha is None else frame.alpha
+    return pixels
+
+
+def _save(
+    animation: _Spool,
+    file: BinaryIO,
+    durations: list[float],
+    target: Format,
+    metadata: Metadata,
+    options: EncodeOptions,
+) -> None:
+    pixels = animation.width * animation.height
+    parameters = quality_parameters(target, options, pixels, ColorSpace.RGB) | save_parameters(metadata, target)
+    if target is not AVIF:
+        parameters["loop"] = metadata.loop or _FOREVER
+    times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
+    animation.save(file, target.pillow[0], save_all=True, duration=times, **parameters)
+
+
+def _save_gif(animation: _Spool, file: BinaryIO, durations: list[float], metadata: Metadata) -> None:
+    times = [round(time) for time in _rounded(durations, 10)]  # GIF counts in hundredths of a second
+    plays = metadata.loop or _FOREVER
+    parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
+    if animation.mode == "RGBA":
+        parameters["disposal"] = _CLEAR_TO_BACKGROUND
+    frames = _palette_frames(animation)
+    first = next(frames)
+    first.save(file, "GIF", save_all=True, append_images=frames, duration=times, optimize=False, **parameters)
+
+
+def _palette_frames(animation: _Spool) -> Iterator[Image.Image]:
+    previous = None
+    for number in range(animation.n_frames):
+        animation.seek(number)
+        pixels = np.asarray(animation)
+        alpha = np.ascontiguousarray(pixels[..., 3]) if animation.mode == "RGBA" else None
+        frame = Frame((np.ascontiguousarray(pixels[..., :3]),), alpha=alpha)
+        previous = to_palette(frame, previous, dither=False)
+        yield previous
+
+
+def _rounded(durations: list[float], step: int) -> Iterator[float]:
+    """Yield durations in ms rounded to whole steps, at least one step if above 0, without accumulating an error."""
+    exact = total = 0.0
+    for duration in durations:
+        exact += duration
+        rounded = max(round((exact - total) / step), 1 if duration > 0 else 0) * step
+        total += rounded
+        yield rounded
 
 
 def _quantized(
@@ -69,208 +274,3 @@ def _error(sample: NDArray[np.uint8], palette: Image.Image) -> float:
     mapped = Image.fromarray(sample[None]).quantize(palette=palette, dither=Image.Dither.NONE)
     difference = np.asarray(mapped.convert("RGB"), np.int16)[0] - sample
     return float(np.square(difference, dtype=np.float64).mean())
-
-
-_PNG_LEVEL = 3  # on upscaled photos 5 % larger than 6, in a third of the time
-_OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole picture's coefficients in memory
-_AVIF_SPEED = 8  # half the time of 6
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IHDR_END = len(_PNG_SIGNATURE) + 25
-
-
-def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata, options: EncodeOptions) -> None:
-    """Write a frame that fits the format. Raises MediaError when the encoder refuses it."""
-    with encoding(target):
-        if frame.depth == 16:
-            _write_deep_png(frame, file, metadata)
-            return
-        image = to_palette(frame) if target is GIF else to_pillow(frame)
-        parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
-        parameters |= save_parameters(metadata, target)
-        if target in (JPEG, JPEG2000):  # into a file itself, Pillow loses the errno of a full disk, or never ends
-            file.write(_encoded(image, target, parameters).getbuffer())
-        else:
-            image.save(file, target.pillow[0], **parameters)
-
-
-def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> io.BytesIO:
-    whole = io.BytesIO()
-    try:
-        image.save(whole, target.pillow[0], **parameters)
-    except OSError:  # for optimized tables Pillow makes room for one byte a px, and noise takes more
-        if not parameters.get("optimize"):
-            raise
-        return _encoded(image, target, parameters | {"optimize": False})
-    return whole
-
-
-def to_pillow(frame: Frame) -> Image.Image:
-    """Return a frame of 8 bits as a Pillow picture in mode L, LA, RGB or RGBA."""
-    if frame.alpha is None:
-        return Image.fromarray(np.ascontiguousarray(frame.planes[0]))
-    return Image.fromarray(np.dstack([frame.planes[0], frame.alpha]))
-
-
-def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:
-    """Return the quality settings as arguments of Pillow's `Image.save`."""
-    quality = options.quality or target.default_quality
-    lossless = bool(options.lossless) and options.quality is None
-    if target is JPEG:
-        return {"quality": quality, "subsampling": "4:4:4", "optimize": pixels <= _OPTIMIZED_JPEG_PIXELS}
-    if target is WEBP:
-        return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
-    if target is AVIF:
-        subsampling = "4:0:0" if space is ColorSpace.GRAY else "4:4:4"
-        return {"quality": quality, "subsampling": subsampling, "speed": _AVIF_SPEED}
-    if target is HEIF:
-        return {"quality": -1 if lossless else quality, "chroma": 444}
-    if target is JXL:
-        return {"lossless": True} if lossless else {"quality": quality}
-    if target is PNG:
-        return {"compress_level": _PNG_LEVEL}
-    return {"compression": "tga_rle"} if target is TGA else {}
-
-
-def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
-    """Write 16 bits, which Pillow cannot, with the metadata chunks of a small PNG that Pillow wrote."""
-    pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
-    encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
-    small = io.BytesIO()
-    mode = "L" if frame.space is ColorSpace.GRAY else "RGB"
-    Image.new(mode, (1, 1)).save(small, "PNG", **save_parameters(metadata, PNG))
-    file.write(encoded[:_IHDR_END])
-    for chunk in _chunks_before_pixels(small.getvalue()):
-        file.write(chunk)
-    file.write(encoded[_IHDR_END:])
-
-
-def _chunks_before_pixels(png: bytes) -> Iterator[bytes]:
-    at = _IHDR_END
-    while png[at + 4 : at + 8] != b"IDAT":
-        end = at + 12 + int.from_bytes(png[at : at + 4], "big")  # length, type, data, CRC
-        yield png[at:end]
-        at = end
-
-
-_FOREVER = 0
-_CLEAR_TO_BACKGROUND = 2  # GIF disposal
-
-
-class _Spool(ImageFile.ImageFile):
-    """Give Pillow's writers the frames that lie as raw RGBA in a temporary file, one in memory at a time."""
-
-    format = "spool"
-    _mode = "RGB"
-
-    def __init__(self, file: IO[bytes], size: tuple[int, int], count: int, *, opaque: bool) -> None:
-        self._raw, self._frame_size, self._opaque = file, size, opaque
-        self.n_frames = count
-        self.is_animated = count > 1
-        self._number = 0
-        super().__init__(file)
-
-    def _open(self) -> None:
-        self._size = self._frame_size
-        self._mode = "RGB" if self._opaque else "RGBA"
-        self.seek(0)
-
-    def seek(self, frame: int) -> None:
-        if not 0 <= frame < self.n_frames:
-            raise EOFError("no more frames")
-        self._number = frame
-        self.fp = self._raw  # loading a frame drops it
-        offset = frame * self._frame_size[0] * self._frame_size[1] * 4
-        raw = "RGBX" if self._opaque else "RGBA"
-        self.tile = [ImageFile._Tile("raw", (0, 0, *self._frame_size), offset, (raw, 0, 1))]
-
-    def tell(self) -> int:
-        return self._number
-
-
-def write_animation(
-    frames: Iterable[tuple[Frame, float]],
-    file: BinaryIO,
-    target: Format,
-    metadata: Metadata,
-    options: EncodeOptions,
-    folder: Path | None,
-) -> None:
-    """Write frames of 8 bits, each with its time in ms, as an animated file.
-
-    The frames wait in a temporary file in `folder`, because Pillow's writers go over them more than once. What Pillow
-    itself keeps until the end: GIF one byte a pixel and frame, PNG three or four, WebP and AVIF compressed frames.
-    """
-    with tempfile.TemporaryFile(dir=folder) as raw:
-        durations, size, opaque = _spool(frames, raw)
-        with encoding(target):
-            animation = _Spool(raw, size, len(durations), opaque=opaque)
-            if target is GIF:
-                _save_gif(animation, file, durations, metadata)
-            else:
-                _save(animation, file, durations, target, metadata, options)
-
-
-def _save(
-    animation: _Spool,
-    file: BinaryIO,
-    durations: list[float],
-    target: Format,
-    metadata: Metadata,
-    options: EncodeOptions,
-) -> None:
-    pixels = animation.width * animation.height
-    parameters = quality_parameters(target, options, pixels, ColorSpace.RGB) | save_parameters(metadata, target)
-    if target is not AVIF:
-        parameters["loop"] = metadata.loop or _FOREVER
-    times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
-    animation.save(file, target.pillow[0], save_all=True, duration=times, **parameters)
-
-
-def _spool(frames: Iterable[tuple[Frame, float]], raw: IO[bytes]) -> tuple[list[float], tuple[int, int], bool]:
-    durations: list[float] = []
-    size, opaque = (0, 0), True
-    for frame, duration in frames:
-        size = (frame.width, frame.height)
-        opaque = opaque and frame.alpha is None
-        raw.write(_rgba(frame).data)
-        durations.append(duration)
-    return durations, size, opaque
-
-
-def _rgba(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    pixels = np.empty((frame.height, frame.width, 4), np.uint8)
-    pixels[..., :3] = frame.planes[0][..., None] if frame.space is ColorSpace.GRAY else frame.planes[0]
-    pixels[..., 3] = 255 if frame.alpha is None else frame.alpha
-    return pixels
-
-
-def _save_gif(animation: _Spool, file: BinaryIO, durations: list[float], metadata: Metadata) -> None:
-    times = [round(time) for time in _rounded(durations, 10)]  # a GIF counts hundredths of a second
-    plays = metadata.loop or _FOREVER
-    parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
-    if animation.mode == "RGBA":
-        parameters["disposal"] = _CLEAR_TO_BACKGROUND
-    frames = _palette_frames(animation)
-    first = next(frames)
-    first.save(file, "GIF", save_all=True, append_images=frames, duration=times, optimize=False, **parameters)
-
-
-def _palette_frames(animation: _Spool) -> Iterator[Image.Image]:
-    previous = None
-    for number in range(animation.n_frames):
-        animation.seek(number)
-        pixels = np.asarray(animation)
-        alpha = np.ascontiguousarray(pixels[..., 3]) if animation.mode == "RGBA" else None
-        frame = Frame((np.ascontiguousarray(pixels[..., :3]),), alpha=alpha)
-        previous = to_palette(frame, previous, dither=False)
-        yield previous
-
-
-def _rounded(durations: list[float], step: int) -> Iterator[float]:
-    """Yield durations in whole steps, at least one where there was any time, whose sum follows the true one."""
-    ideal = given = 0.0
-    for duration in durations:
-        ideal += duration
-        rounded = max(round((ideal - given) / step), 1 if duration > 0 else 0) * step
-        given += rounded
-        yield rounded

@@ -1,10 +1,6 @@
-"""EXIF orientation: stored rows and columns against shown ones.
+"""Convert decoded samples to the planes of a Frame: every Pillow mode, orientation, and any sample type and depth.
 
-Sample values: any number type to the depths of a Frame.
-
-More than 8 bits in PNG, JPEG 2000 and AVIF: Pillow cuts their color to 8, imagecodecs does not.
-
-Every Pillow mode to the planes of a Frame.
+PNG, JPEG 2000 and AVIF of more than 8 bits are decoded with imagecodecs, because Pillow reduces their color to 8.
 
 | mode                              | frame                                                                    |
 |-----------------------------------|--------------------------------------------------------------------------|
@@ -15,8 +11,8 @@ Every Pillow mode to the planes of a Frame.
 | RGBA, RGBa                        | RGB, 8 bits, straight alpha                                              |
 | CMYK, LAB                         | RGB, 8 bits, converted to sRGB                                           |
 | I;16, I;16L, I;16B, I;16N         | GRAY, 16 bits                                                            |
-| I                                 | GRAY, 16 bits, see samples.integers_to_16                                |
-| F                                 | GRAY, float32, see samples.normalize                                     |
+| I                                 | GRAY, 16 bits, see integers_to_16                                        |
+| F                                 | GRAY, float32, see normalize                                             |
 """
 
 from collections.abc import Callable
@@ -35,17 +31,109 @@ from esrt_core.media.image.picture import Page, ValueRange
 
 UPRIGHT = 1
 _SWAPS_SIDES = (5, 6, 7, 8)
+_DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {
+    PNG: imagecodecs.png_decode,
+    JPEG2000: imagecodecs.jpeg2k_decode,
+    AVIF: imagecodecs.avif_decode,
+}
+FORMATS = tuple(_DECODERS)
+_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I")
+_SIZ = b"\xff\x4f\xff\x51"
+_BAND_ROWS = 256
+_GRAY_MODES = ("1", "L", "LA", "La")
+_WIDE_MODES = {"I": (16, np.int32), "F": (32, np.float32)}
+Samples = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Describe the frame that an image becomes; `mode` is the Pillow mode that its bands of rows are converted to."""
+
+    mode: str
+    space: ColorSpace
+    depth: int
+    has_alpha: bool
+
+
+def layout_of(image: Image.Image, icc: bytes | None) -> Layout:
+    """Return the layout of a Pillow image, opened but not necessarily decoded, with the ICC profile `icc`."""
+    if image.mode in _WIDE_MODES:
+        return Layout(image.mode, ColorSpace.GRAY, _WIDE_MODES[image.mode][0], False)
+    if image.mode.startswith("I;16"):
+        return Layout(image.mode, ColorSpace.GRAY, 16, False)
+    alpha = image.has_transparency_data
+    if image.mode in _GRAY_MODES or (image.mode in ("P", "PA") and _is_gray_palette(image, icc)):
+        return Layout("LA" if alpha else "L", ColorSpace.GRAY, 8, alpha)
+    return Layout("RGBA" if alpha else "RGB", ColorSpace.RGB, 8, alpha)
+
+
+def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation: int = UPRIGHT) -> Page:
+    """Return a Pillow image as a page, oriented. Raises what Pillow raises on damaged data."""
+    if image.mode in ("CMYK", "LAB"):
+        convert, note = to_srgb(image.mode, icc)
+        return replace(_read_bands(image, layout, convert, orientation), notes=(note,))
+    if layout.depth == 8:
+        return _read_bands(image, layout, lambda band: band.convert(layout.mode), orientation)
+    values = np.empty(shown_size(*image.size, orientation)[::-1], np.asarray(image.crop((0, 0, 1, 1))).dtype)
+    stored_view(values, orientation)[...] = np.asarray(image)
+    if layout.depth == 32:
+        samples, value_range, notes = normalize(values)
+        return replace(page_of(samples, None, 32, notes), value_range=value_range)
+    wide, notes = integers_to_16(values)
+    return page_of(wide, None, 16, notes)
+
+
+def without_needless_color(page: Page) -> Page:
+    """Return a page of 8 bits, without alpha if it is opaque everywhere and as GRAY if all its colors are gray."""
+    frame = page.frame
+    alpha = None if frame.alpha is None or frame.alpha.min() == 255 else frame.alpha
+    color = frame.planes[0]
+    if frame.space is ColorSpace.RGB and _is_gray(color):
+        color = np.ascontiguousarray(color[..., 0])
+    return replace(page, frame=page_of(color, alpha, 8).frame)
+
+
+def bits_of(entry: Format, head: bytes, image: Image.Image) -> int:
+    """Return the bits of a sample of a PNG, JPEG 2000 or AVIF file, from its first bytes; 8 for other formats."""
+    if image.mode not in _MODES or getattr(image, "is_animated", False):
+        return 8
+    if entry is PNG:
+        return max(8, head[24])  # IHDR
+    if entry is JPEG2000 and (at := head.find(_SIZ)) >= 0 and at + 42 < len(head):
+        return max(8, (head[at + 42] & 0x7F) + 1)  # Ssiz, ISO 15444-1 A.5.1
+    if entry is AVIF and (at := head.find(b"av1C")) >= 0 and at + 6 < len(head):
+        flags = head[at + 6]  # high_bitdepth and twelve_bit, AV1-ISOBMFF 2.3
+        return 8 + 2 * bool(flags & 0x40) + 2 * bool(flags & 0x20)
+    return 8
+
+
+def read_deep(entry: Format, data: bytes, bits: int, image: Image.Image, orientation: int) -> Page:
+    """Decode a file of 9 to 16 bits as a page of 16. Raises what imagecodecs raises on damaged data.
+
+    `image` is the file opened by Pillow, which holds the transparent color of a PNG without an alpha channel.
+    """
+    stored = _DECODERS[entry](data)
+    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
+        raise ValueError(f"{stored.dtype} samples of shape {stored.shape} instead of 16 bits")
+    width, height = shown_size(*image.size, orientation)
+    shown = np.empty((height, width, *stored.shape[2:]), np.uint16)
+    stored_view(shown, orientation)[...] = widen_to_16(stored, bits)
+    channels = 1 if shown.ndim == 2 else shown.shape[2]
+    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
+    color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
+    return page_of(np.ascontiguousarray(color), alpha, 16)
 
 
 def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """Return (width, height) in px as the picture is to be shown."""
+    """Return (width, height) in px after applying the EXIF orientation."""
     return (height, width) if orientation in _SWAPS_SIDES else (width, height)
 
 
 def stored_view(shown: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Return a view of the shown pixels (H, W, ...) in which row and column count as in the file.
+    """Return a view of the oriented pixels (H, W, ...) that is indexed by the rows and columns of the file.
 
-    Filling the view with stored pixels orients them without a copy. The numbers are those of EXIF 2.32, tag 0x0112.
+    Assigning stored pixels to the view orients them without a copy. The orientations 1 to 8 are those of EXIF 2.32,
+    tag 0x0112.
     """
     across = np.swapaxes(shown, 0, 1)
     match orientation:
@@ -66,14 +154,11 @@ def stored_view(shown: NDArray[Any], orientation: int) -> NDArray[Any]:
     return shown
 
 
-Samples = NDArray[Any]
-
-
 def integers_to_16(samples: Samples) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
-    """Return integers as uint16 and a note when they do not fit.
+    """Return integers as uint16, and a note if they do not fit.
 
-    Values within 0..65535 stay as they are. Otherwise unsigned numbers keep their upper 16 bits, and the span of signed
-    ones is stretched over 0..65535.
+    Values within 0..65535 are unchanged. Otherwise unsigned integers keep their upper 16 bits, and the range of signed
+    ones is stretched to 0..65535.
     """
     low, high = int(samples.min()), int(samples.max())
     if low >= 0 and high <= 65535:
@@ -86,17 +171,17 @@ def integers_to_16(samples: Samples) -> tuple[NDArray[np.uint16], tuple[str, ...
 
 
 def widen_to_16(samples: Samples, bits: int) -> NDArray[np.uint16]:
-    """Return unsigned samples of 9 to 16 significant bits with 65535 as full scale."""
+    """Return unsigned samples of 9 to 16 significant bits scaled to 0..65535."""
     if bits == 16:
         return np.asarray(samples, np.uint16)
     return np.asarray(np.rint(samples.astype(np.float32) * (65535 / (2**bits - 1))), np.uint16)
 
 
 def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None, tuple[str, ...]]:
-    """Return float samples within 0..1, what 0 and 1 stand for where that is not 0 and 1, and notes.
+    """Return float samples scaled to 0..1, the range they were scaled from (None if unchanged), and notes.
 
-    Samples within 0..1 stay as they are. Otherwise the span from the lowest (at most 0) to the highest (at least 1) is
-    mapped to 0..1, which `restore` undoes. What is not finite becomes the lowest finite value.
+    Samples within 0..1 are unchanged. Otherwise the range from the lowest value (at most 0) to the highest (at least 1)
+    is mapped to 0..1, which `restore` undoes. Non-finite values become the lowest finite one.
     """
     values = samples.astype(np.float32)
     notes: tuple[str, ...] = ()
@@ -104,7 +189,7 @@ def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None,
     if not finite.all():
         lowest = values[finite].min() if finite.any() else np.float32(0)
         values = np.where(finite, values, lowest)
-        notes = ("values that are not finite replaced by the lowest finite one",)
+        notes = ("non-finite values replaced by the lowest finite one",)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 1.0)
     if (low, high) == (0.0, 1.0):
         return values, None, notes
@@ -113,60 +198,19 @@ def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None,
 
 
 def restore(samples: NDArray[np.float32], value_range: ValueRange) -> NDArray[np.float32]:
-    """Undo `normalize`."""
+    """Undo `normalize`: return samples of 0..1 scaled back to `value_range`."""
     span = value_range.high - value_range.low
     return (samples.astype(np.float64) * span + value_range.low).astype(np.float32)
 
 
 def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str, ...] = ()) -> Page:
-    """Return a page of color samples (H, W) or (H, W, 3) that already have the depth's type and full scale."""
+    """Return a page of color samples (H, W) or (H, W, 3) that already have the dtype and full scale of `depth`."""
     space = ColorSpace.GRAY if color.ndim == 2 else ColorSpace.RGB
     return Page(Frame((color,), space, depth, alpha), notes=notes)
 
 
-_DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {
-    PNG: imagecodecs.png_decode,
-    JPEG2000: imagecodecs.jpeg2k_decode,
-    AVIF: imagecodecs.avif_decode,
-}
-FORMATS = tuple(_DECODERS)
-_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I")
-_SIZ = b"\xff\x4f\xff\x51"
-
-
-def bits_of(entry: Format, head: bytes, image: Image.Image) -> int:
-    """Return the bits of a sample, by the first bytes of a PNG, JPEG 2000 or AVIF file; 8 for any other."""
-    if image.mode not in _MODES or getattr(image, "is_animated", False):
-        return 8
-    if entry is PNG:
-        return max(8, head[24])  # IHDR
-    if entry is JPEG2000 and (at := head.find(_SIZ)) >= 0 and at + 42 < len(head):
-        return max(8, (head[at + 42] & 0x7F) + 1)  # Ssiz, ISO 15444-1 A.5.1
-    if entry is AVIF and (at := head.find(b"av1C")) >= 0 and at + 6 < len(head):
-        flags = head[at + 6]  # high_bitdepth and twelve_bit, AV1-ISOBMFF 2.3
-        return 8 + 2 * bool(flags & 0x40) + 2 * bool(flags & 0x20)
-    return 8
-
-
-def read_deep(entry: Format, data: bytes, bits: int, image: Image.Image, orientation: int) -> Page:
-    """Decode a file of 9 to 16 bits to a page of 16. Raises what imagecodecs raises at damaged data.
-
-    `image` is the file as Pillow opened it: it knows the transparent color of a PNG without an alpha channel.
-    """
-    stored = _DECODERS[entry](data)
-    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
-        raise ValueError(f"{stored.dtype} samples of shape {stored.shape} instead of 16 bits")
-    width, height = shown_size(*image.size, orientation)
-    shown = np.empty((height, width, *stored.shape[2:]), np.uint16)
-    stored_view(shown, orientation)[...] = widen_to_16(stored, bits)
-    channels = 1 if shown.ndim == 2 else shown.shape[2]
-    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
-    color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
-    return page_of(np.ascontiguousarray(color), alpha, 16)
-
-
 def _keyed_alpha(shown: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16] | None:
-    """Return alpha that is 0 where a pixel has the file's one transparent color (PNG's tRNS)."""
+    """Return an alpha plane that is 0 at pixels of the file's transparent color (PNG's tRNS), or None."""
     key = image.info.get("transparency")
     if not isinstance(key, int | tuple):
         return None
@@ -175,61 +219,8 @@ def _keyed_alpha(shown: NDArray[np.uint16], image: Image.Image) -> NDArray[np.ui
     return np.where(transparent, np.uint16(0), np.uint16(65535))
 
 
-_BAND_ROWS = 256
-_GRAY_MODES = ("1", "L", "LA", "La")
-_WIDE_MODES = {"I": (16, np.int32), "F": (32, np.float32)}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Say what a Pillow picture becomes: `mode` is that of its converted bands, `depth` that of the frame."""
-
-    mode: str
-    space: ColorSpace
-    depth: int
-    has_alpha: bool
-
-
-def layout_of(image: Image.Image, icc: bytes | None) -> Layout:
-    """Return the layout of a picture, opened but not necessarily decoded, with that profile."""
-    if image.mode in _WIDE_MODES:
-        return Layout(image.mode, ColorSpace.GRAY, _WIDE_MODES[image.mode][0], False)
-    if image.mode.startswith("I;16"):
-        return Layout(image.mode, ColorSpace.GRAY, 16, False)
-    alpha = image.has_transparency_data
-    if image.mode in _GRAY_MODES or (image.mode in ("P", "PA") and _is_gray_palette(image, icc)):
-        return Layout("LA" if alpha else "L", ColorSpace.GRAY, 8, alpha)
-    return Layout("RGBA" if alpha else "RGB", ColorSpace.RGB, 8, alpha)
-
-
-def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation: int = UPRIGHT) -> Page:
-    """Return the picture's pixels as a page, oriented. Raises what Pillow raises at damaged data."""
-    if image.mode in ("CMYK", "LAB"):
-        convert, note = to_srgb(image.mode, icc)
-        return replace(_read_bands(image, layout, convert, orientation), notes=(note,))
-    if layout.depth == 8:
-        return _read_bands(image, layout, lambda band: band.convert(layout.mode), orientation)
-    values = np.empty(shown_size(*image.size, orientation)[::-1], np.asarray(image.crop((0, 0, 1, 1))).dtype)
-    stored_view(values, orientation)[...] = np.asarray(image)
-    if layout.depth == 32:
-        samples, value_range, notes = normalize(values)
-        return replace(page_of(samples, None, 32, notes), value_range=value_range)
-    wide, notes = integers_to_16(values)
-    return page_of(wide, None, 16, notes)
-
-
-def without_needless_color(page: Page) -> Page:
-    """Return a page of 8 bits without alpha where all is opaque and without color where all is gray."""
-    frame = page.frame
-    alpha = None if frame.alpha is None or frame.alpha.min() == 255 else frame.alpha
-    color = frame.planes[0]
-    if frame.space is ColorSpace.RGB and _is_gray(color):
-        color = np.ascontiguousarray(color[..., 0])
-    return replace(page, frame=page_of(color, alpha, 8).frame)
-
-
 def _read_bands(image: Image.Image, layout: Layout, convert: Converter, orientation: int) -> Page:
-    """Convert band by band: beside Pillow's picture there is never more than the finished planes."""
+    """Convert in bands of rows, so that memory holds Pillow's image and the finished planes only."""
     width, height = shown_size(*image.size, orientation)
     channels = 3 if layout.space is ColorSpace.RGB else 1
     color = np.empty((height, width, 3) if channels == 3 else (height, width), np.uint8)
@@ -245,7 +236,7 @@ def _read_bands(image: Image.Image, layout: Layout, convert: Converter, orientat
 
 
 def _is_gray_palette(image: Image.Image, icc: bytes | None) -> bool:
-    """Tell whether a palette holds grays only; with an RGB profile it stays RGB, so that the profile still fits."""
+    """Return whether a palette has grays only; with an RGB profile it stays RGB, so that the profile still fits."""
     if icc is not None and profile_fits(icc, "RGB"):
         return False
     palette = np.array(image.getpalette("RGB") or [0, 0, 0], np.uint8).reshape(-1, 3)

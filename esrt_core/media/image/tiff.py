@@ -1,6 +1,6 @@
-"""TIFF pages: which ones count, and those that Pillow would cut to 8 bits or cannot read.
+"""TIFF: decode the pages that Pillow would reduce to 8 bits or cannot read, and write pages with their metadata.
 
-TIFF pages: 8, 16 bits or float, deflated, with their metadata.
+Pages are written deflated, with 8 or 16 bits or float samples.
 """
 
 import io
@@ -43,10 +43,19 @@ _COLOR_SAMPLES: dict[int, int] = {
 }
 _CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
+_ASCII, _BYTE, _LONG = 2, 1, 4
+_CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
+_STRIP_BYTES = 1 << 20
+_DIRECTORIES = {
+    34664: ExifTags.IFD.Exif,
+    34852: ExifTags.IFD.GPSInfo,
+}  # placeholder: tag. tifffile refuses to write these tags
+_TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
+_XMP_TAG = 700
 
 
 def page_numbers(tiff: tifffile.TiffFile) -> tuple[list[int], tuple[str, ...]]:
-    """Return the numbers of the pages that are pictures, and a note when previews or masks are left out."""
+    """Return the numbers of the pages that are images, from 0, and a note if previews or masks are left out."""
     kept = [number for number, page in enumerate(tiff.pages) if not page.aspage().subfiletype & 0b101]
     if not kept:
         return [0], ()
@@ -55,12 +64,12 @@ def page_numbers(tiff: tifffile.TiffFile) -> tuple[list[int], tuple[str, ...]]:
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Tell whether a page has more than 8 bits a sample or float samples."""
+    """Return whether a page has more than 8 bits a sample or float samples."""
     return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8
 
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
-    """Return what a page becomes."""
+    """Return the layout of the frame that a page becomes."""
     gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
     space = ColorSpace.GRAY if gray else ColorSpace.RGB
     if page.photometric in _CONVERTED or not is_deep(page):
@@ -70,14 +79,16 @@ def layout_of_page(page: tifffile.TiffPage) -> Layout:
 
 
 def orientation_of(page: tifffile.TiffPage) -> int:
-    """Return the page's orientation tag, 1 when it has none or a wrong one."""
+    """Return the page's orientation, 1 to 8; 1 if the tag is missing or invalid."""
     tag = page.tags.get("Orientation")
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
 
 
 def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
-    """Decode one page, oriented. Raises NotImplementedError for what is not read, and what tifffile and
-    imagecodecs raise at damaged data."""
+    """Decode one page, oriented. Raises what tifffile and imagecodecs raise on damaged data.
+
+    Raises: NotImplementedError if the page has an unsupported photometric interpretation or sample type.
+    """
     color, alpha, notes = _separate(page, _channels_last(page))
     orientation = orientation_of(page)
     if page.photometric in _CONVERTED:
@@ -98,6 +109,24 @@ def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
+def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> None:
+    """Write frames as the pages of one TIFF; the first page gets all metadata, the others profile and dpi only.
+
+    Raises: MediaError if tifffile refuses a frame.
+    """
+    remaining = iter(frames)
+    first = next(remaining)
+    bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
+    with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
+        with encoding(TIFF):
+            _write_page(writer, first, metadata, _extra_tags(metadata))
+        for frame in remaining:
+            with encoding(TIFF):
+                _write_page(writer, frame, metadata, [])
+    if metadata.exif is not None:
+        _append_directories(file, metadata.exif)
+
+
 def _channels_last(page: tifffile.TiffPage) -> Samples:
     samples = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
@@ -108,7 +137,7 @@ def _channels_last(page: tifffile.TiffPage) -> Samples:
 
 
 def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
-    """Return color, alpha and a note on channels that are neither."""
+    """Return the color samples, the alpha samples or None, and a note on channels that are neither."""
     if page.photometric not in _COLOR_SAMPLES:
         name = getattr(page.photometric, "name", page.photometric)
         raise NotImplementedError(f"a TIFF page with the photometric interpretation {name}")
@@ -154,7 +183,7 @@ def _to_srgb(color: Samples, mode: str, icc: bytes | None) -> Page:
 
 
 def _to_8(samples: Samples) -> NDArray[np.uint8]:
-    """Return the upper 8 bits of integers (in LAB a and b are signed, so rounding could turn their sign)."""
+    """Return the upper 8 bits of integers (a and b of LAB are signed, so rounding could flip their sign)."""
     if samples.dtype.kind == "f":
         raise NotImplementedError("a TIFF page with CMYK or LAB as float numbers")
     return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
@@ -185,29 +214,6 @@ def _turn(stored: Any, orientation: int) -> Any:
     shown = np.empty((height, width, *stored.shape[2:]), stored.dtype)
     stored_view(shown, orientation)[...] = stored
     return shown
-
-
-_ASCII, _BYTE, _LONG = 2, 1, 4
-_CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
-_STRIP_BYTES = 1 << 20
-_DIRECTORIES = {34664: ExifTags.IFD.Exif, 34852: ExifTags.IFD.GPSInfo}  # placeholder: tag. tifffile refuses the tags
-_TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
-_XMP_TAG = 700
-
-
-def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> None:
-    """Write frames as the pages of one TIFF; the metadata goes to the first page, profile and dpi to every one."""
-    remaining = iter(frames)
-    first = next(remaining)
-    bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
-    with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
-        with encoding(TIFF):
-            _write_page(writer, first, metadata, _extra_tags(metadata))
-        for frame in remaining:
-            with encoding(TIFF):
-                _write_page(writer, frame, metadata, [])
-    if metadata.exif is not None:
-        _append_directories(file, metadata.exif)
 
 
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, metadata: Metadata, extra_tags: list[Any]) -> None:
@@ -247,7 +253,7 @@ def _extra_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
 
 
 def _append_directories(file: BinaryIO, exif_data: bytes) -> None:
-    """Append the EXIF and GPS directories and point to them: tifffile writes none within a page's tags."""
+    """Append the EXIF and GPS directories and set the tags that point to them, which tifffile cannot write."""
     exif = load_exif(exif_data)
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:

@@ -1,8 +1,7 @@
-"""Join segments and everything else of the source into the result. Packets are copied; nothing is encoded again.
+"""Mux the encoded segments with the other streams and the metadata of the source, and make previews.
 
-Cover pictures of a clip as files of their own.
-
-A preview: the source, enlarged by bicubic interpolation, and the result, side by side.
+Packets are copied, not encoded again; only a preview, which shows the source enlarged by bicubic interpolation beside
+the result, is encoded.
 """
 
 from collections.abc import Sequence
@@ -12,25 +11,25 @@ from pathlib import Path
 
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, Mastering, OtherStream
 from esrt_core.media.video.containers import Container, subtitle_codec
-from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, opened, run
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, open_clip, run
 from esrt_core.media.video.writer import REPEATABLE, EncodeSettings
 
 _SUFFIXES = {"png": ".png", "mjpeg": ".jpg"}
 
 
 def write_covers(source: Path, covers: Sequence[OtherStream], folder: Path) -> list[Path]:
-    """Write the covers of a clip that are PNG or JPEG, as they are, into a folder; return their paths."""
+    """Write the PNG and JPEG cover art of a clip, unchanged, into a folder; return the paths."""
     wanted = [stream for stream in covers if stream.codec in _SUFFIXES]
     return [_write(source, stream, folder / _name(number, stream)) for number, stream in enumerate(wanted)]
 
 
 def _name(number: int, stream: OtherStream) -> str:
-    """Name the first one as players look for it."""
+    """Return the file name; players look for the first one as `cover`."""
     return f"cover{number or ''}{_SUFFIXES[stream.codec]}"
 
 
 def _write(source: Path, stream: OtherStream, target: Path) -> Path:
-    with opened(source) as container:
+    with open_clip(source) as container:
         packets = container.demux(container.streams[stream.index])
         target.write_bytes(next((bytes(packet) for packet in packets if packet.size), b""))
     return target
@@ -41,14 +40,14 @@ _UNTAGGED = ColorTags()
 
 @dataclass(frozen=True)
 class MuxRequest:
-    """Say what the result holds.
+    """Describe the result.
 
-    streams   those of the source that are copied, beside the picture.
-    offset    seconds of the first frame after the start of the result.
-    start     seconds of the source, after its own start, at which the result starts.
-    duration  seconds after which the result ends, or None for all.
+    streams   streams of the source that are copied.
+    offset    seconds from the start of the result to its first frame.
     codec     of the picture.
-    rotation  counter-clockwise degrees, carried as metadata.
+    start     seconds after the source's start at which the result starts.
+    duration  seconds of the result, or None for all of the source.
+    rotation  counter-clockwise degrees, written as metadata.
     """
 
     source: ClipInfo
@@ -64,13 +63,13 @@ class MuxRequest:
     content_light: tuple[int, int] | None = None
 
     def has(self, kind: str) -> bool:
-        """Say whether a stream of a kind is copied."""
+        """Return whether a stream of a kind is copied."""
         return any(stream.kind == kind for stream in self.streams)
 
 
 @dataclass(frozen=True)
 class SegmentFile:
-    """Name a segment's file and the seconds until the next one begins."""
+    """Name the file of a segment, and the seconds from its start to the start of the next."""
 
     path: Path
     start: Fraction
@@ -78,9 +77,9 @@ class SegmentFile:
 
 
 def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
-    """Write the list of segments in ffconcat form; the names are relative to it and hold no special character.
+    """Write the list of segments in ffconcat format; the names are relative to it and hold no special characters.
 
-    ffconcat counts microseconds: rounding the times, not the durations, keeps the sum from drifting.
+    ffconcat counts microseconds: the times are rounded, not the durations, so that the sum does not drift.
     """
     lines = ["ffconcat version 1.0"]
     for piece in pieces:
@@ -89,17 +88,17 @@ def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
     target.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def join(pieces: Path, target: Path, request: MuxRequest) -> None:
-    """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot.
+def mux(pieces: Path, target: Path, request: MuxRequest) -> None:
+    """Mux a list of segments and the source into `target`; cover art for Matroska is first written beside the list.
 
-    Covers that go into Matroska are written beside the list first.
+    Raises: MediaError if ffmpeg fails.
     """
     covers = write_covers(request.source.path, _attached_covers(request), pieces.parent)
     run(mux_arguments(pieces, target, request, covers))
 
 
 def mux_arguments(pieces: Path, target: Path, request: MuxRequest, covers: Sequence[Path] = ()) -> list[str]:
-    """Return ffmpeg's arguments for `join`."""
+    """Return ffmpeg's arguments for `mux`."""
     shift = -(request.source.start + request.start)
     picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", file_url(pieces)]
     source = ["-itsoffset", _seconds(shift), "-f", request.source.container, "-i", file_url(request.source.path)]
@@ -114,7 +113,7 @@ def mux_arguments(pieces: Path, target: Path, request: MuxRequest, covers: Seque
 
 
 def _picture_tags(request: MuxRequest) -> list[str]:
-    """Return the tags that raw pictures lost on their way; old releases of ffmpeg know only the first."""
+    """Return the side data that raw pictures cannot carry; old releases of ffmpeg support only the first."""
     tags = ["-display_rotation:v:0", str(request.rotation)] if request.rotation else []
     if request.mastering and has_option("mastering_display"):
         tags += ["-mastering_display:v:0", request.mastering.text()]
@@ -124,16 +123,16 @@ def _picture_tags(request: MuxRequest) -> list[str]:
 
 
 def _dispositions(request: MuxRequest) -> list[str]:
-    """Name the dispositions of all streams: those of raw pictures are lost, and ffmpeg would choose its own."""
+    """Set the dispositions of all streams: raw pictures lose them, and ffmpeg would choose its own."""
     flags = [request.source.video.dispositions, *(stream.dispositions for stream in _tracks(request))]
     texts = ["+".join(each) or "0" for each in flags]
     return [argument for number, text in enumerate(texts) for argument in (f"-disposition:{number}", text)]
 
 
 def _window(request: MuxRequest) -> list[str]:
-    """Leave out the packets outside the part that is made.
+    """Drop packets outside the part between --start and --end.
 
-    An output's -ss would take the picture's first packets too: their decoding times lie before its start.
+    -ss as an output option would also drop the picture's first packets: their decoding times lie before the start.
     """
     length = [] if request.duration is None else ["-t", _seconds(request.duration)]
     if not request.start:
@@ -144,7 +143,7 @@ def _window(request: MuxRequest) -> list[str]:
 
 
 def _colors(colors: ColorTags) -> list[str]:
-    """Return the tags for the container: not every codec carries all of them, and raw pictures none."""
+    """Return the color tags of the container: not every codec carries all of them, and raw pictures carry none."""
     tags = {"colorspace": colors.matrix, "color_primaries": colors.primaries, "color_trc": colors.transfer}
     known = {name: value for name, value in tags.items() if value != UNSPECIFIED}
     if colors.range:
@@ -153,13 +152,13 @@ def _colors(colors: ColorTags) -> list[str]:
 
 
 def _tracks(request: MuxRequest) -> list[OtherStream]:
-    """Return the streams that are copied packet by packet."""
+    """Return the streams that are copied as packets."""
     covers = _attached_covers(request)
     return [stream for stream in request.streams if stream not in covers]
 
 
 def _attached_covers(request: MuxRequest) -> list[OtherStream]:
-    """Return the covers that are attached as files: Matroska has no other place for them."""
+    """Return the cover art that is attached as files, the only way Matroska stores it."""
     attach = request.container.muxer == "matroska"
     return [stream for stream in request.streams if attach and stream.kind == "cover"]
 
@@ -180,7 +179,7 @@ def _maps(request: MuxRequest) -> list[str]:
 
 
 def _metadata(request: MuxRequest) -> list[str]:
-    """Take metadata and chapters from the source; naming one stream's takes naming all of them."""
+    """Copy metadata and chapters from the source; if one stream's are mapped, all must be."""
     sources = [request.source.video.index, *(stream.index for stream in _tracks(request))]
     pairs = [(f"-map_metadata:s:{number}", f"1:s:{index}") for number, index in enumerate(sources)]
     return ["-map_metadata", "1", *(argument for pair in pairs for argument in pair), "-map_chapters", "1"]
@@ -193,14 +192,14 @@ def _subtitle_codecs(request: MuxRequest) -> list[str]:
 
 
 def _tags(request: MuxRequest) -> list[str]:
-    """Return what the container says of the picture; Apple's players take HEVC under one of its two names only."""
+    """Return the tags of the container; Apple's players accept HEVC only under the name hvc1."""
     tags = [*_dispositions(request), *_colors(request.colors)]
     if request.container.muxer not in ("mp4", "mov"):
         return tags
     name = ["-tag:v:0", "hvc1"] if request.codec == "hevc" else []
-    # Tags are kept in one of two places: one takes any tag, the other a cover.
+    # MOV stores tags in one of two places: one accepts any tag, the other supports cover art.
     anywhere = "+use_metadata_tags" if request.source.own_tags and not request.has("cover") else ""
-    # A file that has its date in both places is read with "date;date", which is no date.
+    # A file with its date in both places is read as "date;date", which is not a valid date.
     date = ["-metadata", f"creation_time={request.source.created}"] if request.source.created else []
     return [*tags, *name, *date, "-movflags", f"+faststart{anywhere}"]
 
@@ -210,9 +209,9 @@ def _seconds(value: Fraction) -> str:
 
 
 def mux_preview(pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings) -> None:
-    """Make the preview of a list of segments and their source; the picture alone, and the first sound.
+    """Encode the preview of a list of segments beside their source, with the first audio stream.
 
-    Raise MediaError where ffmpeg cannot.
+    Raises: MediaError if ffmpeg fails.
     """
     run(preview_arguments(pieces, target, request, settings))
 
@@ -222,12 +221,12 @@ def preview_arguments(pieces: Path, target: Path, request: MuxRequest, settings:
     source, video = request.source, request.source.video
     width, height, rate = settings.final_width, settings.final_height, settings.rate
     start = float(request.start + request.offset)
-    turn = "" if request.rotation == 0 else _TURNS[request.rotation]
+    rotate = "" if request.rotation == 0 else _ROTATE[request.rotation]
     sizing = f"scale={width}:{height}:flags=bicubic+accurate_rnd,format={settings.pixels}"
     even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
     graph = (
-        f"[1:{video.index}]setpts=PTS-STARTPTS,fps={rate.numerator}/{rate.denominator},{sizing},setsar=1{turn}[left];"
-        f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{turn}[right];[left][right]hstack=shortest=1,{even}[both]"
+        f"[1:{video.index}]setpts=PTS-STARTPTS,fps={rate.numerator}/{rate.denominator},{sizing},setsar=1{rotate}[left];"
+        f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
     sound = [stream for stream in request.streams if stream.kind == "audio"][:1]
     # fmt: off
@@ -242,4 +241,4 @@ def preview_arguments(pieces: Path, target: Path, request: MuxRequest, settings:
     # fmt: on
 
 
-_TURNS = {90: ",transpose=cclock", 180: ",transpose=clock,transpose=clock", 270: ",transpose=clock"}
+_ROTATE = {90: ",transpose=cclock", 180: ",transpose=clock,transpose=clock", 270: ",transpose=clock"}

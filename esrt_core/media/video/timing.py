@@ -1,11 +1,8 @@
-"""Timing: when the frames of a clip are shown, and whether at a constant rate. Exact fractions only.
-
-The packets of a clip's picture, read without decoding: when its frames are shown, and what is missing.
-"""
+"""Find when the frames of a clip are shown and at which rate, from its packets, without decoding: exact fractions."""
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -21,14 +18,14 @@ _NEAR = Fraction(1, 200)
 
 @dataclass(frozen=True)
 class Timing:
-    """Say when frames are shown.
+    """Describe when frames are shown.
 
     time_base  seconds of one tick.
     first      tick of the first frame.
     last       tick of the last frame.
     end        tick at which the last frame ends.
-    frames     how many packets hold a frame; a damaged clip may give fewer.
-    rate       frames a second; where `variable`, the constant rate that shows them best.
+    frames     packets that contain a frame; fewer may be decodable if the clip is damaged.
+    rate       frames a second; if `variable`, the constant rate that fits best.
     """
 
     time_base: Fraction
@@ -55,8 +52,8 @@ def timing_of(
 ) -> Timing:
     """Find the rate of frames shown at sorted, distinct `ticks`.
 
-    `last_duration` is that of the last frame in ticks, 0 where it is unknown. `stated_rates` are those that the
-    container states: one of them counts where the frames lie on its grid, to within the rounding of a tick.
+    `last_duration` is that of the last frame in ticks, 0 if unknown. A rate that the container states is used if the
+    frames lie on its grid, to within the rounding of a tick.
     """
     candidates = [rate for rate in stated_rates if 0 < rate <= _HIGHEST]
     likely = _likely_rate(ticks, time_base)
@@ -70,17 +67,17 @@ def timing_of(
 
 
 def _on_grid(ticks: Sequence[int], time_base: Fraction, rate: Fraction) -> bool:
-    """Say whether frame i is shown at i / rate, give or take a tick and a half (less where a frame has few ticks)."""
+    """Return whether frame i is shown at i / rate, within a tick and a half (less if a frame has few ticks)."""
     first, step = ticks[0], 1 / (rate * time_base)
     slack = min(Fraction(3, 2), step / 4)
-    # Cheap integers for what may be a million frames: |tick - first - i * n / d| <= slack
+    # Integers are fast enough for a million frames: |tick - first - i * n / d| <= slack
     numerator, denominator = step.numerator, step.denominator
     limit = slack * denominator
     return all(abs((tick - first) * denominator - i * numerator) <= limit for i, tick in enumerate(ticks))
 
 
 def _likely_rate(ticks: Sequence[int], time_base: Fraction) -> list[Fraction]:
-    """Return the constant rates that fit best: of the mean distance, or of the shortest one that is common."""
+    """Return the constant rates that fit best: of the shortest common distance, and of the mean distance."""
     if len(ticks) < 2:
         return [Fraction(25)]
     mean = Fraction(ticks[-1] - ticks[0], len(ticks) - 1) * time_base
@@ -93,7 +90,7 @@ def _likely_rate(ticks: Sequence[int], time_base: Fraction) -> list[Fraction]:
 
 
 def _tidy(period: Fraction, rounding: Fraction) -> Fraction:
-    """Return the common rate that a distance between frames means, or its own rate with a small denominator."""
+    """Return the common rate nearest to a distance between frames, or the distance's own rate."""
     nearest = min(_COMMON_RATES, key=lambda common: abs(1 / common - period))
     if abs(1 / nearest - period) <= max(rounding, period * _NEAR):
         return nearest
@@ -105,7 +102,10 @@ _SECOND = Fraction(1)
 
 @dataclass
 class Scan:
-    """Gather the ticks of the frames with their durations, and what is wrong with the packets."""
+    """Collect the ticks of the frames with their durations, and damaged packets.
+
+    untimed  packets without a time: second fields, or frames of AVI and raw streams.
+    """
 
     ticks: dict[int, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
@@ -113,15 +113,15 @@ class Scan:
 
     @property
     def count(self) -> int:
-        """Frames that can be expected."""
+        """The number of frames to expect."""
         return len(self.ticks) or self.untimed
 
     def timing(self, stream: Any, is_counted: bool) -> Timing:
-        """Return when the frames are shown: at their own times, or one after the other."""
+        """Return when the frames are shown: at their own times, or one after the other if `is_counted`."""
         return _counted(self.count, stream) if is_counted else _timed(self.ticks, stream)
 
     def add(self, packet: Any) -> None:
-        """Note a packet; one without a time is the second field of a frame, or comes from AVI or a raw stream."""
+        """Record a packet."""
         if packet.pts is None:
             self.untimed += 1
         else:
@@ -129,25 +129,29 @@ class Scan:
 
 
 def scan_packets(container: Any, stream: Any) -> Scan:
-    """Read all packets of a stream, as far as the file goes."""
+    """Read all packets of a stream until the file ends or cannot be read any further."""
     scan = Scan()
-    try:
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard:
-                scan.add(packet)
-                if packet.is_corrupt:
-                    scan.damage.append(f"damaged data at {_clock(packet.pts, stream)}")
-    except (av.error.FFmpegError, OSError) as error:
-        last = max(scan.ticks, default=None)
-        scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")
+    for packet in _packets(container, stream, scan):
+        if packet.size and not packet.is_discard:
+            scan.add(packet)
+            if packet.is_corrupt:
+                scan.damage.append(f"damaged data at {_clock(packet.pts, stream)}")
     return scan
 
 
+def _packets(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
+    try:
+        yield from container.demux(stream)
+    except (av.error.FFmpegError, OSError) as error:
+        last = max(scan.ticks, default=None)
+        scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")
+
+
 def missing_end(stream: Any, timing: Timing) -> list[str]:
-    """Say so where the stream should go on for more than a second after its last frame."""
+    """Return a line of damage if the last frame ends more than a second before the stated end of the stream."""
     stated = (stream.duration or 0) * timing.time_base
     if stated and stated - timing.duration > _SECOND:
-        return [f"the file ends early: {float(timing.duration):.2f} s of {float(stated):.2f} s are there"]
+        return [f"the file ends early: {float(timing.duration):.2f} s of {float(stated):.2f} s are present"]
     return []
 
 

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from esrt_core.errors import OptionError
 from esrt_core.files import TEMPORARY_MARK, display_name, same_file
+from esrt_core.media.extensions import RAW_EXTENSIONS
 from esrt_core.media.image.formats import format_for_path
-from esrt_core.media.image.opening import RAW_EXTENSIONS
 from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, Manifest, recorded_targets
 
 HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"

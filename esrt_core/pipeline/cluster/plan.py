@@ -13,7 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from esrt_core.errors import EsrtError, MediaError, OptionError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.image.formats import Format
-from esrt_core.media.image.picture import Distant
+from esrt_core.media.image.picture import RemoteFile
 from esrt_core.pipeline.batch.manifest import FOLDER, Record, Records, is_record, parse_record
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, job_key, limits_text
@@ -346,7 +346,7 @@ class _Sorter:
         openers = store_of(pictures[0].place).openers({picture.place: picture.item for picture in pictures})
         for picture in pictures:
             try:
-                task = self._checked(self._planned(picture, Distant(picture.name, openers[picture.place])))
+                task = self._checked(self._planned(picture, RemoteFile(picture.name, openers[picture.place])))
             except AlreadyLargeError:
                 self._plan.large.append(picture.name)
             except EsrtError as error:
@@ -376,7 +376,7 @@ class _Sorter:
             failed = Record("failed", plan.job.id, picture.place, picture.item.stamp, error=str(error))
             plan.to_note.append((picture.root, replace(failed, limits=self._limits)))
 
-    def _planned(self, picture: StoredPicture, source: Distant) -> StoreTask:
+    def _planned(self, picture: StoredPicture, source: RemoteFile) -> StoreTask:
         """Plan one picture as if whatever lies at its target may be replaced."""
         keyed = plan_result(Input(source), self._asked, self._lineups, partial(self._target, picture))
         assert keyed.target.path is not None

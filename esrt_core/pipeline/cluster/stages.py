@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
-from esrt_core.media.image.picture import Distant
+from esrt_core.media.image.picture import RemoteFile
 from esrt_core.pipeline.batch.manifest import Record
 from esrt_core.pipeline.batch.outputs import JobKey
 from esrt_core.pipeline.batch.run import STOPPING, reason_of
@@ -133,7 +133,7 @@ class EnlargeRow:
     def _enlarge(self, read: Read) -> Enlarged:
         task = read.order.task
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
-            source = Input(Distant(task.source, lambda: io.BytesIO(read.content)))
+            source = Input(RemoteFile(task.source, lambda: io.BytesIO(read.content)))
             path = Path(folder, "result").with_suffix(Path(task.key).suffix)
             plan = replace(task.plan, source=source, target=replace(task.plan.target, path=path))
             made = upscale_picture(plan, self._pool)

@@ -16,7 +16,8 @@ from esrt_core.errors import OptionError, TargetError
 from esrt_core.evaluation.comparison import result_sheet
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import decode, encode
+from esrt_core.media.image.decode import decode
+from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture
 from esrt_core.pipeline.enlarge import enlarge, tiles_of_passes
 from esrt_core.pipeline.image.plan import UpscalePlan

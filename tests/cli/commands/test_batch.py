@@ -86,7 +86,7 @@ def test_a_dry_run_lists_every_source_and_target_and_writes_nothing(
     done = run("batch", "in", "--model", weights_of(2), "--dry-run")
     assert done.code == 1
     assert done.out.decode().splitlines()[0] == "in/a.png -> in_x2/a.png"
-    assert done.out.decode().splitlines()[1].startswith("in/b.png: in/b.png is no picture")
+    assert done.out.decode().splitlines()[1].startswith("in/b.png: in/b.png is not in an image format")
     assert not Path("in_x2").exists()
 
 
@@ -264,7 +264,7 @@ def test_a_dry_run_for_a_cluster_starts_none(
     done = run("batch", "in", *model, "--dry-run")
     assert done.code == 1
     assert done.out.decode().splitlines()[0] == "in/a.png -> in_x2/a.png"
-    assert done.out.decode().splitlines()[1].startswith("in/b.png: in/b.png is no picture")
+    assert done.out.decode().splitlines()[1].startswith("in/b.png: in/b.png is not in an image format")
     assert not Path("in_x2").exists()
     refused = run("batch", "in", *model)
     assert refused.error_lines == ['error: --ray needs an extra: pip install ".[ray]"']

@@ -300,7 +300,7 @@ def test_a_result_that_its_format_cannot_hold_is_refused_before_work(run: Run, m
     make_picture("long.png", width=4200, height=1)
     done = run("upscale", "long.png", "-s", "4", "-o", "long.webp")
     assert done.code == 1
-    assert "16800 x 4 px is more than WebP holds (16,383 px a side)" in done.err
+    assert "16800 x 4 px is too large for WebP (16,383 px a side)" in done.err
 
 
 def test_a_format_whose_package_is_missing_is_refused_before_work(

@@ -17,8 +17,9 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import EsrtError, MediaError, OptionError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.decode import EncodeOptions, Metadata, Page, Picture, ReadLimits, decode, probe
+from esrt_core.media.image.decode import decode, probe
 from esrt_core.media.image.formats import FORMATS, JPEG, PNG, format_for_path
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits
 from tests.media.pictures import LIMITS, animation, first, noise, picture, read, saved, srgb_profile, written
 
 needs_permissions = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read anything")
@@ -56,7 +57,7 @@ def test_missing_empty_and_foreign_files(tmp_path):
     assert "is empty" in refused(tmp_path / "empty.png")
     assert "is empty" in refused(b"")
     (tmp_path / "text.png").write_text("no picture at all")
-    assert "no picture" in refused(tmp_path / "text.png")
+    assert "not in an image format" in refused(tmp_path / "text.png")
     assert "esrt batch" in refused(tmp_path)
 
 
@@ -64,7 +65,7 @@ def test_missing_empty_and_foreign_files(tmp_path):
 def test_a_file_without_permission(tmp_path):
     path = tmp_path / "secret.png"
     path.touch(mode=0)
-    assert "no permission" in refused(path)
+    assert "permission denied" in refused(path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such files")
@@ -101,7 +102,7 @@ def test_the_content_decides_and_a_wrong_extension_is_noted(tmp_path):
     path.write_bytes(saved(picture(), "JPEG"))
     source = decode(path, LIMITS)
     assert source.info.format is JPEG
-    assert source.notes == ("named like PNG but is JPEG",)
+    assert source.notes == ("has the extension of PNG but is JPEG",)
 
 
 def test_raw_files_are_refused_by_name(tmp_path):
@@ -161,7 +162,7 @@ def test_a_phone_s_second_picture_is_left_out_and_noted():
     assert source.info.format is JPEG
     assert source.info.pages == 1
     assert (source.info.width, source.info.height) == main.size
-    assert source.notes == ("only the first of 2 pictures in the JPEG is read",)
+    assert source.notes == ("only the first of 2 images in the JPEG is read",)
 
 
 def test_a_gain_map_is_noted_and_no_longer_promised():
@@ -184,7 +185,7 @@ def test_a_lossless_webp_is_recognized(lossless, frames):
 def test_cmyk_goes_through_its_profile_and_the_profile_goes():
     source = read(saved(picture("CMYK"), "JPEG"))
     assert source.pages[0].frame.space is ColorSpace.RGB
-    assert "no color profile" in source.notes[0]
+    assert "without a profile" in source.notes[0]
     assert source.metadata.icc is None
 
 

@@ -3,8 +3,8 @@ import io
 import pytest
 from PIL import Image, PngImagePlugin
 
-from esrt_core.media.image.decode import EncodeOptions, Metadata
 from esrt_core.media.image.metadata import for_size, load_exif
+from esrt_core.media.image.picture import EncodeOptions, Metadata
 from tests.media.pictures import gray_profile, picture, read, reopened, saved, srgb_profile, written
 
 XMP = (

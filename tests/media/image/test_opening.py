@@ -1,7 +1,7 @@
 import pytest
 
 from esrt_core.media.image.formats import HEIF, JXL
-from esrt_core.media.image.opening import needs_extra, refusal, unidentified
+from esrt_core.media.image.opening import needs_extra, refusal_reason, unidentified_reason
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from esrt_core.media.image.opening import needs_extra, refusal, unidentified
     ],
 )
 def test_what_is_no_picture_is_named(head, extension, word):
-    assert word in refusal(head, extension)
+    assert word in refusal_reason(head, extension)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_no_picture_is_named(head, extension, word):
     ],
 )
 def test_pictures_are_not_refused(head):
-    assert refusal(head, ".png") is None
+    assert refusal_reason(head, ".png") is None
     assert needs_extra(head) is None
 
 
@@ -48,6 +48,6 @@ def test_heic_and_jpeg_xl_need_the_extra():
 
 
 def test_the_name_helps_where_the_bytes_do_not():
-    assert "RAW" in unidentified(".nef")
-    assert "esrt video" in unidentified(".ts")
-    assert "no picture" in unidentified(".png")
+    assert "RAW" in unidentified_reason(".nef")
+    assert "esrt video" in unidentified_reason(".ts")
+    assert "not in an image format" in unidentified_reason(".png")

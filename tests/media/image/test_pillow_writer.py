@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.decode import EncodeOptions, Page, pages_kept, probe
+from esrt_core.media.image.decode import probe
+from esrt_core.media.image.encode import pages_kept
 from esrt_core.media.image.formats import JPEG, WEBP
+from esrt_core.media.image.picture import EncodeOptions, Page
 from esrt_core.media.image.pillow_writer import _rounded, to_palette
 from tests.media.pictures import LIMITS, animation, noise, read, reopened, written
 
@@ -47,7 +49,7 @@ def test_animations_look_the_same_at_any_time(source_format, format, alpha):
 def test_avif_animations_keep_their_timing():
     original = read(source("WEBP", alpha=False))
     data, notes = written(original.pages, "avif", original.metadata)
-    assert "plays for ever, not 4 times" in notes[0]
+    assert "plays endlessly, not 4 times" in notes[0]
     difference = timeline(read(data).pages).astype(int) - timeline(original.pages)
     assert np.abs(difference).mean() < 3
 

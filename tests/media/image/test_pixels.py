@@ -251,4 +251,4 @@ def test_other_floats_are_scaled_and_restored(values):
 def test_what_is_not_finite_is_replaced_and_noted():
     normal, _, notes = normalize(np.array([[np.nan, np.inf, 0.25]], np.float32))
     assert np.array_equal(normal, np.full((1, 3), np.float32(0.25)))
-    assert "not finite" in notes[0]
+    assert "non-finite" in notes[0]

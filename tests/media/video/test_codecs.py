@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from esrt_core.errors import OptionError
+from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video import ffmpeg
 from esrt_core.media.video.clip import OtherStream, PixelLayout
 from esrt_core.media.video.codecs import CODECS, choose_pixels
@@ -38,7 +39,7 @@ def test_the_pixel_format_keeps_most(codec: str, layout: PixelLayout, size: tupl
 
 
 def test_a_kind_of_encoder_that_a_codec_lacks_is_refused() -> None:
-    with pytest.raises(OptionError, match="--encoder nvenc cannot make ffv1; expected one of: auto, software"):
+    with pytest.raises(OptionError, match="--encoder nvenc does not support ffv1; use one of: auto, software"):
         CODECS["ffv1"].encoder_of("nvenc")
 
 
@@ -58,3 +59,7 @@ def test_containers_say_what_they_cannot_hold() -> None:
 def test_avi_is_not_written() -> None:
     assert container_of(Path("old.AVI")) is None
     assert container_of(Path("new.MP4")) is CONTAINERS[".mp4"]
+
+
+def test_containers_that_are_written_are_found_in_folders():
+    assert CONTAINERS.keys() <= VIDEO_EXTENSIONS

@@ -97,5 +97,5 @@ def test_a_decoder_that_is_killed_is_not_taken_for_the_end(tmp_path: Path, monke
     frames = read_frames(clip, ReadRequest(), print)
     next(frames)
     running[0]._process.kill()
-    with pytest.raises(MediaError, match="the decoder was stopped"):
+    with pytest.raises(MediaError, match="the decoder was killed"):
         list(frames)

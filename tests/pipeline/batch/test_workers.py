@@ -129,4 +129,4 @@ def test_two_engines_share_the_threads_of_a_cpu(
     finally:
         take_cpu_threads(before)
     assert {threads for threads, _ in seen} == {2}
-    assert all(pool in workers for _, pool in seen)
+    assert all(pool in pools for _, pool in seen)

@@ -150,7 +150,7 @@ def test_a_broken_picture_is_refused_and_recorded(asked: Asked, put: Put) -> Non
     put(f"{IN}/a.png")
     fsspec.filesystem("memory").pipe_file(f"{IN}/b.png", b"no picture")
     plan = planned(asked())
-    assert plan.refused[0].reason.startswith(f"{IN}/b.png is no picture")
+    assert plan.refused[0].reason.startswith(f"{IN}/b.png is not in an image format")
     for root, record in plan.to_note:
         put_failure(root, record)
     again = planned(asked())

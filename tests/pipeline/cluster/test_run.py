@@ -21,7 +21,7 @@ class Machines:
 
 
 @pytest.mark.parametrize(
-    ("resources", "devices", "threads", "crew"),
+    ("resources", "devices", "threads", "actors"),
     [
         ([{"CPU": 2.0}], "auto", None, ActorSpec(1, 2, 0, "cpu")),
         ([{"CPU": 2.0}], "auto", 1, ActorSpec(2, 1, 0, "cpu")),

@@ -8,7 +8,7 @@ from esrt_core.errors import OptionError
 from esrt_core.pipeline.video.options import VideoOptions, find_clips
 
 
-@pytest.resume_point.parametrize(
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("90", 90),
@@ -23,7 +23,7 @@ def test_times_are_read_exactly(text: str, seconds: Fraction) -> None:
     assert parse_seconds(text, "--start") == seconds
 
 
-@pytest.resume_point.parametrize("text", ["", "soon", "-5", "1:2:3:4", "1e3", "nan"])
+@pytest.mark.parametrize("text", ["", "soon", "-5", "1:2:3:4", "1e3", "nan"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match=r"--end .* is no time; write seconds"):
         parse_seconds(text, "--end")
