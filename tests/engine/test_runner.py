@@ -63,10 +63,10 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
     if exact:
         bad = bad * float("nan")
     with runner.deferred_checks() as first:
-        runner(bad, (1, 1), exact=exact)
-        runner(good, (1, 1), exact=exact)
+        runner(bad, (1, 1), fp32=exact)
+        runner(good, (1, 1), fp32=exact)
     with runner.deferred_checks() as second:
-        runner(good, (1, 1), exact=exact)
+        runner(good, (1, 1), fp32=exact)
     assert [bool(doubt) for doubt in first] == [True, False]
     assert [bool(doubt) for doubt in second] == [False]
     assert runner.fallbacks == 0
@@ -75,7 +75,7 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
 def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, float("nan"))
     runner = Runner(network, CPU, "bf16")
-    assert torch.isfinite(runner(batch(0.1), (1, 1), exact=True)).all()
+    assert torch.isfinite(runner(batch(0.1), (1, 1), fp32=True)).all()
     assert runner.fallbacks == 0
 
 
