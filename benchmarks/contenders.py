@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from esrt_core.engine.fused import fuse, kernels
+from esrt_core.engine.fused import fuse
 from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan
@@ -54,12 +54,6 @@ def as_input(picture: Rgb) -> Tensor:
 
 def bf16_form(network: ESRT) -> nn.Module:
     return fuse(network, torch.bfloat16)
-
-
-def form_of_torch_alone(network: ESRT) -> nn.Module:
-    """Make the fast form where nothing was compiled; in a process of its own."""
-    kernels.load_kernel = lambda name: None  # type: ignore[assignment]
-    return fuse(network)
 
 
 def native(scale: int, threads: int) -> Run:
@@ -224,9 +218,8 @@ def void(_: object) -> None:
 CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     BASELINE: network_on_tiles(lambda network: network),
     "native network, the engine's tiles": native,
-    "fast form, the engine's tiles": network_on_tiles(fuse),
-    "fast form, in PyTorch alone": network_on_tiles(form_of_torch_alone),
-    "fast form, bf16": network_on_tiles(bf16_form),
+    "fused form, the engine's tiles": network_on_tiles(fuse),
+    "fused form, bf16": network_on_tiles(bf16_form),
     "esrt, engine": engine("fp32"),
     "esrt, engine, bf16": engine("bf16"),
     "esrt, command": command,
