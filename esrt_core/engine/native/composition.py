@@ -1,5 +1,6 @@
 """The upsampler composed into one 5 x 5 convolution, in NumPy. The same in torch: esrt_core.engine.fused.upsampler."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,9 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-REACH = 2  # LR px around it that an output draws from
-EDGE = REACH + 1  # LR px that an output in the first or last row or column draws from
-FIRST, INNER, LAST = 0, 1, 2  # where a row or column lies in the picture
+FIRST, INNER, LAST = 0, 1, 2  # where a row or column of LR pixels lies in the picture
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Hold what one kind of pixel is made with: weight (h, w, C, 3 * scale ** 2) and bias (3 * scale ** 2,)."""
+    """Hold what one kind of LR pixel is made with: weight (h, w, C, 3 * scale ** 2) and bias (3 * scale ** 2,)."""
 
     weight: Array
     bias: Array
@@ -33,67 +32,59 @@ class Kernel:
 def composed_kernels(steps: Sequence[Layer], last: Layer, factors: Sequence[int]) -> dict[tuple[int, int], Kernel]:
     """Compose convolutions that have only PixelShuffles by `factors` between them, for every place (row, column).
 
-    Together they are one linear map, whose weights are its answers to unit impulses. The outermost LR pixels have
-    kernels of their own, because the inner maps are padded with zeros.
+    Together they are one linear map, 5 x 5 LR pixels wide. The outermost LR pixels have kernels of their own, 3 pixels
+    from the edge, because the inner maps are padded with zeros.
     """
-    kernels = {}
-    for edge_y, edge_x in product((False, True), (False, True)):
-        answers = _answers(steps, last, factors, edge_y, edge_x)
-        rest = _push(np.zeros((1, *answers.shape[3:5], answers.shape[2])), steps, last, factors, biased=True)[0]
-        rows, columns = ((FIRST, LAST) if edge else (INNER,) for edge in (edge_y, edge_x))
-        for row, column in product(rows, columns):
-            (down, out_y), (right, out_x) = _taps(row), _taps(column)
-            weight = answers[down[:, None], right, :, out_y[:, None], out_x]  # (h, w, C, D)
-            kernels[row, column] = Kernel(weight, rest[out_y[REACH], out_x[REACH]])
-    return kernels
+    return {place: _composed(steps, last, factors, place) for place in product((FIRST, INNER, LAST), repeat=2)}
 
 
-def _taps(place: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return, for each tap along one axis, which impulse and which output pixel its weight is read from."""
-    if place == INNER:  # one impulse, in the middle, felt by the pixels around it
-        return np.zeros(2 * REACH + 1, np.intp), np.arange(2 * REACH, -1, -1)
-    return np.arange(EDGE), np.full(EDGE, 0 if place == FIRST else EDGE - 1)
+def _composed(steps: Sequence[Layer], last: Layer, factors: Sequence[int], place: tuple[int, int]) -> Kernel:
+    """Follow the outputs of one LR pixel back through the layers: the share that each number of a map has in them."""
+    scale = math.prod(factors)
+    shares = np.zeros((scale, scale, 3, scale, scale, 3))  # of the enlarged picture, outputs in the shuffle's order
+    for y, x, channel in product(range(scale), range(scale), range(3)):
+        shares[y, x, channel, y, x, channel] = 1
+    shares = shares.reshape(scale, scale, -1, 3)  # (h, w, output, C)
+    bias = _bias_share(shares, last)
+    shares = _before_convolution(shares, last, place)
+    reach = 1  # px of the map around those that lie in the LR pixel
+    for step, factor in zip(reversed(steps), reversed(factors), strict=True):
+        shares = _before_shuffle(shares, factor, place, -reach % factor)
+        bias = bias + _bias_share(shares, step)
+        shares = _before_convolution(shares, step, place)
+        reach = math.ceil(reach / factor) + 1
+    return Kernel(shares.transpose(0, 1, 3, 2), bias)
 
 
-def _answers(steps: Sequence[Layer], last: Layer, factors: Sequence[int], edge_y: bool, edge_x: bool) -> Array:
-    """Push unit impulses through the layers without their biases: (y, x, C, H, W, D)."""
-    channels = steps[0].weight.shape[1]
-    (height, ys), (width, xs) = (_impulses(edge) for edge in (edge_y, edge_x))
-    inputs = np.zeros((len(ys), len(xs), channels, height, width, channels))
-    for (i, y), (j, x), c in product(enumerate(ys), enumerate(xs), range(channels)):
-        inputs[i, j, c, y, x, c] = 1
-    answers = _push(inputs.reshape(-1, height, width, channels), steps, last, factors, biased=False)
-    return answers.reshape(*inputs.shape[:5], -1)
+def _bias_share(shares: Array, layer: Layer) -> Array:
+    """Return what a layer's bias adds to the outputs: (h, w, output, D) to (output,)."""
+    total: Array = shares.sum((0, 1))
+    return np.zeros(len(total)) if layer.bias is None else total @ layer.bias
 
 
-def _impulses(edge: bool) -> tuple[int, range]:
-    """Return a canvas length and where impulses go: at an edge three, elsewhere one that no border disturbs."""
-    return (EDGE, range(EDGE)) if edge else (2 * REACH + 1, range(REACH, REACH + 1))
+def _before_convolution(shares: Array, layer: Layer, place: tuple[int, int]) -> Array:
+    """Go from the shares of a convolution's outputs to those of its inputs: (h, w, output, D) to (h', w', output, C).
+
+    The map grows by a pixel on every side but those where the picture ends: what lies beyond is zero.
+    """
+    height, width, outputs, _ = shares.shape
+    inputs = layer.weight.shape[1]
+    taps = shares @ layer.weight.transpose(0, 2, 3, 1).reshape(len(layer.weight), -1)
+    taps = taps.reshape(height, width, outputs, 3, 3, inputs)
+    before = np.zeros((height + 2, width + 2, outputs, inputs))
+    for down, right in product(range(3), repeat=2):
+        before[down : down + height, right : right + width] += taps[:, :, :, down, right]
+    rows, columns = (slice(where == FIRST, -1 if where == LAST else None) for where in place)
+    return before[rows, columns]
 
 
-def _push(x: Array, steps: Sequence[Layer], last: Layer, factors: Sequence[int], biased: bool) -> Array:
-    """Upsample (B, H, W, C), then undo the PixelShuffles: (B, H, W, 3 * scale ** 2)."""
-    for step, factor in zip(steps, factors, strict=True):
-        x = _shuffled(_convolved(x, step, biased), factor)
-    return _unshuffled(_convolved(x, last, biased), int(np.prod(factors)))
+def _before_shuffle(shares: Array, factor: int, place: tuple[int, int], missing: int) -> Array:
+    """Go through a PixelShuffle: (h, w, output, C) to (h / factor, w / factor, output, C * factor ** 2).
 
-
-def _convolved(x: Array, layer: Layer, biased: bool) -> Array:
-    height, width = x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    parts = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    y: Array = np.concatenate(parts, -1) @ layer.weight.transpose(2, 3, 1, 0).reshape(-1, len(layer.weight))
-    return y + layer.bias if biased and layer.bias is not None else y
-
-
-def _shuffled(x: Array, factor: int) -> Array:
-    """Apply PixelShuffle: (B, H, W, C * factor ** 2) to (B, factor * H, factor * W, C)."""
-    batch, height, width, channels = x.shape
-    cells = x.reshape(batch, height, width, channels // factor**2, factor, factor).transpose(0, 1, 4, 2, 5, 3)
-    return cells.reshape(batch, factor * height, factor * width, -1)
-
-
-def _unshuffled(x: Array, factor: int) -> Array:
-    batch, height, width, channels = x.shape
-    cells = x.reshape(batch, height // factor, factor, width // factor, factor, channels).transpose(0, 1, 3, 5, 2, 4)
-    return cells.reshape(batch, height // factor, width // factor, -1)
+    The outermost cells, but where the picture ends, lack `missing` rows and columns, which are filled with zeros.
+    """
+    fill = [(0 if where == FIRST else missing, 0 if where == LAST else missing) for where in place]
+    shares = np.pad(shares, (*fill, (0, 0), (0, 0)))
+    height, width, outputs, channels = shares.shape
+    cells = shares.reshape(height // factor, factor, width // factor, factor, outputs, channels)
+    return cells.transpose(0, 2, 4, 5, 1, 3).reshape(height // factor, width // factor, outputs, -1)

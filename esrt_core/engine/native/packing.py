@@ -115,7 +115,7 @@ def _arfb(named: _Named) -> Iterator[Array]:
     yield np.full(channels, ru1("weight1.scale"))
     yield from (*_filter(ru2.layer("conv")), ru2("relu.weight"))
     expand2 = ru2.layer("conv1")
-    yield from _filter(Layer(np.einsum("oi,icyx->ocyx", through, expand2.weight), through @ _bias(expand2)))
+    yield from _filter(Layer(np.tensordot(through, expand2.weight, 1), through @ _bias(expand2)))
     yield (l2 * ru2("weight1.scale") * first + l3 * second).T
     yield from _gate(named.below("atten.conv_du"))
     yield from _filter(_scaled(l5, named.layer("layer4.conv")))
@@ -163,9 +163,11 @@ def _upsampler(kernels: dict[tuple[int, int], Kernel]) -> Iterator[Array]:
 
 def _filter(layer: Layer) -> Iterator[Array]:
     """Evaluate a weight (D, C, k, k) at the points: (36, C, D); then the bias. D is filled up to whole lines."""
-    matrix = _evaluation(layer.weight.shape[2])
-    evaluated = np.einsum("ij,dcjk,lk->ilcd", matrix, layer.weight, matrix, optimize=True)
-    yield from (_whole(evaluated), _whole(_bias(layer)))
+    outputs, inputs, size, _ = layer.weight.shape
+    matrix = _evaluation(size)
+    taps = layer.weight.transpose(2, 3, 1, 0).reshape(size * size, -1)
+    yield _whole((np.kron(matrix, matrix) @ taps).reshape(-1, inputs, outputs))
+    yield _whole(_bias(layer))
 
 
 def _evaluation(size: int) -> Array:
@@ -177,7 +179,8 @@ def _evaluation(size: int) -> Array:
 
 def _whole(x: Array) -> Array:
     """Fill the last axis up with zeros to a multiple of LINE."""
-    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % LINE)])
+    missing = -x.shape[-1] % LINE
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)]) if missing else x
 
 
 def _scaled(factor: Array, layer: Layer) -> Layer:

@@ -30,7 +30,11 @@
 #define ALIGNMENT 64 /* bytes: a cache line, and the widest vector */
 #define INLINE static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline)) /* inner loops: inlined together, compilers run out of registers */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)") for
+#else
 #define UNROLLED _Pragma("GCC unroll 32") for
+#endif
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 typedef float Unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
