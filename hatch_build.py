@@ -1,4 +1,4 @@
-"""Compile the kernels of esrt_core/engine/fused where there is a C compiler; the package works without them too."""
+"""Compile the kernels of esrt_core/engine/fused if there is a C compiler; the package also works without them."""
 
 import hashlib
 import os
@@ -22,17 +22,17 @@ PROCESSORS = {
 
 
 class KernelsHook(BuildHookInterface):
-    """Put the compiled libraries beside their source, and into the wheel."""
+    """Compile the kernels beside their source and add them to the wheel."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; what fails is said, and leaves the files out."""
+        """Compile all kernels; if one fails, warn and build a wheel without them."""
         if sys.platform != "linux" or os.uname().machine != "x86_64":
             return
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:
-            self.app.display_warning("no C compiler: attention and convolutions are left to torch, which takes longer")
+            self.app.display_warning("no C compiler: torch will compute attention and convolutions, which is slower")
             return
         made = [self._compile(compiler, source, name) for source in SOURCES for name in PROCESSORS]
         if all(made):
@@ -48,12 +48,12 @@ class KernelsHook(BuildHookInterface):
             flags = (*FLAGS, *PROCESSORS[processor], f"-DENTRY={source.stem}_{digest[:16]}")
             commands = (
                 [compiler, *flags, "-c", str(source), "-o", made],
-                [compiler, "-shared", made, "-o", str(linked)],  # without its own OpenMP: torch has loaded one
+                [compiler, "-shared", made, "-o", str(linked)],  # without linking OpenMP: torch has loaded one
             )
             for command in commands:
                 done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
                 if done.returncode:
-                    self.app.display_warning(f"{source.stem} is left to torch: {done.stderr.strip()}")
+                    self.app.display_warning(f"torch will compute {source.stem}: {done.stderr.strip()}")
                     return None
             shutil.copyfile(linked, Path(self.root, f"{target}.new"))
         Path(self.root, f"{target}.new").replace(Path(self.root, target))
