@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from benchmarks.contenders import Rgb, command, engine
 from benchmarks.speed import generate, processor, processor_time
+from esrt_core.architecture import SCALES
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=2)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=2)
     parser.add_argument("--sizes", type=size, nargs="+", default=[(512, 512)], metavar="WxH")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from esrt_core.architecture import SCALES
 from esrt_core.engine.batching import TileCache, run_tiles
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
 from esrt_core.engine.runner import Runner
@@ -149,7 +150,7 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of HR pictures")
-    parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4))
+    parser.add_argument("--scale", type=int, default=2, choices=SCALES)
     parser.add_argument("--first", type=int, default=0, help="index of the first picture, by name")
     parser.add_argument("--step", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--side", type=int, help="take this corner of the LR pictures, px")

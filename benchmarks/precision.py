@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.contenders import as_input, trained
 from benchmarks.drawings import draw, draw_page
+from esrt_core.architecture import SCALES
 from esrt_core.engine.options import PRECISIONS
 from esrt_core.engine.runner import Runner
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
@@ -59,7 +60,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=2)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=2)
     parser.add_argument("--precision", choices=[name for name in PRECISIONS if name.endswith("16")], default="bf16")
     parser.add_argument("--count", type=int, default=12, help="of drawings, pages and gradients")
     parser.add_argument("--threads", type=int, default=1)

@@ -25,6 +25,7 @@ from PIL import Image
 
 from benchmarks.contenders import BASELINE, CONTENDERS, Rgb
 from benchmarks.quality import enlarger, means
+from esrt_core.architecture import SCALES
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
@@ -71,7 +72,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=4)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(

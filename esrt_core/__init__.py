@@ -3,10 +3,10 @@
     from esrt_core import Upscaler, upscale
 
     larger = upscale(image, scale=4)        # a Pillow image or a NumPy array in, the same kind out
-    upscaler = Upscaler(scale=2.5)          # keeps its networks for many pictures
+    upscaler = Upscaler(scale=2.5)          # loads its networks once for many pictures
     larger = [upscaler.upscale(image) for image in images]
 
-Names are imported when they are used: `import esrt_core` loads neither torch nor NumPy.
+Names are imported on first use: `import esrt_core` loads neither torch nor NumPy.
 """
 
 from importlib import import_module

@@ -1,9 +1,4 @@
-"""What Python programs use: pictures in memory in, larger ones out.
-
-NumPy arrays to Frames and back.
-
-Pillow images to Frames and back.
-"""
+"""The Python API: NumPy arrays and Pillow images in, larger ones of the same kind out."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -28,15 +23,17 @@ DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 
 def frame_of_array(array: NDArray[Any]) -> Frame:
     """Return a frame of (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha.
 
-    uint8 and uint16 use their whole range, float32 is in 0..1. Raise MediaError for any other array.
+    uint8 and uint16 use their whole range, float32 is in 0..1.
+
+    Raises: MediaError if the array has another type or shape, or non-finite values.
     """
     depth = DEPTHS.get(array.dtype)
     if depth is None:
-        raise MediaError(f"an array of {array.dtype} is no picture; give uint8, uint16 or float32 (0..1)")
+        raise MediaError(f"unsupported array type {array.dtype}; use uint8, uint16 or float32 (0..1)")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
-        raise MediaError(f"an array of shape {array.shape} is no picture; give (H, W), (H, W, 3) or (H, W, 4)")
+        raise MediaError(f"unsupported array shape {array.shape}; use (H, W), (H, W, 3) or (H, W, 4)")
     if depth == 32 and not np.isfinite(array).all():
-        raise MediaError("the array holds values that are not finite; replace them first")
+        raise MediaError("the array has NaN or infinite values; replace them first")
     if array.ndim == 2 or array.shape[2] == 1:
         return Frame((np.ascontiguousarray(array.reshape(array.shape[:2])),), ColorSpace.GRAY, depth)
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
@@ -44,7 +41,7 @@ def frame_of_array(array: NDArray[Any]) -> Frame:
 
 
 def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
-    """Return a frame's pixels as (H, W, C), or as (H, W) where it is gray and two `dimensions` are asked."""
+    """Return a frame's pixels as (H, W, C), or as (H, W) if it is gray without alpha and `dimensions` is 2."""
     color: Plane = frame.planes[0]
     if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
         color = color[..., None]
@@ -56,7 +53,7 @@ KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 @dataclass(frozen=True)
 class PillowPicture:
-    """Hold a Pillow image's pixels, and what its larger copy takes over: info and the range of float values."""
+    """Hold a Pillow image's pixels, and what its larger copy keeps: info and the range of float values."""
 
     frame: Frame
     info: dict[str, object]
@@ -64,9 +61,11 @@ class PillowPicture:
 
 
 def frame_of_image(image: Image.Image) -> PillowPicture:
-    """Take the current frame of an image, in any of Pillow's modes. Raise MediaError where its data is damaged.
+    """Return the current frame of an image in any Pillow mode.
 
     The EXIF orientation is not applied: pixels and tag stay as they are.
+
+    Raises: MediaError if the image is empty or its data is damaged.
     """
     if 0 in image.size:
         raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
@@ -82,7 +81,7 @@ def frame_of_image(image: Image.Image) -> PillowPicture:
 
 
 def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
-    """Return a frame as an image: L, LA, RGB, RGBA, I;16 or F, with the info of the picture that it came from."""
+    """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the info of its source `like`."""
     pixels = array_of_frame(frame, dimensions=2)
     if like.value_range is not None:
         pixels = restore(pixels, like.value_range)
@@ -96,14 +95,14 @@ if TYPE_CHECKING:
 
 
 class Upscaler:
-    """Enlarge pictures in memory by one factor; the networks are loaded once, at the first picture.
+    """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
-    scale   any factor above 1 up to 16, or None for the weights' own.
-    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image that was opened from a
-            JPEG of low quality, "clean" for all others and for arrays.
+    scale   a factor above 1 and at most 16, or None for the weights' own.
+    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image opened from a JPEG of
+            low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
-    Raise OptionError for values that cannot be, WeightsError and DeviceError for what is not there.
+    Raises: OptionError if a value is invalid, WeightsError or DeviceError if the model or the device does not exist.
     """
 
     def __init__(
@@ -127,12 +126,14 @@ class Upscaler:
     def upscale(
         self, image: "Image.Image | Array", progress: ProgressCallback = ignore_progress
     ) -> "Image.Image | Array":
-        """Return a larger picture of the kind that was given.
+        """Return a larger picture of the same kind.
 
-        A Pillow image of any mode gives L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
+        A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
         array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`
-        after every batch of tiles. Raise MediaError for what is no picture.
+        after every batch of tiles.
+
+        Raises: MediaError if the array is unsupported or the image damaged.
         """
         if isinstance(image, Image.Image):
             picture = frame_of_image(image)
@@ -166,5 +167,5 @@ def upscale(
     device: str = "auto",
     progress: ProgressCallback = ignore_progress,
 ) -> "Image.Image | Array":
-    """Enlarge one Pillow image or NumPy array; see Upscaler, which keeps its networks for more than one."""
+    """Upscale one Pillow image or NumPy array; for more than one use Upscaler, which keeps its networks."""
     return Upscaler(scale, model, device).upscale(image, progress)

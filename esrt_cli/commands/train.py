@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esrt_cli.console import Console, printable
-from esrt_cli.params import DeviceOpt, QuietOpt, ThreadsOpt
+from esrt_cli.params import DeviceOpt, QuietOpt, ThreadsOpt, parse_time
+from esrt_cli.report import duration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from esrt_core.training.events import Started, Trained, TrainEvent, Unusable, Validated
     from esrt_core.training.run_folder import TrainResult
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def parse_time(text: str) -> float:
-    """Return the seconds of 90s, 30m, 1h or 1h30m."""
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        raise typer.BadParameter(f"{text!r} is not a valid time; use 90s, 30m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
-
 
 def train(
     sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures, or folders of them.")],
@@ -42,8 +33,8 @@ def train(
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Length of the run in steps.")] = None,
     time: Annotated[
-        float | None,
-        typer.Option(parser=parse_time, metavar="30m", help="Length of the run without interruptions. Default 30m."),
+        str | None,
+        typer.Option(metavar="TIME", help="Length of the run without interruptions: 90s, 1h30m. Default 30m."),
     ] = None,
     val: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Pictures to validate on. Default: some are held out.")
@@ -96,7 +87,7 @@ def train(
         start=init,
         from_scratch=from_scratch,
         steps=steps,
-        seconds=time,
+        seconds=None if time is None else float(parse_time(time, "--time")),
         val=val,
         lr_dir=lr_dir,
         out=out,
@@ -192,7 +183,7 @@ class TrainView:
             f"start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
         )
         if event.step:
-            self._line(f"resuming after step {event.step}, {_duration(event.seconds)} of training")
+            self._line(f"resuming after step {event.step}, {duration(event.seconds)} of training")
 
     def _trained(self, event: Trained) -> None:
         left = event.remaining_seconds
@@ -201,7 +192,7 @@ class TrainView:
             "loss": f"{event.loss:.5f}",
             "rate": f"{event.lr:.1e}, {event.batch} patches of {event.patch} px",
             "speed": f"{event.pixels_per_second:,.0f} LR px/s",
-            "left": "?" if left is None else _duration(left),
+            "left": "?" if left is None else duration(left),
         }
         for name, value in text.items():
             self._show(name, value)
@@ -212,7 +203,7 @@ class TrainView:
     def _validated(self, event: Validated) -> None:
         best = ", the best so far" if event.best else ""
         self._show("PSNR", f"{event.psnr:.3f} dB")
-        self._line(f"step {event.step}, {_duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
+        self._line(f"step {event.step}, {duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
 
     def _show(self, name: str, value: str) -> None:
         self._shown[name] = value
@@ -233,9 +224,3 @@ def _table(shown: dict[str, str]) -> Table:
     for name, value in shown.items():
         table.add_row(name, value)
     return table
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

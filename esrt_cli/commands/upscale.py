@@ -1,6 +1,6 @@
-"""`esrt upscale`: pictures from file to file.
+"""`esrt upscale`: pictures from file to file, all planned first, then upscaled one by one.
 
-Pictures one after the other: planned together, then upscaled and reported, whatever single ones are like.
+A picture that fails is reported and does not stop the others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STANDARD_STREAM = "-"
 def size_request(
     scale: Decimal | None, width: int | None, height: int | None, longest: int | None, megapixels: Decimal | None
 ) -> SizeRequest:
-    """Make the core's request of the size options."""
+    """Build a SizeRequest from the size options."""
     from esrt_core.pipeline.sizes import SizeRequest, exact
 
     factor = None if scale is None else exact(scale, "--scale")
@@ -42,28 +42,26 @@ def size_request(
 
 
 def goes_to_standard_output(inputs: Sequence[str], output: str | None) -> bool:
-    """Tell whether a picture is written to standard output: with -o -, or from standard input without -o."""
+    """Return whether the result goes to standard output: with -o -, or from standard input without -o."""
     return output == STANDARD_STREAM or (output is None and STANDARD_STREAM in inputs)
 
 
 def check_arrangement(inputs: Sequence[str], output: str | None) -> None:
-    """Raise OptionError where inputs and output do not go together."""
+    """Raise OptionError if inputs and output cannot be combined."""
     from esrt_core.pipeline.image.plan import names_folder
 
     if len(inputs) > 1 and output is not None and not names_folder(output):
-        raise OptionError(
-            f"-o {output} is one place for {len(inputs)} pictures; give a folder, with a slash at its end"
-        )
+        raise OptionError(f"-o {output} names one file but there are {len(inputs)} inputs; end it with / for a folder")
     if list(inputs).count(STANDARD_STREAM) > 1:
-        raise OptionError("standard input (-) can be read only once")
+        raise OptionError("standard input (-) was given more than once; it can be read only once")
     if goes_to_standard_output(inputs, output) and sys.stdout.isatty():
-        raise OptionError("the picture would go to the terminal; send it to a file (> file) or give -o")
+        raise OptionError("the picture would be printed to the terminal; redirect it (> file) or use -o")
 
 
 def upscale_all(
     inputs: Sequence[str], options: UpscaleOptions, console: Console, *, as_json: bool, dry_run: bool
 ) -> int:
-    """Plan and upscale pictures, report each one, and return the exit code: 1 where one of them failed."""
+    """Plan and upscale pictures, report each one, and return the exit code: 1 if one failed."""
     from esrt_core.pipeline.image.plan import check_distinct
     from esrt_core.selection import UpscalerPool
 
@@ -71,7 +69,7 @@ def upscale_all(
     reporter = Reporter(console, as_json)
     plans = plan_all(inputs, options, pool, reporter)
     check_distinct(plans)
-    for plan in plans:  # a device or weights that cannot be used concern every picture: they stop the command
+    for plan in plans:  # an unusable device or weights would fail every picture, so they stop the command
         pool.for_chain(plan.chain).load(plan.size.passes)
     for note in pool.notes:
         console.note(f"note: {note}")
@@ -88,7 +86,7 @@ def upscale_all(
 def plan_all(
     inputs: Sequence[str], options: UpscaleOptions, pool: UpscalerPool, reporter: Reporter
 ) -> list[UpscalePlan]:
-    """Plan every input; one that cannot be done is reported and left out."""
+    """Plan every input; report and skip those that cannot be upscaled."""
     from esrt_core.pipeline.image.plan import plan_upscale
 
     plans = []
@@ -101,18 +99,21 @@ def plan_all(
 
 
 def read_input(name: str) -> Input:
-    """Return what an argument names; raise OptionError where that is no file's name."""
+    """Return the picture that an argument names.
+
+    Raises: OptionError if it is empty or a remote address.
+    """
     from esrt_core.pipeline.image.plan import Input
 
     if not name:
-        raise OptionError("the name of an input is empty")
+        raise OptionError("an input is empty; name a file, or - for standard input")
     if "://" in name and not os.path.lexists(name):
-        raise OptionError(f"{name} is an address; download the picture first, or pipe it to: esrt upscale -")
+        raise OptionError(f"{name} is a remote address; download the picture first, or pipe it to: esrt upscale -")
     return Input(sys.stdin.buffer.read() if name == STANDARD_STREAM else Path(name))
 
 
 def upscale_one(plan: UpscalePlan, pool: UpscalerPool, reporter: Reporter, dry_run: bool) -> None:
-    """Say what is planned, do it (unless `dry_run`) and say what came of it."""
+    """Report the plan, upscale (unless `dry_run`) and report the result."""
     from esrt_core.pipeline.image.run import estimate, upscale_picture
 
     expected = estimate(plan, pool)
@@ -145,7 +146,7 @@ class Reporter:
             self.console.result(plan_line(plan, expected))
 
     def result(self, result: Result) -> None:
-        """Print what came of a picture, and what changed on the way."""
+        """Print the result of a picture and its notes."""
         for note in result.notes:
             self.console.note(f"note: {result.source}: {note}")
         self.console.detail(detail_line(result))
@@ -155,7 +156,7 @@ class Reporter:
             self.console.result(result_line(result))
 
     def failure(self, source: str, error: EsrtError) -> None:
-        """Print why a picture could not be done."""
+        """Print why a picture failed."""
         self.failed += 1
         self.console.error(str(error))
         if self.as_json:
@@ -165,7 +166,7 @@ class Reporter:
 InputsArg = Annotated[list[str], typer.Argument(metavar="IN", help="Pictures; - is standard input.")]
 OutputOpt = Annotated[
     str | None,
-    typer.Option("-o", "--output", metavar="FILE|DIR/|-", help="A file, a folder (with a slash), or standard output."),
+    typer.Option("-o", "--output", metavar="FILE|DIR/|-", help="A file, a folder (ending in /), or standard output."),
 ]
 
 

@@ -217,7 +217,7 @@ DeinterlaceOpt = Annotated[
 ]
 VfrOpt = Annotated[str, typer.Option(metavar="NAME", help="Variable frame rate: constant (repeats frames) or keep.")]
 TimeOpt = str | None
-StartOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="Begin here: 90, 1:30 or 0:01:30.5.")]
+StartOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="Begin here: 90, 1m30s, 1:30 or 0:01:30.5.")]
 EndOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="End here.")]
 SegmentOpt = Annotated[str, typer.Option(metavar="TIME", help="Length of a segment, the most work that a crash costs.")]
 PreviewOpt = Annotated[bool, typer.Option("--preview", help="Make a few seconds, source and result side by side.")]
@@ -267,7 +267,7 @@ def video(
       esrt video old.avi --height 1080 --deinterlace -o old.mkv
       esrt video episodes/ -o large/ --codec hevc
     """
-    from esrt_cli.params import parse_seconds
+    from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
     from esrt_core.pipeline.video.options import VideoOptions
 
@@ -283,9 +283,9 @@ def video(
         pixels=pixels,
         deinterlace=deinterlace,
         vfr=vfr,
-        start=None if start is None else parse_seconds(start, "--start"),
-        end=None if end is None else parse_seconds(end, "--end"),
-        segment=parse_seconds(segment, "--segment"),
+        start=None if start is None else parse_time(start, "--start"),
+        end=None if end is None else parse_time(end, "--end"),
+        segment=parse_time(segment, "--segment"),
         preview=preview,
         overwrite=overwrite,
         restart=restart,

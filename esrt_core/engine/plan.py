@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
+from esrt_core.architecture import PASS_COST
 from esrt_core.engine.geometry import WINDOW, Axis, largest_side, split_axis, windows_of
 from esrt_core.errors import OptionError
 
-MIN_SIDE = 8  # px
+MIN_TILE_SIDE = 8  # px
 WHOLE_LIMIT = 500_000  # px; the largest input for tile 0: about 6 GB, and half an hour on one slow core
 MIN_BATCH_PIXELS = 18_432  # in a batch; fewer save hardly any memory
 TILE_LADDER = (512, 384, 256, 192, 128, 96, 64, 48)  # px; smaller tiles to try when memory runs out
@@ -29,7 +30,7 @@ class Tiling:
     single_window: int
     feather: int
     batch_pixels: int
-    min_side: int = MIN_SIDE
+    min_side: int = MIN_TILE_SIDE
 
     def with_tile(self, tile: int) -> "Tiling":
         """Return the constants for another tile; smaller tiles have batches of fewer px, to need less memory."""
@@ -120,7 +121,7 @@ def whole_plan(width: int, height: int, scale: int) -> Plan:
             f"tile 0 (the whole picture at once) is limited to {WHOLE_LIMIT / 1e6:g} megapixels, as its time grows "
             f"with the square of the pixels; {width} x {height} px is {width * height / 1e6:.1f}: omit --tile"
         )
-    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_SIDE), max(width, MIN_SIDE)))
+    rows, columns = (split_axis(side, side, 0, 0) for side in (max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)))
     return Plan(width, height, scale, 0, rows, columns, (1, 1), 1)
 
 
@@ -152,7 +153,6 @@ def check_memory(plan: Plan, free: int | None) -> None:
 
 def estimate_work(plan: Plan) -> float:
     """Estimate the multiply-adds of a plan: those of convolutions per px are constant, those of attention are not."""
-    convolutions = {2: 0.70e6, 3: 0.80e6, 4: 1.02e6}[plan.scale]
     height, width = plan.tile_shape
     tokens = height * width / (plan.windows[0] * plan.windows[1] * 4)  # of one piece
-    return plan.computed_pixels * (convolutions + 288 * tokens)
+    return plan.computed_pixels * (PASS_COST[plan.scale] + 288 * tokens)

@@ -10,13 +10,28 @@ from torch import Tensor, nn
 from esrt_core.engine.back_projection import correct_colors
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.fused import fuse
+from esrt_core.engine.native import NativeESRT
+from esrt_core.engine.native.library import load_library
+from esrt_core.engine.native.packing import can_run
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
+from esrt_core.weights.detect import authors_name
 
 RECORD_AT = 6  # calls in a row with inputs of one shape; more than the four with one shape in --tta
 MEMORY_FACTOR = 2  # of the memory of a call must be free to record, because a graph keeps its own
 
 Windows = tuple[int, int]
+
+
+class Native:
+    """Call the native network with tensors, in as many threads as torch has."""
+
+    def __init__(self, network: NativeESRT) -> None:
+        self._network = network
+
+    def __call__(self, x: Tensor, windows: Windows) -> Tensor:
+        """Return the network's result for x (B, 3, H, W) on the CPU."""
+        return torch.from_numpy(self._network(x.numpy(), windows, torch.get_num_threads()))
 
 
 class CudaGraphRunner:
@@ -63,7 +78,8 @@ class Runner:
 
     precision  "fp32", "fp16" or "bf16"; results that are invalid in half precision are recomputed in float32, and
                `fallbacks` counts them.
-    plain      run the original network in float32 instead of the fused one.
+    plain      run the original network in float32; else a CPU in float32 runs the native network if it was compiled,
+               and everything else the fused form.
     tta        average the eight flips and rotations.
     """
 
@@ -74,7 +90,7 @@ class Runner:
         self.fallbacks = 0
         self._deferred: list[Tensor] | None = None  # checks to be read later
         self._tta = tta
-        self._full = CudaGraphRunner(_plain(network, device) if plain else fuse(network).to(device))
+        self._full: CudaGraphRunner | Native = _float32_form(network, device, plain)
         full_only = plain or precision == "fp32"
         self._half = None if full_only else CudaGraphRunner(fuse(network, DTYPES[precision]).to(device))
 
@@ -118,7 +134,7 @@ class Runner:
             raise WeightsError("the network's result is not finite in float32: the weights are damaged, choose others")
         return y
 
-    def _ensemble(self, network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
+    def _ensemble(self, network: CudaGraphRunner | Native, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
         if not self._tta:
             return _run(network, x, windows)
@@ -159,11 +175,24 @@ def _is_constant(x: Tensor) -> Tensor:
     return (x.amax((2, 3)) == x.amin((2, 3))).all(1)
 
 
+def _float32_form(network: ESRT, device: torch.device, plain: bool) -> CudaGraphRunner | Native:
+    """Choose what runs in float32; see Runner."""
+    if plain:
+        return CudaGraphRunner(_plain(network, device))
+    if device.type == "cpu" and load_library() is not None:
+        weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
+        if can_run(weights):
+            return Native(NativeESRT(weights, network.config.scale))
+    return CudaGraphRunner(fuse(network).to(device))
+
+
 def _plain(network: ESRT, device: torch.device) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False).to(device)
 
 
-def _run(network: CudaGraphRunner, x: Tensor, windows: Windows) -> Tensor:
+def _run(network: CudaGraphRunner | Native, x: Tensor, windows: Windows) -> Tensor:
+    if isinstance(network, Native):
+        return network(x, windows)
     return network(x.contiguous(memory_format=torch.channels_last), windows)
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from esrt_core.architecture import SCALES, scales_text
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.evaluation.dataset import find_lr, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, PictureScore, Rgb, Score, mean_score, score_picture
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-
-SCALES = (2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            raise OptionError(f"scale must be 2, 3 or 4, not {self.scale}")
+            raise OptionError(f"scale must be {scales_text()}, not {self.scale}")
         if self.lr_dir is not None and not self.lr_dir.is_dir():
             raise OptionError(f"{self.lr_dir} is not a folder; --lr-dir names the folder of the LR pictures")
 

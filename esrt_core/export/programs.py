@@ -28,7 +28,8 @@ from esrt_core.model.transformer import EMHA, WHOLE, Windows, attention
 from esrt_core.weights.header import CheckpointMetadata
 
 INPUT, OUTPUT = "image", "enlarged"
-MIN_SIDE = 4  # px; below, the last piece of the sequence may be empty, which a program without branches cannot skip
+# px; below, the last piece of the sequence may be empty, which a program without branches cannot skip
+MIN_EXPORT_SIDE = 4
 SMALL_TILE = 128  # px; checking a batch of two larger tiles would take more memory than using one
 TOLERANCE = 1e-4  # for a range of 1; other kernels sum in another order, which made a difference of up to 2e-5
 CARD = "esrt.json"  # torch.export.load() returns it through its extra_files
@@ -79,7 +80,7 @@ class Form:
 
     network  the reference; `windows` are those of its attention.
     program  the same weights in exportable form.
-    tile     side of the only accepted input in px, or None for any height and width from MIN_SIDE.
+    tile     side of the only accepted input in px, or None for any height and width from MIN_EXPORT_SIDE.
     """
 
     network: ESRT
@@ -93,7 +94,7 @@ class Form:
         if self.tile is not None:
             single = (1, self.tile, self.tile)
             return (single, (2, self.tile, self.tile)) if self.tile <= SMALL_TILE else (single,)
-        return (1, MIN_SIDE, MIN_SIDE), (1, 5, 7), (2, 6, 7), (1, 9, 13), (1, 8, 10), (1, 31, 45)
+        return (1, MIN_EXPORT_SIDE, MIN_EXPORT_SIDE), (1, 5, 7), (2, 6, 7), (1, 9, 13), (1, 8, 10), (1, 31, 45)
 
 
 def whole_form(network: ESRT) -> Form:
@@ -115,7 +116,7 @@ def capture(form: Form) -> ExportedProgram:
     height, width = (form.tile, form.tile) if form.tile else (17, 19)
     free = {0: Dim("batch", min=1)}
     if form.tile is None:
-        free |= {2: Dim("height", min=MIN_SIDE), 3: Dim("width", min=MIN_SIDE)}
+        free |= {2: Dim("height", min=MIN_EXPORT_SIDE), 3: Dim("width", min=MIN_EXPORT_SIDE)}
     with torch.no_grad():
         return torch.export.export(form.program, (torch.rand(2, 3, height, width),), dynamic_shapes={INPUT: free})
 
@@ -129,7 +130,7 @@ def program_card(metadata: CheckpointMetadata, form: Form) -> dict[str, str]:
         "windows": f"{form.windows[0]} x {form.windows[1]}",
     }
     if form.tile is None:
-        return card | {"size": f"any height and width from {MIN_SIDE} px"}
+        return card | {"size": f"any height and width from {MIN_EXPORT_SIDE} px"}
     return card | {"size": f"{form.tile} x {form.tile} px", "halo": f"{tiling_for('cpu').halo} px"}
 
 

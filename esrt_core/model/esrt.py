@@ -6,11 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from esrt_core.architecture import SCALES
 from esrt_core.model.blocks import HPB, conv3x3, scalar
 from esrt_core.model.transformer import ET, WHOLE, Windows
-
-SCALES = (2, 3, 4)
-MIN_SIDE = 3  # px; with smaller inputs a piece of the sequence, or the half-size branch, would be empty
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ def enlarge(frame: Frame, size: SizePlan, pool: UpscalerPool, progress: Progress
     meter = PassProgress(tiles_of_passes(frame.width, frame.height, size, pool), progress)
     enlarged = prepared(frame, size)
     steps = []
-    for place, scale in enumerate(size.passes):
-        steps.append(pool.upscaler(scale, place).upscale(enlarged, meter))
+    for pass_index, scale in enumerate(size.passes):
+        steps.append(pool.upscaler(scale, pass_index).upscale(enlarged, meter))
         meter.next_pass()
         enlarged = steps[-1].frame
     return finished(_summed(steps), size, frame.depth)
@@ -55,8 +55,8 @@ def enlarge_group(
     Progress is reported for a frame by itself.
     """
     steps: list[list[Upscaled]] = [[] for _ in frames]
-    for place, scale in enumerate(passes):
-        upscaler = pool.upscaler(scale, place)
+    for pass_index, scale in enumerate(passes):
+        upscaler = pool.upscaler(scale, pass_index)
         alone = len(frames) == 1
         made = [upscaler.upscale(frames[0], progress)] if alone else upscaler.upscale_many(frames)
         for own, upscaled in zip(steps, made, strict=True):
@@ -92,7 +92,7 @@ def _summed(steps: Sequence[Upscaled]) -> Enlarged:
 def tiles_of_passes(width: int, height: int, size: SizePlan, pool: UpscalerPool) -> tuple[int, ...]:
     """Return how many tiles every pass over a (width, height) px picture takes."""
     steps = zip(size.passes, size.entering(width, height), strict=True)
-    return tuple(pool.upscaler(scale, place).plan(*sides).tiles for place, (scale, sides) in enumerate(steps))
+    return tuple(pool.upscaler(scale, pass_index).plan(*sides).tiles for pass_index, (scale, sides) in enumerate(steps))
 
 
 class PassProgress:

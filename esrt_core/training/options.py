@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from esrt_core.architecture import SCALES
 from esrt_core.errors import OptionError
 
-SCALES = (2, 3, 4)
 DEGRADATIONS = ("none", "photo")
 OPTIMIZERS = ("auto", "adam", "muon")
 DEFAULT_SECONDS = 30 * 60.0

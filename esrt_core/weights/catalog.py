@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from esrt_core.architecture import SCALES, scales_text
 from esrt_core.errors import WeightsError
 from esrt_core.weights.download import Digest
 from esrt_core.weights.settings import StoreOptions
@@ -49,8 +50,8 @@ class CatalogRow:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if self.scale not in (2, 3, 4):
-            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected 2, 3 or 4")
+        if self.scale not in SCALES:
+            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected {scales_text()}")
         if not _FILE.fullmatch(self.file):
             raise WeightsError(
                 f"weights '{self.name}' x{self.scale} refer to {self.file!r}, which is not a plain file name"

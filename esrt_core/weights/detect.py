@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from esrt_core.architecture import SCALES
 from esrt_core.errors import WeightsError
 
 MAX_CHANNELS = 256
@@ -90,7 +91,7 @@ def read_configuration(shapes: Shapes, name: str) -> Configuration:
         )
     factor = math.isqrt(first // channels)
     scale = factor * factor if _vote(shapes, _SECOND_STEP) else factor
-    if channels * factor * factor != first or scale not in (2, 3, 4):
+    if channels * factor * factor != first or scale not in SCALES:
         raise WeightsError(f"{name} has an unknown scale: its upsampler makes {first} channels from {channels}")
     return Configuration(scale, channels, blocks)
 

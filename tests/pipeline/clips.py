@@ -133,11 +133,11 @@ class Repeaters:
         """Return the same: there is one chain."""
         return self
 
-    def weights(self, scale: int, place: int = 0) -> Weights:
+    def weights(self, scale: int, pass_index: int = 0) -> Weights:
         """Return a stand-in."""
         return Weights("0" * 64)
 
-    def upscaler(self, scale: int, place: int = 0) -> Repeater:
+    def upscaler(self, scale: int, pass_index: int = 0) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)
 

@@ -85,7 +85,7 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     for device in _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks):
         pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device)), chains)
         kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
-        tile = _earlier_tile(plan.places.values(), plan.job, kind)
+        tile = _earlier_tile(plan.folders.values(), plan.job, kind)
         if tile is not None:
             smaller: EngineOptions = replace(pool.options, tile=tile)
             pool = _ready(UpscalerPool(options.model, smaller), chains)
@@ -118,9 +118,9 @@ def _ready(pool: UpscalerPool, chains: Iterable[tuple[ModelChain, tuple[int, ...
     return pool
 
 
-def _earlier_tile(places: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
+def _earlier_tile(folders: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
     """Return the smallest tile that an earlier run went on with on a kind of device after memory ran out."""
-    tiles = [tile for place in places if (tile := place.manifest.smaller_tile.get((job.id, kind))) is not None]
+    tiles = [tile for folder in folders if (tile := folder.manifest.smaller_tile.get((job.id, kind))) is not None]
     return min(tiles, default=None)
 
 
@@ -178,7 +178,7 @@ def write(upscaled: Upscaled, job: JobKey, check_cancelled: CheckCancelled) -> R
     plan, page = task.plan, loaded.page
     enlarged = finished(upscaled.enlarged, loaded.size, page.frame.depth)
     recorder = ManifestRecorder(task, job, check_cancelled)
-    task.place.check_reachable()
+    task.folder.check_reachable()
     larger = Page(enlarged.frame, page.duration_ms, page.value_range, page.notes)
     lost = write_pages(plan, task.target, [larger], loaded.picture.metadata, recorder)
     sheet = write_sheet(plan, page.frame, enlarged.frame, upscaled.pool.model) if plan.options.compare else None
@@ -193,7 +193,7 @@ def write(upscaled: Upscaled, job: JobKey, check_cancelled: CheckCancelled) -> R
 def run_whole(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled) -> Result:
     """Take a picture of several pages from file to file, page by page."""
     recorder = ManifestRecorder(task, job, check_cancelled)
-    task.place.check_reachable()
+    task.folder.check_reachable()
     result = upscale_picture(task.plan, pool, _watch(check_cancelled), before_publish=recorder)
     recorder.done(result, pool.for_chain(task.plan.chain))
     return result
@@ -213,13 +213,13 @@ class ManifestRecorder:
         """Note that a complete file is about to get its name."""
         self._check_cancelled()
         self._size, self._sha256 = complete.stat().st_size, digest(complete)
-        self._task.place.note(self._entry("writing"))
+        self._task.folder.note(self._entry("writing"))
 
     def done(self, result: Result, pool: UpscalerPool) -> None:
         """Note that it has it; a tile that is not the usual one is used again when the work goes on."""
         kind = result.device.partition(":")[0]
         usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
-        self._task.place.note(self._entry("done", None if usual else result.tile, None if usual else kind))
+        self._task.folder.note(self._entry("done", None if usual else result.tile, None if usual else kind))
 
     def _entry(self, state: str, tile: int | None = None, device: str | None = None) -> Entry:
         entry = self._task.entry(state, self._job)
@@ -335,7 +335,7 @@ class BatchPipeline:
 
     def _is_done(self, task: Task) -> bool:
         """Tell whether another run has made a result since the plan."""
-        upscaled = task.place.outcome(task.source, self._job)
+        upscaled = task.folder.outcome(task.source, self._job)
         return (
             upscaled is not None
             and upscaled.state != "failed"
@@ -343,7 +343,7 @@ class BatchPipeline:
         )
 
     def _load(self, task: Task) -> None:
-        if not task.place.claim(task.target) or self._is_done(task):
+        if not task.folder.claim(task.target) or self._is_done(task):
             self._end(Outcome(task))
             return
         in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
@@ -436,7 +436,7 @@ class BatchPipeline:
         self._release(outcome.task)
 
     def _release(self, task: Task) -> None:
-        task.place.release(task.target)
+        task.folder.release(task.target)
         with self._taking:
             self._budget.remove(task)
             self._in_flight -= 1

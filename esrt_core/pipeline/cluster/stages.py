@@ -88,9 +88,9 @@ class Setup:
 
 
 def passes_of(selector: ChainSelector) -> Iterator[tuple[ModelChain, int, int]]:
-    """Yield every pass that a picture may take: its line-up, its place in the chain and its scale."""
+    """Yield every pass that a picture may take: its line-up, its location in the chain and its scale."""
     for chain in selector.all():
-        yield from ((chain, place, scale) for place, scale in chain.passes())
+        yield from ((chain, location, scale) for location, scale in chain.passes())
 
 
 def packed(item: object) -> Row:
@@ -106,8 +106,8 @@ def unpacked(row: Mapping[str, Any]) -> Any:
 def read_row(row: Row) -> Row:
     """Read the picture of an order."""
     order: Order = unpacked(row)
-    place = order.task.picture.place
-    return packed(_guarded(order, lambda: Read(order, store_of(place).read(place)), ()))
+    location = order.task.picture.location
+    return packed(_guarded(order, lambda: Read(order, store_of(location).read(location)), ()))
 
 
 class EnlargeRow:
@@ -119,9 +119,9 @@ class EnlargeRow:
             self._pool = UpscalerPool(
                 setup.selector.requested, setup.engine, resolved=ResolvedWeights(setup.selector, files)
             )
-            for chain, place, scale in passes_of(setup.selector):
-                if (chain.model(place), scale) in files:
-                    self._pool.for_chain(chain).upscaler(scale, place)
+            for chain, location, scale in passes_of(setup.selector):
+                if (chain.model(location), scale) in files:
+                    self._pool.for_chain(chain).upscaler(scale, location)
 
     def __call__(self, row: Row) -> Row:
         """Enlarge the picture of a row; what is an outcome already goes on as it is."""
@@ -169,12 +169,12 @@ class WriteRow:
         task, result = made.order.task, made.result
         put_result(task, self._job, made.content)
         if made.sheet is not None:
-            place = task.place_of(task.sheet)
-            store_of(place).write(place, made.sheet)
+            location = task.location_of(task.sheet)
+            store_of(location).write(location, made.sheet)
             result = replace(result, sheet=join(task.picture.root.name, task.sheet))
         put_record(task, record_of(task, self._job, "done", made.content))
         if task.failed_before:
-            failed = task.place_of(record_of(task, self._job, "failed", b"").key)
+            failed = task.location_of(record_of(task, self._job, "failed", b"").key)
             store_of(failed).remove(failed)
         return StoreOutcome(made.order.number, result, host=made.host, process=made.process)
 
@@ -182,19 +182,19 @@ class WriteRow:
 def put_result(task: StoreTask, job: JobKey, content: bytes) -> None:
     """Say in the record that a result comes, and put it."""
     put_record(task, record_of(task, job, "writing", content))
-    place = task.place_of(task.key)
-    store_of(place).write(place, content)
+    location = task.location_of(task.key)
+    store_of(location).write(location, content)
 
 
 def put_record(task: StoreTask, record: Record) -> None:
     """Put a picture's record."""
-    place = task.place_of(record.key)
-    store_of(place).write(place, record.content())
+    location = task.location_of(record.key)
+    store_of(location).write(location, record.content())
 
 
 def record_of(task: StoreTask, job: JobKey, state: str, content: bytes) -> Record:
     """Return the record of a picture whose result is `content`."""
-    record = Record(state, job.id, task.picture.place, task.picture.item.stamp)
+    record = Record(state, job.id, task.picture.location, task.picture.item.stamp)
     if state == "failed":
         return record
     sha256 = hashlib.sha256(content).hexdigest()

@@ -47,7 +47,9 @@ def estimate(plan: UpscalePlan, pool: UpscalerPool) -> Estimate:
     seconds = None
     if parts * sum(width * height for width, height in sizes) >= LONG:
         steps = enumerate(zip(plan.size.passes, sizes, strict=True))
-        seconds = parts * sum(pool.upscaler(scale, place).estimate_seconds(*size) for place, (scale, size) in steps)
+        seconds = parts * sum(
+            pool.upscaler(scale, pass_index).estimate_seconds(*size) for pass_index, (scale, size) in steps
+        )
     precision = first.precision_for(plan.size.depth_between(plan.info.depth))
     return Estimate(first.device_name, precision, tiles, seconds)
 

@@ -70,7 +70,7 @@ def test_results_in_a_folder_are_not_upscaled_again(run: Run, tmp_path: Path) ->
     ("arguments", "message"),
     [
         (["none.mp4"], "none.mp4 does not exist"),
-        (["a.mp4", "--start", "soon"], "--start soon is no time"),
+        (["a.mp4", "--start", "soon"], "--start soon is not a valid time"),
         (["a.mp4", "a.mp4", "b.mp4", "-o", "x.mp4"], "-o x.mp4 names one file but there are 2 inputs"),
         (["a.mp4", "--codec", "divx"], "--codec divx is unknown; use one of h264"),
         (["."], ". contains no clips"),

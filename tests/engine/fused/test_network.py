@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from esrt_core.architecture import MIN_SIDE, SCALES
 from esrt_core.engine.fused import FusedESRT, fuse
 from esrt_core.engine.fused.layers import FixedPReLU
 from esrt_core.engine.fused.upsampler import ComposedUpsampler
-from esrt_core.model import ESRT, MIN_SIDE, SCALES, ESRTConfig
+from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.model.esrt import Upsampler
 from tests.engine.counting import Count
 

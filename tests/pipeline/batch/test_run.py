@@ -158,11 +158,11 @@ def test_a_disk_that_takes_no_more_stops_all_and_is_nobodys_failure(
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", refuse)
         result = run(asked())
-    assert (result.done + result.left, result.failures) == (4, [])
+    assert (result.done + result.remaining, result.failures) == (4, [])
     assert result.done <= 1  # none, where another picture's writing came first
     assert "cannot be written" in str(result.stopped)
     assert sorted(results()) == ["0.png"][: result.done]
-    assert run(asked()).done == result.left
+    assert run(asked()).done == result.remaining
 
 
 def test_a_manifest_that_takes_no_more_stops_all(
@@ -179,7 +179,7 @@ def test_a_manifest_that_takes_no_more_stops_all(
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "add", refuse)
         result = run(asked())
-    assert (result.done, result.left, result.failures) == (0, 2, [])
+    assert (result.done, result.remaining, result.failures) == (0, 2, [])
     assert str(result.stopped) == "in_x2/.esrt-manifest.jsonl cannot be written"
     assert results() == {}
     again = run(asked())
@@ -195,8 +195,8 @@ def test_a_folder_that_goes_away_is_not_made_anew(asked: Asked, make_picture: Ma
             Path("in_x2").rename("unplugged")
 
     result = run(asked(), unplug)
-    assert (result.failures, result.done + result.left) == ([], 40)
-    assert result.left > 0
+    assert (result.failures, result.done + result.remaining) == ([], 40)
+    assert result.remaining > 0
     assert not Path("in_x2").exists()
     Path("unplugged").rename("in_x2")
     assert planned(asked()).refused == []
@@ -220,7 +220,7 @@ def test_a_source_drive_that_went_away_stops_all(asked: Asked, make_picture: Mak
     plan = planned(asked())
     Path("in").rename("unplugged")
     result = run_folder(plan, make_workers(plan), lambda ended: None, StopRequest())
-    assert (result.done, result.left, result.failures) == (0, 1, [])
+    assert (result.done, result.remaining, result.failures) == (0, 1, [])
 
 
 def test_a_lock_that_fails_ends_the_run(
@@ -234,7 +234,7 @@ def test_a_lock_that_fails_ends_the_run(
     monkeypatch.setattr(RunLock, "claim", refuse)
     monkeypatch.setattr(RunLock, "release", refuse)
     result = run(asked())
-    assert (result.done, result.left, str(result.stopped)) == (0, 1, "in_x2 cannot be locked: Input/output error")
+    assert (result.done, result.remaining, str(result.stopped)) == (0, 1, "in_x2 cannot be locked: Input/output error")
 
 
 def test_a_device_that_is_lost_is_nobodys_failure(
@@ -247,7 +247,7 @@ def test_a_device_that_is_lost_is_nobodys_failure(
 
     monkeypatch.setattr(workers, "upscale_group", lost)
     result = run(asked())
-    assert (str(result.stopped), result.left, result.failures) == ("the device is lost", 1, [])
+    assert (str(result.stopped), result.remaining, result.failures) == ("the device is lost", 1, [])
 
 
 def test_an_error_of_the_program_in_the_network_comes_out(

@@ -69,9 +69,9 @@ def test_stopping_ends_the_pictures_in_hand(
     plan, stop = planned(asked()), StopRequest()
     result = run_folder(plan, make_workers(plan), lambda ended: stop.request(), stop)
     assert 1 <= result.done < 12
-    assert result.done + result.left == 12
+    assert result.done + result.remaining == 12
     assert len(results()) == result.done
-    assert run(asked()).done == result.left
+    assert run(asked()).done == result.remaining
 
 
 def test_large_pictures_are_in_hand_by_themselves(

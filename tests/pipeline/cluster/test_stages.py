@@ -106,7 +106,7 @@ def test_a_store_that_takes_nothing_stops_all(
     make_picture("in/a.png")
     plan, setup = planned()
 
-    def refuse(store: LocalStore, place: str, content: bytes) -> None:
+    def refuse(store: LocalStore, location: str, content: bytes) -> None:
         raise RemoteError("no permission")
 
     monkeypatch.setattr(LocalStore, "write", refuse)

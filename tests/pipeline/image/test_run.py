@@ -167,7 +167,7 @@ def test_a_disk_that_is_surely_too_full_is_noticed(
 ) -> None:
     source = make_picture(width=200, height=100)
     monkeypatch.setattr(plan_module, "free_bytes", lambda folder: 1599)
-    with pytest.raises(TargetError, match="at least 1,600 bytes are needed and 1,599 are free"):
+    with pytest.raises(TargetError, match="needs at least 1,600 bytes but only 1,599 are free"):
         plan(source)
     monkeypatch.setattr(plan_module, "free_bytes", lambda folder: 1600)
     plan(source)
@@ -182,7 +182,7 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
     options = UpscaleOptions(output=f"{tmp_path}/out/")
     plans = [plan(make_picture("x/a.png"), options), plan(make_picture("y/a.png"), options)]
     check_distinct(plans[:1])
-    with pytest.raises(OptionError, match=r"would both become .*out/a_x2.png"):
+    with pytest.raises(OptionError, match=r"would both be written to .*out/a_x2.png"):
         check_distinct(plans)
 
 
