@@ -27,6 +27,7 @@ from esrt_core.evaluation.protocol import Rgb, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 Saved = tuple[Rgb, float]  # LR as it is read again, bits a px
 Save = Callable[[Rgb], Saved]
@@ -35,6 +36,7 @@ FRAMES = 97  # of a clip; the middle one is measured
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", type=int, default=2)

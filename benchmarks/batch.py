@@ -34,6 +34,7 @@ from esrt_core.pipeline.enlarge import prepared
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 
 def draw_pictures(folder: Path, count: int, extension: str) -> None:
@@ -116,6 +117,7 @@ def run_batch(options: FolderOptions, pool: UpscalerPool, memory: list[float], s
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--format", default="png")

@@ -19,10 +19,12 @@ from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     print(f"| weights | {' | '.join(f'{name} ({len(paths)})' for name, paths in options.sets.items())} |")
     print("|---|" + "---|" * len(options.sets))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from benchmarks.contenders import Rgb, command, engine
 from benchmarks.speed import generate, processor, processor_time
 from esrt_core.architecture import SCALES
+from esrt_core.system.process import configure_process
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Cost:
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     run_engine, run_command = engine("fp32")(options.scale, options.threads), command(options.scale, options.threads)
     print(f"x{options.scale}, {options.threads} thread(s), {options.rounds} rounds, {processor()}\n")

@@ -15,9 +15,11 @@ from benchmarks.gpu_memory import headline, shortage
 from benchmarks.gpu_precision import precision
 from benchmarks.gpu_row import CUDA, attempt
 from benchmarks.gpu_speed import bare, engine
+from esrt_core.system.process import configure_process
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny pictures")

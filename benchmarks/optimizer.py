@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system.process import configure_process
 from esrt_core.training.optimizers import is_matrix
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.run import train
@@ -64,6 +65,7 @@ TRIALS = {
 
 
 def main() -> None:
+    configure_process()
     arguments = parse()
     rows = []
     for minutes in arguments.minutes:

@@ -23,12 +23,14 @@ from esrt_core.evaluation.protocol import Enlarge, Rgb, bicubic, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.training.degradation import degrade, draw_damage
 
 Harm = Callable[[Pair, int, int], Rgb]  # pair, scale, place -> LR
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["clean", "photo"])

@@ -16,6 +16,7 @@ from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Score, mean_score, score_picture
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 PAPER = {  # Lu et al., 2022, table 2
     ("Set5", 2): "38.03/.9600",
@@ -29,6 +30,7 @@ HALVES = {"choose": slice(0, None, 2), "report": slice(1, None, 2)}
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     forms = {
         "whole picture": EngineOptions(threads=options.threads, precision="fp32", tile=0),

@@ -30,6 +30,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from tests.engine.counting import Count
 
 PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here
@@ -52,6 +53,7 @@ class Worker:
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     pictures = read(options.pictures) if options.pictures else generate(options.size)
     workers = [start(name, options.scale, options.threads) for name in CONTENDERS if chosen(name, options.only)]
@@ -117,6 +119,7 @@ def start(name: str, scale: int, threads: int) -> Worker:
 
 def work(name: str, scale: int, threads: int, pipe: Connection) -> None:
     """Build a contender, say what is missing for it, then enlarge what comes and answer with what it took."""
+    configure_process()
     torch.set_num_threads(threads)
     try:
         run = CONTENDERS[name](scale, threads)

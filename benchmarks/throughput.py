@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system.process import configure_process
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.run import train
 from esrt_core.training.step import Stepper
@@ -33,6 +34,7 @@ PASSES = 3  # forward, gradients of the inputs, gradients of the weights
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 
-from esrt_core.engine.device import choose_device
+from esrt_core.engine.device import choose_device, use_cpu_threads
 from esrt_core.errors import OptionError
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.system.process import keep_freed_memory
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
@@ -47,13 +46,10 @@ def train(
     Raises: OptionError, TrainingError, WeightsError or DeviceError, before any work, if the run is impossible;
     StopError after Ctrl-C or SIGTERM, once everything is saved.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    if device.type == "cpu":
-        keep_freed_memory()
     replica = join(device)
-    return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
+    with use_cpu_threads(options.threads):
+        return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
 
 
 def check_name_free(name: str, scale: int) -> None:

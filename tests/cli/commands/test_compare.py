@@ -31,8 +31,8 @@ def test_json_of_a_page(run: Run, make_picture: MakePicture, weights_of: Weights
     ("arguments", "message"),
     [
         (["none.png"], "error: none.png does not exist; check the path"),
-        (["a.png", "-o", "a.txt"], "error: a.txt: a comparison is a .png, or a .html with a slider"),
-        (["a.png", "--models", "clean,nonsense"], "error: there are no weights called 'nonsense'"),
+        (["a.png", "-o", "a.txt"], "error: a.txt: use .png, or .html for a page with a slider"),
+        (["a.png", "--models", "clean,nonsense"], "error: unknown weights 'nonsense'"),
     ],
 )
 def test_what_goes_wrong_is_one_line(
