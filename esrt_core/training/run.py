@@ -13,7 +13,7 @@ from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
 from esrt_core.training.loop import Trainer, stop_on_signals
-from esrt_core.training.options import TrainOptions
+from esrt_core.training.options import TrainOptions, check_packages
 from esrt_core.training.precision import compile_blocks, loss_scale
 from esrt_core.training.recorder import Recorder, draw_samples
 from esrt_core.training.run_folder import RunFolder, TrainResult, result_of
@@ -46,6 +46,7 @@ def train(
     Raises: OptionError, TrainingError, WeightsError or DeviceError, before any work, if the run is impossible;
     StopError after Ctrl-C or SIGTERM, once everything is saved.
     """
+    check_packages()
     device = choose_device(options.device)
     replica = join(device)
     with use_cpu_threads(options.threads):
@@ -113,9 +114,14 @@ def _train(options: TrainOptions, replica: Replica, observers: Observers) -> Tra
             trainer.run(stop)
     finally:
         recorder.close()
-    if replica.is_main_process and options.name is not None:
-        register(folder.best, options.name, overwrite=named)
-    return _finish(trainer, folder, data, start)
+    result = _finish(trainer, folder, data, start)
+    if result.name is not None:
+        if replica.is_main_process:
+            register(folder.best, result.name, overwrite=named)
+    elif options.name is not None:
+        text = f"nothing beat the start, so '{options.name}' is not registered; use --force to register it anyway"
+        observers.event(Notice(text))
+    return result
 
 
 def _prepare_validation(
@@ -167,7 +173,8 @@ def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
 def _finish(trainer: Trainer, folder: RunFolder, data: Data, start: Start) -> TrainResult:
     """Write samples and run.json in the main process; return the result."""
     options, state = trainer.options, trainer.state
-    result = result_of(state, folder.best, len(data.held_out), options.name)
+    name = options.name if state.best_step or options.force else None
+    result = result_of(state, folder.best, len(data.held_out), name)
     if trainer.validator.replica.is_main_process:
         best = load_checkpoint(folder.best).network
         draw_samples(trainer.validator.crops, start.network, best, folder.samples)

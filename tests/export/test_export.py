@@ -17,7 +17,7 @@ from esrt_core.export.programs import largest_difference, tile_form, whole_form
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
-from tests.conftest import WeightsOf
+from tests.conftest import WeightsOf, file_size_limit
 
 
 @pytest.fixture
@@ -201,3 +201,14 @@ def test_what_was_exported_is_the_same_network(tmp_path: Path) -> None:
         "body.0.encoder1.alise2.conv.weight": network.lcb.hpb[0].fuse.weight,
     }
     assert all(state[name].equal(tensor) for name, tensor in pairs.items())
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_full_disk_is_one_line_that_names_the_target(weights_of: WeightsOf, tmp_path: Path, name: str) -> None:
+    options = ExportOptions(tmp_path / name, None, str(weights_of(2)))
+    with (
+        file_size_limit(1000),
+        pytest.raises(TargetError, match=f"^{tmp_path / name} cannot be written: "),
+    ):
+        export_network(options)
+    assert list(tmp_path.iterdir()) == []
