@@ -1,4 +1,4 @@
-"""What benchmarks.speed compares: each contender enlarges one picture, (H, W, 3) uint8, in its own process."""
+"""The contenders of benchmarks.speed: each upscales one picture, (H, W, 3) uint8, in a process of its own."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def bf16_form(network: ESRT) -> nn.Module:
 
 
 def form_of_torch_alone(network: ESRT) -> nn.Module:
-    """Make the fast form where nothing was compiled; in a process of its own."""
+    """Make the fused network without compiled kernels; only in a process of its own."""
     kernels.load_kernel = lambda name: None  # type: ignore[assignment]
     return fuse(network)
 

@@ -1,9 +1,9 @@
-"""Measure the network and the engine on a CUDA GPU: speed, precision, memory, and what happens when memory runs out.
+"""Measure the network and the engine on a CUDA GPU: speed, precision, memory, and behavior when memory runs out.
 
     python -m benchmarks.gpu
 
-Every line is a JSON object, printed as soon as it is known; what fails says so in its own line. Pictures are noise, no
-two alike. `--device cpu --small` only tries the program out.
+Every line is a JSON object, printed as soon as it is known; a failure is reported in its own line. Pictures are noise,
+no two equal. `--device cpu --small` only tests the program.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Make the README's table: PSNR and SSIM of whole pictures, of the default tiles, and with --tta, beside the paper's.
+"""Make the README's table: PSNR and SSIM of whole pictures, default tiles and --tta, beside the paper's figures.
 
     python -m benchmarks.quality --set Set5=FOLDER --set Set14=FOLDER --heldout FOLDER > table.md
 
-Of held-out pictures, sorted by name, those at even places are for choosing and those at odd places for reporting.
+Of held-out pictures, sorted by name, those at even positions are for choosing and those at odd ones for reporting.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def enlarger(pool: UpscalerPool, scale: int) -> Enlarge:
 
 
 def means(paths: Sequence[Path], scale: int, enlarge: Enlarge) -> tuple[Score, Score]:
-    """Return the mean of bicubic and of ESRT."""
+    """Return the mean scores of bicubic and ESRT."""
     scores = []
     for path in paths:
         pair = read_pair(path, None, scale, ReadLimits())
