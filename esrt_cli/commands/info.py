@@ -55,7 +55,9 @@ def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[
     lines = ["Versions"]
     lines += [f"  {name}: {version}" for name, version in report.versions.items()]
     lines += ["Machine", f"  system: {report.system}"]
-    lines += [f"  CPU: {report.cores} cores, {report.threads} threads used, {_gigabytes(report.memory)} of memory"]
+    cores = f"{report.cores} core{'s' * (report.cores != 1)}"
+    threads = f"{report.threads} thread{'s' * (report.threads != 1)}"
+    lines += [f"  CPU: {cores}, {threads} used, {_gigabytes(report.memory)} of memory"]
     if report.driver:
         cuda = f", CUDA up to {report.driver.cuda}" if report.driver.cuda else ""
         lines.append(f"  NVIDIA driver: {report.driver.version}{cuda}")
