@@ -1,4 +1,4 @@
-"""What benchmarks.speed compares: each contender enlarges one picture, (H, W, 3) uint8, in its own process."""
+"""The contenders of benchmarks.speed: each upscales one picture, (H, W, 3) uint8, in a process of its own."""
 
 import subprocess
 import sys

@@ -28,6 +28,7 @@ from esrt_core.media.video import ffmpeg
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import prepare_clip, upscale_clip
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 RATE = 24
 NOISE = "noise=alls=40:allf=t"
@@ -69,12 +70,15 @@ def ffmpeg_seconds() -> float:
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="320x180")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
     pool = UpscalerPool("auto", EngineOptions(given.device, given.threads))
     upscaler = pool.upscaler(2)
     width, height = map(int, given.size.split("x"))

@@ -24,7 +24,7 @@ from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
-from esrt_core.system.process import limit_openmp_spinning
+from esrt_core.system.process import configure_process
 
 PROGRAM = "esrt"
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all is done. 1: something could not be done. 2: the command line does not parse. 130, 143: stopped by a signal.
     """
     prepare_streams()
-    limit_openmp_spinning()
+    configure_process()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn developers; users get the program's own messages
     try:

@@ -102,6 +102,9 @@ class Upscaler:
             low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
+    The settings of the process are not changed. Call `esrt_core.system.process.configure_process()` before torch is
+    imported to set what the program `esrt` sets: idle threads sleep soon, freed memory is kept for the next tile.
+
     Raises: OptionError if a value is invalid, WeightsError or DeviceError if the model or the device does not exist.
     """
 

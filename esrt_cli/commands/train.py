@@ -46,6 +46,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Register the result: --model NAME finds it.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Register the result even if nothing beat the start.")] = False,
     degrade: Annotated[str, typer.Option(help="photo: add blur, noise and JPEG to the LR pictures.")] = "none",
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Patches per step, over all processes.")] = None,
@@ -78,9 +79,9 @@ def train(
       esrt train scans -s 3 --init clean --degrade photo --steps 5000 --out runs/scans
       OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m esrt_cli train my-photos -s 2
     """
-    from esrt_core.training.options import TrainOptions
-    from esrt_core.training.run import train as run
+    from esrt_core.training.options import TrainOptions, check_packages
 
+    check_packages()  # before torch is imported
     options = TrainOptions(
         sources=tuple(sources),
         scale=scale,
@@ -92,6 +93,7 @@ def train(
         lr_dir=lr_dir,
         out=out,
         name=name,
+        force=force,
         seed=seed,
         device=device,
         threads=threads,
@@ -107,6 +109,8 @@ def train(
         degrade=degrade,
         validations=validations,
     )
+    from esrt_core.training.run import train as run
+
     with TrainView(quiet) as view:
         result = run(options, view.event, view.progress)
     view.finish(result)

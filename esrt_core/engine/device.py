@@ -1,7 +1,7 @@
 """Choose device and precision, checking the request against the machine."""
 
-import re
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -58,13 +58,18 @@ def take_cpu_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def free_memory() -> int | None:
-    """Return the bytes of host memory that are free or can be freed, or None where the system does not say."""
-    listing = Path("/proc/meminfo")
-    if not listing.exists():
-        return None
-    found = re.search(r"MemAvailable:\s+(\d+) kB", listing.read_text())
-    return int(found[1]) * 1024 if found else None
+@contextmanager
+def use_cpu_threads(count: int | None) -> Iterator[None]:
+    """Let torch use `count` threads in the block when called from this thread; None changes nothing."""
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _has_cuda() -> bool:

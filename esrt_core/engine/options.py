@@ -16,7 +16,7 @@ class EngineOptions:
     """Hold device, threads, precision, tile and self-ensemble.
 
     device     "auto" (cuda, then mps, then cpu) or a name such as "cpu", "cuda", "cuda:1", "mps".
-    threads    CPU threads, or None for torch's default.
+    threads    CPU threads during calls, or None for as many as torch has set.
     precision  "auto" (fp16 on a CUDA device, else fp32), "fp32", "fp16" or "bf16".
     tile       side of a tile in px, None for the device's default, 0 for the whole picture in the paper's form.
     tta        average the results of the eight flips and rotations.

@@ -12,7 +12,7 @@ import torch
 
 from esrt_core.engine.batching import CACHE_BYTES, TileCache, group_frames, run_tiles
 from esrt_core.engine.color import Coding
-from esrt_core.engine.device import choose_device, choose_precision, free_memory
+from esrt_core.engine.device import choose_device, choose_precision, use_cpu_threads
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
 from esrt_core.engine.runner import Runner
@@ -20,7 +20,8 @@ from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.system.process import HeapTrimmer, keep_freed_memory, limit_onednn_cache
+from esrt_core.system.memory import available_bytes
+from esrt_core.system.process import HeapTrimmer
 
 DEFAULTS = EngineOptions()
 GROUPS_IN_FLIGHT = 1  # queued on a GPU before an earlier one is checked
@@ -63,16 +64,13 @@ class Upscaler:
     Batches of tiles are sent to the device, never a whole picture, and finished pieces are copied back, so that memory
     does not grow with the frames beyond the frames themselves. With one device, number of threads and version of torch,
     a result depends only on the frame, the network and the options (and on `tile`, if memory ran out).
+
+    Settings of the process are not changed, see system.process.configure_process(); `options.threads` counts during
+    calls alone.
     """
 
     def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
-        """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames.
-
-        On a CPU the whole process keeps the memory that it frees from now on, ready for the next tile.
-        """
-        limit_onednn_cache()
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
+        """Place the network; `cache_bytes` limits the cached results of equal tiles, within and between frames."""
         self._network = network
         self._options = options
         self._tile = options.tile
@@ -85,8 +83,6 @@ class Upscaler:
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        if device.type == "cpu":
-            keep_freed_memory()
         self._precision = choose_precision(self._options, device)
         self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
 
@@ -115,7 +111,7 @@ class Upscaler:
         Raises: OptionError if the option is tile 0 and the picture is too large for it.
         """
         plan = make_plan(width, height, self.scale, self._device.type, self._tile)
-        check_memory(plan, free_memory() if plan.tile == 0 and self._device.type == "cpu" else None)
+        check_memory(plan, available_bytes() if plan.tile == 0 and self._device.type == "cpu" else None)
         return plan
 
     def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
@@ -151,7 +147,11 @@ class Upscaler:
         """Queue the work for some frames on a GPU; on other devices, or if memory runs out, _complete() does it all."""
         work = _Work(frames, progress, AsyncCopies(self._device))
         if _is_async_device(self._device):
-            with contextlib.suppress(torch.OutOfMemoryError), self._runner.deferred_checks() as invalid:
+            with (
+                contextlib.suppress(torch.OutOfMemoryError),
+                self._runner.deferred_checks() as invalid,
+                use_cpu_threads(self._options.threads),
+            ):
                 jobs = self._run(work)
                 if invalid:
                     work.copies.enqueue(torch.stack(invalid).any(), work.invalid)
@@ -167,7 +167,8 @@ class Upscaler:
             self._cache.clear()
             for each in (work, *in_flight):  # they may have used invalid results from the cache
                 each.jobs = None
-        jobs = self._run_with_fallback(work) if work.jobs is None else work.jobs
+        with use_cpu_threads(self._options.threads):
+            jobs = self._run_with_fallback(work) if work.jobs is None else work.jobs
         self._note_fallback()
         notes, self._notes = tuple(self._notes.values()), {}
         return [
@@ -234,7 +235,7 @@ class Upscaler:
         noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
         plan = self.plan(128, 128)
         picture = TiledFrame(Frame((noise,)), plan, AsyncCopies(self._device))
-        with torch.inference_mode():
+        with torch.inference_mode(), use_cpu_threads(self._options.threads):
             tile = picture.decode([picture.cut(0)])
             self._runner(tile, plan.windows)  # the first run also prepares kernels
             start = time.perf_counter()

@@ -4,15 +4,13 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from esrt_core.errors import OptionError, WeightsError
 from esrt_core.export.options import ExportFormat, ExportOptions
 from esrt_core.export.programs import Form, tile_form, whole_form, write_onnx, write_pt2
 from esrt_core.files import atomic_write, check_target
 from esrt_core.model.esrt import ESRT
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from esrt_core.weights.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint, write_pickled
 from esrt_core.weights.detect import authors_name
 from esrt_core.weights.store import resolve
 
@@ -66,7 +64,7 @@ def write_authors(network: ESRT, path: Path) -> None:
     The authors' code loads it strictly, and torch with weights_only.
     """
     state = network.state_dict()
-    torch.save({authors_name(name): tensor.contiguous() for name, tensor in state.items()}, path)
+    write_pickled({authors_name(name): tensor.contiguous() for name, tensor in state.items()}, path)
 
 
 _PROGRAM_WRITERS = {"onnx": write_onnx, "pt2": write_pt2}
@@ -91,7 +89,7 @@ def _write(chosen: ExportFormat, form: Form | None, checkpoint: Checkpoint, path
     if chosen.name == "authors":
         write_authors(checkpoint.network, path)
     else:
-        save_checkpoint(checkpoint.network, path, checkpoint.metadata)
+        path.write_bytes(checkpoint_bytes(checkpoint.network, path.name, checkpoint.metadata))
     _check_weights(checkpoint.network, path)
     return 0.0
 

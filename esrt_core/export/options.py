@@ -53,7 +53,7 @@ class ExportOptions:
             expected = " or ".join(chosen.suffixes)
             raise OptionError(f"{display_name(self.target)}: --format {chosen.name} needs a file ending in {expected}")
         if self.tile is not None and not chosen.is_program:
-            raise OptionError(f"--tile is only for onnx and pt2: --format {chosen.name} writes weights alone")
+            raise OptionError(f"--tile is only for onnx and pt2: --format {chosen.name} writes only weights")
         if self.tile is not None and not MIN_TILE <= self.tile <= MAX_TILE:
             raise OptionError(f"--tile must be from {MIN_TILE} to {MAX_TILE} px, not {self.tile}")
 

@@ -5,6 +5,7 @@ published.
 """
 
 import copy
+import io
 import json
 import logging
 import warnings
@@ -187,7 +188,9 @@ def write_pt2(form: Form, metadata: CheckpointMetadata, path: Path) -> float:
 
     Raises: WeightsError as largest_difference() does.
     """
-    torch.export.save(capture(form), path, extra_files={CARD: json.dumps(program_card(metadata, form))})
+    memory = io.BytesIO()  # torch's own writer hides the reason of an error, such as a full disk
+    torch.export.save(capture(form), memory, extra_files={CARD: json.dumps(program_card(metadata, form))})
+    path.write_bytes(memory.getbuffer())
     return largest_difference(pt2_runner(path), form)
 
 

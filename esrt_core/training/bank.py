@@ -11,17 +11,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.dataset import read_pair
-from esrt_core.files import free_bytes
+from esrt_core.files import free_bytes, make_folder
 from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.system.memory import available_bytes
 from esrt_core.training.degradation import region_side
@@ -221,6 +221,8 @@ def _bytes(pictures: Sequence[Picture], scale: int) -> int:
 def _decode_all(bank: PictureBank, pictures: Sequence[Picture]) -> Iterator[MediaError | None]:
     """Decode every picture into the bank; yield, in order, the error of each or None."""
 
+    from threadpoolctl import threadpool_limits  # of the extra `train`, see check_packages()
+
     def store(row: int) -> MediaError | None:
         try:
             lr, hr = read_pixels(pictures[row], bank.scale)
@@ -244,23 +246,42 @@ def _decode_all(bank: PictureBank, pictures: Sequence[Picture]) -> Iterator[Medi
 
 def _build(folder: Path, stamp: str, pictures: Sequence[Picture], scale: int, progress: ProgressCallback) -> None:
     table = layout(pictures, scale)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     _check_room(folder.parent, table, scale)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".esrt-tmp-") as name:
         temporary = Path(name, "store")
         temporary.mkdir()
         for file, size in ((LR, 3 * lr_pixels(table)), (HR, 3 * lr_pixels(table) * scale**2)):
-            with Path(temporary, file).open("wb") as stream:
-                stream.truncate(size)
+            with _report_errors(folder):
+                _reserve(temporary / file, size)
         bank, damaged = fill(_map(temporary, table, table, scale, "r+"), pictures, progress)
         metadata = {
             "stamp": stamp,
             "table": bank.table.tolist(),
             "damaged": [(str(each.path), each.reason) for each in damaged],
         }
-        Path(temporary, METADATA).write_text(json.dumps(metadata), "utf-8")
-        temporary.rename(folder)
+        with _report_errors(folder):
+            Path(temporary, METADATA).write_text(json.dumps(metadata), "utf-8")
+            temporary.rename(folder)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file with all its blocks: a disk that fills up while a mapped file is written would kill the process."""
+    with path.open("wb") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+        else:
+            stream.truncate(size)
+
+
+@contextmanager
+def _report_errors(folder: Path) -> Iterator[None]:
+    """Report an OSError as a TrainingError that names the folder of the store."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be written ({error.strerror}); free some space and rerun") from error
 
 
 def _check_room(folder: Path, table: Table, scale: int) -> None:

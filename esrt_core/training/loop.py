@@ -1,5 +1,6 @@
 """The training loop, which saves and stops between two steps after Ctrl-C or SIGTERM."""
 
+import math
 import signal
 import threading
 import time
@@ -24,6 +25,8 @@ from esrt_core.training.step import Loss, Stepper
 from esrt_core.training.validation import Validator
 
 UNUSED = ".l1"  # a scalar that the published network defines but never uses
+MEASURED_STEP = 2  # the first one also prepares kernels
+MIN_USEFUL_STEPS = 300  # on from trained weights 150 steps lost 0.01 dB, 330 gained 0.02 (benchmarks/training.md)
 MAX_SKIPPED = 10  # steps in a row, once the loss scale is minimal
 
 
@@ -122,6 +125,8 @@ class Trainer:
                 saved = time.perf_counter()
             self._enter(point)
             self._train(point)
+            if self.state.step == MEASURED_STEP:
+                self._report_length(point, time.perf_counter() - began - self.state.seconds)
         self.recorder.save(self.state)
         [number] = self.replica.largest([float(stop.number)])
         if number:  # the signal arrived during the last validation or save
@@ -135,6 +140,17 @@ class Trainer:
             self.recorder.save(self.state)
             self._stop(number)
         return self.schedule.at(self.state.step, self.state.seconds, self.state.unfrozen_at)
+
+    def _report_length(self, point: Point, step_seconds: float) -> None:
+        """Tell the user if the run, at the speed of a step in seconds, is too short to help."""
+        speed = step_seconds / (point.stage.batch * point.stage.patch**2)
+        steps = round(self.schedule.expected_steps(speed))
+        if steps < MIN_USEFUL_STEPS:
+            minutes = math.ceil(self.schedule.seconds_for(MIN_USEFUL_STEPS, speed) / 60)
+            self.recorder.notice(
+                f"this run is too short to help much: about {steps} steps; use at least --steps {MIN_USEFUL_STEPS}, "
+                f"about --time {minutes}m at the measured speed"
+            )
 
     def _stop(self, number: float) -> NoReturn:
         text = f"stopped after {self.state.step} steps, with everything saved; rerun the same command to resume"

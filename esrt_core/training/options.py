@@ -1,15 +1,27 @@
-"""The options of a training run, validated once, without torch."""
+"""The options of a training run, validated once, without torch, and the packages that training needs."""
 
+import importlib.util
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from esrt_core.architecture import SCALES
-from esrt_core.errors import OptionError
+from esrt_core.errors import OptionError, TrainingError
 
 DEGRADATIONS = ("none", "photo")
 OPTIMIZERS = ("auto", "adam", "muon")
 DEFAULT_SECONDS = 30 * 60.0
+PACKAGES = ("matplotlib", "threadpoolctl")
+
+
+def check_packages() -> None:
+    """Check that the packages of the extra `train` are installed.
+
+    Raises: TrainingError if one is missing.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrainingError(f'training needs {" and ".join(missing)}: pip install ".[train]"')
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class TrainOptions:
     optimizer     "adam", "muon", or "auto": muon from scratch, else adam.
     fft_weight    weight of the frequency-domain term beside L1.
     mse_last      share of the run, at its end, with MSE as the loss.
+    force         register the weights under `name` even if they did not beat the start.
     save_seconds  time between saves.
     validations   number of validations, evenly spaced over the run.
 
@@ -62,6 +75,7 @@ class TrainOptions:
     validations: int = 10
     channels: int = 32
     blocks: int = 3
+    force: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from esrt_core.files import atomic_write
+from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.contact_sheet import Row, draw_sheet
 from esrt_core.model.esrt import ESRT
 from esrt_core.training.bank import Data, Pixels
@@ -77,7 +77,7 @@ class Recorder:
     def create(self, options: TrainOptions, data: Data, state: TrainingState) -> None:
         """Make the folder; the starting weights are the best until others beat them."""
         if self.replica.is_main_process:
-            self.folder.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder.path)
             self.folder.write_record(options, data.summary(), {})
             self._write_best(state)
 
@@ -164,7 +164,7 @@ class Recorder:
 
 def draw_samples(crops: Sequence[Crop], before: ESRT, after: ESRT, folder: Path) -> None:
     """Write LR, before, after and truth of the first crops side by side, one labeled PNG each."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     networks = [copy.deepcopy(network).to("cpu").eval() for network in (before, after)]
     for number, crop in enumerate(crops[:SAMPLE_COUNT], start=1):
         lr, hr = _part(crop)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import torch
 
-from esrt_core.engine.device import choose_device
+from esrt_core.engine.device import choose_device, use_cpu_threads
 from esrt_core.errors import OptionError
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.system.process import keep_freed_memory
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
 from esrt_core.training.loop import Trainer, stop_on_signals
-from esrt_core.training.options import TrainOptions
+from esrt_core.training.options import TrainOptions, check_packages
 from esrt_core.training.precision import compile_blocks, loss_scale
 from esrt_core.training.recorder import Recorder, draw_samples
 from esrt_core.training.run_folder import RunFolder, TrainResult, result_of
@@ -47,13 +46,11 @@ def train(
     Raises: OptionError, TrainingError, WeightsError or DeviceError, before any work, if the run is impossible;
     StopError after Ctrl-C or SIGTERM, once everything is saved.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    check_packages()
     device = choose_device(options.device)
-    if device.type == "cpu":
-        keep_freed_memory()
     replica = join(device)
-    return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
+    with use_cpu_threads(options.threads):
+        return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
 
 
 def check_name_free(name: str, scale: int) -> None:
@@ -117,9 +114,14 @@ def _train(options: TrainOptions, replica: Replica, observers: Observers) -> Tra
             trainer.run(stop)
     finally:
         recorder.close()
-    if replica.is_main_process and options.name is not None:
-        register(folder.best, options.name, overwrite=named)
-    return _finish(trainer, folder, data, start)
+    result = _finish(trainer, folder, data, start)
+    if result.name is not None:
+        if replica.is_main_process:
+            register(folder.best, result.name, overwrite=named)
+    elif options.name is not None:
+        text = f"nothing beat the start, so '{options.name}' is not registered; use --force to register it anyway"
+        observers.event(Notice(text))
+    return result
 
 
 def _prepare_validation(
@@ -171,7 +173,8 @@ def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
 def _finish(trainer: Trainer, folder: RunFolder, data: Data, start: Start) -> TrainResult:
     """Write samples and run.json in the main process; return the result."""
     options, state = trainer.options, trainer.state
-    result = result_of(state, folder.best, len(data.held_out), options.name)
+    name = options.name if state.best_step or options.force else None
+    result = result_of(state, folder.best, len(data.held_out), name)
     if trainer.validator.replica.is_main_process:
         best = load_checkpoint(folder.best).network
         draw_samples(trainer.validator.crops, start.network, best, folder.samples)

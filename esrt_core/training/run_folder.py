@@ -1,6 +1,7 @@
 """The folder of a run and its result: run.json, log.csv, curves, and the paths of weights, state and samples."""
 
 import csv
+import io
 import json
 import platform
 from collections.abc import Sequence
@@ -10,8 +11,6 @@ from typing import Any
 
 import numpy
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write, free_bytes
@@ -20,7 +19,7 @@ from esrt_core.training.options import TrainOptions
 from esrt_core.training.state import TrainingState
 
 COLUMNS = ("step", "seconds", "fraction", "loss", "lr", "patch", "batch", "pixels_per_second", "psnr")
-MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out"))
+MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out", "force"))
 MIN_FREE_BYTES = 100 * 2**20  # what the files of a run need, with a margin
 
 Rows = Sequence[dict[str, str]]
@@ -149,39 +148,67 @@ class RunFolder:
         return Log(self.log, rows)
 
     def read_log(self) -> list[dict[str, str]]:
-        """Return the rows of log.csv."""
+        """Return the rows of log.csv, without a torn last line and rows that cannot be read."""
         if not self.log.exists():
             return []
-        with self.log.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if row.get("step")]
+        text = self.log.read_text("utf-8", errors="replace").replace("\0", "")
+        lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+        return [row for row in csv.DictReader(lines) if _is_readable(row)]
 
 
 class Log:
-    """Append rows to log.csv; each is flushed immediately."""
+    """Append rows to log.csv; each is written immediately and as a whole.
+
+    Raises: TrainingError if a row cannot be written, for example on a full disk.
+    """
 
     def __init__(self, path: Path, rows: list[dict[str, str]]) -> None:
         with atomic_write(path, overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        self._file = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, COLUMNS)
+        self._path = path
+        self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
 
     def write(self, event: Trained | Validated) -> None:
         """Append a row."""
         values = {key: value for key, value in asdict(event).items() if key in COLUMNS}
-        self._writer.writerow(
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS).writerow(
             {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in values.items()}
         )
-        self._file.flush()
+        left = memoryview(line.getvalue().encode())
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise TrainingError(
+                f"{self._path} cannot be written ({error.strerror}); free some space and rerun"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+def _is_readable(row: dict[str, Any]) -> bool:
+    """Return whether a row of log.csv has all columns, with numbers in those that are filled."""
+    if set(row) != set(COLUMNS) or None in row.values():
+        return False
+    try:
+        int(row["step"])
+        for value in filter(None, row.values()):
+            float(value)
+    except ValueError:
+        return False
+    return True
+
+
 def draw_curves(rows: Rows, bicubic_psnr: float, start_psnr: float, target: Path) -> None:
     """Draw the rows of log.csv as a PNG: the loss above; below it PSNR, with bicubic and the start for comparison."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # of the extra `train`, see check_packages()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, sharex=True)

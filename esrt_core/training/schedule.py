@@ -1,11 +1,12 @@
 """The schedule of a run: learning rate, patch, batch and loss at each step, without torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 FLOOR = 0.01  # share of the peak at which the cosine ends
 UPSAMPLER_SHARE = 0.04  # share of a run in which a new upsampler is trained with a frozen body
+MAX_WARMUP_SHARE = 0.1  # of a run: a short one ends its warm-up early
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Point:
 class Schedule:
     """Plan a run of `steps` steps, or of `seconds` if `steps` is None.
 
-    The learning rate rises linearly over `warmup` steps (again when the body is unfrozen) and follows one cosine from
-    the peak to FLOOR.
+    The learning rate rises linearly over `warmup` steps, at most MAX_WARMUP_SHARE of the run (again when the body is
+    unfrozen), and follows one cosine from the peak to FLOOR.
     """
 
     steps: int | None
@@ -57,15 +58,38 @@ class Schedule:
             return min(1.0, step / self.steps)
         return min(1.0, seconds / (self.seconds or 1.0))
 
+    def expected_steps(self, seconds_per_pixel: float) -> float:
+        """Return the steps of the whole run if a step takes so many seconds per LR px of its batch."""
+        if self.steps is not None:
+            return self.steps
+        return (self.seconds or 1.0) * sum(share / (px * seconds_per_pixel) for share, px in self._shares())
+
+    def seconds_for(self, steps: int, seconds_per_pixel: float) -> float:
+        """Return the seconds of a run of so many steps with these stages, at this speed."""
+        if self.steps is not None:
+            return steps * seconds_per_pixel * sum(share * px for share, px in self._shares())
+        return steps / sum(share / (px * seconds_per_pixel) for share, px in self._shares())
+
+    def _shares(self) -> Iterator[tuple[float, int]]:
+        """Yield the share of the run and the LR px of a batch of every stage."""
+        ends = (0.0, *(stage.end for stage in self.stages))
+        for begin, stage in zip(ends, self.stages, strict=False):
+            yield stage.end - begin, stage.batch * stage.patch**2
+
     def at(self, step: int, seconds: float, unfrozen_at: int | None) -> Point:
         """Return the settings of a step; `unfrozen_at` is the step at which the body was unfrozen, None before."""
         fraction = self.fraction(step, seconds)
-        since = step if not self.upsampler_alone else step - (unfrozen_at or 0)
-        warm = min(1.0, (since + 1) / (self.warmup + 1))
         cosine = FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * fraction))
         stage = next((stage for stage in self.stages if fraction < stage.end), self.stages[-1])
         freeze_body = self.upsampler_alone and fraction < UPSAMPLER_SHARE
+        warm = self._warmth(step, fraction, unfrozen_at)
         return Point(fraction, warm * cosine, stage, freeze_body, fraction >= 1 - self.mse_last)
+
+    def _warmth(self, step: int, fraction: float, unfrozen_at: int | None) -> float:
+        """Return the share of the learning rate that the warm-up allows."""
+        begun_at, begun = (0, 0.0) if unfrozen_at is None else (unfrozen_at, UPSAMPLER_SHARE)
+        by_steps = (step - begun_at + 1) / (self.warmup + 1)
+        return min(1.0, max(by_steps, (fraction - begun) / MAX_WARMUP_SHARE))
 
 
 def plan_stages(cuda: bool, patch: int | None, batch: int | None, world: int) -> tuple[Stage, ...]:

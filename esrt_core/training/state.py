@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
+from esrt_core.weights.checkpoint import write_pickled
 
 VERSION = 1
 GROWTH = 1000  # finite steps after which a factor that was halved is doubled again
@@ -126,7 +127,10 @@ class TrainingState:
     last_psnr: float = 0.0
 
     def save(self, path: Path) -> None:
-        """Write the state to a file atomically."""
+        """Write the state to a file atomically.
+
+        Raises: TargetError if it cannot be written.
+        """
         content = {
             "version": VERSION,
             "network": self.network.state_dict(),
@@ -136,7 +140,7 @@ class TrainingState:
             "counters": {key: getattr(self, name) for name, key in COUNTERS.items()},
         }
         with atomic_write(path, overwrite=True) as temporary:
-            torch.save(content, temporary)
+            write_pickled(content, temporary)
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Load a network from a weights file, checking every tensor, and save one; .pth files are read without running code."""
 
+import io
 import re
 import zipfile
 from collections.abc import Mapping
@@ -56,15 +57,31 @@ def save_checkpoint(
 
     Raises: WeightsError if the tensors do not match the metadata; TargetError if the file cannot be written.
     """
-    state = weights.state_dict() if isinstance(weights, ESRT) else weights
-    tensors = fit_tensors(state, _config(metadata), path.name)
-    if half:
-        tensors = {name: tensor.half() for name, tensor in tensors.items()}
-        fit_tensors(tensors, _config(metadata), f"{path.name} in float16")  # whose largest number is 65,504
+    content = checkpoint_bytes(weights, path.name, metadata, half)
     with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_bytes(
-            save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata.to_strings())
-        )
+        temporary.write_bytes(content)
+
+
+def checkpoint_bytes(
+    weights: ESRT | Mapping[str, Tensor], name: str, metadata: CheckpointMetadata, half: bool = False
+) -> bytes:
+    """Return the content of the file that save_checkpoint() writes; messages call it `name`."""
+    state = weights.state_dict() if isinstance(weights, ESRT) else weights
+    tensors = fit_tensors(state, _config(metadata), name)
+    if half:
+        tensors = {key: tensor.half() for key, tensor in tensors.items()}
+        fit_tensors(tensors, _config(metadata), f"{name} in float16")  # whose largest number is 65,504
+    return save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata.to_strings())
+
+
+def write_pickled(content: Any, path: Path) -> None:
+    """Write a file as torch.save does, through memory.
+
+    torch's own writer turns an OSError such as a full disk into a RuntimeError without a reason.
+    """
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    path.write_bytes(memory.getbuffer())
 
 
 def empty_network(config: ESRTConfig) -> ESRT:

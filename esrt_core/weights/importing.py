@@ -1,7 +1,6 @@
 """Import a weights file into the user's library under a name."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 
 from esrt_core.errors import WeightsError
@@ -10,7 +9,7 @@ from esrt_core.weights.catalog import RESERVED_NAMES, CatalogRow, Entry, check_n
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.header import PICKLED, check_file
 from esrt_core.weights.library import describe_row, imported_rows, save_imported_row
-from esrt_core.weights.settings import StoreOptions, make_folder
+from esrt_core.weights.settings import StoreOptions, make_folder, temporary_folder
 
 
 def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptions) -> Entry:
@@ -24,8 +23,8 @@ def import_weights(source: Path, name: str, overwrite: bool, options: StoreOptio
         raise WeightsError(f"the name '{name}' is reserved for bundled weights; choose another with --name")
     check_file(source)
     folder = make_folder(imported_folder(options))
-    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
-        copy = _copy(source, Path(temporary))
+    with temporary_folder(folder) as temporary:
+        copy = _copy(source, temporary)
         row = describe_row(copy, name)
         older = [each for each in imported_rows(options) if (each.name, each.scale) == (name, row.scale)]
         if older and not overwrite:

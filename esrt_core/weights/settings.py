@@ -1,13 +1,15 @@
 """Options of the weights library: folders, index and network access."""
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
-from esrt_core.errors import OptionError, WeightsError
+from esrt_core.errors import OptionError, TargetError, WeightsError
 from esrt_core.weights.download import DownloadOptions
 
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
@@ -64,3 +66,13 @@ def make_folder(folder: Path) -> Path:
     if reason:
         raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a writable folder")
     return folder
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder in a folder of the library; a TargetError names the latter."""
+    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
+        try:
+            yield Path(temporary)
+        except TargetError as error:
+            raise TargetError(str(error).replace(temporary, str(folder))) from error

@@ -4,7 +4,6 @@ Names are looked up among bundled weights, then imported ones, then the cache, t
 """
 
 import dataclasses
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from esrt_core.weights.library import (
     save_url_row,
     url_row,
 )
-from esrt_core.weights.settings import StoreOptions, make_folder, store_options
+from esrt_core.weights.settings import StoreOptions, make_folder, store_options, temporary_folder
 
 DEFAULT_SCALE = 4
 
@@ -191,8 +190,8 @@ def _from_url(url: WeightsUrl, options: StoreOptions, progress: ProgressCallback
 def _download_first(url: WeightsUrl, options: StoreOptions, progress: ProgressCallback) -> CatalogRow:
     """Download an address to the cache, check that it is ESRT, and record its hash."""
     folder = make_folder(options.cache / "weights")
-    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
-        path = Path(temporary) / url.file
+    with temporary_folder(folder) as temporary:
+        path = temporary / url.file
         with atomic_write(path, overwrite=True) as partial:
             found = fetch([url.address], partial, None, options.download, progress)
         if url.sha256 and found.sha256 != url.sha256:

@@ -157,11 +157,16 @@ def test_bytes_do_not_depend_on_the_batch_or_on_company(network: ESRT, monkeypat
 def test_bytes_do_not_depend_on_the_threads(network: ESRT) -> None:
     before = torch.get_num_threads()
     try:
+        torch.set_num_threads(1)
+        during: list[int] = []
         results = [
-            Upscaler(network, EngineOptions(device="cpu", tile=48, threads=threads)).upscale(rgb(50, 60)).frame
+            Upscaler(network, EngineOptions(device="cpu", tile=48, threads=threads))
+            .upscale(rgb(50, 60), lambda progress: during.append(torch.get_num_threads()))
+            .frame
             for threads in (1, 2)
         ]
-        assert torch.get_num_threads() == 2
+        assert set(during) == {1, 2}
+        assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(results[0].planes[0], results[1].planes[0])

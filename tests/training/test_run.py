@@ -1,5 +1,6 @@
 """Whole runs of tiny networks."""
 
+import importlib.util
 import json
 import signal
 from pathlib import Path
@@ -173,6 +174,44 @@ def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOp
     assert train(make_options(name="mine", steps=8)).name == "mine"
     with pytest.raises(OptionError, match="'mine'"):
         train(make_options(name="mine", out=tmp_path / "other"))
+
+
+def test_what_beat_nothing_is_registered_only_by_force(
+    make_options: MakeOptions, weights_of: WeightsOf, tmp_path: Path
+) -> None:
+    worse = {"from_scratch": False, "start": str(weights_of(2)), "lr": 30.0, "ema": 0.0, "name": "mine"}
+    events: list[TrainEvent] = []
+    result = train(make_options(**worse), events.append)
+    assert result.name is None
+    assert "--model" not in result.sentence
+    assert Notice("nothing beat the start, so 'mine' is not registered; use --force to register it anyway") in events
+    assert list((tmp_path / "home").rglob("mine*")) == []
+    assert train(make_options(force=True, **worse)).name == "mine"
+    assert len(list((tmp_path / "home").rglob("mine_x2*.safetensors"))) == 1
+
+
+def test_a_run_that_is_too_short_says_so_at_its_start(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[TrainEvent] = []
+    train(make_options(), events.append)
+    [index] = [i for i, event in enumerate(events) if isinstance(event, Notice) and "too short" in event.text]
+    assert "about 6 steps" in events[index].text  # type: ignore[union-attr]
+    assert not any(isinstance(event, Validated) for event in events[:index])
+    monkeypatch.setattr(loop, "MIN_USEFUL_STEPS", 6)
+    events.clear()
+    train(make_options(seed=1, out=make_options().folder / "other"), events.append)
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "threadpoolctl"])
+def test_a_missing_package_is_one_sentence(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(TrainingError, match=rf'^training needs {package}: pip install "\.\[train\]"$'):
+        train(make_options())
 
 
 def test_ten_skipped_steps_stop_the_run(make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from esrt_core.weights.importing import import_weights
 from esrt_core.weights.library import all_entries, find_entries, make_index, remove_weights
 from esrt_core.weights.settings import StoreOptions, store_options
 from esrt_core.weights.store import fetch_weights, find_model, resolve
+from tests.conftest import file_size_limit
 from tests.weights.conftest import Site
 
 
@@ -369,3 +370,10 @@ def test_a_full_disk_is_one_sentence(
 def test_the_store_never_imports_torch() -> None:
     script = "import sys, esrt_core.weights.store as s; s.resolve('clean'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_full_disk_while_importing_names_no_temporary_file(options: StoreOptions, weights: Path) -> None:
+    with file_size_limit(1000), pytest.raises(TargetError, match="cannot be written") as caught:
+        import_weights(weights, "mine", False, options)
+    assert str(options.data / "weights" / weights.name) in str(caught.value)
+    assert "esrt-tmp" not in str(caught.value)

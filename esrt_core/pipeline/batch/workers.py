@@ -82,8 +82,10 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
     chain, passes = plan.tasks[0].plan.chain, plan.tasks[0].plan.size.passes
     workers: list[UpscalerPool] = []
-    for device in _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks):
-        pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device)), chains)
+    devices = _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks)
+    threads = None if options.engine.threads is None else max(1, options.engine.threads // len(devices))
+    for device in devices:
+        pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device, threads=threads)), chains)
         kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
         tile = _earlier_tile(plan.folders.values(), plan.job, kind)
         if tile is not None:

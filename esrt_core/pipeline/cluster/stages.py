@@ -27,6 +27,7 @@ from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.image.run import Result, upscale_picture
 from esrt_core.selection import ChainSelector, ModelChain, ResolvedWeights, UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.weights.store import WeightsFile
 
 Row = Mapping[str, bytes]
@@ -114,6 +115,7 @@ class EnlargeRow:
     """Enlarge pictures that were read; an actor loads its networks once."""
 
     def __init__(self, setup: Setup) -> None:
+        configure_process()  # the actor has its process to itself
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
             files = {key: _unpack(file, content, folder) for key, (file, content) in setup.weights.items()}
             self._pool = UpscalerPool(

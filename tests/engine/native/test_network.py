@@ -5,9 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from esrt_core.architecture import SCALES
 from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.native.library import Library
-from esrt_core.model import SCALES
 from tests.engine.native.conftest import drawn_network, named_weights, native_form
 
 Tiles = NDArray[np.float32]

@@ -3,10 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from esrt_core.architecture import SCALES
 from esrt_core.engine.native.composition import FIRST, INNER, LAST, Layer, composed_kernels
 from esrt_core.engine.native.library import Library
 from esrt_core.engine.native.packing import ALIGNMENT, FACTORS, aligned_empty, can_run, count_blocks, pack
-from esrt_core.model import SCALES
 from esrt_core.model.esrt import Upsampler
 from tests.engine.native.conftest import drawn_network, named_weights
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from esrt_core.architecture import SCALES
 from esrt_core.engine.native.library import FOLDER
 from esrt_core.engine.native.packing import count_blocks, pack
-from esrt_core.model import SCALES
 from tests.engine.native.conftest import drawn_network, named_weights
 
 TOLERANCE = 1e-4
