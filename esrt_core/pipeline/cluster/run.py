@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, OptionError, RemoteError
@@ -26,19 +26,19 @@ from esrt_core.pipeline.batch.outputs import JobKey, limits_text
 from esrt_core.pipeline.batch.plan import Failure
 from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
 from esrt_core.pipeline.batch.throughput import Throughput
-from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask
+from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask, plan_store
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
-    Order,
+    Parcel,
     Setup,
     StoreOutcome,
     WriteRow,
     packed,
     passes_of,
-    put_record,
     read_row,
     record_of,
     unpacked,
+    write_record,
 )
 from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.selection import UpscalerPool
@@ -216,7 +216,7 @@ def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, actors: ActorS
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a block is one picture; _end() reports the missing ones
-    orders = [packed(Order(number, task)) for number, task in enumerate(tasks)]
+    orders = [packed(Parcel(number, task)) for number, task in enumerate(tasks)]
     pictures = ray.data.from_items(orders, override_num_blocks=len(orders))
     read = pictures.map(read_row, num_cpus=0, concurrency=2 * actors.actors)  # they only wait for storage
     with warnings.catch_warnings():
@@ -237,6 +237,40 @@ def _reason(error: BaseException) -> str:
     """Return the last line of a Ray error; the others are its own stack."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__
+
+
+class Listener(Protocol):
+    """Receive the events of upscale_on_ray()."""
+
+    def planned(self, plan: StorePlan, workers: Sequence[UpscalerPool]) -> None:
+        """Handle the plan, before the work; `workers` is empty because they are on the cluster."""
+
+    def note(self, text: str) -> None:
+        """Handle a note about the weights."""
+
+    def workers(self, workers: ActorSpec) -> None:
+        """Handle the actors that the cluster has room for."""
+
+    def ended(self, ended: Ended) -> None:
+        """Handle a picture that ended."""
+
+
+def upscale_on_ray(
+    options: FolderOptions, address: str, listener: Listener, stop: StopRequest | None = None, *, dry_run: bool = False
+) -> FolderResult:
+    """Plan pictures on this machine and upscale them on the cluster at `address`; with `dry_run`, only plan them.
+
+    Raises: what upscale_folder() raises, and RemoteError if the cluster or a store cannot be used.
+    """
+    check_cluster_options(address, options.devices)
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
+    plan = plan_store(options, pool)
+    listener.planned(plan, [])
+    for note in pool.notes:
+        listener.note(note)
+    if dry_run:
+        return FolderResult()
+    return run_on_ray(plan, address, listener.workers, listener.ended, stop or StopRequest())
 
 
 OnStart = Callable[[ActorSpec], None]
@@ -306,7 +340,7 @@ def _count(
     else:
         if outcome.lasting:
             failed = record_of(task, plan.job, "failed", b"")
-            put_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
+            write_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
         _fail(task, outcome.reason, result, throughput, on_end)
 
 
