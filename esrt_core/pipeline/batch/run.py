@@ -120,9 +120,9 @@ def upscale_folder(
     """
     plan = plan_folder(options, UpscalerPool(options.upscale.model, options.upscale.engine))
     workers = make_workers(plan) if plan.tasks else []
-    listener.planned(plan, workers)
     for note in dict.fromkeys(note for pool in workers for note in pool.notes):
         listener.note(note)
+    listener.planned(plan, workers)
     return FolderResult() if dry_run else run_folder(plan, workers, listener.ended, stop or StopRequest())
 
 

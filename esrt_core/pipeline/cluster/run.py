@@ -265,9 +265,9 @@ def upscale_on_ray(
     check_cluster_options(address, options.devices)
     pool = UpscalerPool(options.upscale.model, options.upscale.engine)
     plan = plan_store(options, pool)
-    listener.planned(plan, [])
     for note in pool.notes:
         listener.note(note)
+    listener.planned(plan, [])
     if dry_run:
         return FolderResult()
     return run_on_ray(plan, address, listener.workers, listener.ended, stop or StopRequest())

@@ -117,9 +117,6 @@ def _extension(source: Path, chosen: Format) -> str:
     return source.suffix if format_for_path(source) == chosen else chosen.extensions[0]
 
 
-# Bytes per pixel that even a very smooth picture takes: with less free space, writing must fail.
-LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
-
 TargetRule = Callable[[Input, Format, str, UpscaleOptions], Target]
 
 
@@ -231,7 +228,7 @@ def _check_writable(plan: UpscalePlan) -> None:
     for each in (path, plan.target.sheet if options.compare else None):
         if each is not None:
             check_target(each, options.overwrite, sources, may_make_folder)
-    needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
+    needed = math.ceil(plan.target.format.least_bytes * plan.size.width * plan.size.height * plan.pages)
     free = free_bytes(path.parent)
     if free < needed:
         raise TargetError(

@@ -269,7 +269,6 @@ def write(
     `seconds` were spent on the earlier steps. `stream` and `before_publish` are as for upscale_picture().
     """
     started, plan = time.perf_counter(), loaded.plan
-    pool = pool.for_chain(plan.chain)
     notes: dict[str, None] = dict.fromkeys((*plan.notes, *loaded.picture.info.notes, *loaded.picture.notes))
     work: list[Upscaled] = []  # one value for the pages so far
     compared: list[tuple[Frame, Frame]] = []
@@ -283,8 +282,13 @@ def write(
             yield replace(each.page, frame=upscaled.frame)
 
     lost = _write_pages(plan, larger(), loaded.picture.metadata, stream, before_publish)
+    pool = pool.for_chain(plan.chain)
     sheet = _write_sheet(plan, *compared[0], pool.model) if compared else None
-    notes.update(dict.fromkeys(lost))
+    result = _result(plan, pool, work[0], (*notes, *lost), sheet)
+    return replace(result, seconds=round(seconds + time.perf_counter() - started, 3))
+
+
+def _result(plan: UpscalePlan, pool: UpscalerPool, work: Upscaled, notes: Sequence[str], sheet: Path | None) -> Result:
     engine = pool.upscaler(plan.size.passes[0])
     return Result(
         source=plan.source.name if plan.source.path is None else str(plan.source.path),
@@ -299,11 +303,11 @@ def write(
         reason=plan.chain.reason,
         device=engine.device_name,
         precision=engine.precision_for(plan.size.depth_between(plan.info.depth)),
-        tile=work[0].tile,
-        computed=work[0].computed,
-        reused=work[0].reused,
-        seconds=round(seconds + time.perf_counter() - started, 3),
-        notes=tuple(notes),
+        tile=work.tile,
+        computed=work.computed,
+        reused=work.reused,
+        seconds=0.0,
+        notes=tuple(dict.fromkeys(notes)),
         sheet=None if sheet is None else str(sheet),
     )
 
