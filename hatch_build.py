@@ -1,4 +1,4 @@
-"""Compile the kernels of esrt_core/engine/fused where there is a C compiler; the package works without them too."""
+"""Compile the C of esrt_core/engine where there is a compiler; the package works without it too."""
 
 import hashlib
 import os
@@ -19,6 +19,15 @@ PROCESSORS = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
     "avx2": ("-mavx2", "-mfma"),
 }
+NATIVE = Path("esrt_core/engine/native")
+NATIVE_FLAGS = (
+    *("-std=gnu11", "-O3", "-fPIC", "-pthread", "-fvisibility=hidden", "-Wno-psabi"),
+    *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
+)
+NATIVE_PROCESSORS: dict[str, dict[str, tuple[str, ...]]] = {  # by machine, then by what a library's name ends in
+    "x86_64": {"baseline": (), **PROCESSORS},
+    "aarch64": {"baseline": ()},
+}
 
 
 class KernelsHook(BuildHookInterface):
@@ -28,17 +37,40 @@ class KernelsHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; what fails is said, and leaves the files out."""
-        if sys.platform != "linux" or os.uname().machine != "x86_64":
+        machine = os.uname().machine if sys.platform == "linux" else ""
+        if machine not in NATIVE_PROCESSORS:
             return
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:
-            self.app.display_warning("no C compiler: attention and convolutions are left to torch, which takes longer")
+            self.app.display_warning("no C compiler: the network is left to torch, which takes longer")
             return
-        made = [self._compile(compiler, source, name) for source in SOURCES for name in PROCESSORS]
+        made = [self._compile_native(compiler, name, flags) for name, flags in NATIVE_PROCESSORS[machine].items()]
+        if machine == "x86_64":
+            made += [self._compile(compiler, source, name) for source in SOURCES for name in PROCESSORS]
         if all(made):
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
             build_data["force_include"].update({str(Path(self.root, path)): str(path) for path in made})
+
+    def _compile_native(self, compiler: str, processor: str, flags: tuple[str, ...]) -> Path | None:
+        """Compile all sources of the native network into one library, whose exported names end in their digest."""
+        folder = Path(self.root, NATIVE)
+        digest = hashlib.sha256()
+        for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"))):  # as library.py does
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        sources = [
+            str(path) for path in sorted(folder.glob("*.c")) if processor == "baseline" or path.stem != "processor"
+        ]
+        target = folder / f"native_{processor}.so"
+        words = [*NATIVE_FLAGS, *flags, f"-DDIGEST={digest.hexdigest()[:16]}", "-shared", *sources, "-lm"]
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch, target.name)
+            done = subprocess.run([compiler, *words, "-o", str(made)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                self.app.display_warning(f"the network is left to torch: {done.stderr.strip()}")
+                return None
+            made.replace(target)
+        return NATIVE / target.name
 
     def _compile(self, compiler: str, source: Path, processor: str) -> Path | None:
         target = source.with_name(f"{source.stem}_{processor}.so")

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from esrt_core.architecture import SCALES
-from esrt_core.engine.batching import TileCache, run_pictures
+from esrt_core.engine.batching import TileCache, run_tiles
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
 from esrt_core.engine.runner import Runner
 from esrt_core.engine.tiles import AsyncCopies, TiledFrame
@@ -100,8 +100,8 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
         frame = Frame((lr.astype(np.float32) / 255,), depth=32)
         landing = AsyncCopies(CPU)
         picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), landing)
-        run_pictures([picture], runner, TileCache(0), HeapTrimmer(), landing, lambda done: None)
-        landing.settle()
+        run_tiles([picture], runner, TileCache(0), HeapTrimmer(), landing, lambda done: None)
+        landing.flush()
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Outcome(results, time.process_time() - start, peak)

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.contenders import trained
 from benchmarks.gpu_row import CUDA, Row, attempt, noise, peak, reset_peak, seconds, whole, without
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.plan import LADDER, make_plan
+from esrt_core.engine.plan import TILE_LADDER, make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.model import ESRT, ESRTConfig, transformer
 
@@ -70,7 +70,7 @@ def forward_row(options: argparse.Namespace, way: str, size: tuple[int, int], wi
 def shortage(options: argparse.Namespace) -> None:
     """Give the engine ever less memory until it says so; the picture is small, for it may end on the CPU."""
     width, height = (64, 48) if options.small else (600, 400)
-    plans = [make_plan(width, height, 2, "cuda", tile) for tile in (None, *LADDER)]
+    plans = [make_plan(width, height, 2, "cuda", tile) for tile in (None, *TILE_LADDER)]
     batches = {str(plan.tile): plan.batch * math.prod(plan.tile_shape) for plan in plans}
     attempt("px in a batch, by tile", lambda: batches)
     reset_peak()

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from esrt_core.engine.device import choose_device, choose_precision
-from esrt_core.engine.fused.kernels import ARGUMENTS, load_kernel
+from esrt_core.engine.native.library import load_library
 from esrt_core.engine.options import EngineOptions
 from esrt_core.model.esrt import ESRT, ESRTConfig
 
@@ -224,8 +224,9 @@ def _hardware(device: torch.device) -> tuple[str, int, int]:
         return f"{properties.name}, compute capability {properties.major}.{properties.minor}", total, free
     if device.type == "mps":
         return "Apple GPU", torch.mps.recommended_max_memory(), 0
-    kernel = "our kernels compiled" if all(map(load_kernel, ARGUMENTS)) else "torch's kernels alone"
-    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {kernel}", total_memory(), 0
+    library = load_library()
+    form = "the network in torch" if library is None else f"the native network ({library.processor})"
+    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {form}", total_memory(), 0
 
 
 def _reason(precision: str, device: torch.device) -> str:

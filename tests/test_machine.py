@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -37,11 +38,11 @@ def test_the_cpu_works_in_float32() -> None:
     assert "no faster" in report.reason
 
 
-def test_the_cpu_says_whose_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "load_kernel", lambda name: None)
-    assert inspect_device("cpu").model.endswith(", torch's kernels alone")
-    monkeypatch.setattr(machine, "load_kernel", lambda name: max)
-    assert inspect_device("cpu").model.endswith(", our kernels compiled")
+def test_the_cpu_says_which_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_library", lambda: None)
+    assert inspect_device("cpu").model.endswith(", the network in torch")
+    monkeypatch.setattr(machine, "load_library", lambda: SimpleNamespace(processor="avx2"))
+    assert inspect_device("cpu").model.endswith(", the native network (avx2)")
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esrt_cli.commands.models import checked_record
+from esrt_cli.commands.models import verification_json
 from esrt_cli.config import config_path
 from esrt_cli.console import Console
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from esrt_core.machine import DeviceReport, MachineReport
     from esrt_core.weights.settings import StoreOptions
-    from esrt_core.weights.store import Checked
+    from esrt_core.weights.store import Verification
 
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -53,7 +53,7 @@ def info(json: JsonOpt = False) -> None:
         console.result(line)
 
 
-def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> list[str]:
+def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Verification]) -> list[str]:
     """Return the report as lines for people."""
     lines = ["Versions"]
     lines += [f"  {name}: {version}" for name, version in report.versions.items()]
@@ -72,7 +72,7 @@ def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[
     return lines
 
 
-def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> str:
+def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[Verification]) -> str:
     """Return the report as one JSON object."""
     places = {
         "cache": str(store.cache),
@@ -82,7 +82,8 @@ def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[C
         "offline": store.offline,
     }
     return json.dumps(
-        {**dataclasses.asdict(report), "weights": [checked_record(checked) for checked in weights], **places}, indent=2
+        {**dataclasses.asdict(report), "weights": [verification_json(checked) for checked in weights], **places},
+        indent=2,
     )
 
 
@@ -94,7 +95,7 @@ def _device(device: DeviceReport, default: bool) -> str:
     return f"{device.name}: {device.model}{memory}{free}; {state}{mark}; {device.precision}: {device.reason}"
 
 
-def _weights(checked: Checked) -> str:
+def _weights(checked: Verification) -> str:
     row = checked.entry.row
     return f"{row.title} ({checked.entry.origin}): {checked.problem or f'ok, sha256 {row.sha256}'}"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from esrt_core.weights.catalog import Entry
     from esrt_core.weights.header import CheckpointMetadata
     from esrt_core.weights.settings import StoreOptions
-    from esrt_core.weights.store import Checked
+    from esrt_core.weights.store import Verification
 
 
 def table(entries: Sequence[Entry]) -> list[str]:
@@ -72,7 +72,7 @@ def record(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str
     return found
 
 
-def checked_record(checked: Checked) -> dict[str, object]:
+def verification_json(checked: Verification) -> dict[str, object]:
     """Return the result of a verification as JSON knows it."""
     return {**record(checked.entry), "ok": not checked.problem, "problem": checked.problem}
 
@@ -193,7 +193,7 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
     results = verify_weights(model, scale, _options(index))
     _print(
         json,
-        [checked_record(each) for each in results],
+        [verification_json(each) for each in results],
         [f"{each.entry.row.title}: ok, {each.entry.path}" for each in results if not each.problem],
     )
     problems = [each.problem for each in results if each.problem]

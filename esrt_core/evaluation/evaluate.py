@@ -1,4 +1,4 @@
-"""Evaluate a folder: every picture measured, one bad picture never stops the rest."""
+"""Evaluate a folder: measure every picture; a picture that cannot be measured does not stop the rest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,14 @@ from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Choose what is measured.
+    """Hold the options of an evaluation.
 
     hr       a folder of HR pictures, or one picture.
     scale    2, 3 or 4.
-    lr_dir   a folder with their LR pictures, or None to make LR by MATLAB's bicubic.
-    save_to  a folder for the results as PNG, made where it does not exist, or None.
+    lr_dir   a folder of their LR pictures, or None to make LR by MATLAB's bicubic.
+    save_to  a folder for the results as PNG, created if it does not exist, or None.
+
+    Raises: OptionError if `scale` or `lr_dir` cannot be used.
     """
 
     hr: Path
@@ -41,7 +43,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Failure:
-    """Name a picture that could not be measured, and why."""
+    """Hold the name of a picture that could not be measured, and the reason."""
 
     name: str
     reason: str
@@ -49,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold every picture's scores and the pictures that have none."""
+    """Hold the scores of every picture, and the pictures that could not be measured."""
 
     scale: int
     pictures: tuple[PictureScore, ...]
@@ -57,22 +59,23 @@ class Evaluation:
 
     @property
     def mean_bicubic(self) -> Score:
-        """Mean over at least one picture, as the field reports it."""
+        """Mean of bicubic over at least one picture, as the field reports it."""
         return mean_score([picture.bicubic for picture in self.pictures])
 
     @property
     def mean_esrt(self) -> Score:
-        """Mean over at least one picture, as the field reports it."""
+        """Mean of ESRT over at least one picture, as the field reports it."""
         return mean_score([picture.esrt for picture in self.pictures])
 
 
 def evaluate_folder(
     options: EvaluationOptions, enlarge: Enlarge, progress: ProgressCallback = ignore_progress
 ) -> Evaluation:
-    """Measure every picture of a folder, enlarged by bicubic and by `enlarge`.
+    """Measure every picture of a folder, upscaled by bicubic and by `enlarge`.
 
-    Raises OptionError where there is no picture and TargetError where a result could not be saved; what is wrong with
-    a single picture becomes a Failure.
+    A picture that cannot be measured becomes a Failure.
+
+    Raises: OptionError if there are no pictures; TargetError if a result cannot be saved.
     """
     paths = find_pictures(options.hr)
     _prepare_saving(options, paths)
@@ -107,11 +110,11 @@ def _prepare_saving(options: EvaluationOptions, paths: Sequence[Path]) -> None:
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TargetError(f"{options.save_to} cannot be made: {error.strerror}; choose another folder") from error
+        raise TargetError(f"{options.save_to} cannot be created: {error.strerror}; choose another folder") from error
     targets = [_saved_path(options.save_to, path, options.scale) for path in paths]
     for target, path in zip(targets, paths, strict=True):
         if targets.count(target) > 1:
-            raise TargetError(f"{target.name} would hold two results, one of {path.name}; rename that picture")
+            raise TargetError(f"two results would be named {target.name}, one of {path.name}; rename that picture")
         check_target(target, options.overwrite, paths)
 
 

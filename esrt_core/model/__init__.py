@@ -1,4 +1,4 @@
-"""The network and nothing else."""
+"""The ESRT network."""
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.device import multiplies_bfloat16
+from esrt_core.engine.device import supports_fast_bfloat16
 from esrt_core.model.blocks import HPB
 from esrt_core.model.esrt import ESRT, Upsampler
 from esrt_core.model.transformer import ET, WHOLE, Windows
@@ -17,7 +17,7 @@ def in_half_precision(network: ESRT, device: torch.device) -> nn.Module:
     """Wrap a network to use half precision on a device as far as that leaves the gradients like float32's."""
     if device.type == "cuda":
         return Float16(network)
-    return Bfloat16Backbones(network) if multiplies_bfloat16(device) else network
+    return Bfloat16Backbones(network) if supports_fast_bfloat16(device) else network
 
 
 def loss_scale(device: torch.device) -> LossScale:

@@ -12,7 +12,7 @@ from esrt_core.compare.run import Comparison, compare_models
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError, TargetError
-from esrt_core.evaluation.comparison import displayed
+from esrt_core.evaluation.comparison import to_display_rgb
 from esrt_core.evaluation.protocol import bicubic, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
@@ -95,7 +95,7 @@ def test_a_restored_picture_has_no_gain() -> None:
     perfect = reduction.score("perfect", lambda lr: Frame((np.full((20, 20, 3), 80, np.uint8),)))
     assert (perfect.psnr, perfect.gain) == (None, None)
     assert reduction.score_bicubic().psnr is None
-    assert displayed(Frame((flat,))).shape == (20, 20, 3)
+    assert to_display_rgb(Frame((flat,))).shape == (20, 20, 3)
 
 
 def test_only_the_first_page_counts_and_that_is_said(weights_of: WeightsOf, tmp_path: Path) -> None:

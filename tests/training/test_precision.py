@@ -72,7 +72,7 @@ def test_the_backbones_compute_in_bfloat16_and_the_rest_does_not() -> None:
     ("device", "able", "kind"), [("cuda", True, Float16), ("cpu", True, Bfloat16Backbones), ("cpu", False, ESRT)]
 )
 def test_a_device_decides(device: str, able: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: able)
+    monkeypatch.setattr(precision, "supports_fast_bfloat16", lambda device: able)
     net = network()
     wrapped = in_half_precision(net, torch.device(device))
     assert type(wrapped) is kind

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageFile
 
 from esrt_core.errors import MediaError
@@ -13,7 +15,7 @@ from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, 
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, decoding, opened
+from esrt_core.media.image.opening import Opened, check_size, opened
 from esrt_core.media.image.picture import (
     ImageInfo,
     Metadata,
@@ -24,7 +26,14 @@ from esrt_core.media.image.picture import (
     extension_of,
 )
 from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_color
-from esrt_core.media.image.tiff import is_deep, layout_of_page, orientation_of, page_numbers, read_tiff_page
+from esrt_core.media.image.tiff import (
+    is_deep,
+    layout_of_page,
+    orientation_of,
+    page_numbers,
+    read_tiff_page,
+    unsupported,
+)
 from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
@@ -85,14 +94,12 @@ def describe(opening: Opened) -> Description:
 
     Raises: MediaError if its headers cannot be read.
     """
-    with decoding(opening.name, opening.limits):
-        numbers, left_out = _page_numbers(opening)
+    numbers, left_out = _page_numbers(opening)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
     metadata, orientation, damage = read_metadata(opening, _plays(opening) if animated else None)
     icc = metadata.icc
-    with decoding(opening.name, opening.limits):
-        layout = _layout(opening, numbers[0], icc, animated)
-        width, height, orientation = _size(opening, numbers[0], orientation)
+    layout = _layout(opening, numbers[0], icc, animated)
+    width, height, orientation = _size(opening, numbers[0], orientation)
     check_size(opening.name, width, height, opening.limits)
     info = ImageInfo(
         format=opening.format,
@@ -116,7 +123,7 @@ def describe(opening: Opened) -> Description:
 def load_late_headers(opening: Opened) -> None:
     """Decode a PNG, whose EXIF and XMP may follow its pixels, or an icon, whose mode is known only after decoding."""
     if opening.format in (PNG, ICO, ICNS) and opening.image is not None:
-        with decoding(opening.name, opening.limits):
+        with opening.decoding():
             opening.image.load()
 
 
@@ -125,18 +132,18 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
     Raises: MediaError if it is damaged.
     """
-    with decoding(opening.name, opening.limits):
-        if opening.tiff is not None:
-            return _read_tiff(opening, number, description.source_icc)
-        image = opening.image
-        assert image is not None
-        if description.info.depth == 16 and opening.format in pixels.FORMATS:
-            return _read_deep(opening, image, description.orientation)
-        if description.info.animated:
-            return _read_animation_frame(image, number, description.orientation)
+    if opening.tiff is not None:
+        return _read_tiff(opening, number, description.source_icc)
+    image = opening.image
+    assert image is not None
+    if description.info.depth == 16 and opening.format in pixels.FORMATS:
+        return _read_deep(opening, image, description.orientation)
+    if description.info.animated:
+        return _read_animation_frame(opening, image, number, description.orientation)
+    with opening.decoding():
         image.load()
-        icc = description.source_icc
-        return read_page(image, layout_of(image, icc), icc, description.orientation)
+    icc = description.source_icc
+    return read_page(image, layout_of(image, icc), icc, description.orientation)
 
 
 def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
@@ -165,44 +172,62 @@ class _LazyPages:
 
 
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
-    assert opening.tiff is not None
-    page = opening.tiff.pages[number].aspage()
+    page = opening.tiff_page(number)
     check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
     if opening.image is None or is_deep(page):
-        return read_tiff_page(page, icc)
-    opening.image.seek(number)
-    with suppress_native_stderr():
+        with opening.decoding():
+            samples = page.asarray()
+        if reason := unsupported(page, samples):
+            raise MediaError(f"{opening.name}: {reason} cannot be read; convert it first")
+        return read_tiff_page(page, samples, icc)
+    with opening.decoding(), suppress_native_stderr():
+        opening.image.seek(number)
         opening.image.load()  # Pillow orients TIFFs by itself
     return read_page(opening.image, layout_of(opening.image, icc), icc)
 
 
-def _read_animation_frame(image: ImageFile.ImageFile, number: int, orientation: int) -> Page:
-    image.seek(number)
-    image.load()
+def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: int, orientation: int) -> Page:
+    with opening.decoding():
+        image.seek(number)
+        image.load()
     page = without_needless_color(read_page(image, _CANVAS, None, orientation))
     return replace(page, duration_ms=float(image.info.get("duration") or 0))
 
 
 def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
     bits = pixels.bits_of(opening.format, opening.head, image)
-    opening.file.seek(0)
     try:
-        with decoding(opening.name, opening.limits), suppress_native_stderr():
-            return pixels.read_deep(opening.format, opening.file.read(), bits, image, orientation)
+        stored = _decode_deep(opening, image)
     except MediaError:
         if not opening.limits.allow_truncated:
             raise
-        image.load()
+        with opening.decoding():
+            image.load()
         page = read_page(image, layout_of(image, None), None, orientation)
         return replace(page, notes=(*page.notes, f"{bits} bits reduced to {page.frame.depth}: the file is damaged"))
+    return pixels.read_deep(stored, bits, image, orientation)
+
+
+def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint16]:
+    opening.file.seek(0)
+    data = opening.file.read()
+    with opening.decoding(), suppress_native_stderr():
+        stored = pixels.DECODERS[opening.format](data)
+    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
+        raise MediaError(f"{opening.name} is damaged: {stored.dtype} samples of shape {stored.shape}; check the file")
+    return stored
 
 
 def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
-        return page_numbers(opening.tiff)
+        with opening.decoding():
+            pages = [page.aspage() for page in opening.tiff.pages]
+        return page_numbers(pages)
     if opening.format not in _ANIMATIONS:
         return [0], ()
-    numbers = list(range(getattr(opening.image, "n_frames", 1)))
+    with opening.decoding():
+        count = getattr(opening.image, "n_frames", 1)
+    numbers = list(range(count))
     if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
         return numbers[1:], ("the default image, for viewers without animation, is left out",)
     return numbers, ()
@@ -213,7 +238,7 @@ def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]
     if opening.tiff is None:
         assert opening.image is not None
         return (*shown_size(*opening.image.size, orientation), orientation)
-    page = opening.tiff.pages[first].aspage()
+    page = opening.tiff_page(first)
     orientation = orientation_of(page)
     return (*shown_size(int(page.imagewidth), int(page.imagelength), orientation), orientation)
 
@@ -221,11 +246,15 @@ def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]
 def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> Layout:
     image = opening.image
     if opening.tiff is not None:
-        page = opening.tiff.pages[first].aspage()
+        page = opening.tiff_page(first)
         if image is None or is_deep(page):
             return layout_of_page(page)
-        image.seek(first)
     assert image is not None
+    with opening.decoding():
+        if opening.tiff is not None:
+            image.seek(first)
+        if image.mode in ("P", "PA"):
+            image.load()  # before that Pillow has no palette
     layout = layout_of(image, icc)
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)

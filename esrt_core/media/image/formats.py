@@ -218,7 +218,7 @@ FALLBACK = PNG
 _BY_EXTENSION = {extension: entry for entry in FORMATS for extension in entry.extensions}
 _BY_NAME = {entry.name: entry for entry in FORMATS} | {"jpg": JPEG, "tif": TIFF, "jp2": JPEG2000, "heif": HEIF}
 _BY_PILLOW = {name: entry for entry in FORMATS for name in entry.pillow}
-_ENCODER_ERRORS = (
+ENCODER_ERRORS = (  # what Pillow, tifffile and imagecodecs have been seen to raise when they refuse an image
     OSError,
     ValueError,
     TypeError,
@@ -278,7 +278,7 @@ def encoding(target: Format) -> Iterator[None]:
     """
     try:
         yield
-    except _ENCODER_ERRORS as error:
+    except ENCODER_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise MediaError(f"the result cannot be written as {target.label} ({error}); use --format png") from error
+        raise MediaError(f"cannot write the result as {target.label} ({error}); use --format png") from error

@@ -1,5 +1,6 @@
 """Read EXIF, XMP, ICC profile and dpi, update them for the result, and pass them to each format's encoder."""
 
+import codecs
 import io
 import math
 import re
@@ -11,9 +12,9 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image.formats import PNG, TIFF, Format
+from esrt_core.media.image.formats import ENCODER_ERRORS, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
-from esrt_core.media.image.opening import Opened, decoding
+from esrt_core.media.image.opening import Opened
 from esrt_core.media.image.picture import Metadata
 from esrt_core.media.image.pixels import UPRIGHT
 
@@ -58,7 +59,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         return replace(metadata, xmp=xmp), ()
     try:
         exif = _exif_for_size(metadata.exif, width, height)
-    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
+    except MediaError as error:
         return replace(metadata, xmp=xmp, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
     return replace(metadata, xmp=xmp, exif=exif), ()
 
@@ -97,7 +98,7 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["dpi"] = metadata.dpi
     if metadata.xmp is not None and target is PNG:
         chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(_XMP_KEYWORD, metadata.xmp.decode("utf-8"))
+        chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
         parameters["pnginfo"] = chunks
     elif metadata.xmp is not None:
         parameters["xmp"] = metadata.xmp
@@ -111,15 +112,9 @@ def load_exif(data: bytes) -> Image.Exif:
     return exif
 
 
-def exif_bytes(exif: Image.Exif) -> bytes:
-    """Return EXIF as bytes, from the TIFF header on; Pillow leaves out the thumbnail's directory."""
-    return exif.tobytes().removeprefix(_EXIF_PREFIX)
-
-
 def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
     try:
-        with decoding(opening.name, opening.limits):
-            return read(opening)
+        return read(opening)
     except MediaError:
         notes.append(f"damaged {what} left out")
         return fallback
@@ -127,29 +122,33 @@ def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, 
 
 def _read_exif(opening: Opened) -> tuple[bytes | None, int]:
     exif = _exif_of(opening)
-    orientation = exif.get(_ORIENTATION, UPRIGHT)
+    with opening.decoding():
+        orientation = exif.get(_ORIENTATION, UPRIGHT)
     if opening.format is TIFF:
-        exif = _descriptive(exif)  # a copy, because Pillow orients a TIFF's pixels by the original
+        exif = _descriptive(exif, opening)  # a copy, because Pillow orients a TIFF's pixels by the original
     elif _ORIENTATION in exif:
         exif[_ORIENTATION] = UPRIGHT
-    data = exif_bytes(exif) if len(exif) else None
+    with opening.decoding():
+        data = exif.tobytes().removeprefix(_EXIF_PREFIX) if len(exif) else None
     return data, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else UPRIGHT
 
 
 def _exif_of(opening: Opened) -> Image.Exif:
-    if opening.image is not None:
-        return Image.Image.getexif(opening.image)  # PNG's own would decode the pixels first
-    exif = Image.Exif()
-    opening.file.seek(0)
-    exif.load_from_fp(opening.file)
-    return exif
+    with opening.decoding():
+        if opening.image is not None:
+            return Image.Image.getexif(opening.image)  # PNG's own would decode the pixels first
+        exif = Image.Exif()
+        opening.file.seek(0)
+        exif.load_from_fp(opening.file)
+        return exif
 
 
-def _descriptive(exif: Image.Exif) -> Image.Exif:
+def _descriptive(exif: Image.Exif, opening: Opened) -> Image.Exif:
     kept = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in exif:
-            kept[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else exif[tag]
+    with opening.decoding():
+        for tag in _DESCRIPTIVE:
+            if tag in exif:
+                kept[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else exif[tag]
     return kept
 
 
@@ -176,9 +175,9 @@ def _read_dpi(opening: Opened) -> tuple[float, float] | None:
         dpi = opening.image.info.get("dpi")
     else:
         assert opening.tiff is not None
-        dpi = (
-            opening.tiff.pages.first.get_resolution("inch") if "XResolution" in opening.tiff.pages.first.tags else None
-        )
+        with opening.decoding():
+            page = opening.tiff.pages.first
+            dpi = page.get_resolution("inch") if "XResolution" in page.tags else None
     if dpi is None:
         return None
     x, y = float(dpi[0]), float(dpi[1])
@@ -190,20 +189,35 @@ def _info(opening: Opened, key: str, tiff_tag: str) -> Any:
     if opening.image is not None:
         return opening.image.info.get(key)
     assert opening.tiff is not None
-    tag = opening.tiff.pages.first.tags.get(tiff_tag)
-    return None if tag is None else tag.value
+    with opening.decoding():
+        tag = opening.tiff.pages.first.tags.get(tiff_tag)
+        return None if tag is None else tag.value
+
+
+def _xmp_text(xmp: bytes) -> str:
+    """Return XMP as text: UTF-8 or UTF-16, or the Latin-1 that some programs write."""
+    if xmp.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return xmp.decode("utf-16", "replace")
+    try:
+        return xmp.decode("utf-8")
+    except UnicodeDecodeError:
+        return xmp.decode("latin-1")
 
 
 def _exif_for_size(data: bytes, width: int, height: int) -> bytes:
-    exif = load_exif(data)
-    for tag, side in ((ExifTags.Base.ImageWidth, width), (ExifTags.Base.ImageLength, height)):
-        if tag in exif:
-            exif[tag] = side
-    inner = exif.get_ifd(ExifTags.IFD.Exif)
-    for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
-        if tag in inner:
-            inner[tag] = side
-    return exif_bytes(exif)
+    exif = Image.Exif()
+    try:
+        exif.load(_EXIF_PREFIX + data)
+        inner = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag, side in ((ExifTags.Base.ImageWidth, width), (ExifTags.Base.ImageLength, height)):
+            if tag in exif:
+                exif[tag] = side
+        for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
+            if tag in inner:
+                inner[tag] = side
+        return exif.tobytes().removeprefix(_EXIF_PREFIX)  # Pillow leaves out the thumbnail's directory
+    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
+        raise MediaError(str(error)) from error
 
 
 def _xmp_for_size(xmp: bytes, size: tuple[int, int]) -> bytes:
@@ -216,8 +230,9 @@ def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) 
     """Return why the encoder refuses one item, tried on an image of one pixel; "" if it accepts it."""
     alone = replace(Metadata(), **{field: getattr(metadata, field)})
     pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
+    parameters = save_parameters(alone, target)
     try:
-        pixel.save(io.BytesIO(), target.pillow[0], **save_parameters(alone, target))
-    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RuntimeError, SyntaxError) as error:
+        pixel.save(io.BytesIO(), target.pillow[0], **parameters)
+    except ENCODER_ERRORS as error:
         return str(error) or type(error).__name__
     return ""

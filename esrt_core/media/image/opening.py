@@ -12,7 +12,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -93,6 +93,19 @@ class Opened:
     image: ImageFile.ImageFile | None
     tiff: tifffile.TiffFile | None
 
+    def decoding(self) -> AbstractContextManager[None]:
+        """Guard one call into a decoder, see `decoding`."""
+        return decoding(self.name, self.limits)
+
+    def tiff_page(self, number: int) -> tifffile.TiffPage:
+        """Return a page of a TIFF, its directory parsed.
+
+        Raises: MediaError if the directory is damaged.
+        """
+        assert self.tiff is not None
+        with self.decoding():
+            return self.tiff.pages[number].aspage()
+
 
 @contextmanager
 def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
@@ -110,9 +123,10 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
         if reason := refusal_reason(head, extension):
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
-        with decoding(name, limits):
-            tiff = stack.enter_context(_open_tiff(file, name)) if is_tiff(head) else None
-            image = _open_image(file, head, name, extension, required=tiff is None)
+        tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
+        image = _open_image(file, _pillow_formats(head, name, extension), name, limits)
+        if image is None and tiff is None:
+            raise MediaError(f"{name} {unidentified_reason(extension)}")
         if image is not None:
             stack.callback(image.close)
             check_size(name, image.width, image.height, limits)
@@ -252,38 +266,45 @@ def _read_head(file: BinaryIO, name: str) -> bytes:
 
 
 @contextmanager
-def _open_tiff(file: BinaryIO, name: str) -> Iterator[tifffile.TiffFile]:
+def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffile.TiffFile]:
     file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        if any(_is_raw(page) for page in tiff.pages[:4]):
+    with decoding(name, limits):
+        tiff = tifffile.TiffFile(file)
+    with tiff:
+        with decoding(name, limits):
+            pages = [page.aspage() for page in tiff.pages[:4]]
+            pages += [below.aspage() for page in pages for below in page.pages or ()]
+        if any(_is_raw(page) for page in pages):
             raise MediaError(f"{name} {RAW_REASON}")
         yield tiff
 
 
-def _is_raw(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
-    """Return whether a TIFF page belongs to a DNG, or it or one of its SubIFDs holds a sensor's color filter mosaic."""
+def _is_raw(page: tifffile.TiffPage) -> bool:
+    """Return whether a TIFF page belongs to a DNG or holds a sensor's color filter mosaic."""
     sensor = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
-    page = page.aspage()
-    below = [under.aspage() for under in page.pages or ()]
-    return "DNGVersion" in page.tags or any(each.photometric in sensor for each in (page, *below))
+    return "DNGVersion" in page.tags or page.photometric in sensor
 
 
-def _open_image(
-    file: BinaryIO, head: bytes, name: str, extension: str, *, required: bool
-) -> ImageFile.ImageFile | None:
-    formats = [*_OPEN_FORMATS] if required else [*TIFF.pillow]
+def _pillow_formats(head: bytes, name: str, extension: str) -> list[str]:
+    """Return the Pillow formats that a file may have.
+
+    Raises: MediaError if it needs an optional package that is not installed.
+    """
     if extra := needs_extra(head):
         load_extra(extra, name)
-        formats = [*extra.pillow]
-    elif extension in TGA.extensions:  # it has no signature: any file would match
-        formats += TGA.pillow
+        return [*extra.pillow]
+    formats = [*TIFF.pillow] if is_tiff(head) else [*_OPEN_FORMATS]
+    return [*formats, *TGA.pillow] if extension in TGA.extensions else formats  # TGA has no signature
+
+
+def _open_image(file: BinaryIO, formats: list[str], name: str, limits: ReadLimits) -> ImageFile.ImageFile | None:
+    """Return a file opened by Pillow, or None if it is in none of the formats."""
     file.seek(0)
-    try:
-        return Image.open(file, formats=formats)
-    except UnidentifiedImageError as error:
-        if required:
-            raise MediaError(f"{name} {unidentified_reason(extension)}") from error
-        return None
+    with decoding(name, limits):
+        try:
+            return Image.open(file, formats=formats)
+        except UnidentifiedImageError:
+            return None
 
 
 def _format(image: ImageFile.ImageFile | None) -> Format:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format, encoding
 from esrt_core.media.image.metadata import save_parameters
@@ -36,16 +37,16 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
 
     Raises: MediaError if the encoder refuses it.
     """
-    with encoding(target):
-        if frame.depth == 16:
-            _write_deep_png(frame, file, metadata)
-            return
-        image = to_palette(frame) if target is GIF else to_pillow(frame)
-        parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
-        parameters |= save_parameters(metadata, target)
-        if target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
-            file.write(_encoded(image, target, parameters).getbuffer())
-        else:
+    if frame.depth == 16:
+        _write_deep_png(frame, file, metadata)
+        return
+    image = to_palette(frame) if target is GIF else to_pillow(frame)
+    parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
+    parameters |= save_parameters(metadata, target)
+    if target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
+        file.write(_encoded(image, target, parameters).getbuffer())
+    else:
+        with encoding(target):
             image.save(file, target.pillow[0], **parameters)
 
 
@@ -67,12 +68,12 @@ def write_animation(
     """
     with tempfile.TemporaryFile(dir=folder) as raw:
         durations, size, opaque = _spool(frames, raw)
-        with encoding(target):
-            animation = _Spool(raw, size, len(durations), opaque=opaque)
-            if target is GIF:
-                _save_gif(animation, file, durations, metadata)
-            else:
-                _save(animation, file, durations, target, metadata, options)
+        animation = _Spool(raw, size, len(durations), opaque=opaque)
+        if target is GIF:
+            with tempfile.TemporaryFile(dir=folder) as indices:
+                _save_gif(animation, indices, file, durations, metadata)
+        else:
+            _save(animation, file, durations, target, metadata, options)
 
 
 def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:
@@ -106,29 +107,37 @@ def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: boo
     """Return a frame of 8 bits in mode P; alpha below 128 becomes transparent.
 
     The palette is computed from visible pixels only. The palette of `previous` is reused while it is nearly as good, so
-    that static areas do not flicker. Dithering suits a still image; in an animation its pattern moves.
+    that static areas do not flicker. Dithering suits a still image; in an animation its pattern moves. A frame with an
+    alpha plane gets a transparent index even if nothing is transparent: ImageMagick shows the area of a frame without
+    one as transparent after a frame that has one.
     """
     color = frame.planes[0]
     if frame.space is ColorSpace.GRAY:
         color = np.repeat(color[..., None], 3, axis=2)
-    hidden = None if frame.alpha is None else frame.alpha < 128
+    if frame.alpha is None:
+        return _quantized(color, None, previous, dither)
+    hidden = frame.alpha < 128
     image = _quantized(color, hidden, previous, dither)
-    if hidden is None or not hidden.any():
-        return image
     indices = np.array(image)
     indices[hidden] = _TRANSPARENT
-    result = Image.fromarray(indices, "P")
     palette = (image.getpalette("RGB") or [])[: 3 * _TRANSPARENT]
-    result.putpalette(palette + [0] * (768 - len(palette)), "RGB")
-    result.info["transparency"] = _TRANSPARENT
-    return result
+    return _indexed(indices.tobytes(), image.size, palette + [0] * (768 - len(palette)), has_transparency=True)
+
+
+def _indexed(indices: bytes, size: tuple[int, int], palette: list[int], has_transparency: bool) -> Image.Image:
+    image = Image.frombytes("P", size, indices)
+    image.putpalette(palette, "RGB")
+    if has_transparency:
+        image.info["transparency"] = _TRANSPARENT
+    return image
 
 
 def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> io.BytesIO:
     whole = io.BytesIO()
     try:
-        image.save(whole, target.pillow[0], **parameters)
-    except OSError:  # for optimized tables Pillow's buffer holds one byte a px, and noise takes more
+        with encoding(target):
+            image.save(whole, target.pillow[0], **parameters)
+    except MediaError:  # for optimized tables Pillow's buffer holds one byte a px, and noise takes more
         if not parameters.get("optimize"):
             raise
         return _encoded(image, target, parameters | {"optimize": False})
@@ -138,10 +147,12 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
     """Write 16 bits with imagecodecs, as Pillow cannot, and the metadata chunks of a small PNG written by Pillow."""
     pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
-    encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
+    parameters = save_parameters(metadata, PNG)
     small = io.BytesIO()
     mode = "L" if frame.space is ColorSpace.GRAY else "RGB"
-    Image.new(mode, (1, 1)).save(small, "PNG", **save_parameters(metadata, PNG))
+    with encoding(PNG):
+        encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
+        Image.new(mode, (1, 1)).save(small, "PNG", **parameters)
     file.write(encoded[:_IHDR_END])
     for chunk in _chunks_before_pixels(small.getvalue()):
         file.write(chunk)
@@ -218,29 +229,42 @@ def _save(
     if target is not AVIF:
         parameters["loop"] = metadata.loop or _FOREVER
     times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
-    animation.save(file, target.pillow[0], save_all=True, duration=times, **parameters)
+    with encoding(target):
+        animation.save(file, target.pillow[0], save_all=True, duration=times, **parameters)
 
 
-def _save_gif(animation: _Spool, file: BinaryIO, durations: list[float], metadata: Metadata) -> None:
+def _save_gif(
+    animation: _Spool, indices: IO[bytes], file: BinaryIO, durations: list[float], metadata: Metadata
+) -> None:
+    """Write a GIF; the frames' palette indices are spooled too, so that Pillow's writer runs no code of ours."""
     times = [round(time) for time in _rounded(durations, 10)]  # GIF counts in hundredths of a second
     plays = metadata.loop or _FOREVER
     parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
     if animation.mode == "RGBA":
         parameters["disposal"] = _CLEAR_TO_BACKGROUND
-    frames = _palette_frames(animation)
-    first = next(frames)
-    first.save(file, "GIF", save_all=True, append_images=frames, duration=times, optimize=False, **parameters)
+    palettes = _spool_indices(animation, indices)
+    indices.seek(0)
+    images = (
+        _indexed(indices.read(animation.width * animation.height), animation.size, palette, animation.mode == "RGBA")
+        for palette in palettes
+    )
+    first = next(images)
+    with encoding(GIF):
+        first.save(file, "GIF", save_all=True, append_images=images, duration=times, optimize=False, **parameters)
 
 
-def _palette_frames(animation: _Spool) -> Iterator[Image.Image]:
+def _spool_indices(animation: _Spool, indices: IO[bytes]) -> list[list[int]]:
+    """Quantize the frames into a file of palette indices and return their palettes."""
+    palettes: list[list[int]] = []
     previous = None
     for number in range(animation.n_frames):
         animation.seek(number)
         pixels = np.asarray(animation)
         alpha = np.ascontiguousarray(pixels[..., 3]) if animation.mode == "RGBA" else None
-        frame = Frame((np.ascontiguousarray(pixels[..., :3]),), alpha=alpha)
-        previous = to_palette(frame, previous, dither=False)
-        yield previous
+        previous = to_palette(Frame((np.ascontiguousarray(pixels[..., :3]),), alpha=alpha), previous, dither=False)
+        indices.write(previous.tobytes())
+        palettes.append(previous.getpalette("RGB") or [])
+    return palettes
 
 
 def _rounded(durations: list[float], step: int) -> Iterator[float]:

@@ -31,15 +31,16 @@ from esrt_core.media.image.picture import Page, ValueRange
 
 UPRIGHT = 1
 _SWAPS_SIDES = (5, 6, 7, 8)
-_DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {
+DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {  # of more than 8 bits a sample
     PNG: imagecodecs.png_decode,
     JPEG2000: imagecodecs.jpeg2k_decode,
     AVIF: imagecodecs.avif_decode,
 }
-FORMATS = tuple(_DECODERS)
+FORMATS = tuple(DECODERS)
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I")
 _SIZ = b"\xff\x4f\xff\x51"
 _BAND_ROWS = 256
+_BAND_PIXELS = 1 << 24  # Pillow warns about crops above 89 megapixels
 _GRAY_MODES = ("1", "L", "LA", "La")
 _WIDE_MODES = {"I": (16, np.int32), "F": (32, np.float32)}
 Samples = NDArray[Any]
@@ -68,7 +69,7 @@ def layout_of(image: Image.Image, icc: bytes | None) -> Layout:
 
 
 def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation: int = UPRIGHT) -> Page:
-    """Return a Pillow image as a page, oriented. Raises what Pillow raises on damaged data."""
+    """Return a decoded Pillow image as a page, oriented."""
     if image.mode in ("CMYK", "LAB"):
         convert, note = to_srgb(image.mode, icc)
         return replace(_read_bands(image, layout, convert, orientation), notes=(note,))
@@ -107,14 +108,11 @@ def bits_of(entry: Format, head: bytes, image: Image.Image) -> int:
     return 8
 
 
-def read_deep(entry: Format, data: bytes, bits: int, image: Image.Image, orientation: int) -> Page:
-    """Decode a file of 9 to 16 bits as a page of 16. Raises what imagecodecs raises on damaged data.
+def read_deep(stored: NDArray[np.uint16], bits: int, image: Image.Image, orientation: int) -> Page:
+    """Return decoded samples (H, W) or (H, W, C) of 9 to 16 bits as a page of 16, oriented.
 
     `image` is the file opened by Pillow, which holds the transparent color of a PNG without an alpha channel.
     """
-    stored = _DECODERS[entry](data)
-    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
-        raise ValueError(f"{stored.dtype} samples of shape {stored.shape} instead of 16 bits")
     width, height = shown_size(*image.size, orientation)
     shown = np.empty((height, width, *stored.shape[2:]), np.uint16)
     stored_view(shown, orientation)[...] = widen_to_16(stored, bits)
@@ -225,8 +223,9 @@ def _read_bands(image: Image.Image, layout: Layout, convert: Converter, orientat
     channels = 3 if layout.space is ColorSpace.RGB else 1
     color = np.empty((height, width, 3) if channels == 3 else (height, width), np.uint8)
     alpha = np.empty((height, width), np.uint8) if layout.has_alpha else None
-    for top in range(0, image.height, _BAND_ROWS):
-        rows = slice(top, min(top + _BAND_ROWS, image.height))
+    band = max(1, min(_BAND_ROWS, _BAND_PIXELS // image.width))
+    for top in range(0, image.height, band):
+        rows = slice(top, min(top + band, image.height))
         pixels = np.asarray(convert(image.crop((0, rows.start, image.width, rows.stop))))  # (rows, W[, C])
         if alpha is not None:
             stored_view(alpha, orientation)[rows] = pixels[..., -1]

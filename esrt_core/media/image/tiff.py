@@ -54,12 +54,12 @@ _TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
 _XMP_TAG = 700
 
 
-def page_numbers(tiff: tifffile.TiffFile) -> tuple[list[int], tuple[str, ...]]:
+def page_numbers(pages: list[tifffile.TiffPage]) -> tuple[list[int], tuple[str, ...]]:
     """Return the numbers of the pages that are images, from 0, and a note if previews or masks are left out."""
-    kept = [number for number, page in enumerate(tiff.pages) if not page.aspage().subfiletype & 0b101]
+    kept = [number for number, page in enumerate(pages) if not page.subfiletype & 0b101]
     if not kept:
         return [0], ()
-    dropped = len(tiff.pages) - len(kept)
+    dropped = len(pages) - len(kept)
     return kept, (f"{dropped} smaller previews or masks in the TIFF left out",) if dropped else ()
 
 
@@ -84,12 +84,23 @@ def orientation_of(page: tifffile.TiffPage) -> int:
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
 
 
-def read_tiff_page(page: tifffile.TiffPage, icc: bytes | None) -> Page:
-    """Decode one page, oriented. Raises what tifffile and imagecodecs raise on damaged data.
+def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
+    """Return what about a page and its decoded samples is not supported, or None if `read_tiff_page` reads it."""
+    if page.photometric not in _COLOR_SAMPLES:
+        name = getattr(page.photometric, "name", page.photometric)
+        return f"a TIFF page with the photometric interpretation {name}"
+    count = _COLOR_SAMPLES[page.photometric]
+    channels = 1 if samples.ndim == 2 else _channels_last(page, samples).shape[-1]
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < count:
+        return f"a TIFF page of {samples.dtype} samples and shape {samples.shape}"
+    if page.photometric in _CONVERTED and samples.dtype.kind == "f":
+        return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"
+    return None
 
-    Raises: NotImplementedError if the page has an unsupported photometric interpretation or sample type.
-    """
-    color, alpha, notes = _separate(page, _channels_last(page))
+
+def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None) -> Page:
+    """Return the decoded samples of a page that is supported, oriented."""
+    color, alpha, notes = _separate(page, _channels_last(page, samples))
     orientation = orientation_of(page)
     if page.photometric in _CONVERTED:
         converted = _to_srgb(color, _CONVERTED[page.photometric], icc)
@@ -118,29 +129,20 @@ def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> N
     first = next(remaining)
     bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
     with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
-        with encoding(TIFF):
-            _write_page(writer, first, metadata, _extra_tags(metadata))
+        _write_page(writer, first, metadata, _extra_tags(metadata))
         for frame in remaining:
-            with encoding(TIFF):
-                _write_page(writer, frame, metadata, [])
+            _write_page(writer, frame, metadata, [])
     if metadata.exif is not None:
         _append_directories(file, metadata.exif)
 
 
-def _channels_last(page: tifffile.TiffPage) -> Samples:
-    samples = page.asarray()
-    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
-        samples = np.moveaxis(samples, 0, -1)
-    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif":
-        raise NotImplementedError(f"a TIFF page of {samples.dtype} samples and shape {samples.shape}")
-    return samples
+def _channels_last(page: tifffile.TiffPage, samples: Samples) -> Samples:
+    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3
+    return np.moveaxis(samples, 0, -1) if separate else samples
 
 
 def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
     """Return the color samples, the alpha samples or None, and a note on channels that are neither."""
-    if page.photometric not in _COLOR_SAMPLES:
-        name = getattr(page.photometric, "name", page.photometric)
-        raise NotImplementedError(f"a TIFF page with the photometric interpretation {name}")
     count = _COLOR_SAMPLES[page.photometric]
     if samples.ndim == 2:
         return samples, None, ()
@@ -184,8 +186,6 @@ def _to_srgb(color: Samples, mode: str, icc: bytes | None) -> Page:
 
 def _to_8(samples: Samples) -> NDArray[np.uint8]:
     """Return the upper 8 bits of integers (a and b of LAB are signed, so rounding could flip their sign)."""
-    if samples.dtype.kind == "f":
-        raise NotImplementedError("a TIFF page with CMYK or LAB as float numbers")
     return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
 
 
@@ -219,21 +219,23 @@ def _turn(stored: Any, orientation: int) -> Any:
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, metadata: Metadata, extra_tags: list[Any]) -> None:
     pixels = _interleaved(frame)
     row_bytes = pixels[0].nbytes
-    writer.write(
-        pixels,
-        photometric="minisblack" if frame.space is ColorSpace.GRAY else "rgb",
-        planarconfig="contig" if pixels.ndim == 3 else None,
-        extrasamples=None if frame.alpha is None else ["unassalpha"],
-        compression="zlib",
-        predictor=True,
-        rowsperstrip=max(1, _STRIP_BYTES // row_bytes),
-        resolution=metadata.dpi,
-        resolutionunit=None if metadata.dpi is None else "inch",
-        iccprofile=profile_for(metadata.icc, frame.space),
-        extratags=extra_tags,
-        metadata=None,
-        software=False,
-    )
+    icc = profile_for(metadata.icc, frame.space)
+    with encoding(TIFF):
+        writer.write(
+            pixels,
+            photometric="minisblack" if frame.space is ColorSpace.GRAY else "rgb",
+            planarconfig="contig" if pixels.ndim == 3 else None,
+            extrasamples=None if frame.alpha is None else ["unassalpha"],
+            compression="zlib",
+            predictor=True,
+            rowsperstrip=max(1, _STRIP_BYTES // row_bytes),
+            resolution=metadata.dpi,
+            resolutionunit=None if metadata.dpi is None else "inch",
+            iccprofile=icc,
+            extratags=extra_tags,
+            metadata=None,
+            software=False,
+        )
 
 
 def _interleaved(frame: Frame) -> NDArray[Any]:

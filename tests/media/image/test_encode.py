@@ -198,7 +198,7 @@ def test_an_encoder_s_refusal_is_a_sentence(monkeypatch):
         raise OSError("encoder error -2 when writing image file")
 
     monkeypatch.setattr(Image.Image, "save", refuse)
-    with pytest.raises(MediaError, match="cannot be written as PNG"):
+    with pytest.raises(MediaError, match="cannot write the result as PNG"):
         written([RGB], "png")
 
 

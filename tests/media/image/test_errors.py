@@ -1,0 +1,143 @@
+"""A file's fault becomes a MediaError; a bug of ours comes out as what it is, wherever it is on the way."""
+
+import inspect
+import io
+from types import FunctionType, ModuleType
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageFile
+
+from esrt_core.errors import MediaError
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image import decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff
+from esrt_core.media.image.formats import PNG
+from esrt_core.media.image.picture import Metadata, Page
+from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
+
+OURS = (decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+BUGS = (TypeError, ValueError)
+
+
+def tiff_file(**options) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, **options)
+    return file.getvalue()
+
+
+def exif() -> bytes:
+    tags = Image.Exif()
+    tags[274] = 6
+    tags[315] = "someone"
+    return tags.tobytes()
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, bytes]:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+    return {
+        "jpeg": saved(picture(), "JPEG", exif=exif(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "cmyk": saved(picture("CMYK"), "JPEG"),
+        "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
+        "deep png": imagecodecs.png_encode(noise(6, 8, dtype=np.uint16)),
+        "gif": animation("GIF", [40, 80], alpha=True, loop=0),
+        "webp": animation("WEBP", [40, 80], alpha=True),
+        "tiff": saved(picture(), "TIFF", dpi=(72, 72)),
+        "deep tiff": tiff_file(data=noise(6, 8, 3, dtype=np.uint16), photometric="rgb"),
+        "float tiff": tiff_file(data=np.linspace(-1, 2, 48, dtype=np.float32).reshape(6, 8)),
+    }
+
+
+def results() -> None:
+    color, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
+    carried = Metadata(icc=srgb_profile(), exif=exif()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
+    for name in ("png", "jpeg", "webp", "tiff", "gif"):
+        for frame in (color, gray, deep):
+            written([Page(frame)], name, carried)
+    for name in ("png", "webp", "gif"):
+        written([Page(color, duration_ms=40.0), Page(gray, duration_ms=40.0)], name, carried)
+
+
+def _functions(module: ModuleType) -> list[str]:
+    found = inspect.getmembers(
+        module, lambda item: isinstance(item, FunctionType) and item.__module__ == module.__name__
+    )
+    return [name for name, _ in found]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module in OURS for name in _functions(module)],
+    ids=lambda item: getattr(item, "__name__", item),
+)
+def test_a_bug_of_ours_is_never_reported_as_a_file_s_fault(module, name, bug, sources, monkeypatch):
+    original = getattr(module, name)
+    called = []
+
+    def broken(*_args: object, **_named: object) -> None:
+        called.append(name)
+        raise bug("a bug")
+
+    for each in OURS:
+        if getattr(each, name, None) is original:
+            monkeypatch.setattr(each, name, broken)
+    for work in (*(lambda data=data: [list(read(data).pages)] for data in sources.values()), results):
+        called.clear()
+        error = raised_by(work)
+        assert (type(error) is bug) == bool(called), error
+
+
+def raised_by(work) -> Exception | None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
+
+
+@pytest.mark.parametrize("fault", [TypeError, AttributeError, AssertionError, ValueError, OSError, KeyError])
+@pytest.mark.parametrize(
+    ("name", "patched"),
+    [
+        ("jpeg", (Image, "open")),
+        ("jpeg", (ImageFile.ImageFile, "load")),
+        ("palette", (ImageFile.ImageFile, "load")),
+        ("deep png", (imagecodecs, "png_decode")),
+        ("deep tiff", (tifffile.TiffPage, "asarray")),
+        ("deep tiff", (tifffile, "TiffFile")),
+        ("gif", (ImageFile.ImageFile, "load")),
+    ],
+)
+def test_what_a_decoder_raises_is_the_file_s_fault(name, patched, fault, sources, monkeypatch):
+    def broken(*_args: object, **_named: object) -> None:
+        raise fault("a fault")
+
+    monkeypatch.setattr(*patched, broken)
+    if patched[0] is imagecodecs:
+        monkeypatch.setitem(pixels.DECODERS, PNG, broken)
+    with pytest.raises(MediaError, match=r"standard input is truncated or damaged .*a fault"):
+        list(read(sources[name]).pages)
+
+
+@pytest.mark.parametrize("fault", [TypeError, ValueError, OSError, KeyError])
+@pytest.mark.parametrize(
+    ("name", "depth", "patched"),
+    [
+        ("png", 8, (Image.Image, "save")),
+        ("jpeg", 8, (Image.Image, "save")),
+        ("png", 16, (imagecodecs, "png_encode")),
+        ("tiff", 8, (tifffile.TiffWriter, "write")),
+    ],
+)
+def test_what_an_encoder_raises_is_a_media_error(name, depth, patched, fault, monkeypatch):
+    def broken(*_args: object, **_named: object) -> None:
+        raise fault("a fault")
+
+    monkeypatch.setattr(*patched, broken)
+    frame = Frame((noise(6, 8, 3, dtype=np.uint8 if depth == 8 else np.uint16),), depth=depth)
+    with pytest.raises(MediaError, match=r"cannot write the result as .*a fault"):
+        written([Page(frame)], name)
