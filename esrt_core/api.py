@@ -20,7 +20,14 @@ from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import UpscalerPool, assess_pillow_image
 
+if TYPE_CHECKING:
+    from esrt_core.pipeline.batch.run import Ended, FolderResult
+    from esrt_core.pipeline.video.run import ClipResult
+
+    Array = NDArray[Any]
+
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
+KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 
 def frame_of_array(array: NDArray[Any]) -> Frame:
@@ -49,9 +56,6 @@ def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
     if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
         color = color[..., None]
     return color if frame.alpha is None else np.concatenate([color, frame.alpha[..., None]], axis=2)
-
-
-KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,6 @@ def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
     image = Image.fromarray(pixels)
     image.info.update(like.info)
     return image
-
-
-if TYPE_CHECKING:
-    from esrt_core.pipeline.batch.run import Ended, FolderResult
-    from esrt_core.pipeline.video.run import ClipResult
-
-    Array = NDArray[Any]
 
 
 class Upscaler:
@@ -162,10 +159,14 @@ def upscale(
     device: str = ...,
     progress: ProgressCallback = ...,
 ) -> Image.Image: ...
+
+
 @overload
 def upscale(
     image: "Array", scale: Number | None = ..., model: str = ..., device: str = ..., progress: ProgressCallback = ...
 ) -> "Array": ...
+
+
 def upscale(
     image: "Image.Image | Array",
     scale: Number | None = 4,

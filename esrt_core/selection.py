@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
 
 AUTO, CLEAN, PHOTO = "auto", "clean", "photo"
+# From these values on, the clean weights are closer to the ground truth.
+CLEAN_FROM_QUALITY = 93  # of a JPEG, by its quantization tables
+CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one with subsampled chroma
+CLEAN_FROM_CLIP_BITS = 0.30  # bits per px and frame, sound included
+CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs fewer
+MODERN_CODECS = ("av1", "hevc", "vp9")
+LOSSLESS_CODECS = (
+    "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,19 +184,6 @@ class UpscalerPool:
         """
         for pass_index, scale in enumerate(passes):
             self.upscaler(scale, pass_index)
-
-
-# From these values on, the clean weights are closer to the ground truth.
-CLEAN_FROM_QUALITY = 93  # of a JPEG, by its quantization tables
-CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one with subsampled chroma
-CLEAN_FROM_CLIP_BITS = 0.30  # bits per px and frame, sound included
-CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs fewer
-
-MODERN_CODECS = ("av1", "hevc", "vp9")
-
-LOSSLESS_CODECS = (
-    "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
-)  # fmt: skip
 
 
 def assess_image(info: ImageInfo) -> str | None:

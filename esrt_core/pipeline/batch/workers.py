@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 MAX_IN_FLIGHT_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in flight alone
 MAX_IN_FLIGHT = 48  # pictures
+LARGEST = 1 / 8  # of a folder's px in one picture; if it came last, half of the threads would have to upscale it
+CheckCancelled = Callable[[], None]
+Item = TypeVar("Item")
+_POLL = 0.2  # seconds between two checks of a waiting thread whether it should end
+_CANCEL_SECONDS = 5.0  # that reading and writing may still take after a cancellation
 
 
 class Budget:
@@ -65,9 +70,6 @@ def in_flight_bytes(task: Task) -> int:
     info, size = task.plan.info, task.plan.size
     pixels = info.width * info.height + 2 * size.width * size.height
     return pixels * (4 if info.has_alpha else 3) * (info.depth // 8)
-
-
-LARGEST = 1 / 8  # of a folder's px in one picture; if it came last, half of the threads would have to upscale it
 
 
 def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
@@ -122,9 +124,6 @@ def _earlier_tile(folders: Iterable[OutputFolder], job: JobKey, kind: str) -> in
     """Return the smallest tile that an earlier run used on a kind of device after memory ran out."""
     tiles = [tile for folder in folders if (tile := folder.manifest.smaller_tile.get((job.id, kind))) is not None]
     return min(tiles, default=None)
-
-
-CheckCancelled = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -221,12 +220,6 @@ def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
         check_cancelled()
 
     return watch
-
-
-Item = TypeVar("Item")
-
-_POLL = 0.2  # seconds between two checks of a waiting thread whether it should end
-_CANCEL_SECONDS = 5.0  # that reading and writing may still take after a cancellation
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, wr
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.selection import ChainSelector, ModelChain, assess_image
 
+_SLASHES = tuple({"/", os.sep})
+
 
 @dataclass(frozen=True)
 class Input:
@@ -44,9 +46,6 @@ def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
     if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
         raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
     return probe(picture.source, limits)
-
-
-_SLASHES = tuple({"/", os.sep})
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,29 @@ if TYPE_CHECKING:
 
 LONG = 200_000  # px through the network; for fewer, measuring would take a large part of the time
 _IN_MEMORY = 64 * 2**20  # bytes of a result for standard output that are kept out of a temporary file
-
 BeforePublish = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class LoadedPage:
+    """Hold a decoded page, the size it will get, and the frame prepared for the first pass."""
+
+    page: Page
+    size: SizePlan
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Hold a decoded picture and the seconds spent on it.
+
+    `pages` are in memory if there is only one; several are decoded one by one while they are iterated, once.
+    """
+
+    plan: UpscalePlan
+    picture: Picture
+    pages: Iterable[LoadedPage]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -184,28 +205,6 @@ def upscale_picture(
     pages = enlarge(loaded, pool, progress)
     seconds = loaded.seconds + time.perf_counter() - started
     return write(loaded, pages, pool, seconds, stream, before_publish)
-
-
-@dataclass(frozen=True)
-class LoadedPage:
-    """Hold a decoded page, the size it will get, and the frame prepared for the first pass."""
-
-    page: Page
-    size: SizePlan
-    frame: Frame
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Hold a decoded picture and the seconds spent on it.
-
-    `pages` are in memory if there is only one; several are decoded one by one while they are iterated, once.
-    """
-
-    plan: UpscalePlan
-    picture: Picture
-    pages: Iterable[LoadedPage]
-    seconds: float
 
 
 def load(plan: UpscalePlan) -> Loaded:
