@@ -30,7 +30,7 @@ from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
-from esrt_core.pipeline.enlarge import prepared
+from esrt_core.pipeline.enlarge import prepare
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
 from esrt_core.selection import UpscalerPool
@@ -99,7 +99,7 @@ def run_bare(folder: Path, pool: UpscalerPool, size: SizeRequest, spent: list[Sp
     """Measure the bare network."""
     frames = [next(iter(decode(path, ReadLimits()).pages)).frame for path in sorted(folder.iterdir())]
     plans = [plan_size(size, frame.width, frame.height, pool.scales) for frame in frames]
-    ready = [prepared(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
+    ready = [prepare(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
     upscaler = pool.upscaler(plans[0].passes[0])
     with measured(spent):
         for _ in upscaler.upscale_many(ready):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import typer
 
 Value = str | int | bool
+_KINDS: dict[type[Value], str] = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,3 @@ def apply_config(context: typer.Context) -> None:
         name: {param.name: options[param.name] for param in command.params if param.name in options}
         for name, command in commands.items()
     }
-
-
-_KINDS: dict[type[Value], str] = {str: "a text", int: "a whole number", bool: "true or false"}

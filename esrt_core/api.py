@@ -1,6 +1,9 @@
-"""The Python API: NumPy arrays and Pillow images in, larger ones of the same kind out."""
+"""The Python API: NumPy arrays and Pillow images in memory, and folders and clips from file to file."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -17,7 +20,14 @@ from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import UpscalerPool, assess_pillow_image
 
+if TYPE_CHECKING:
+    from esrt_core.pipeline.batch.run import Ended, FolderResult
+    from esrt_core.pipeline.video.run import ClipResult
+
+    Array = NDArray[Any]
+
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
+KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 
 def frame_of_array(array: NDArray[Any]) -> Frame:
@@ -46,9 +56,6 @@ def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
     if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
         color = color[..., None]
     return color if frame.alpha is None else np.concatenate([color, frame.alpha[..., None]], axis=2)
-
-
-KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,6 @@ def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
     return image
 
 
-if TYPE_CHECKING:
-    Array = NDArray[Any]
-
-
 class Upscaler:
     """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
@@ -119,7 +122,7 @@ class Upscaler:
         tile: int | None = None,
         tta: bool = False,
     ) -> None:
-        self._size = SizeRequest(factor=None if scale is None else exact(scale, "scale"))
+        self._size = _factor(scale)
         self._pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
 
     @overload
@@ -159,10 +162,14 @@ def upscale(
     device: str = ...,
     progress: ProgressCallback = ...,
 ) -> Image.Image: ...
+
+
 @overload
 def upscale(
     image: "Array", scale: Number | None = ..., model: str = ..., device: str = ..., progress: ProgressCallback = ...
 ) -> "Array": ...
+
+
 def upscale(
     image: "Image.Image | Array",
     scale: Number | None = 4,
@@ -172,3 +179,89 @@ def upscale(
 ) -> "Image.Image | Array":
     """Upscale one Pillow image or NumPy array; for more than one use Upscaler, which keeps its networks."""
     return Upscaler(scale, model, device).upscale(image, progress)
+
+
+def upscale_folder(
+    inputs: "str | PathLike[str] | Iterable[str | PathLike[str]]",
+    output: "str | PathLike[str] | None" = None,
+    scale: Number | None = 4,
+    model: str = "auto",
+    device: str = "auto",
+    *,
+    overwrite: bool = False,
+    on_end: "Callable[[Ended], None]" = lambda ended: None,
+) -> "FolderResult":
+    """Upscale folders, files and globs of pictures as `esrt batch` does, resuming what an earlier run left.
+
+    output  the folder of the results, or None for `<folder>_x4` beside each folder.
+    scale, model, device   as for Upscaler; `device` may also be "all".
+    on_end  is called for every picture that ends, with its result or its failure.
+
+    `esrt_core.pipeline.batch.run.upscale_folder` takes all options. Pictures that fail are listed in the result.
+
+    Raises: OptionError if an input does not exist or an option is invalid, TargetError if the results cannot be
+    written, WeightsError or DeviceError if weights or device are unusable.
+    """
+    from esrt_core.pipeline.batch.options import FolderOptions
+    from esrt_core.pipeline.batch.run import upscale_folder as run
+    from esrt_core.pipeline.image.options import UpscaleOptions
+
+    names = (inputs,) if isinstance(inputs, str | PathLike) else tuple(inputs)
+    options = UpscaleOptions(
+        size=_factor(scale),
+        model=model,
+        engine=EngineOptions("auto" if device == "all" else device),
+        overwrite=overwrite,
+    )
+    folder = FolderOptions(
+        tuple(fspath(name) for name in names), None if output is None else fspath(output), options, devices=(device,)
+    )
+    return run(folder, _OnEnd(on_end))
+
+
+class _OnEnd:
+    """Listen to the pictures that end, and to nothing else."""
+
+    def __init__(self, on_end: "Callable[[Ended], None]") -> None:
+        self.ended = on_end
+
+    def planned(self, plan: object, workers: object) -> None:
+        """Ignore the plan; the result and the pictures tell enough."""
+
+    def note(self, text: str) -> None:
+        """Ignore notes about the weights."""
+
+
+def upscale_clip(
+    clip: "str | PathLike[str]",
+    output: "str | PathLike[str] | None" = None,
+    scale: Number | None = 2,
+    model: str = "auto",
+    device: str = "auto",
+    *,
+    overwrite: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> "ClipResult":
+    """Upscale a clip with its sound, timing and colors as `esrt video` does, resuming what an earlier run left.
+
+    output  a file, or a folder if it ends in a slash; None for beside the clip.
+    scale, model, device   as for Upscaler.
+
+    `esrt_core.pipeline.video.run` takes all options.
+
+    Raises: MediaError if the clip cannot be read, OptionError if an option is invalid, TargetError if the result cannot
+    be written, WeightsError or DeviceError if weights or device are unusable.
+    """
+    from esrt_core.pipeline.video.options import VideoOptions
+    from esrt_core.pipeline.video.run import prepare_clip
+    from esrt_core.pipeline.video.run import upscale_clip as run
+
+    engine = EngineOptions(device)
+    target = None if output is None else fspath(output)
+    options = VideoOptions(_factor(scale), target, model, engine, overwrite=overwrite)
+    pool = UpscalerPool(model, engine)
+    return run(prepare_clip(Path(clip), options, pool), pool, progress)
+
+
+def _factor(scale: Number | None) -> SizeRequest:
+    return SizeRequest(factor=None if scale is None else exact(scale, "scale"))

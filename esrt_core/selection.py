@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.media.image.formats import AVIF, HEIF, WEBP
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.picture import ImageInfo
 from esrt_core.media.video.clip import ClipInfo
@@ -25,6 +24,15 @@ if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
 
 AUTO, CLEAN, PHOTO = "auto", "clean", "photo"
+# From these values on, the clean weights are closer to the ground truth.
+CLEAN_FROM_QUALITY = 93  # of a JPEG, by its quantization tables
+CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one with subsampled chroma
+CLEAN_FROM_CLIP_BITS = 0.30  # bits per px and frame, sound included
+CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs fewer
+MODERN_CODECS = ("av1", "hevc", "vp9")
+LOSSLESS_CODECS = (
+    "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -178,28 +186,15 @@ class UpscalerPool:
             self.upscaler(scale, pass_index)
 
 
-# From these values on, the clean weights are closer to the ground truth.
-CLEAN_FROM_QUALITY = 93  # of a JPEG, by its quantization tables
-CLEAN_FROM_QUALITY_SUBSAMPLED = 95  # of one with subsampled chroma
-CLEAN_FROM_IMAGE_BITS = {WEBP: 2.9, AVIF: 1.9, HEIF: 2.0}  # bits per px, since these files do not record their quality
-CLEAN_FROM_CLIP_BITS = 0.30  # bits per px and frame, sound included
-CLEAN_FROM_MODERN_CLIP_BITS = 0.12  # of a codec that needs fewer
-
-MODERN_CODECS = ("av1", "hevc", "vp9")
-
-LOSSLESS_CODECS = (
-    "dnxhd", "ffv1", "ffvhuff", "hqx", "huffyuv", "magicyuv", "png", "prores", "qtrle", "rawvideo", "utvideo", "v210",
-)  # fmt: skip
-
-
 def assess_image(info: ImageInfo) -> str | None:
     """Describe the compression damage of a picture; None if it is too small to change the choice of weights."""
     if info.quality is not None:
         return _assess_jpeg(info.quality, info.reduced_color)
-    if info.lossless is True or info.format not in CLEAN_FROM_IMAGE_BITS:
+    good = info.format.clean_from_bits
+    if info.lossless is True or good is None:
         return None
     bits = 8 * info.byte_size / (info.width * info.height * info.pages)
-    return _assess_bits(info.format.label, bits, CLEAN_FROM_IMAGE_BITS[info.format])
+    return _assess_bits(info.format.label, bits, good)
 
 
 def assess_pillow_image(image: Image.Image) -> str | None:

@@ -28,7 +28,6 @@ from esrt_core.pipeline.image.run import Result, upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest, exact
 from esrt_core.selection import (
     CLEAN_FROM_CLIP_BITS,
-    CLEAN_FROM_IMAGE_BITS,
     CLEAN_FROM_QUALITY,
     CLEAN_FROM_QUALITY_SUBSAMPLED,
     ModelChain,
@@ -111,7 +110,8 @@ def test_a_jpeg_is_judged_by_its_tables_and_its_color(subsampling: str, good: in
 def test_lossy_formats_of_today_are_judged_by_their_bits(format_: str) -> None:
     info = probe(saved(format_, quality=70), ReadLimits())
     pixels = info.width * info.height
-    good = CLEAN_FROM_IMAGE_BITS[info.format]
+    good = info.format.clean_from_bits
+    assert good is not None
     assert assess_image(replace(info, byte_size=pixels // 8)) == f"{info.format.label} of 1 bits per pixel"
     assert assess_image(replace(info, byte_size=round(1.01 * good * pixels / 8))) is None
 

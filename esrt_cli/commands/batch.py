@@ -6,9 +6,8 @@ It prints the plan first, every picture as it ends, and the failures together at
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,6 @@ from esrt_core.errors import StopError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
     from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
     from esrt_core.pipeline.batch.throughput import Status
@@ -35,90 +33,43 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-def upscale_folder(options: FolderOptions, console: Console, *, as_json: bool, dry_run: bool) -> int:
-    """Plan and upscale the pictures of folders, report, and return the exit code: 1 if one failed."""
-    from esrt_core.pipeline.batch.plan import plan_folder
-    from esrt_core.pipeline.batch.workers import make_workers
-    from esrt_core.selection import UpscalerPool
-
-    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
-    plan = plan_folder(options, pool)
-    workers = make_workers(plan) if plan.tasks else []
-    reporter = FolderReporter(console, as_json)
-    reporter.plan(plan, workers)
-    if dry_run:
-        reporter.listing(plan)
-        return 1 if plan.refused or plan.failed_before else 0
-    return run(plan, workers, reporter)
-
-
-def upscale_on_ray(options: FolderOptions, address: str, console: Console, *, as_json: bool, dry_run: bool) -> int:
-    """Plan pictures here, upscale them on a cluster, report, and return the exit code as upscale_folder() does."""
-    from esrt_core.pipeline.batch.run import StopRequest
-    from esrt_core.pipeline.cluster.plan import plan_store
-    from esrt_core.pipeline.cluster.run import check_cluster_options, run_on_ray
-    from esrt_core.selection import UpscalerPool
-
-    check_cluster_options(address, options.devices)
-    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
-    plan = plan_store(options, pool)
-    reporter = FolderReporter(console, as_json)
-    reporter.plan(plan, [])
-    for note in pool.notes:
-        console.note(f"note: {note}")
-    if dry_run:
-        reporter.listing(plan)
-        return 1 if plan.refused or plan.failed_before else 0
-    stop = StopRequest()
-    graceful = _graceful(stop, console, "stopping after the next finished picture; press Ctrl-C again to stop now")
-    with graceful, reporter.progress(len(plan.tasks)) as shown:
-        result = run_on_ray(plan, address, reporter.workers, lambda ended: reporter.ended(ended, shown), stop)
-    return end(plan, result, stop, reporter)
-
-
-def run(plan: FolderPlan, workers: list[UpscalerPool], reporter: FolderReporter) -> int:
-    """Run a plan; the first Ctrl-C finishes the pictures in progress."""
-    from esrt_core.pipeline.batch.run import StopRequest, run_folder
-
-    stop = StopRequest()
-    graceful = _graceful(stop, reporter.console, "finishing pictures in progress; press Ctrl-C again to stop now")
-    with graceful, reporter.progress(len(plan.tasks)) as shown:
-        result = run_folder(plan, workers, lambda ended: reporter.ended(ended, shown), stop)
-    return end(plan, result, stop, reporter)
-
-
-def end(plan: FolderPlan | StorePlan, result: FolderResult, stop: StopRequest, reporter: FolderReporter) -> int:
-    """Report the end and return the exit code.
-
-    Raises: StopError if the run was stopped before its end.
-    """
-    reporter.summary(plan, result)
-    if stop.requested and result.remaining:
-        raise StopError(f"stopped: {result.done} done, {result.remaining} remaining; rerun to resume", _INTERRUPTED)
-    return 1 if result.failures or result.stopped or plan.refused or plan.failed_before else 0
-
-
-def _graceful(stop: StopRequest, console: Console, note: str) -> Any:
-    def on_interrupt() -> None:
-        stop.request()
-        console.note(note)
-
-    return graceful_interrupt(on_interrupt)
-
-
-@dataclass
 class FolderReporter:
-    """Print the plan, every picture and the end, as lines or as JSON."""
+    """Print the plan, every picture and the end, as lines or as JSON; the first Ctrl-C finishes what is in progress."""
 
-    console: Console
-    as_json: bool
+    def __init__(self, console: Console, stop: StopRequest, *, as_json: bool, dry_run: bool, on_ray: bool) -> None:
+        self.console = console
+        self._stop = stop
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._on_ray = on_ray
+        self._running = ExitStack()
+        self._show: Callable[[Status], None] = lambda status: None
 
-    def plan(self, plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> None:
-        """Print the plan before the work."""
+    def __enter__(self) -> FolderReporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
+
+    def planned(self, plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> None:
+        """Print the plan; then list its pictures if it is a dry run, else start the progress bar."""
+        self._plan = plan
         for line in plan_lines(plan, workers):
             self.console.note(line)
-        for note in dict.fromkeys(note for pool in workers for note in pool.notes):
-            self.console.note(f"note: {note}")
+        if self._dry_run:
+            self._list_all(plan)
+            return
+        self._running.enter_context(graceful_interrupt(self._interrupted))
+        self._show = self._running.enter_context(self._progress(len(plan.tasks)))
+
+    def note(self, text: str) -> None:
+        """Print a note about the weights."""
+        self.console.note(f"note: {text}")
+
+    def _interrupted(self) -> None:
+        self._stop.request()
+        now = "stopping after the next finished picture" if self._on_ray else "finishing pictures in progress"
+        self.console.note(f"{now}; press Ctrl-C again to stop now")
 
     def workers(self, workers: ActorSpec) -> None:
         """Print the actors of the cluster."""
@@ -126,8 +77,8 @@ class FolderReporter:
         each = "a GPU" if workers.gpus else f"{workers.cores} {'core' if workers.cores == 1 else 'cores'}"
         self.console.note(f"on {workers.actors} Ray {noun} with {each} each")
 
-    def listing(self, plan: FolderPlan | StorePlan) -> None:
-        """Print every source and target instead of the work."""
+    def _list_all(self, plan: FolderPlan | StorePlan) -> None:
+        """Print every source and target."""
         for task in plan.tasks:
             self._list("to do", task.source, str(task.target))
         for state, sources in (("done", plan.done), ("already large enough", plan.large)):
@@ -138,27 +89,41 @@ class FolderReporter:
         for failure in plan.refused:
             self._list("cannot be done", failure.source, reason=failure.reason)
 
-    def ended(self, ended: Ended, shown: Callable[[Status], None]) -> None:
+    def ended(self, ended: Ended) -> None:
         """Print what came of a picture."""
         if ended.result is not None:
             for note in ended.result.notes:
                 self.console.note(f"note: {ended.result.source}: {note}")
             self.console.detail(detail_line(ended.result))
-            if self.as_json:
+            if self._as_json:
                 self.console.record(result_json(ended.result))
             else:
                 self.console.result(result_line(ended.result))
-        elif ended.failure is not None and self.as_json:
+        elif ended.failure is not None and self._as_json:
             self._failure_record(ended.failure)
-        shown(ended.status)
+        self._show(ended.status)
 
-    def summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
-        """Print the failures, old and new, and what was done."""
+    def end(self, result: FolderResult) -> int:
+        """Print the failures, old and new, and what was done; return the exit code.
+
+        Raises: StopError if the run was stopped before its end.
+        """
+        plan = self._plan
+        failed = bool(result.failures or result.stopped or plan.refused or plan.failed_before)
+        if self._dry_run:
+            return int(failed)
+        self._running.close()
+        self._summary(plan, result)
+        if self._stop.requested and result.remaining:
+            raise StopError(f"stopped: {result.done} done, {result.remaining} remaining; rerun to resume", _INTERRUPTED)
+        return int(failed)
+
+    def _summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
         for failure in (*plan.refused, *result.failures):
             self.console.error(failure.reason)
         for failure in plan.failed_before:
             self.console.error(f"{failure.reason} (in an earlier run; use --retry-failed to retry)")
-        if self.as_json:
+        if self._as_json:
             for failure in (*plan.refused, *plan.failed_before):
                 self._failure_record(failure)
             self.console.record(json.dumps({"summary": summary_values(plan, result)}))
@@ -167,7 +132,7 @@ class FolderReporter:
             self.console.error(f"{result.stopped}; {result.remaining} pictures remain: rerun to resume")
 
     @contextmanager
-    def progress(self, pictures: int) -> Iterator[Callable[[Status], None]]:
+    def _progress(self, pictures: int) -> Iterator[Callable[[Status], None]]:
         """Show a bar with throughput, failures and the remaining time during the block, on a terminal."""
         if not self.console.shows_progress():
             yield lambda status: None
@@ -185,7 +150,7 @@ class FolderReporter:
             yield show
 
     def _list(self, state: str, source: Path | str, target: str | None = None, reason: str | None = None) -> None:
-        if self.as_json:
+        if self._as_json:
             record = {"ok": reason is None, "state": state, "source": str(source), "target": target, "error": reason}
             self.console.record(json.dumps({name: value for name, value in record.items() if value is not None}))
         else:
@@ -197,7 +162,7 @@ class FolderReporter:
         self.console.record(error_json(str(failure.source), EsrtError(failure.reason)))
 
 
-def plan_lines(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> Iterator[str]:
+def plan_lines(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> Iterator[str]:
     """Yield the plan as lines: counts, what is skipped, disk space, device and expected time."""
     roots = ", ".join(plan.roots[:3]) + (" ..." if len(plan.roots) > 3 else "")
     noun = "picture" if plan.found == 1 else "pictures"
@@ -218,7 +183,7 @@ def plan_lines(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> Ite
         yield _work_line(plan, workers)
 
 
-def _work_line(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> str:
+def _work_line(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> str:
     from esrt_core.pipeline.batch.throughput import expected_seconds, is_long
 
     uppers = [pool.for_chain(plan.tasks[0].plan.chain).upscaler(plan.tasks[0].plan.size.passes[0]) for pool in workers]
@@ -363,6 +328,7 @@ def batch(
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.batch.options import FolderOptions
+    from esrt_core.pipeline.batch.run import StopRequest, upscale_folder
     from esrt_core.pipeline.image.options import UpscaleOptions
 
     devices = tuple(device.split(","))
@@ -379,7 +345,13 @@ def batch(
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed
     )
-    console = Console(quiet, verbose)
-    if ray is not None:
-        return upscale_on_ray(folder, ray, console, as_json=json, dry_run=dry_run)
-    return upscale_folder(folder, console, as_json=json, dry_run=dry_run)
+    stop = StopRequest()
+    reporter = FolderReporter(Console(quiet, verbose), stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
+    with reporter:
+        if ray is None:
+            result = upscale_folder(folder, reporter, stop, dry_run=dry_run)
+        else:
+            from esrt_core.pipeline.cluster.run import upscale_on_ray
+
+            result = upscale_on_ray(folder, ray, reporter, stop, dry_run=dry_run)
+        return reporter.end(result)

@@ -25,6 +25,8 @@ from esrt_core.files import display_name
 NAME = ".esrt-manifest.jsonl"
 LOCK_NAME = ".esrt-manifest.lock"
 VERSION = 1
+FOLDER = ".esrt-records"
+JOB = "job-"  # prefix of the objects that say what a job id stands for
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,6 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-FOLDER = ".esrt-records"
-JOB = "job-"  # prefix of the objects that say what a job id stands for
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ from esrt_core.pipeline.sizes import SizeRequest, cheapest_chain, decimal_text, 
 from esrt_core.selection import ModelChain, UpscalerPool
 from esrt_core.weights.store import WeightsFile
 
+_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_ALIVE = 0  # byte that every run locks shared; the other bytes stand for files
+_LONG = 200  # bytes of a temporary name from which its stem may have been shortened
+
 
 @dataclass(frozen=True)
 class JobKey:
@@ -79,10 +83,6 @@ def _passes_needed(size: SizeRequest, chain: ModelChain) -> Iterator[tuple[int, 
 def limits_text(limits: ReadLimits) -> str:
     """Return the read limits as the manifest records them with a failure."""
     return f"{limits.max_pixels}{' truncated' if limits.allow_truncated else ''}"
-
-
-_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-_ALIVE = 0  # byte that every run locks shared; the other bytes stand for files
 
 
 class RunLock:
@@ -159,9 +159,6 @@ else:
 
     def _unlock(file: IO[bytes], byte: int) -> None:
         fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
-
-
-_LONG = 200  # bytes of a temporary name from which its stem may have been shortened
 
 
 class OutputFolder:

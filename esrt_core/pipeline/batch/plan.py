@@ -15,13 +15,9 @@ from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
 from esrt_core.pipeline.batch.sources import Filter, Findings, Found, find_sources
-from esrt_core.pipeline.image.plan import LEAST_BYTES, Input, UpscalePlan, decide_target, plan_upscale
+from esrt_core.pipeline.image.plan import Input, UpscalePlan, decide_target, plan_upscale
 from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
 from esrt_core.selection import UpscalerPool
-
-# Bytes per pixel of an ordinary photo at the default quality.
-TYPICAL_BYTES = {"png": 1.3, "jpeg": 0.4, "webp": 0.25, "avif": 0.15, "heic": 0.15, "jxl": 0.2, "gif": 0.6}
-_UNCOMPRESSED = 3.0  # bytes per pixel
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
         folders.setdefault(device, folder)
         total = sums.setdefault(device, [0.0, 0.0])
         total[0] += expected_bytes(plan)
-        total[1] += LEAST_BYTES.get(plan.target.format.name, 0) * _pixels(plan)
+        total[1] += plan.target.format.least_bytes * _pixels(plan)
     return [
         Disk(folder, free_bytes(folder), math.ceil(sums[device][0]), math.ceil(sums[device][1]))
         for device, folder in folders.items()
@@ -68,7 +64,7 @@ def expected_bytes(plan: UpscalePlan) -> float:
 
     The rate of a lossy source says little: its quality is often lower than that of the results.
     """
-    typical = TYPICAL_BYTES.get(plan.target.format.name, _UNCOMPRESSED) * (2 if plan.info.depth > 8 else 1)
+    typical = plan.target.format.typical_bytes * (2 if plan.info.depth > 8 else 1)
     if plan.target.format == plan.info.format and plan.info.lossless is not False:
         own = plan.info.byte_size / (plan.info.width * plan.info.height * plan.info.pages)
         typical = min(typical, own)

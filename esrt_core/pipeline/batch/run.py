@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
-from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task
+from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task, plan_folder
 from esrt_core.pipeline.batch.throughput import Planned, Status, Throughput
-from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome
+from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_workers
 from esrt_core.pipeline.image.run import Result
 from esrt_core.selection import UpscalerPool
 
@@ -93,6 +95,35 @@ class StopRequest:
     def request(self) -> None:
         """Start no more pictures."""
         self.requested = True
+
+
+class Listener(Protocol):
+    """Receive the events of upscale_folder()."""
+
+    def planned(self, plan: FolderPlan, workers: Sequence[UpscalerPool]) -> None:
+        """Handle the plan and the loaded networks, before the work."""
+
+    def note(self, text: str) -> None:
+        """Handle a note about the weights."""
+
+    def ended(self, ended: Ended) -> None:
+        """Handle a picture that ended."""
+
+
+def upscale_folder(
+    options: FolderOptions, listener: Listener, stop: StopRequest | None = None, *, dry_run: bool = False
+) -> FolderResult:
+    """Plan and upscale the pictures of folders, resuming what an earlier run left; with `dry_run`, only plan them.
+
+    Raises: OptionError if an input or an option is invalid, TargetError if a folder of results cannot be written,
+    WeightsError or DeviceError if weights or a device are unusable.
+    """
+    plan = plan_folder(options, UpscalerPool(options.upscale.model, options.upscale.engine))
+    workers = make_workers(plan) if plan.tasks else []
+    for note in dict.fromkeys(note for pool in workers for note in pool.notes):
+        listener.note(note)
+    listener.planned(plan, workers)
+    return FolderResult() if dry_run else run_folder(plan, workers, listener.ended, stop or StopRequest())
 
 
 def run_folder(

@@ -19,7 +19,6 @@ from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, Manifest,
 HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"
 OWN, EXCLUDED, LINK = "own result", "left out by --include or --exclude", "link that leads nowhere new"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
-
 Picture = TypeVar("Picture")
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CALIBRATION_SECONDS = 2.0
 LONG_FOLDER = 2_000_000  # px through the network; for fewer, measuring would take a large part of the time
 _SIDE = 240  # px of the largest sample: one tile
-
 Clock = Callable[[], float]
 
 

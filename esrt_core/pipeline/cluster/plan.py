@@ -40,6 +40,8 @@ from esrt_core.pipeline.image.plan import Input, Target, UpscalePlan, decide_tar
 from esrt_core.pipeline.sizes import AlreadyLargeError
 from esrt_core.selection import UpscalerPool
 
+_AT_ONCE = 64  # pictures whose headers are fetched in parallel
+
 
 @dataclass(frozen=True)
 class Root:
@@ -220,9 +222,6 @@ def _beside(folder: str, suffix: str) -> str:
     if "/" not in folder.partition("://")[2]:
         raise OptionError(f"{display_text(folder)} cannot have a sibling folder; name one with -o")
     return f"{folder}_{suffix}"
-
-
-_AT_ONCE = 64  # pictures whose headers are fetched in parallel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, OptionError, RemoteError
@@ -26,19 +26,19 @@ from esrt_core.pipeline.batch.outputs import JobKey, limits_text
 from esrt_core.pipeline.batch.plan import Failure
 from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
 from esrt_core.pipeline.batch.throughput import Throughput
-from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask
+from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask, plan_store
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
-    Order,
+    Parcel,
     Setup,
     StoreOutcome,
     WriteRow,
     packed,
     passes_of,
-    put_record,
     read_row,
     record_of,
     unpacked,
+    write_record,
 )
 from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.selection import UpscalerPool
@@ -48,6 +48,7 @@ LOCAL = "local"
 _CORES = 4  # of one actor without a GPU; more speed up one network only a little
 _CONNECT_SECONDS = 10.0
 _DEVICES = ("auto", "cpu", "cuda")
+RETRIES = 3  # of a picture whose process dies; more could take down one process after the other
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,73 @@ class ActorSpec:
     cores: int
     gpus: int
     device: str
+
+
+class Listener(Protocol):
+    """Receive the events of upscale_on_ray()."""
+
+    def planned(self, plan: StorePlan, workers: Sequence[UpscalerPool]) -> None:
+        """Handle the plan, before the work; `workers` is empty because they are on the cluster."""
+
+    def note(self, text: str) -> None:
+        """Handle a note about the weights."""
+
+    def workers(self, workers: ActorSpec) -> None:
+        """Handle the actors that the cluster has room for."""
+
+    def ended(self, ended: Ended) -> None:
+        """Handle a picture that ended."""
+
+
+OnStart = Callable[[ActorSpec], None]
+
+
+def upscale_on_ray(
+    options: FolderOptions, address: str, listener: Listener, stop: StopRequest | None = None, *, dry_run: bool = False
+) -> FolderResult:
+    """Plan pictures on this machine and upscale them on the cluster at `address`; with `dry_run`, only plan them.
+
+    Raises: what upscale_folder() raises, and RemoteError if the cluster or a store cannot be used.
+    """
+    check_cluster_options(address, options.devices)
+    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
+    plan = plan_store(options, pool)
+    for note in pool.notes:
+        listener.note(note)
+    listener.planned(plan, [])
+    if dry_run:
+        return FolderResult()
+    return run_on_ray(plan, address, listener.workers, listener.ended, stop or StopRequest())
+
+
+def run_on_ray(
+    plan: StorePlan, address: str, on_start: OnStart, on_end: Callable[[Ended], None], stop: StopRequest
+) -> FolderResult:
+    """Upscale the pictures of a plan on the cluster at `address`.
+
+    `on_start` receives the actors, `on_end` every picture that ends.
+
+    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written.
+    """
+    _record_plan(plan)
+    result = FolderResult()
+    if not plan.tasks:
+        return result
+    pool = UpscalerPool(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
+    throughput = Throughput(plan.tasks, pool)
+    with connected(address):
+        actors = plan_actors(plan.options.devices, plan.options.upscale.engine.threads, len(plan.tasks))
+        on_start(actors)
+        setup = setup_of(plan.tasks, plan.options, pool, actors)
+        missing = dict(enumerate(plan.tasks))
+        with closing(outcomes(plan.tasks, setup, actors, plan.job)) as ended:
+            for outcome in ended:
+                task = missing.pop(outcome.number)
+                _count(outcome, task, plan, throughput, result, on_end)
+                if stop.requested or result.stopped is not None:
+                    break
+        _end(list(missing.values()), stop, result, throughput, on_end)
+    return result
 
 
 def check_cluster_options(address: str, devices: Sequence[str]) -> None:
@@ -160,9 +228,6 @@ def _check_listening(address: str) -> None:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
-RETRIES = 3  # of a picture whose process dies; more could take down one process after the other
-
-
 def setup_of(tasks: Sequence[StoreTask], options: FolderOptions, pool: UpscalerPool, actors: ActorSpec) -> Setup:
     """Return what every actor needs, the weights' content included, so that other machines need no weights files."""
     chains = {(task.plan.chain, task.plan.size.passes) for task in tasks}
@@ -216,7 +281,7 @@ def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, actors: ActorS
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a block is one picture; _end() reports the missing ones
-    orders = [packed(Order(number, task)) for number, task in enumerate(tasks)]
+    orders = [packed(Parcel(number, task)) for number, task in enumerate(tasks)]
     pictures = ray.data.from_items(orders, override_num_blocks=len(orders))
     read = pictures.map(read_row, num_cpus=0, concurrency=2 * actors.actors)  # they only wait for storage
     with warnings.catch_warnings():
@@ -237,39 +302,6 @@ def _reason(error: BaseException) -> str:
     """Return the last line of a Ray error; the others are its own stack."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__
-
-
-OnStart = Callable[[ActorSpec], None]
-
-
-def run_on_ray(
-    plan: StorePlan, address: str, on_start: OnStart, on_end: Callable[[Ended], None], stop: StopRequest
-) -> FolderResult:
-    """Upscale the pictures of a plan on the cluster at `address`.
-
-    `on_start` receives the actors, `on_end` every picture that ends.
-
-    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written.
-    """
-    _record_plan(plan)
-    result = FolderResult()
-    if not plan.tasks:
-        return result
-    pool = UpscalerPool(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
-    throughput = Throughput(plan.tasks, pool)
-    with connected(address):
-        actors = plan_actors(plan.options.devices, plan.options.upscale.engine.threads, len(plan.tasks))
-        on_start(actors)
-        setup = setup_of(plan.tasks, plan.options, pool, actors)
-        missing = dict(enumerate(plan.tasks))
-        with closing(outcomes(plan.tasks, setup, actors, plan.job)) as ended:
-            for outcome in ended:
-                task = missing.pop(outcome.number)
-                _count(outcome, task, plan, throughput, result, on_end)
-                if stop.requested or result.stopped is not None:
-                    break
-        _end(list(missing.values()), stop, result, throughput, on_end)
-    return result
 
 
 def _record_plan(plan: StorePlan) -> None:
@@ -306,7 +338,7 @@ def _count(
     else:
         if outcome.lasting:
             failed = record_of(task, plan.job, "failed", b"")
-            put_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
+            write_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
         _fail(task, outcome.reason, result, throughput, on_end)
 
 

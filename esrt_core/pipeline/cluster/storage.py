@@ -17,6 +17,11 @@ from typing import Any, BinaryIO, Protocol, cast
 from esrt_core.errors import EsrtError, RemoteError, TargetError
 from esrt_core.files import atomic_write, check_target, display_name, display_text, make_folder, target_key
 
+HEAD_BYTES = 256 * 1024  # of the beginning of an object; complete headers of most pictures
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_STAMPS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
+_LONGEST_KEY = 1024  # bytes, of S3 and of Google Cloud Storage
+
 
 @dataclass(frozen=True)
 class Item:
@@ -141,13 +146,6 @@ def _local_item(path: Path) -> Item | None:
 def file_stamp(status: os.stat_result) -> str:
     """Return a stamp that changes with a file's content."""
     return f"{status.st_size} {status.st_mtime_ns}"
-
-
-HEAD_BYTES = 256 * 1024  # of the beginning of an object; complete headers of most pictures
-
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-_STAMPS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
-_LONGEST_KEY = 1024  # bytes, of S3 and of Google Cloud Storage
 
 
 class ObjectStore:

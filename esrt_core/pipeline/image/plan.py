@@ -18,6 +18,8 @@ from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, wr
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.selection import ChainSelector, ModelChain, assess_image
 
+_SLASHES = tuple({"/", os.sep})
+
 
 @dataclass(frozen=True)
 class Input:
@@ -44,9 +46,6 @@ def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
     if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
         raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
     return probe(picture.source, limits)
-
-
-_SLASHES = tuple({"/", os.sep})
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,6 @@ def _extension(source: Path, chosen: Format) -> str:
     """Return the source's own extension if it names the format that is written, else that format's first one."""
     return source.suffix if format_for_path(source) == chosen else chosen.extensions[0]
 
-
-# Bytes per pixel that even a very smooth picture takes: with less free space, writing must fail.
-LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
 
 TargetRule = Callable[[Input, Format, str, UpscaleOptions], Target]
 
@@ -231,7 +227,7 @@ def _check_writable(plan: UpscalePlan) -> None:
     for each in (path, plan.target.sheet if options.compare else None):
         if each is not None:
             check_target(each, options.overwrite, sources, may_make_folder)
-    needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
+    needed = math.ceil(plan.target.format.least_bytes * plan.size.width * plan.size.height * plan.pages)
     free = free_bytes(path.parent)
     if free < needed:
         raise TargetError(

@@ -91,7 +91,7 @@ def test_every_way_to_ask_for_a_size(
         (["--model", "missing.safetensors"], "missing.safetensors does not exist"),
         (["--device", "quantum"], "unknown device 'quantum'"),
         (["--precision", "fp7"], "unknown precision 'fp7'"),
-        (["--format", "gog"], "--format gog is not a"),
+        (["--format", "gog"], "--format gog is not a known format"),
         (["--quality", "101"], "--quality must be from 1 to 100, not 101"),
         (["--background", "reddish"], "--background reddish is not a color"),
         (["--threads", "0"], "threads must be from 1"),

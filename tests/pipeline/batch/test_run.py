@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.engine.upscaler import Upscaled
 from esrt_core.errors import DeviceError, OptionError, TargetError
 from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline.batch import workers
@@ -82,9 +83,9 @@ def test_what_a_run_left_that_died_while_it_named_a_result_is_removed(
 def test_a_smaller_tile_is_used_again(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
     make_picture("in/a.png", 60, 60)
     make_picture("in/b.png", 60, 60)
-    make_result = workers.make_result
+    write = workers.write
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "make_result", lambda *arguments: replace(make_result(*arguments), tile=48))
+        patch.setattr(workers, "write", lambda *rest, **named: replace(write(*rest, **named), tile=48))
         run(asked("in/a.png", output="out"))
     plan = planned(asked("in/a.png", "in/b.png", output="out"))
     (pool,) = make_workers(plan)
@@ -242,10 +243,10 @@ def test_a_device_that_is_lost_is_nobodys_failure(
 ) -> None:
     make_picture("in/a.png")
 
-    def lost(*arguments: object) -> list[workers.Upscaled]:
+    def lost(*arguments: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
         raise DeviceError("the device is lost")
 
-    monkeypatch.setattr(workers, "upscale_group", lost)
+    monkeypatch.setattr(workers, "enlarge_group", lost)
     result = run(asked())
     assert (str(result.stopped), result.remaining, result.failures) == ("the device is lost", 1, [])
 
@@ -255,10 +256,10 @@ def test_an_error_of_the_program_in_the_network_comes_out(
 ) -> None:
     make_picture("in/a.png")
 
-    def broken(*arguments: object) -> list[workers.Upscaled]:
+    def broken(*arguments: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
         raise RuntimeError("a kernel failed")
 
-    monkeypatch.setattr(workers, "upscale_group", broken)
+    monkeypatch.setattr(workers, "enlarge_group", broken)
     with pytest.raises(RuntimeError, match="a kernel failed"):
         run(asked())
 
@@ -268,14 +269,14 @@ def test_one_spoiled_picture_of_a_group_fails_alone(
 ) -> None:
     for index in range(5):
         make_picture(f"in/{index}.png")
-    make = workers.upscale_group
+    make = workers.enlarge_group
 
-    def spoiled(group: list[workers.Loaded], *rest: object) -> list[workers.Upscaled]:
-        if any(loaded.task.source.name == "3.png" for loaded in group):
+    def spoiled(group: list[workers.LoadedTask], *rest: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
+        if any(item.task.source.name == "3.png" for item in group):
             raise OptionError("not this one")
         return make(group, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "upscale_group", spoiled)
+    monkeypatch.setattr(workers, "enlarge_group", spoiled)
     result = run(asked())
     assert result.done == 4
     assert [(failure.source.name, failure.reason) for failure in result.failures] == [("3.png", "not this one")]

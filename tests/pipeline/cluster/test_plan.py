@@ -13,7 +13,7 @@ from esrt_core.errors import OptionError
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import write_failure
-from esrt_core.pipeline.cluster.stages import put_record, put_result, record_of
+from esrt_core.pipeline.cluster.stages import record_of, write_record, write_result
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.selection import UpscalerPool
@@ -64,8 +64,8 @@ def pairs(plan: StorePlan) -> list[tuple[str, str]]:
 def do(plan: StorePlan) -> None:
     """Put something as the result of every task, as the actors would."""
     for task in plan.tasks:
-        put_result(task, plan.job, b"result")
-        put_record(task, record_of(task, plan.job, "done", b"result"))
+        write_result(task, plan.job, b"result")
+        write_record(task, record_of(task, plan.job, "done", b"result"))
 
 
 def test_a_tree_is_mirrored_and_what_is_no_picture_is_passed_over(asked: Asked, put: Put) -> None:
@@ -121,7 +121,7 @@ def test_other_options_are_another_job_that_may_replace_its_own_results(asked: A
 def test_a_run_that_ended_between_result_and_record_redoes_one(asked: Asked, put: Put) -> None:
     put(f"{IN}/a.png")
     plan = planned(asked())
-    put_result(plan.tasks[0], plan.job, b"result")
+    write_result(plan.tasks[0], plan.job, b"result")
     again = planned(asked())
     assert (len(again.tasks), again.refused) == (1, [])
 
