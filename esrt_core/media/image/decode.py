@@ -1,16 +1,18 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import pixels
+from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
@@ -25,7 +27,7 @@ from esrt_core.media.image.picture import (
     Source,
     extension_of,
 )
-from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_color
+from esrt_core.media.image.pixels import Layout, layout_of, page_of, read_page, shown_size, without_needless_color
 from esrt_core.media.image.tiff import (
     is_deep,
     layout_of_page,
@@ -53,6 +55,7 @@ class Description:
     source_icc: bytes | None
     orientation: int
     page_numbers: tuple[int, ...]
+    animation: Animation | None
 
 
 def probe(source: Source, limits: ReadLimits) -> ImageInfo:
@@ -85,6 +88,9 @@ def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
     """
     with opened(source, limits) as opening:
         description = describe(opening)
+        if description.animation is not None:
+            yield from _composed_pages(opening, description, description.animation)
+            return
         for number in description.page_numbers:
             yield read(opening, description, number)
 
@@ -94,12 +100,15 @@ def describe(opening: Opened) -> Description:
 
     Raises: MediaError if its headers cannot be read.
     """
-    numbers, left_out = _page_numbers(opening)
+    composed = _animation_to_compose(opening)
+    numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
     metadata, orientation, damage = read_metadata(opening, _plays(opening) if animated else None)
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
-    width, height, orientation = _size(opening, numbers[0], orientation)
+    if composed is not None:
+        layout = replace(_CANVAS, has_alpha=composed.has_alpha)
+    width, height, orientation = _size(opening, numbers[0], orientation, composed)
     check_size(opening.name, width, height, opening.limits)
     info = ImageInfo(
         format=opening.format,
@@ -117,7 +126,7 @@ def describe(opening: Opened) -> Description:
         notes=(*_oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=profile_for(icc, layout.space))  # a CMYK profile does not fit the converted RGB
-    return Description(info, metadata, icc, orientation, tuple(numbers))
+    return Description(info, metadata, icc, orientation, tuple(numbers), composed)
 
 
 def load_late_headers(opening: Opened) -> None:
@@ -154,7 +163,10 @@ def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
         info = description.info
         if info.pages > 1:
             return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
-        page = read(opening, description, description.page_numbers[0])
+        if description.animation is not None:
+            page = replace(next(_composed_pages(opening, description, description.animation)), duration_ms=None)
+        else:
+            page = read(opening, description, description.page_numbers[0])
     return Picture((page,), info, description.metadata, (*info.notes, *page.notes))
 
 
@@ -194,6 +206,36 @@ def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: i
     return replace(page, duration_ms=float(image.info.get("duration") or 0))
 
 
+def _animation_to_compose(opening: Opened) -> Animation | None:
+    """Return the frames of an APNG or GIF; None for other files and for a still image that Pillow reads as it is."""
+    if opening.format is GIF:
+        animation = parse_gif(opening.file)
+        still = animation is not None and len(animation.frames) == 1 and animation.covers(animation.frames[0])
+        return None if still else animation
+    if opening.format is PNG and opening.image is not None and getattr(opening.image, "is_animated", False):
+        return parse_apng(opening.file)
+    return None
+
+
+def _composed_pages(opening: Opened, description: Description, animation: Animation) -> Iterator[Page]:
+    def decoded(data: bytes, frame: RawFrame) -> Rgba:
+        check_size(opening.name, frame.width, frame.height, opening.limits)
+        with opening.decoding():
+            image = Image.open(io.BytesIO(data), formats=["PNG", "GIF"])
+            image.load()
+        return to_rgba(image, data, frame)
+
+    height_width = (description.info.height, description.info.width)
+    for frame, canvas in zip(animation.frames, compose(animation, opening.file, decoded), strict=True):
+        shown = np.empty((*height_width, 4), np.uint8)
+        pixels.stored_view(shown, description.orientation)[...] = canvas
+        color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
+        yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
+    if animation.missing:
+        with opening.decoding():
+            raise EOFError(f"{animation.missing} frames are missing")
+
+
 def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
     bits = pixels.bits_of(opening.format, opening.head, image)
     try:
@@ -218,23 +260,25 @@ def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint
     return stored
 
 
-def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
+def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
             pages = [page.aspage() for page in opening.tiff.pages]
         return page_numbers(pages)
-    if opening.format not in _ANIMATIONS:
+    if composed is not None:
+        left_out = ("the default image, for viewers without animation, is left out",)
+        return list(range(len(composed.frames) + composed.missing)), left_out if composed.default_left_out else ()
+    if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():
         count = getattr(opening.image, "n_frames", 1)
-    numbers = list(range(count))
-    if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
-        return numbers[1:], ("the default image, for viewers without animation, is left out",)
-    return numbers, ()
+    return list(range(count)), ()
 
 
-def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]:
+def _size(opening: Opened, first: int, orientation: int, composed: Animation | None) -> tuple[int, int, int]:
     """Return the oriented width and height in px, and the orientation; that of a TIFF is its page's."""
+    if composed is not None:
+        return (*shown_size(composed.width, composed.height, orientation), orientation)
     if opening.tiff is None:
         assert opening.image is not None
         return (*shown_size(*opening.image.size, orientation), orientation)

@@ -23,6 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
+from esrt_core.media.image import png
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 
@@ -129,6 +130,8 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
             raise MediaError(f"{name} {unidentified_reason(extension)}")
         if image is not None:
             stack.callback(image.close)
+            if image.format == "PNG":
+                png.scale_transparency(image, head[16:29])
             check_size(name, image.width, image.height, limits)
         yield Opened(source, limits, name, head, file, byte_size, _format(image), image, tiff)
 

@@ -12,12 +12,13 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff
+from esrt_core.media.image import animation as composing
+from esrt_core.media.image import decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, png, tiff
 from esrt_core.media.image.formats import PNG
 from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
-OURS = (decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+OURS = (composing, png, decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
 BUGS = (TypeError, ValueError)
 
 
@@ -43,6 +44,7 @@ def sources() -> dict[str, bytes]:
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
         "deep png": imagecodecs.png_encode(noise(6, 8, dtype=np.uint16)),
         "gif": animation("GIF", [40, 80], alpha=True, loop=0),
+        "apng": animation("PNG", [40, 80], alpha=True),
         "webp": animation("WEBP", [40, 80], alpha=True),
         "tiff": saved(picture(), "TIFF", dpi=(72, 72)),
         "deep tiff": tiff_file(data=noise(6, 8, 3, dtype=np.uint16), photometric="rgb"),
