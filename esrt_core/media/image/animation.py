@@ -57,7 +57,8 @@ class Animation:
     """Describe an animation: its canvas in px, its frames, and whether any pixel can be transparent.
 
     `common` are the chunks that every frame of an APNG needs. `default_left_out` is whether an APNG has a default image
-    that is not part of the animation. `missing` is how many frames it announces but does not hold.
+    that is not part of the animation. `missing` is how many frames it announces but does not hold;
+    `plays` how many times an APNG plays, 0 for endlessly.
     """
 
     width: int
@@ -67,6 +68,7 @@ class Animation:
     common: tuple[tuple[bytes, bytes], ...] = ()
     default_left_out: bool = False
     missing: int = 0
+    plays: int = 0
 
     def covers(self, frame: RawFrame) -> bool:
         """Return whether a frame covers the whole canvas."""
@@ -78,13 +80,13 @@ def parse_apng(file: BinaryIO) -> Animation | None:
     common: list[tuple[bytes, bytes]] = []
     controls: list[bytes] = []
     parts: list[list[tuple[int, int]]] = []
-    count = 0
+    count = plays = 0
     default_left_out = False
     for chunk in png.walk(file):
         if chunk.kind in (b"IHDR", b"PLTE", b"tRNS"):
             common.append((chunk.kind, chunk.read(file)))
         elif chunk.kind == b"acTL":
-            count = int.from_bytes(chunk.read(file)[:4], "big")
+            count, plays = (int.from_bytes(chunk.read(file)[at : at + 4], "big") for at in (0, 4))
         elif chunk.kind == b"fcTL" and chunk.length == 26:
             controls.append(chunk.read(file))
             parts.append([])
@@ -101,7 +103,9 @@ def parse_apng(file: BinaryIO) -> Animation | None:
     frames = tuple(_apng_frame(control, tuple(each)) for control, each in zip(controls, parts, strict=True))[:count]
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     opaque = header[9] in (0, 2, 3) and all(kind != b"tRNS" for kind, _ in common)
-    animation = Animation(width, height, frames, True, tuple(common), default_left_out, max(count - len(frames), 0))
+    animation = Animation(
+        width, height, frames, True, tuple(common), default_left_out, max(count - len(frames), 0), plays
+    )
     cleared = any(frame.dispose is not Dispose.NONE for frame in frames[:-1]) or not animation.covers(frames[0])
     return animation if cleared or not opaque else replace(animation, has_alpha=False)
 

@@ -155,8 +155,11 @@ def _descriptive(exif: Image.Exif, opening: Opened) -> Image.Exif:
 def _read_icc(opening: Opened) -> bytes | None:
     icc = _info(opening, "icc_profile", "InterColorProfile")
     if not icc:
+        parts = getattr(opening.image, "applist", ())  # of a JPEG; Pillow drops a profile of which a part is missing
+        if any(data.startswith(b"ICC_PROFILE\0") for _, data in parts):
+            raise MediaError("a part of the ICC profile is missing")
         return None
-    if not isinstance(icc, bytes) or icc[36:40] != b"acsp":  # ICC.1:2022, 7.2.9
+    if not isinstance(icc, bytes) or icc[36:40] != b"acsp" or len(icc) < int.from_bytes(icc[:4]):  # ICC.1:2022, 7.2
         raise MediaError("not an ICC profile")
     return icc
 

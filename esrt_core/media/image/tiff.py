@@ -4,6 +4,7 @@ Pages are written deflated, with 8 or 16 bits or float samples.
 """
 
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -64,8 +65,20 @@ def page_numbers(pages: list[tifffile.TiffPage]) -> tuple[list[int], tuple[str, 
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Return whether a page has more than 8 bits a sample or float samples."""
-    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8
+    """Return whether a page has more than 8 bits a sample, or float or signed samples."""
+    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8 or page.dtype.kind == "i"
+
+
+def missing_segments(page: tifffile.TiffPage) -> int:
+    """Return how many strips or tiles a page announces but does not point to."""
+    missing = math.prod(page.chunked) - len(page.dataoffsets)
+    return 0 if missing <= 0 or sum(page.databytecounts) >= page.nbytes else missing
+
+
+def has_all_data(page: tifffile.TiffPage, byte_size: int) -> bool:
+    """Return whether all strips or tiles of a page lie within a file of `byte_size` bytes."""
+    ends = (at + length for at, length in zip(page.dataoffsets, page.databytecounts, strict=False))
+    return max(ends, default=0) <= byte_size
 
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
@@ -167,8 +180,10 @@ def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> P
     if color.dtype == np.uint16:
         bits = int(page.bitspersample)
         return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
-    wide, notes = integers_to_16(color)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
+    if color.dtype == np.int8 and color.min() >= 0:
+        return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)
+    wide, notes = integers_to_16(color)
     return page_of(wide, wide_alpha, 16, notes)
 
 

@@ -13,12 +13,24 @@ from PIL import Image, ImageFile
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import animation as composing
-from esrt_core.media.image import decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, png, tiff
+from esrt_core.media.image import (
+    decode,
+    encode,
+    icc,
+    jpeg,
+    jpeg_quality,
+    metadata,
+    opening,
+    pillow_writer,
+    pixels,
+    png,
+    tiff,
+)
 from esrt_core.media.image.formats import PNG
 from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
-OURS = (composing, png, decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+OURS = (composing, png, decode, encode, icc, jpeg, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
 BUGS = (TypeError, ValueError)
 
 
@@ -40,6 +52,7 @@ def sources() -> dict[str, bytes]:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     return {
         "jpeg": saved(picture(), "JPEG", exif=exif(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
         "deep png": imagecodecs.png_encode(noise(6, 8, dtype=np.uint16)),
