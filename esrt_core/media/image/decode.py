@@ -132,7 +132,7 @@ def describe(opening: Opened) -> Description:
         reduced_color=opening.image is not None and has_reduced_color(opening.image),
         notes=(*_oddities(opening), *left_out, *damage),
     )
-    metadata = replace(metadata, icc=fitting)
+    metadata = replace(metadata, icc=fitting, source_size=(width, height))
     return Description(info, metadata, icc, orientation, tuple(numbers), composed)
 
 

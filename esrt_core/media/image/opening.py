@@ -111,6 +111,11 @@ class Opened:
         """Return the error of a truncated or damaged file."""
         return MediaError(_damage(self.name, self.limits, reason))
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file, fewer at its end."""
+        self.file.seek(offset)
+        return self.file.read(length)
+
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.
 

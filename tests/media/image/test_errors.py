@@ -16,6 +16,7 @@ from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
     decode,
     encode,
+    exif,
     icc,
     jpeg,
     jpeg_quality,
@@ -30,7 +31,7 @@ from esrt_core.media.image.formats import PNG
 from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
-OURS = (composing, png, decode, encode, icc, jpeg, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+OURS = (composing, png, decode, encode, exif, icc, jpeg, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
 BUGS = (TypeError, ValueError)
 
 
@@ -40,7 +41,7 @@ def tiff_file(**options) -> bytes:
     return file.getvalue()
 
 
-def exif() -> bytes:
+def exif_block() -> bytes:
     tags = Image.Exif()
     tags[274] = 6
     tags[315] = "someone"
@@ -51,7 +52,7 @@ def exif() -> bytes:
 def sources() -> dict[str, bytes]:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     return {
-        "jpeg": saved(picture(), "JPEG", exif=exif(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
         "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
@@ -67,7 +68,7 @@ def sources() -> dict[str, bytes]:
 
 def results() -> None:
     color, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
-    carried = Metadata(icc=srgb_profile(), exif=exif()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
     deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
     for name in ("png", "jpeg", "webp", "tiff", "gif"):
         for frame in (color, gray, deep):
