@@ -1,21 +1,24 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import pixels
+from esrt_core.media.image import jpeg, pixels, png
+from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
-from esrt_core.media.image.icc import profile_for
+from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, opened
+from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     ImageInfo,
     Metadata,
@@ -25,10 +28,12 @@ from esrt_core.media.image.picture import (
     Source,
     extension_of,
 )
-from esrt_core.media.image.pixels import Layout, layout_of, read_page, shown_size, without_needless_color
+from esrt_core.media.image.pixels import Layout, layout_of, page_of, read_page, shown_size, without_needless_color
 from esrt_core.media.image.tiff import (
+    has_all_data,
     is_deep,
     layout_of_page,
+    missing_segments,
     orientation_of,
     page_numbers,
     read_tiff_page,
@@ -38,6 +43,7 @@ from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
+_FURTHER_DATA = (b"", b"\xfe" * 1000, b"\xaa" * 1000, b"\x55" * 1000)  # without 0xFF, of which markers are made
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -53,6 +59,7 @@ class Description:
     source_icc: bytes | None
     orientation: int
     page_numbers: tuple[int, ...]
+    animation: Animation | None
 
 
 def probe(source: Source, limits: ReadLimits) -> ImageInfo:
@@ -85,6 +92,9 @@ def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
     """
     with opened(source, limits) as opening:
         description = describe(opening)
+        if description.animation is not None:
+            yield from _composed_pages(opening, description, description.animation)
+            return
         for number in description.page_numbers:
             yield read(opening, description, number)
 
@@ -94,13 +104,19 @@ def describe(opening: Opened) -> Description:
 
     Raises: MediaError if its headers cannot be read.
     """
-    numbers, left_out = _page_numbers(opening)
+    composed = _animation_to_compose(opening)
+    numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
-    metadata, orientation, damage = read_metadata(opening, _plays(opening) if animated else None)
+    metadata, orientation, damage = read_metadata(opening, _plays(opening, composed) if animated else None)
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
-    width, height, orientation = _size(opening, numbers[0], orientation)
+    if composed is not None:
+        layout = replace(_CANVAS, has_alpha=composed.has_alpha)
+    width, height, orientation = _size(opening, numbers[0], orientation, composed)
     check_size(opening.name, width, height, opening.limits)
+    fitting = profile_for(icc, layout.space)
+    if icc is not None and fitting is None and not is_converted_from(icc):
+        damage = (*damage, f"color profile left out: it does not describe {layout.space.value} pixels")
     info = ImageInfo(
         format=opening.format,
         width=width,
@@ -116,13 +132,13 @@ def describe(opening: Opened) -> Description:
         reduced_color=opening.image is not None and has_reduced_color(opening.image),
         notes=(*_oddities(opening), *left_out, *damage),
     )
-    metadata = replace(metadata, icc=profile_for(icc, layout.space))  # a CMYK profile does not fit the converted RGB
-    return Description(info, metadata, icc, orientation, tuple(numbers))
+    metadata = replace(metadata, icc=fitting, source_size=(width, height))
+    return Description(info, metadata, icc, orientation, tuple(numbers), composed)
 
 
 def load_late_headers(opening: Opened) -> None:
-    """Decode a PNG, whose EXIF and XMP may follow its pixels, or an icon, whose mode is known only after decoding."""
-    if opening.format in (PNG, ICO, ICNS) and opening.image is not None:
+    """Decode an icon, whose mode is known only after decoding."""
+    if opening.format in (ICO, ICNS) and opening.image is not None:
         with opening.decoding():
             opening.image.load()
 
@@ -140,10 +156,10 @@ def read(opening: Opened, description: Description, number: int) -> Page:
         return _read_deep(opening, image, description.orientation)
     if description.info.animated:
         return _read_animation_frame(opening, image, number, description.orientation)
-    with opening.decoding():
-        image.load()
+    image, notes = _loaded(opening, image)
     icc = description.source_icc
-    return read_page(image, layout_of(image, icc), icc, description.orientation)
+    page = read_page(image, layout_of(image, icc), icc, description.orientation)
+    return replace(page, notes=(*notes, *page.notes))
 
 
 def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
@@ -154,7 +170,10 @@ def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
         info = description.info
         if info.pages > 1:
             return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
-        page = read(opening, description, description.page_numbers[0])
+        if description.animation is not None:
+            page = replace(next(_composed_pages(opening, description, description.animation)), duration_ms=None)
+        else:
+            page = read(opening, description, description.page_numbers[0])
     return Picture((page,), info, description.metadata, (*info.notes, *page.notes))
 
 
@@ -171,19 +190,58 @@ class _LazyPages:
         return read_pages(self._source, self._limits)
 
 
+def _loaded(opening: Opened, image: ImageFile.ImageFile) -> tuple[ImageFile.ImageFile, tuple[str, ...]]:
+    """Return a decoded image, and a note if it is a JPEG that lacks nothing but its end marker."""
+    try:
+        with opening.decoding():
+            image.load()
+    except MediaError:
+        whole = _without_end_marker(opening) if opening.format is JPEG else None
+        if whole is None:
+            raise
+        return whole, ("the end marker of the JPEG is missing, but its pixels are complete",)
+    return image, ()
+
+
+def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
+    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
+
+    libjpeg does not say which pixels it had data for, so the file is decoded several times, with different data before
+    the end marker: that changes the pixels if any are missing.
+    """
+    with reading(opening.name):
+        opening.file.seek(0)
+        data = opening.file.read()
+    if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
+        return None
+    with opening.decoding():
+        first, *others = (Image.open(io.BytesIO(data + more + jpeg.END), formats=["JPEG"]) for more in _FURTHER_DATA)
+        same = all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
+    return first if same else None
+
+
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
-    page = opening.tiff_page(number)
+    page = _tiff_page(opening, number)
     check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
     if opening.image is None or is_deep(page):
-        with opening.decoding():
-            samples = page.asarray()
-        if reason := unsupported(page, samples):
-            raise MediaError(f"{opening.name}: {reason} cannot be read; convert it first")
-        return read_tiff_page(page, samples, icc)
-    with opening.decoding(), suppress_native_stderr():
-        opening.image.seek(number)
-        opening.image.load()  # Pillow orients TIFFs by itself
+        return _read_with_tifffile(opening, page, icc)
+    try:
+        with opening.decoding(), suppress_native_stderr():
+            opening.image.seek(number)
+            opening.image.load()  # Pillow orients TIFFs by itself
+    except MediaError:
+        if not has_all_data(page, opening.byte_size):
+            raise
+        return _read_with_tifffile(opening, page, icc)  # which knows more compressions
     return read_page(opening.image, layout_of(opening.image, icc), icc)
+
+
+def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
+    with opening.decoding():
+        samples = page.asarray()
+    if reason := unsupported(page, samples):
+        raise MediaError(f"{opening.name}: {reason} cannot be read; convert it first")
+    return read_tiff_page(page, samples, icc)
 
 
 def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: int, orientation: int) -> Page:
@@ -192,6 +250,48 @@ def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: i
         image.load()
     page = without_needless_color(read_page(image, _CANVAS, None, orientation))
     return replace(page, duration_ms=float(image.info.get("duration") or 0))
+
+
+def _tiff_page(opening: Opened, number: int) -> tifffile.TiffPage:
+    """Return a page of a TIFF. Raises MediaError if strips or tiles are missing: a few bytes can claim millions."""
+    page = opening.tiff_page(number)
+    if (missing := missing_segments(page)) and not opening.limits.allow_truncated:
+        raise opening.damaged(f"{missing:,} strips or tiles are missing")
+    return page
+
+
+def _animation_to_compose(opening: Opened) -> Animation | None:
+    """Return the frames of an APNG or GIF; None for other files and for a still image that Pillow reads as it is."""
+    if opening.format is GIF:
+        with reading(opening.name):
+            animation = parse_gif(opening.file)
+        still = animation is not None and len(animation.frames) == 1 and animation.covers(animation.frames[0])
+        return None if still else animation
+    if opening.format is PNG:
+        with reading(opening.name):
+            animation = parse_apng(opening.file)
+        still = animation is not None and len(animation.frames) + animation.missing == 1
+        still = still and animation is not None and not animation.default_left_out
+        return None if still else animation
+    return None
+
+
+def _composed_pages(opening: Opened, description: Description, animation: Animation) -> Iterator[Page]:
+    def decoded(data: bytes, frame: RawFrame) -> Rgba:
+        check_size(opening.name, frame.width, frame.height, opening.limits)
+        with opening.decoding():
+            image = Image.open(io.BytesIO(data), formats=["PNG", "GIF"])
+            image.load()
+        return to_rgba(image, data, frame)
+
+    height_width = (description.info.height, description.info.width)
+    for frame, canvas in zip(animation.frames, compose(animation, opening.file, decoded), strict=True):
+        shown = np.empty((*height_width, 4), np.uint8)
+        pixels.stored_view(shown, description.orientation)[...] = canvas
+        color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
+        yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
+    if animation.missing:
+        raise opening.damaged(f"{animation.missing} frames are missing")
 
 
 def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
@@ -209,36 +309,40 @@ def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) ->
 
 
 def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    opening.file.seek(0)
-    data = opening.file.read()
+    with reading(opening.name):
+        file = opening.file if opening.ancillary is None else png.pixels_only(opening.file)
+        file.seek(0)
+        data = file.read()
     with opening.decoding(), suppress_native_stderr():
         stored = pixels.DECODERS[opening.format](data)
     if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
-        raise MediaError(f"{opening.name} is damaged: {stored.dtype} samples of shape {stored.shape}; check the file")
+        raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
     return stored
 
 
-def _page_numbers(opening: Opened) -> tuple[list[int], tuple[str, ...]]:
+def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
             pages = [page.aspage() for page in opening.tiff.pages]
         return page_numbers(pages)
-    if opening.format not in _ANIMATIONS:
+    if composed is not None:
+        left_out = ("the default image, for viewers without animation, is left out",)
+        return list(range(len(composed.frames) + composed.missing)), left_out if composed.default_left_out else ()
+    if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():
         count = getattr(opening.image, "n_frames", 1)
-    numbers = list(range(count))
-    if opening.image is not None and opening.image.info.get("default_image") and len(numbers) > 1:
-        return numbers[1:], ("the default image, for viewers without animation, is left out",)
-    return numbers, ()
+    return list(range(count)), ()
 
 
-def _size(opening: Opened, first: int, orientation: int) -> tuple[int, int, int]:
+def _size(opening: Opened, first: int, orientation: int, composed: Animation | None) -> tuple[int, int, int]:
     """Return the oriented width and height in px, and the orientation; that of a TIFF is its page's."""
+    if composed is not None:
+        return (*shown_size(composed.width, composed.height, orientation), orientation)
     if opening.tiff is None:
         assert opening.image is not None
         return (*shown_size(*opening.image.size, orientation), orientation)
-    page = opening.tiff_page(first)
+    page = _tiff_page(opening, first)
     orientation = orientation_of(page)
     return (*shown_size(int(page.imagewidth), int(page.imagelength), orientation), orientation)
 
@@ -262,8 +366,10 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
     return replace(layout, depth=16) if bits > 8 else layout
 
 
-def _plays(opening: Opened) -> int:
+def _plays(opening: Opened, composed: Animation | None) -> int:
     """Return how many times an animation plays, 0 for endlessly. GIF counts repeats, other formats count plays."""
+    if opening.format is PNG:
+        return composed.plays if composed is not None else 0
     assert opening.image is not None
     loop = opening.image.info.get("loop")
     if opening.format is GIF:
@@ -298,7 +404,7 @@ def _is_lossless_webp(opening: Opened) -> bool:
 
 def _oddities(opening: Opened) -> tuple[str, ...]:
     """Return notes on what is unexpected in this file or not read from it."""
-    notes = []
+    notes = [f"damaged {kind} chunk left out" for kind in (opening.ancillary.damaged if opening.ancillary else ())]
     named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")

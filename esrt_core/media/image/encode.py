@@ -116,7 +116,7 @@ def _encode_tiff(
     frames = (_fitted(page, TIFF, options, notes) for page in pages)
     first = next(frames)
     metadata = _fitting_metadata(metadata, first.width, first.height, TIFF, first.space, notes)
-    write_tiff(chain([first], frames), file, metadata)
+    notes.extend(write_tiff(chain([first], frames), file, metadata))
 
 
 def _encode_animation(

@@ -34,6 +34,11 @@ def profile_fits(icc: bytes, mode: str) -> bool:
     return icc[16:20] == _SIGNATURES[mode]
 
 
+def is_converted_from(icc: bytes) -> bool:
+    """Return whether a profile describes CMYK or LAB, which are converted to sRGB through it and then do without."""
+    return icc[16:20] in (_SIGNATURES["CMYK"], _SIGNATURES["LAB"])
+
+
 def profile_for(icc: bytes | None, space: ColorSpace) -> bytes | None:
     """Return the profile if it describes pixels of that color space, else None."""
     mode = "L" if space is ColorSpace.GRAY else "RGB"

@@ -8,23 +8,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image.formats import ENCODER_ERRORS, PNG, TIFF, Format
+from esrt_core.media.image import exif
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
-from esrt_core.media.image.opening import Opened
+from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata
 from esrt_core.media.image.pixels import UPRIGHT
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
+LOST_MAKER_NOTES = "maker notes left out: their offsets would be wrong in another place"
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
 Value = TypeVar("Value")
 _EXIF_PREFIX = b"Exif\0\0"
-_ORIENTATION = ExifTags.Base.Orientation
 # Tags of a TIFF's first directory that describe the image, not its encoding: kept as EXIF.
-_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, *range(40091, 40096))
+_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, 18246, 18249, *range(40091, 40096))
 _XMP_STALE = re.compile(
     rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
     rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
@@ -44,24 +45,28 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     `loop` is how many times an animation plays, see Metadata.
     """
     notes: list[str] = []
-    no_exif: tuple[bytes | None, int] = (None, UPRIGHT)
-    exif, orientation = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
+    no_exif: tuple[bytes | None, int, bool] = (None, UPRIGHT, False)
+    block, orientation, lost = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
+    if lost:
+        notes.append(LOST_MAKER_NOTES)
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
-    return Metadata(icc, exif, xmp, dpi, loop), orientation, tuple(notes)
+    return Metadata(icc, block, xmp, dpi, loop, *_png_chunks(opening)), orientation, tuple(notes)
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
-    """Return metadata with the result's size in px, and a note if EXIF is left out because it cannot be rewritten."""
+    """Return metadata with the result's size in px, and a note if EXIF is left out because it is damaged."""
+    source = metadata.source_size or (width, height)
     xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height))
+    metadata = replace(metadata, xmp=xmp)
     if metadata.exif is None:
-        return replace(metadata, xmp=xmp), ()
+        return metadata, ()
     try:
-        exif = _exif_for_size(metadata.exif, width, height)
+        block = exif.for_size(metadata.exif, width, height, (width / source[0], height / source[1]))
     except MediaError as error:
-        return replace(metadata, xmp=xmp, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
-    return replace(metadata, xmp=xmp, exif=exif), ()
+        return replace(metadata, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
+    return replace(metadata, exif=block), ()
 
 
 def stripped(metadata: Metadata) -> Metadata:
@@ -82,8 +87,12 @@ def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[M
         else:
             problem = "" if target is TIFF else _problem(metadata, field, target, space)
         if problem:
-            metadata = replace(metadata, **{field: None})
+            without: dict[str, Any] = {field: None}
+            metadata = replace(metadata, **without)
             notes.append(f"{_NAMES[field]} left out: {problem}")
+    if metadata.png_chunks and target is not PNG:
+        metadata = replace(metadata, png_chunks=())
+        notes.append(f"text of the PNG left out: {target.label} cannot hold it")
     return metadata, tuple(notes)
 
 
@@ -93,23 +102,20 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
     if metadata.icc is not None:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
-        parameters["exif"] = b"Exif\0\0" + metadata.exif
+        block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
+        parameters["exif"] = _EXIF_PREFIX + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
-    if metadata.xmp is not None and target is PNG:
+    if target is PNG:
         chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
+        for kind, data in metadata.png_chunks:
+            chunks.add(kind, data)
+        if metadata.xmp is not None:
+            chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
         parameters["pnginfo"] = chunks
     elif metadata.xmp is not None:
         parameters["xmp"] = metadata.xmp
     return parameters
-
-
-def load_exif(data: bytes) -> Image.Exif:
-    """Return EXIF bytes as Pillow's mapping."""
-    exif = Image.Exif()
-    exif.load(_EXIF_PREFIX + data)
-    return exif
 
 
 def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
@@ -120,43 +126,42 @@ def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, 
         return fallback
 
 
-def _read_exif(opening: Opened) -> tuple[bytes | None, int]:
-    exif = _exif_of(opening)
-    with opening.decoding():
-        orientation = exif.get(_ORIENTATION, UPRIGHT)
+def _read_exif(opening: Opened) -> tuple[bytes | None, int, bool]:
+    """Return the EXIF block, the orientation (a TIFF's is its page's), and whether maker notes are lost."""
     if opening.format is TIFF:
-        exif = _descriptive(exif, opening)  # a copy, because Pillow orients a TIFF's pixels by the original
-    elif _ORIENTATION in exif:
-        exif[_ORIENTATION] = UPRIGHT
-    with opening.decoding():
-        data = exif.tobytes().removeprefix(_EXIF_PREFIX) if len(exif) else None
-    return data, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else UPRIGHT
+        with reading(opening.name):
+            found = exif.read_directories(opening.read_at, _DESCRIPTIVE)
+        return exif.build(found) if found.image or found.exif or found.gps else None, UPRIGHT, found.lost_maker_notes
+    block = _info(opening, "exif", "")
+    if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
+        return None, _xmp_orientation(opening), False
+    assert opening.image is not None
+    return exif.upright(block, *opening.image.size), exif.orientation(block) or _xmp_orientation(opening), False
 
 
-def _exif_of(opening: Opened) -> Image.Exif:
-    with opening.decoding():
-        if opening.image is not None:
-            return Image.Image.getexif(opening.image)  # PNG's own would decode the pixels first
-        exif = Image.Exif()
-        opening.file.seek(0)
-        exif.load_from_fp(opening.file)
-        return exif
+def _xmp_orientation(opening: Opened) -> int:
+    """Return the orientation that XMP states, which counts if EXIF has none."""
+    xmp = _info(opening, "xmp", "XMP")
+    found = re.search(rb'tiff:Orientation(?:="|>)([1-8])', xmp) if isinstance(xmp, bytes) else None
+    return int(found[1]) if found else UPRIGHT
 
 
-def _descriptive(exif: Image.Exif, opening: Opened) -> Image.Exif:
-    kept = Image.Exif()
-    with opening.decoding():
-        for tag in _DESCRIPTIVE:
-            if tag in exif:
-                kept[tag] = exif.get_ifd(tag) if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) else exif[tag]
-    return kept
+def _png_chunks(opening: Opened) -> tuple[tuple[tuple[bytes, bytes], ...]]:
+    """Return the chunks of a PNG that a PNG gets as they are: text and the time of the last change."""
+    found = opening.ancillary
+    if found is None:
+        return ((),)
+    return ((*found.texts, *([(b"tIME", found.time)] if found.time else [])),)
 
 
 def _read_icc(opening: Opened) -> bytes | None:
     icc = _info(opening, "icc_profile", "InterColorProfile")
     if not icc:
+        parts = getattr(opening.image, "applist", ())  # of a JPEG; Pillow drops a profile of which a part is missing
+        if any(data.startswith(b"ICC_PROFILE\0") for _, data in parts):
+            raise MediaError("a part of the ICC profile is missing")
         return None
-    if not isinstance(icc, bytes) or icc[36:40] != b"acsp":  # ICC.1:2022, 7.2.9
+    if not isinstance(icc, bytes) or icc[36:40] != b"acsp" or len(icc) < int.from_bytes(icc[:4]):  # ICC.1:2022, 7.2
         raise MediaError("not an ICC profile")
     return icc
 
@@ -202,22 +207,6 @@ def _xmp_text(xmp: bytes) -> str:
         return xmp.decode("utf-8")
     except UnicodeDecodeError:
         return xmp.decode("latin-1")
-
-
-def _exif_for_size(data: bytes, width: int, height: int) -> bytes:
-    exif = Image.Exif()
-    try:
-        exif.load(_EXIF_PREFIX + data)
-        inner = exif.get_ifd(ExifTags.IFD.Exif)
-        for tag, side in ((ExifTags.Base.ImageWidth, width), (ExifTags.Base.ImageLength, height)):
-            if tag in exif:
-                exif[tag] = side
-        for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
-            if tag in inner:
-                inner[tag] = side
-        return exif.tobytes().removeprefix(_EXIF_PREFIX)  # Pillow leaves out the thumbnail's directory
-    except (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, OSError) as error:
-        raise MediaError(str(error)) from error
 
 
 def _xmp_for_size(xmp: bytes, size: tuple[int, int]) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -23,6 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
+from esrt_core.media.image import png
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 
@@ -54,6 +55,13 @@ _DOCUMENTS = (
     (rb"\s*(<!DOCTYPE html|<html)", "is a web page; download the image itself"),
     (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
+_UNREADABLE = (
+    (rb"PF\s", "a color PFM"),
+    (rb"8BPS\x00\x01.{16}\x00[\x10\x20]", "a Photoshop file of 16 or 32 bits"),
+    (rb"8BPS\x00\x02", "a large Photoshop file (PSB)"),
+    (rb"\xff\xd8.*?\xff[\xc0-\xc3]..\x0c", "a JPEG of 12 bits"),
+)
+
 # What Pillow's plugins, tifffile and imagecodecs have been seen to raise on damaged files.
 _DECODER_ERRORS = (
     OSError,
@@ -80,7 +88,8 @@ _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning 
 class Opened:
     """Hold an open image file.
 
-    `head` is its first HEAD_BYTES bytes; `image` is None if only tifffile reads it; `tiff` is set for a TIFF.
+    `head` is its first HEAD_BYTES bytes; `image` is None if only tifffile reads it; `tiff` is set for a TIFF,
+    `ancillary` for a PNG.
     """
 
     source: Source
@@ -92,10 +101,20 @@ class Opened:
     format: Format
     image: ImageFile.ImageFile | None
     tiff: tifffile.TiffFile | None
+    ancillary: png.Ancillary | None = None
 
     def decoding(self) -> AbstractContextManager[None]:
         """Guard one call into a decoder, see `decoding`."""
         return decoding(self.name, self.limits)
+
+    def damaged(self, reason: str) -> MediaError:
+        """Return the error of a truncated or damaged file."""
+        return MediaError(_damage(self.name, self.limits, reason))
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file, fewer at its end."""
+        self.file.seek(offset)
+        return self.file.read(length)
 
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.
@@ -117,20 +136,28 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
     extension = extension_of(source)
     with ExitStack() as stack:
         file = stack.enter_context(_open_bytes(source, name))
-        head = _read_head(file, name)
+        with reading(name):
+            head = file.read(HEAD_BYTES)
         if not head:
             raise MediaError(f"{name} is empty; get a new copy")
         if reason := refusal_reason(head, extension):
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
         tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
-        image = _open_image(file, _pillow_formats(head, name, extension), name, limits)
+        ancillary, pixel_file = None, file
+        if head.startswith(png.SIGNATURE):
+            with reading(name):
+                ancillary, pixel_file = png.read_ancillary(file), png.pixels_only(file)
+        image = _open_image(pixel_file, _pillow_formats(head, name, extension), name, limits)
         if image is None and tiff is None:
-            raise MediaError(f"{name} {unidentified_reason(extension)}")
+            raise MediaError(f"{name} {unidentified_reason(head, extension)}")
         if image is not None:
             stack.callback(image.close)
+            if ancillary is not None:
+                image.info.update(_pillow_info(ancillary))
+                png.scale_transparency(image, head[16:29])
             check_size(name, image.width, image.height, limits)
-        yield Opened(source, limits, name, head, file, byte_size, _format(image), image, tiff)
+        yield Opened(source, limits, name, head, file, byte_size, _format(image), image, tiff, ancillary)
 
 
 @contextmanager
@@ -152,7 +179,16 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
                 f"{name}: {error or 'this variant of the format'} cannot be read; convert it first"
             ) from error
         except _DECODER_ERRORS as error:
-            raise MediaError(_damage(name, limits, error)) from error
+            raise MediaError(_damage(name, limits, str(error) or type(error).__name__)) from error
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn an OSError while a file's bytes are read into MediaError."""
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(f"{name} cannot be read: {error.strerror}; check the disk or copy the file") from error
 
 
 def check_size(name: str, width: int, height: int, limits: ReadLimits) -> None:
@@ -211,8 +247,11 @@ def refusal_reason(head: bytes, extension: str) -> str | None:
     return next((reason for pattern, reason in _DOCUMENTS if re.match(pattern, head, re.DOTALL | re.IGNORECASE)), None)
 
 
-def unidentified_reason(extension: str) -> str:
-    """Return why no decoder recognizes a file, judged by its extension, to follow its name in a message."""
+def unidentified_reason(head: bytes, extension: str) -> str:
+    """Return why no decoder recognizes a file, to follow its name in a message."""
+    for pattern, variant in _UNREADABLE:
+        if re.match(pattern, head, re.DOTALL):
+            return f"is {variant}, which esrt does not read; convert it to TIFF or PNG first"
     if extension in RAW_EXTENSIONS:
         return RAW_REASON
     if extension in VIDEO_EXTENSIONS:
@@ -258,13 +297,6 @@ def _open_bytes(source: Source, name: str) -> BinaryIO:
         raise MediaError(f"{name} cannot be read: {reason}") from error
 
 
-def _read_head(file: BinaryIO, name: str) -> bytes:
-    try:
-        return file.read(HEAD_BYTES)
-    except OSError as error:
-        raise MediaError(f"{name} cannot be read: {error.strerror}; check the disk or copy the file") from error
-
-
 @contextmanager
 def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffile.TiffFile]:
     file.seek(0)
@@ -307,6 +339,18 @@ def _open_image(file: BinaryIO, formats: list[str], name: str, limits: ReadLimit
             return None
 
 
+def _pillow_info(ancillary: png.Ancillary) -> dict[str | tuple[int, int], Any]:
+    """Return what a PNG carries under the names that Pillow's other formats use."""
+    info: dict[str | tuple[int, int], Any] = {
+        "icc_profile": ancillary.icc,
+        "exif": ancillary.exif,
+        "xmp": ancillary.xmp,
+    }
+    if ancillary.density is not None and ancillary.density[2]:
+        info["dpi"] = tuple(per_meter * 0.0254 for per_meter in ancillary.density[:2])
+    return {key: value for key, value in info.items() if value is not None}
+
+
 def _format(image: ImageFile.ImageFile | None) -> Format:
     return TIFF if image is None else format_of_pillow(image.format or "")
 
@@ -338,8 +382,8 @@ def _pixels_in(bomb_message: str) -> str:
     return f"{int(found[1]):,}" if found else "too many"
 
 
-def _damage(name: str, limits: ReadLimits, error: Exception) -> str:
-    detail = " ".join(str(error).split())[:120] or type(error).__name__
+def _damage(name: str, limits: ReadLimits, reason: str) -> str:
+    detail = " ".join(reason.split())[:120]
     if limits.allow_truncated:
         return f"{name} is too damaged to be decoded even in part ({detail})"
     return (

@@ -111,6 +111,8 @@ class Metadata:
 
     `exif` starts with a TIFF header (without the "Exif" prefix), has the orientation 1 and no thumbnail. `dpi` is
     (x, y). `loop` is how many times an animation plays, 0 for endlessly, None if the file does not say (once).
+    `png_chunks` are the type and data of chunks that another PNG gets as they are. `source_size` is the source's
+    oriented width and height in px.
     """
 
     icc: bytes | None = None
@@ -118,6 +120,8 @@ class Metadata:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     loop: int | None = None
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    source_size: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

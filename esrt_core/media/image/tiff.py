@@ -4,6 +4,7 @@ Pages are written deflated, with 8 or 16 bits or float samples.
 """
 
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -11,14 +12,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image
 from tifffile import PHOTOMETRIC
 
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image import exif
 from esrt_core.media.image.formats import TIFF, encoding
 from esrt_core.media.image.icc import profile_for, to_srgb
-from esrt_core.media.image.metadata import load_exif
+from esrt_core.media.image.metadata import LOST_MAKER_NOTES
 from esrt_core.media.image.picture import Metadata, Page
 from esrt_core.media.image.pixels import (
     UPRIGHT,
@@ -43,14 +44,15 @@ _COLOR_SAMPLES: dict[int, int] = {
 }
 _CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
-_ASCII, _BYTE, _LONG = 2, 1, 4
+_BYTE, _LONG = 1, 4
 _CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
 _STRIP_BYTES = 1 << 20
 _DIRECTORIES = {
-    34664: ExifTags.IFD.Exif,
-    34852: ExifTags.IFD.GPSInfo,
+    34664: exif.EXIF,
+    34852: exif.GPS,
 }  # placeholder: tag. tifffile refuses to write these tags
-_TEXT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
+# Text, rating and the XP tags of Windows
+_IMAGE_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
 _XMP_TAG = 700
 
 
@@ -64,8 +66,20 @@ def page_numbers(pages: list[tifffile.TiffPage]) -> tuple[list[int], tuple[str, 
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Return whether a page has more than 8 bits a sample or float samples."""
-    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8
+    """Return whether a page has more than 8 bits a sample, or float or signed samples."""
+    return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8 or page.dtype.kind == "i"
+
+
+def missing_segments(page: tifffile.TiffPage) -> int:
+    """Return how many strips or tiles a page announces but does not point to."""
+    missing = math.prod(page.chunked) - len(page.dataoffsets)
+    return 0 if missing <= 0 or sum(page.databytecounts) >= page.nbytes else missing
+
+
+def has_all_data(page: tifffile.TiffPage, byte_size: int) -> bool:
+    """Return whether all strips or tiles of a page lie within a file of `byte_size` bytes."""
+    ends = (at + length for at, length in zip(page.dataoffsets, page.databytecounts, strict=False))
+    return max(ends, default=0) <= byte_size
 
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
@@ -120,20 +134,24 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
-def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> None:
+def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> tuple[str, ...]:
     """Write frames as the pages of one TIFF; the first page gets all metadata, the others profile and dpi only.
+
+    Returns notes on what is left out.
 
     Raises: MediaError if tifffile refuses a frame.
     """
     remaining = iter(frames)
     first = next(remaining)
+    found = None if metadata.exif is None else exif.little_endian(exif.directories(metadata.exif))
     bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
     with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
-        _write_page(writer, first, metadata, _extra_tags(metadata))
+        _write_page(writer, first, metadata, _extra_tags(metadata, found))
         for frame in remaining:
             _write_page(writer, frame, metadata, [])
-    if metadata.exif is not None:
-        _append_directories(file, metadata.exif)
+    if found is not None:
+        _append_directories(file, found)
+    return (LOST_MAKER_NOTES,) if found is not None and found.lost_maker_notes else ()
 
 
 def _channels_last(page: tifffile.TiffPage, samples: Samples) -> Samples:
@@ -167,8 +185,10 @@ def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> P
     if color.dtype == np.uint16:
         bits = int(page.bitspersample)
         return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
-    wide, notes = integers_to_16(color)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
+    if color.dtype == np.int8 and color.min() >= 0:
+        return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)
+    wide, notes = integers_to_16(color)
     return page_of(wide, wide_alpha, 16, notes)
 
 
@@ -242,36 +262,29 @@ def _interleaved(frame: Frame) -> NDArray[Any]:
     return frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
 
 
-def _extra_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
+def _extra_tags(metadata: Metadata, found: exif.Directories | None) -> list[tuple[int, int, int, Any, bool]]:
     tags: list[tuple[int, int, int, Any, bool]] = []
     if metadata.xmp is not None:
         tags.append((_XMP_TAG, _BYTE, len(metadata.xmp), metadata.xmp, True))
-    if metadata.exif is not None:
-        exif = load_exif(metadata.exif)
-        texts = {tag: str(exif[tag]).encode() for tag in _TEXT_TAGS if tag in exif}
-        tags += [(tag, _ASCII, len(text) + 1, text + b"\0", True) for tag, text in texts.items()]
-        tags += [(placeholder, _LONG, 1, 0, True) for placeholder, tag in _DIRECTORIES.items() if exif.get_ifd(tag)]
+    if found is not None:
+        values = {tag: value for tag, value in found.image.items() if tag in _IMAGE_TAGS}
+        tags += [(tag, value.type, value.count, value.raw, True) for tag, value in values.items()]
+        pointers = {exif.EXIF: found.exif, exif.GPS: found.gps}
+        tags += [(placeholder, _LONG, 1, 0, True) for placeholder, tag in _DIRECTORIES.items() if pointers[tag]]
     return tags
 
 
-def _append_directories(file: BinaryIO, exif_data: bytes) -> None:
+def _append_directories(file: BinaryIO, found: exif.Directories) -> None:
     """Append the EXIF and GPS directories and set the tags that point to them, which tifffile cannot write."""
-    exif = load_exif(exif_data)
+    pointers = {exif.EXIF: found.exif, exif.GPS: found.gps}
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         tags = tiff.pages.first.tags
         for placeholder, tag in _DIRECTORIES.items():
-            if values := exif.get_ifd(tag):
+            if directory := pointers[tag]:
                 offset = file.seek(0, io.SEEK_END)
                 offset += file.write(b"\0" * (offset % 2))
-                file.write(_directory_bytes(values, tag, offset))
+                file.write(exif.directory_bytes(directory, offset, found.order))
                 tags[placeholder].overwrite(offset)
                 file.seek(tags[placeholder].offset)
-                file.write(int(tag).to_bytes(2, "little"))
-
-
-def _directory_bytes(values: dict[int, Any], group: int, offset: int) -> bytes:
-    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=group)
-    for tag, value in values.items():
-        directory[tag] = value
-    return directory.tobytes(offset)
+                file.write(tag.to_bytes(2, "little"))

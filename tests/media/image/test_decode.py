@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -20,7 +21,8 @@ from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.decode import decode, probe
 from esrt_core.media.image.formats import FORMATS, JPEG, PNG, format_for_path
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits
-from tests.media.pictures import LIMITS, animation, first, noise, picture, read, saved, srgb_profile, written
+from esrt_core.media.image.png import chunk_bytes
+from tests.media.pictures import LIMITS, animation, first, noise, picture, read, reopened, saved, srgb_profile, written
 
 needs_permissions = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read anything")
 
@@ -289,3 +291,85 @@ def test_without_the_package_the_extra_is_named(
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(MediaError, match=r"\.\[formats\]"):
         read(data)
+
+
+def with_chunk(png: bytes, kind: bytes, data: bytes, *, at_end: bool = False, checksum: bool = True) -> bytes:
+    chunk = chunk_bytes(kind, data)
+    if not checksum:
+        chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
+    at = png.index(b"IEND") - 4 if at_end else 33
+    return png[:at] + chunk + png[at:]
+
+
+def test_a_wrong_checksum_in_a_png_s_text_is_noted():
+    image = picture()
+    decoded = read(with_chunk(saved(image, "PNG"), b"tEXt", b"Comment\0hello", checksum=False))
+    assert decoded.notes == ("damaged tEXt chunk left out",)
+    assert np.array_equal(next(iter(decoded.pages)).frame.planes[0], np.asarray(image))
+
+
+def test_long_png_text_is_no_obstacle():
+    text = b"workflow\0\0" + zlib.compress(bytes(5_000_000))
+    assert read(with_chunk(saved(picture(), "PNG"), b"zTXt", text)).notes == ()
+
+
+def test_the_exif_behind_a_png_s_pixels_is_known_to_the_plan():
+    tags = Image.Exif()
+    tags[274] = 6
+    late = with_chunk(saved(picture(size=(28, 20)), "PNG"), b"eXIf", tags.tobytes()[6:], at_end=True)
+    info = probe(late, LIMITS)
+    assert (info.width, info.height) == (20, 28)
+    assert next(iter(read(late).pages)).frame.planes[0].shape == (28, 20, 3)
+
+
+def test_a_profile_in_png_text_is_read_as_imagemagick_writes_it():
+    tags = Image.Exif()
+    tags[274] = 6
+    digits = tags.tobytes().hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"Raw profile type exif\0\0\nexif\n{len(digits) // 2:8}\n".encode()
+    head, body = text.split(b"\0\0")
+    text = head + b"\0\0" + zlib.compress(body + lines.encode())
+    late = with_chunk(saved(picture(), "PNG"), b"zTXt", text, at_end=True)
+    assert probe(late, LIMITS).height == 28
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}])
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_whole(options):
+    parameters = dict(options)
+    image = picture(parameters.pop("mode", "RGB"), (120, 88))
+    whole = saved(image, "JPEG", **parameters)
+    decoded = read(whole[:-2])
+    assert np.array_equal(next(iter(decoded.pages)).frame.planes[0], np.asarray(reopened(whole)))
+    assert decoded.notes == ("the end marker of the JPEG is missing, but its pixels are complete",)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_more_than_its_end_marker_is_truncated(progressive):
+    whole = saved(picture(size=(120, 88)), "JPEG", progressive=progressive, quality=95)
+    for lost in (6, 20, 200, len(whole) // 2):
+        with pytest.raises(MediaError, match="truncated"):
+            read(whole[:-lost])
+    scan = whole.rindex(b"\xff\xda")  # of a progressive file: all but its last scan
+    with pytest.raises(MediaError, match="truncated"):
+        read(whole[:scan])
+
+
+def test_a_profile_with_a_lost_part_is_noted():
+    profile = srgb_profile() + bytes(70_000)
+    whole = saved(picture(), "JPEG", icc_profile=profile)
+    second = whole.index(b"ICC_PROFILE\0\2")
+    length = int.from_bytes(whole[second - 2 : second], "big")
+    decoded = read(whole[: second - 4] + whole[second - 2 + length :])
+    assert decoded.notes == ("damaged color profile left out",)
+
+
+def test_a_profile_that_does_not_fit_is_noted():
+    decoded = read(saved(picture("L"), "JPEG", icc_profile=srgb_profile()))
+    assert decoded.metadata.icc is None
+    assert decoded.notes == ("color profile left out: it does not describe gray pixels",)
+
+
+def test_a_cut_off_profile_is_noted():
+    decoded = read(saved(picture(), "JPEG", icc_profile=srgb_profile()[:-100]))
+    assert decoded.notes == ("damaged color profile left out",)

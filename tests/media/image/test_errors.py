@@ -12,12 +12,26 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff
+from esrt_core.media.image import animation as composing
+from esrt_core.media.image import (
+    decode,
+    encode,
+    exif,
+    icc,
+    jpeg,
+    jpeg_quality,
+    metadata,
+    opening,
+    pillow_writer,
+    pixels,
+    png,
+    tiff,
+)
 from esrt_core.media.image.formats import PNG
 from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
-OURS = (decode, encode, icc, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+OURS = (composing, png, decode, encode, exif, icc, jpeg, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
 BUGS = (TypeError, ValueError)
 
 
@@ -27,7 +41,7 @@ def tiff_file(**options) -> bytes:
     return file.getvalue()
 
 
-def exif() -> bytes:
+def exif_block() -> bytes:
     tags = Image.Exif()
     tags[274] = 6
     tags[315] = "someone"
@@ -38,11 +52,13 @@ def exif() -> bytes:
 def sources() -> dict[str, bytes]:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     return {
-        "jpeg": saved(picture(), "JPEG", exif=exif(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
         "deep png": imagecodecs.png_encode(noise(6, 8, dtype=np.uint16)),
         "gif": animation("GIF", [40, 80], alpha=True, loop=0),
+        "apng": animation("PNG", [40, 80], alpha=True),
         "webp": animation("WEBP", [40, 80], alpha=True),
         "tiff": saved(picture(), "TIFF", dpi=(72, 72)),
         "deep tiff": tiff_file(data=noise(6, 8, 3, dtype=np.uint16), photometric="rgb"),
@@ -52,7 +68,7 @@ def sources() -> dict[str, bytes]:
 
 def results() -> None:
     color, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
-    carried = Metadata(icc=srgb_profile(), exif=exif()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
     deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
     for name in ("png", "jpeg", "webp", "tiff", "gif"):
         for frame in (color, gray, deep):

@@ -1,17 +1,21 @@
 import io
 
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from esrt_core.media.image.metadata import for_size, load_exif
-from esrt_core.media.image.picture import EncodeOptions, Metadata
-from tests.media.pictures import gray_profile, picture, read, reopened, saved, srgb_profile, written
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.exif import EXIF, directories
+from esrt_core.media.image.metadata import for_size
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
+from tests.media.pictures import gray_profile, noise, picture, read, reopened, saved, srgb_profile, written
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" exif:PixelXDimension="28">'
     b"<tiff:ImageLength>20</tiff:ImageLength><xmp:Thumbnails><a/></xmp:Thumbnails><dc:title>T</dc:title>"
     b"</rdf:Description></x:xmpmeta>"
 )
+NOTE = b"Nikon\0\2 and offsets that count from here"
 FORMATS = ["jpeg", "png", "webp", "avif", "tiff"]
 
 
@@ -19,8 +23,14 @@ def exif():
     tags = Image.Exif()
     tags[271], tags[274], tags[256], tags[257] = "Maker", 6, 28, 20
     inner = tags.get_ifd(0x8769)
-    inner[0xA002], inner[0xA003], inner[0x927C] = 28, 20, b"a maker's note"
+    inner[0xA002], inner[0xA003], inner[0x927C] = 28, 20, NOTE
     tags.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)
+    return tags
+
+
+def loaded(block):
+    tags = Image.Exif()
+    tags.load(b"Exif\0\0" + block)
     return tags
 
 
@@ -48,7 +58,7 @@ def test_metadata_travel_and_follow_the_new_size(source_format, format):
     assert tags[271] == "Maker"
     assert tags.get(274, 1) == 1
     inner = tags.get_ifd(0x8769)
-    assert (inner[0xA002], inner[0xA003], inner[0x927C]) == (20, 28, b"a maker's note")
+    assert (inner[0xA002], inner[0xA003], inner[0x927C]) == (20, 28, NOTE)
     assert tags.get_ifd(0x8825)[2] == (1.0, 2.0, 3.0)
     assert image.info["icc_profile"] == srgb_profile()
     xmp = xmp_of(image)
@@ -68,8 +78,8 @@ def test_dpi_is_kept(format):
 def test_metadata_of_a_tiff_travel_back():
     data, _ = written(read(source()).pages, "tiff", read(source()).metadata)
     again = read(data)
-    tags = load_exif(again.metadata.exif)
-    assert tags.get_ifd(0x8769)[0x927C] == b"a maker's note"
+    tags = loaded(again.metadata.exif)
+    assert tags.get_ifd(0x8769)[0x927C] == NOTE
     assert b"dc:title" in again.metadata.xmp
     assert again.metadata.dpi == (300, 300)
     assert again.metadata.icc == srgb_profile()
@@ -83,15 +93,124 @@ def test_exif_and_xmp_behind_a_png_s_pixels_are_found():
     moved = moved[:-12] + chunk + moved[-12:]
     decoded = read(moved)
     assert decoded.info.width == 20
-    assert load_exif(decoded.metadata.exif)[271] == "Maker"
+    assert loaded(decoded.metadata.exif)[271] == "Maker"
 
 
-def test_the_thumbnail_is_dropped():
-    tags = exif()
-    thumbnail = saved(picture(), "JPEG")
-    plain = tags.tobytes()
-    with_thumbnail = read(saved(picture(), "JPEG", exif=plain + thumbnail))
-    assert thumbnail not in with_thumbnail.metadata.exif
+def block(order, entries, inner=(), thumbnail=False):
+    """An EXIF block of (tag, type, count, bytes) entries, values behind the directories, in which nothing is moved."""
+
+    def number(value, size):
+        return value.to_bytes(size, order)
+
+    def directory(items, at, next_at):
+        values_at = at + 2 + 12 * len(items) + 4
+        head, values = number(len(items), 2), b""
+        for tag, kind, count, raw in items:
+            inline = raw.ljust(4, b"\0") if len(raw) <= 4 else number(values_at + len(values), 4)
+            values += b"" if len(raw) <= 4 else raw
+            head += number(tag, 2) + number(kind, 2) + number(count, 4) + inline
+        return head + number(next_at, 4) + values
+
+    first = [*entries, *([(EXIF, 4, 1, bytes(4))] if inner else [])]
+    at = 8 + len(directory(first, 8, 0))
+    first = [*entries, *([(EXIF, 4, 1, number(at, 4))] if inner else [])]
+    tail = directory(inner, at, 0) if inner else b""
+    header = {"little": b"II*\0", "big": b"MM\0*"}[order] + number(8, 4)
+    return header + directory(first, 8, at + len(tail) if thumbnail else 0) + tail + (b"\0\0" + bytes(4)) * thumbnail
+
+
+def shorts(order, *values):
+    return b"".join(value.to_bytes(2, order) for value in values)
+
+
+ORDERS = pytest.mark.parametrize("order", ["little", "big"])
+
+
+@ORDERS
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+def test_exif_is_kept_byte_for_byte(order, format):
+    """All but the orientation, the size and the pointer to the thumbnail; AVIF does without the orientation."""
+    artist, maker = "Jan\u00e9 D\u0153, \u65e5\u672c".encode() + b"\0", bytes(range(200))
+    sizes = [(0xA002, 3, 1, shorts(order, 28)), (0xA003, 3, 1, shorts(order, 20))]
+    inner = [(0x927C, 7, 200, maker), (0x9286, 7, 9, b"ASCII\0\0\0x"), *sizes]
+    given = block(order, [(0x112, 3, 1, shorts(order, 6)), (0x13B, 2, len(artist), artist)], inner, thumbnail=True)
+    decoded = read(saved(picture(), "JPEG", exif=b"Exif\0\0" + given))
+    result = reopened(written(decoded.pages, format, decoded.metadata)[0]).info["exif"].removeprefix(b"Exif\0\0")
+    sizes = [(0xA002, 3, 1, shorts(order, 20)), (0xA003, 3, 1, shorts(order, 28))]
+    expected = block(order, [(0x112, 3, 1, shorts(order, 1)), (0x13B, 2, len(artist), artist)], [*inner[:2], *sizes])
+    expected += given[len(expected) :]
+    if format == "avif":
+        assert b"\x01\x12\0\3" not in result[:30]
+        assert maker in result
+        assert result.index(maker) == expected.index(maker)
+        assert loaded(result)[0x13B] == loaded(expected)[0x13B]
+    else:
+        assert result == expected
+
+
+@ORDERS
+def test_a_size_that_a_short_cannot_hold_becomes_a_long(order):
+    given = block(order, [], [(0xA002, 3, 1, shorts(order, 28))])
+    metadata, notes = for_size(Metadata(exif=given), 70_000, 20)
+    assert metadata.exif == block(order, [], [(0xA002, 4, 1, (70_000).to_bytes(4, order))])
+    assert notes == ()
+
+
+@ORDERS
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [(1, (4, 6, 8, 2)), (3, (50, 32, 8, 2)), (6, (32, 4, 2, 8)), (8, (6, 50, 2, 8))],
+)
+def test_the_subject_turns_and_scales_with_the_pixels(order, orientation, expected):
+    given = block(order, [(0x112, 3, 1, shorts(order, orientation))], [(0x9214, 3, 4, shorts(order, 2, 3, 4, 1))])
+    decoded = read(saved(picture(size=(28, 20)), "JPEG", exif=b"Exif\0\0" + given))
+    shown = (decoded.info.width, decoded.info.height)
+    metadata, _ = for_size(decoded.metadata, 2 * shown[0], 2 * shown[1])
+    assert directories(metadata.exif).exif[0x9214].raw == shorts(order, *expected)
+
+
+def test_maker_notes_that_cannot_be_moved_are_left_out_of_a_tiff_and_said():
+    inner = [(0x927C, 7, 12, b"Canon12 here"), (0x9286, 7, 9, b"ASCII\0\0\0x")]
+    decoded = read(saved(picture(), "JPEG", exif=b"Exif\0\0" + block("big", [], inner)))
+    data, notes = written(decoded.pages, "tiff", decoded.metadata)
+    assert notes == ("maker notes left out: their offsets would be wrong in another place",)
+    found = directories(read(data).metadata.exif).exif
+    assert 0x927C not in found
+    assert (found[0x9286].type, found[0x9286].raw) == (7, b"ASCII\0\0\0x")
+
+
+@ORDERS
+def test_text_and_types_travel_through_a_tiff(order):
+    artist = "Jan\u00e9".encode() + b"\0"
+    title = "T\u00eft".encode("utf-16-le") + b"\0\0"
+    entries = [(0x13B, 2, len(artist), artist), (0x4746, 3, 1, shorts(order, 4)), (0x9C9B, 1, len(title), title)]
+    given = block(order, entries, [(0x829A, 5, 1, (1).to_bytes(4, order) + (250).to_bytes(4, order))])
+    decoded = read(saved(picture(), "JPEG", exif=b"Exif\0\0" + given))
+    again = read(written(decoded.pages, "tiff", decoded.metadata)[0])
+    twice = directories(read(written(again.pages, "tiff", again.metadata)[0]).metadata.exif)
+    assert twice.image[0x13B].raw == artist
+    assert twice.image[0x9C9B].raw == title
+    assert twice.image[0x4746].raw == b"\4\0"
+    assert twice.exif[0x829A].raw == b"\1\0\0\0\xfa\0\0\0"
+
+
+def test_png_text_is_kept_in_a_png_and_said_elsewhere():
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("parameters", "a cat, Steps: 20")
+    chunks.add_itxt("workflow", "{\u65e5}", zip=True)
+    chunks.add(b"tIME", bytes([7, 230, 1, 2, 3, 4, 5]))
+    data = saved(picture(), "PNG", pnginfo=chunks)
+    decoded = read(data)
+    for pages in (decoded.pages, [Page(Frame((noise(6, 8, dtype=np.uint16),), ColorSpace.GRAY, 16))]):
+        result, notes = written(pages, "png", decoded.metadata)
+        image = reopened(result)
+        assert image.info["parameters"] == "a cat, Steps: 20"
+        assert image.info["workflow"] == "{\u65e5}"
+        assert b"tIME\7\xe6\1\2\3\4\5" in result
+        assert notes == ()
+    assert written(decoded.pages, "jpeg", decoded.metadata)[1] == ("text of the PNG left out: JPEG cannot hold it",)
+    stripped, _ = written(decoded.pages, "png", decoded.metadata, EncodeOptions(strip_metadata=True))
+    assert b"parameters" not in stripped
 
 
 def test_stripping_leaves_the_profile_only():

@@ -48,6 +48,18 @@ def test_heic_and_jpeg_xl_need_the_extra():
 
 
 def test_the_name_helps_where_the_bytes_do_not():
-    assert "RAW" in unidentified_reason(".nef")
-    assert "esrt video" in unidentified_reason(".ts")
-    assert "not in an image format" in unidentified_reason(".png")
+    assert "RAW" in unidentified_reason(b"", ".nef")
+    assert "esrt video" in unidentified_reason(b"", ".ts")
+    assert "not in an image format" in unidentified_reason(b"", ".png")
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"PF\n2 2\n-1.0\n", "is a color PFM, which"),
+        (b"\xff\xd8\xff\xdb\0\3\0\xff\xc1\0\x0b\x0c\0\1", "is a JPEG of 12 bits, which"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\3", "is a Photoshop file of 16 or 32 bits, which"),
+    ],
+)
+def test_what_is_an_image_but_cannot_be_read_is_named(head, words):
+    assert words in unidentified_reason(head, ".jpg")

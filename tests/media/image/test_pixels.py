@@ -1,3 +1,5 @@
+import zlib
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from esrt_core.media.image.pixels import (
     widen_to_16,
     without_needless_color,
 )
+from esrt_core.media.image.png import build
 from tests.media.pictures import first, noise, picture, read, saved, srgb_profile, written
 
 
@@ -252,3 +255,15 @@ def test_what_is_not_finite_is_replaced_and_noted():
     normal, _, notes = normalize(np.array([[np.nan, np.inf, 0.25]], np.float32))
     assert np.array_equal(normal, np.full((1, 3), np.float32(0.25)))
     assert "non-finite" in notes[0]
+
+
+@pytest.mark.parametrize(("bits", "value"), [(1, 1), (2, 2), (4, 5), (8, 77)])
+def test_the_transparent_gray_of_a_png_is_in_its_own_bits(bits, value):
+    samples = [value, 0, value, 0] if bits == 1 else [value, 0, value - 1, value - 2]
+    packed = int("".join(f"{sample:0{bits}b}" for sample in samples).ljust(-(-4 * bits // 8) * 8, "0"), 2)
+    row = b"\0" + packed.to_bytes(-(-4 * bits // 8), "big")
+    header = bytes([0, 0, 0, 4, 0, 0, 0, 1, bits, 0, 0, 0, 0])
+    chunks = [(b"IHDR", header), (b"tRNS", bytes([0, value])), (b"IDAT", zlib.compress(row)), (b"IEND", b"")]
+    frame = first(build(chunks)).frame
+    assert frame.alpha.tolist() == [[0, 255, 0 if bits == 1 else 255, 255]]
+    assert frame.planes[0][0].tolist() == [sample * 255 // (2**bits - 1) for sample in samples]

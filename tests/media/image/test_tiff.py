@@ -167,3 +167,38 @@ def test_a_sensor_mosaic_under_a_preview_is_refused():
 def test_complex_numbers_are_refused():
     with pytest.raises(MediaError, match="complex"):
         read(tiff(np.ones((4, 4), np.complex64)))
+
+
+def test_a_compression_that_pillow_does_not_know_is_read_by_tifffile():
+    samples = noise(20, 28, 3)
+    page = first(tiff(samples, photometric="rgb", compression="webp", compressionargs={"lossless": True}))
+    assert np.array_equal(page.frame.planes[0], samples)
+
+
+def test_signed_samples_are_stretched_and_noted():
+    samples = np.array([[-100, 0], [50, 100]], np.int8)
+    page = first(tiff(samples))
+    assert page.frame.planes[0].tolist() == [[0, 32768], [49151, 65535]]
+    assert page.notes == ("values from -100 to 100 stretched over 16 bits",)
+    positive = first(tiff(np.abs(samples)))
+    assert positive.frame.planes[0].tolist() == [[25700, 0], [12850, 25700]]
+
+
+def test_too_few_samples_for_the_color_are_refused():
+    data = bytearray(tiff(noise(6, 8)))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        at = opened.pages.first.tags["PhotometricInterpretation"].valueoffset
+    data[at] = 2  # RGB
+    with pytest.raises(MediaError, match="cannot be read; convert it first"):
+        first(bytes(data))
+
+
+def test_missing_strips_are_damage_before_anything_is_decoded():
+    data = bytearray(tiff(noise(6, 8), compression="zlib", rowsperstrip=6))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        tags = opened.pages.first.tags
+        length, rows = tags["ImageLength"].valueoffset, tags["RowsPerStrip"].valueoffset
+    data[length : length + 4] = (20_000_000).to_bytes(4, "little")
+    data[rows] = 1
+    with pytest.raises(MediaError, match="19,999,999 strips or tiles are missing"):
+        probe(bytes(data), LIMITS)

@@ -1,0 +1,212 @@
+"""PNG chunks: walk them without decoding pixels, read what is not pixels, and build files of them.
+
+Pillow refuses a file for a wrong checksum in a chunk that it does not need, and for text of more than 1 MB, and finds
+metadata after the pixels only by decoding them. So Pillow gets the pixels alone (`pixels_only`), and the rest is read
+here. PNG specification, third edition, W3C, https://www.w3.org/TR/png-3/.
+"""
+
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GRAY = 0  # color type
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+_MOST_BYTES = 1 << 26  # of a profile or raw profile, inflated
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Locate one chunk: its data are `length` bytes at offset `at` of the file."""
+
+    kind: bytes
+    at: int
+    length: int
+
+    def read(self, file: BinaryIO) -> bytes:
+        """Return the chunk's data."""
+        file.seek(self.at)
+        return file.read(self.length)
+
+
+def walk(file: BinaryIO) -> Iterator[Chunk]:
+    """Yield the chunks of a PNG file, up to IEND or the first that is cut off; checksums are not verified."""
+    size = file.seek(0, 2)
+    at = len(SIGNATURE)
+    while at + 12 <= size:
+        file.seek(at)
+        header = file.read(8)
+        chunk = Chunk(header[4:], at + 8, int.from_bytes(header[:4], "big"))
+        if chunk.at + chunk.length + 4 > size:
+            return
+        yield chunk
+        if chunk.kind == b"IEND":
+            return
+        at = chunk.at + chunk.length + 4  # the checksum
+
+
+@dataclass(frozen=True)
+class Ancillary:
+    """Hold what a PNG file carries beside its pixels.
+
+    `texts` are whole text chunks, a type and its data each, without XMP and EXIF; `color` are cICP, gAMA, cHRM and sRGB
+    chunks; `density` is pHYs: pixels per unit in x and y, and whether the unit is the meter. `damaged` names the chunks
+    that were left out because of their checksum or content.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    density: tuple[int, int, bool] | None = None
+    time: bytes | None = None
+    texts: tuple[tuple[bytes, bytes], ...] = ()
+    color: tuple[tuple[bytes, bytes], ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
+def read_ancillary(file: BinaryIO) -> Ancillary:
+    """Return what a PNG file carries beside its pixels, from before and after them."""
+    found: dict[str, bytes] = {}
+    texts, color, damaged = [], [], []
+    for chunk in walk(file):
+        kind = chunk.kind
+        if kind not in (*_TEXT, b"iCCP", b"eXIf", b"pHYs", b"tIME", b"cICP", b"gAMA", b"cHRM", b"sRGB"):
+            continue
+        data = chunk.read(file)
+        if file.read(4) != zlib.crc32(kind + data).to_bytes(4, "big"):
+            damaged.append(kind.decode("ascii"))
+        elif kind in _TEXT:
+            name, profile = _profile_of_text(kind, data)
+            if name:
+                found.setdefault(name, profile)
+            else:
+                texts.append((kind, data))
+        elif kind in (b"cICP", b"gAMA", b"cHRM", b"sRGB"):
+            color.append((kind, data))
+        else:
+            found.setdefault(kind.decode("ascii"), data)
+    icc = None
+    if compressed := found.get("iCCP"):
+        icc = _inflated(compressed.partition(b"\0")[2][1:])
+        if not icc:
+            damaged.append("iCCP")
+    exif = found.get("eXIf") or found.get("exif")
+    return Ancillary(
+        icc or None,
+        exif.removeprefix(b"Exif\0\0") if exif else None,
+        found.get("xmp"),
+        _density(found.get("pHYs")),
+        found.get("tIME"),
+        tuple(texts),
+        tuple(color),
+        tuple(damaged),
+    )
+
+
+def pixels_only(file: BinaryIO) -> BinaryIO:
+    """Return a view of a PNG file that has only the chunks of its still image, and what follows a cut-off chunk."""
+    parts: list[tuple[int, int]] = [(0, len(SIGNATURE))]
+    end = len(SIGNATURE)
+    kind = b""
+    for chunk in walk(file):
+        kind, end = chunk.kind, chunk.at + chunk.length + 4
+        if kind in _PIXEL_CHUNKS:
+            parts.append((chunk.at - 8, chunk.length + 12))
+    if kind != b"IEND":
+        parts.append((end, file.seek(0, io.SEEK_END) - end))
+    return io.BufferedReader(_Parts(file, parts))
+
+
+def build(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a PNG file of chunks, each a type and its data."""
+    return SIGNATURE + b"".join(chunk_bytes(kind, data) for kind, data in chunks)
+
+
+def chunk_bytes(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk with its length and checksum."""
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def scale_transparency(image: Image.Image, header: bytes) -> None:
+    """Scale the transparent value of a gray PNG of 2 or 4 bits, as Pillow does with the samples but not with tRNS.
+
+    `header` is the data of IHDR.
+    """
+    bits, color_type = header[8:10]
+    value = image.info.get("transparency")
+    if color_type == _GRAY and bits in (2, 4) and isinstance(value, int):
+        image.info["transparency"] = value % 2**bits * (255 // (2**bits - 1))
+
+
+class _Parts(io.RawIOBase):
+    """Read parts of a file, each (offset, length) in bytes, as one file."""
+
+    def __init__(self, file: BinaryIO, parts: list[tuple[int, int]]) -> None:
+        self._file, self._parts, self._at = file, parts, 0
+        self._size = sum(length for _, length in parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        begin = 0
+        for offset, length in self._parts:
+            if self._at < begin + length:
+                self._file.seek(offset + self._at - begin)
+                data = self._file.read(min(len(buffer), begin + length - self._at))
+                buffer[: len(data)] = data
+                self._at += len(data)
+                return len(data)
+            begin += length
+        return 0
+
+
+def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
+    """Return "xmp" or "exif" and its bytes if a text chunk holds it, else two empty values.
+
+    ImageMagick writes profiles as "Raw profile type" text: a name, a length and hexadecimal digits on lines.
+    """
+    keyword, _, rest = data.partition(b"\0")
+    if keyword == _XMP_KEYWORD and kind == b"iTXt":
+        flag, _, _, text = rest[:1], *rest[2:].split(b"\0", 2)
+        return ("xmp", _inflated(text) if flag == b"\1" else text) if text else ("", b"")
+    name = {b"xmp": "xmp", b"exif": "exif", b"APP1": "exif"}.get(keyword.removeprefix(b"Raw profile type "))
+    if name is None or not keyword.startswith(b"Raw profile type "):
+        return "", b""
+    lines = (_inflated(rest[1:]) if kind == b"zTXt" else rest).split(b"\n")
+    try:
+        profile = bytes.fromhex(b"".join(lines[3:]).decode("ascii"))
+    except ValueError:
+        return "", b""
+    if profile.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+        return "xmp", profile.partition(b"\0")[2]
+    return name, profile
+
+
+def _inflated(data: bytes) -> bytes:
+    """Return inflated data, at most _MOST_BYTES of it; b"" if it is damaged or longer."""
+    inflate = zlib.decompressobj()
+    try:
+        result = inflate.decompress(data, _MOST_BYTES)
+    except zlib.error:
+        return b""
+    return result if inflate.eof else b""
+
+
+def _density(data: bytes | None) -> tuple[int, int, bool] | None:
+    if data is None or len(data) != 9:
+        return None
+    return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big"), data[8] == 1
