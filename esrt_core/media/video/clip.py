@@ -186,12 +186,17 @@ class ClipInfo:
 
     container   ffmpeg's name of the format, such as "mov" or "matroska".
     is_counted  frames carry no times, as in AVI and raw streams: they follow each other at the frame rate.
+    slots       of AVI with empty frames: the number of every frame, counting the empty ones.
+    restarts    seconds at which the clock of the container restarts, as in joined recordings; times are those after
+                ffmpeg has closed the gaps.
+    has_captions  the frames contain closed captions.
     own_tags    it has vendor tags, such as those of phones ("com.apple.quicktime.model").
     created     its creation date, as written in its metadata.
     start       seconds at which the container starts; streams may start later.
     duration    seconds from `start` to the end of the longest stream.
     size        bytes of the file.
     notes       limitations that the user should know.
+    suspects    places that the container marks as damaged, one line each; perhaps no frame is missing.
     damage      damage found without decoding, one line each.
     """
 
@@ -204,10 +209,19 @@ class ClipInfo:
     other_streams: tuple[OtherStream, ...]
     chapters: int = 0
     is_counted: bool = False
+    slots: tuple[int, ...] = ()
+    restarts: tuple[Fraction, ...] = ()
+    has_captions: bool = False
     own_tags: bool = False
     created: str = ""
     notes: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
+
+    def seconds(self, tick: int) -> float:
+        """Return the seconds from the start of the clip to a tick of its video stream, counted from the first frame."""
+        timing = self.video.timing
+        return float((timing.first + tick) * timing.time_base - self.start)
 
     def of_kind(self, kind: str) -> tuple[OtherStream, ...]:
         """Return the other streams of one kind."""

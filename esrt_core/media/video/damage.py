@@ -7,6 +7,7 @@ which frames are missing or decoded with errors.
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.ffmpeg import open_clip
 
 _MISSING_FRAMES = 3  # a gap of this many frames is damage, not a variable rate
+_MISSING_FRAME = Fraction(3, 2)
 _MERGE_WITHIN = 1.0  # seconds between bad frames that are reported as one stretch
 
 
@@ -41,18 +43,19 @@ def _bad_times(clip: ClipInfo) -> Iterator[float]:
             if packet.size and tick is not None:
                 expected.add(tick)
                 seen.add(tick)
-                if packet.is_corrupt:
-                    yield _after_start(clip, tick)
             for frame in _decoded(packet):
                 expected.discard(frame.pts)
                 if frame.is_corrupt and frame.pts is not None:
                     yield _after_start(clip, frame.pts)
-    yield from (_after_start(clip, tick) for tick in (*expected, *_gaps(clip, sorted(seen))))
+    gaps = () if clip.restarts else _gaps(clip, sorted(seen))
+    yield from (_after_start(clip, tick) for tick in (*expected, *gaps))
 
 
 def _gaps(clip: ClipInfo, ticks: list[int]) -> Iterator[int]:
-    """Yield both ends of every gap in which the packets of several frames are missing."""
-    longest = _MISSING_FRAMES / (clip.video.timing.rate * clip.video.timing.time_base)
+    """Yield both ends of every gap in which packets are missing: of one frame if data is marked as damaged."""
+    longest = (_MISSING_FRAME if clip.suspects else _MISSING_FRAMES) / (
+        clip.video.timing.rate * clip.video.timing.time_base
+    )
     for before, after in pairwise(ticks):
         if after - before > longest:
             yield from (before, after)
@@ -107,17 +110,30 @@ class DamageLog:
         return tuple(messages[:_MAX_MESSAGES])
 
 
-def damage_report(clip: ClipInfo, messages: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the damage of a clip, one line each, with its times; `messages` are the decoder's."""
-    if not messages:
-        return clip.damage
-    stretches = damaged_stretches(clip)
-    lines = [f"{_times(*stretch)}: {messages[0]}" for stretch in stretches]
+_DROPPED = "dropped a frame at "
+
+
+def dropped_frame(clip: ClipInfo, tick: int, reason: str) -> str:
+    """Return the message about a decoded frame that the result does not contain; it already has its time."""
+    return f"{_DROPPED}{clip.seconds(tick):.2f} s: {reason}"
+
+
+def damage_report(clip: ClipInfo, messages: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (damage, notes), one line each; damage means lost frames, and has their times.
+
+    `messages` are the decoder's. If it complained but all frames are there, that is a note.
+    """
+    dropped = tuple(message for message in messages if message.startswith(_DROPPED))
+    others = [*(message for message in messages if not message.startswith(_DROPPED)), *clip.suspects]
+    if not others:
+        return (*clip.damage, *dropped), ()
+    lines = [f"{_times(*stretch)}: {others[0]}" for stretch in damaged_stretches(clip)]
     timing = clip.video.timing
     end = float(timing.end * timing.time_base - clip.start)
     if float(clip.duration) - end > _SHORT and not clip.damage:
         lines.append(f"the picture ends at {end:.2f} s of {float(clip.duration):.2f} s")
-    return (*clip.damage, *(lines or messages[:1]))
+    notes = () if lines else (f"errors in the file, but no frame is missing: {others[0]}",)
+    return (*clip.damage, *dropped, *lines), notes
 
 
 def _times(begin: float, end: float) -> str:

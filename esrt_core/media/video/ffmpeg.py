@@ -67,6 +67,15 @@ def has_option(name: str) -> bool:
     return re.search(rf"^-{name}\b", output_of(["-h", "long"]), re.MULTILINE) is not None
 
 
+def stream_tags(path: Path, container: str) -> dict[int, str]:
+    """Return the four-character codes of the streams of a file by their index, which PyAV gives for no data stream."""
+    arguments = [program(), "-hide_banner", "-nostdin", *LOCAL_ONLY, "-f", container, "-i", file_url(path)]
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    tags = (re.match(r" +Stream #0:(\d+).*?: \w+: .*\((....) / 0x[0-9A-F]+\)", line) for line in lines)
+    return {int(found[1]): found[2] for found in tags if found}
+
+
 class Process:
     """Run ffmpeg in the background; `errors` collects the messages it prints.
 
@@ -80,12 +89,14 @@ class Process:
         feeds: bool = False,
         reads: bool = False,
         on_error: Callable[[str], None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [program(), "-hide_banner", "-nostdin", "-loglevel", "repeat+error", *arguments],
             stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
             stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            cwd=folder,
             creationflags=_NEW_GROUP if os.name == "nt" else 0,
             start_new_session=os.name != "nt",
         )
@@ -144,12 +155,12 @@ class Process:
                     self._on_error(message)
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Run ffmpeg until it exits.
+def run(arguments: Sequence[str], folder: Path | None = None) -> None:
+    """Run ffmpeg until it exits, in a working folder if one is given.
 
     Raises: MediaError with its first message if it fails.
     """
-    with Process(arguments) as process:
+    with Process(arguments, folder=folder) as process:
         if process.finish() != 0:
             raise MediaError(f"ffmpeg failed: {process.reason()}")
 

@@ -6,7 +6,7 @@ PyAV reads it, because the text that ffmpeg prints rounds times and leaves out h
 import itertools
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from esrt_core.media.video.clip import (
     parse_layout,
 )
 from esrt_core.media.video.ffmpeg import open_clip
-from esrt_core.media.video.timing import Scan, Timing, missing_end, scan_packets
+from esrt_core.media.video.reader import closed_up_ticks, decoded_size
+from esrt_core.media.video.timing import Scan, Timing, counted, missing_end, scan_packets, timed
 
 _DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
 _INSPECTED_FRAMES = 12  # to detect interlacing; some clips begin with progressive frames
@@ -39,6 +40,8 @@ class FirstFrames:
     interlaced: bool = False
     side_data: dict[Any, bytes] = field(default_factory=dict)
     dynamic: bool = False
+    has_captions: bool = False
+    spherical: bool = False
 
 
 def inspect_first_frames(container: Any, stream: Any) -> FirstFrames:
@@ -48,6 +51,8 @@ def inspect_first_frames(container: Any, stream: Any) -> FirstFrames:
         first.frame = first.frame or frame
         first.interlaced |= bool(frame.interlaced_frame)
         first.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
+        first.has_captions |= frame.side_data.get(SideData.A53_CC) is not None
+        first.spherical |= frame.side_data.get(SideData.SPHERICAL) is not None
         for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
             data = frame.side_data.get(kind)
             if data is not None:
@@ -114,15 +119,35 @@ def probe_clip(path: Path) -> ClipInfo:
     with open_clip(path) as container:
         first = inspect_first_frames(container, container.streams[index])
         if first.frame is None:
-            raise MediaError(f"{path}: no frame could be decoded; the file is damaged, or its codec is unknown")
-        return _describe(path, container, container.streams[index], scan, first)
+            raise MediaError(f"{path}: {_why_undecodable(path, index)}")
+        clip = _describe(path, container, container.streams[index], scan, first)
+    size = decoded_size(clip) or (clip.video.width, clip.video.height)
+    return replace(clip, video=replace(clip.video, width=size[0], height=size[1]))
+
+
+def _why_undecodable(path: Path, index: int) -> str:
+    with open_clip(path) as container:
+        if any(str(data.data_type).startswith("encryption") for data in _first_side_data(container, index)):
+            return "the clip is encrypted (DRM); only a copy without encryption can be upscaled"
+        if container.format.name.startswith(("webp", "gif", "apng")):
+            return f"this animation cannot be decoded as a clip; use: esrt upscale {path}"
+    return "no frame could be decoded; the file is damaged, or its codec is unknown"
+
+
+def _first_side_data(container: Any, index: int) -> Iterator[Any]:
+    try:
+        yield from next(container.demux(container.streams[index])).iter_sidedata()
+    except av.error.FFmpegError:
+        return
 
 
 def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
-    timing = scan.timing(stream, is_counted)
-    start = Fraction(container.start_time or 0, av.time_base)
+    slots = scan.missing_slots() if name == "avi" and stream.time_base * (stream.average_rate or 0) == 1 else ()
+    ticks = closed_up_ticks(path, name, stream.index) if scan.restarts else scan.ticks
+    timing = counted(scan.packets, slots, stream) if is_counted else timed(ticks, stream)
+    start = Fraction(0 if scan.restarts else container.start_time or 0, av.time_base)
     return ClipInfo(
         path=path,
         container=name,
@@ -133,11 +158,37 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
         other_streams=tuple(_other(each) for each in container.streams if each.index != stream.index),
         chapters=len(container.chapters()),
         is_counted=is_counted,
+        slots=slots,
+        restarts=_restart_times(scan, ticks, timing),
         own_tags=any(key.startswith("com.") for key in container.metadata),
         created=container.metadata.get("creation_time", "").partition(";")[0],
-        notes=(_DYNAMIC_NOTE,) if first.dynamic else (),
-        damage=(*scan.damage, *missing_end(stream, timing)),
+        has_captions=first.has_captions,
+        notes=_notes(first, scan, stream),
+        suspects=tuple(scan.suspects),
+        damage=(*scan.damage, *(() if scan.restarts else missing_end(stream, timing))),
     )
+
+
+def _notes(first: FirstFrames, scan: Scan, stream: Any) -> tuple[str, ...]:
+    notes = [_DYNAMIC_NOTE] if first.dynamic else []
+    if first.spherical:
+        notes.append("the spherical (360 degree) metadata is lost: add it to the result with a metadata injector")
+    times = ", ".join(f"{float(tick * stream.time_base) - first_time(stream):.2f} s" for tick in scan.changes[:5])
+    if times:
+        notes.append(f"size or pixel shape of the picture change at {times}: shown as at the start")
+    return tuple(notes)
+
+
+def first_time(stream: Any) -> float:
+    """Return the seconds at which the container of a stream starts."""
+    return float(Fraction(stream.container.start_time or 0, av.time_base))
+
+
+def _restart_times(scan: Scan, ticks: dict[int, int], timing: Timing) -> tuple[Fraction, ...]:
+    """Return the seconds at which the clock restarts, in the times after the gaps have been closed."""
+    order = list(ticks)  # in decoding order, as they are in the file
+    numbers = [number for number in scan.restart_packets if number < len(order)]
+    return tuple(min(order[number:]) * timing.time_base for number in numbers)
 
 
 def _container_name(container: Any, path: Path) -> str:
@@ -194,7 +245,7 @@ def _codec(stream: Any) -> str:
 def _alpha_pixels(stream: Any, name: str) -> str:
     """Return the pixel format; VP8 and VP9 keep alpha in a second layer that only libvpx decodes, and a tag says so."""
     tagged = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    return "yuva420p" if tagged and name == "yuv420p" else name
+    return "yuva420p" if tagged and name == "yuv420p" and _codec(stream) in ("vp8", "vp9") else name
 
 
 def carried_layout(pixels: str) -> PixelLayout:

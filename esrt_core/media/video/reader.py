@@ -1,8 +1,9 @@
 """Decode the frames of a clip with their exact times: ffmpeg sends raw pictures in NUT through a pipe."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import Frame
 from esrt_core.media.video.clip import FULL_RANGE, ClipInfo, PixelLayout, VideoStream
-from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url
+from esrt_core.media.video.damage import dropped_frame
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url, output_of
 
 # NUT's header describes the stream completely: do not probe frames before the first one is yielded.
 _NO_GUESSING = {"fpsprobesize": "0", "analyzeduration": "0", "probesize": "32"}
@@ -74,7 +76,7 @@ def _read_layout(video: VideoStream, request: ReadRequest) -> PixelLayout:
     return PixelLayout(stored.chroma, stored.depth)
 
 
-def read_frames(clip: ClipInfo, request: ReadRequest, on_error: Callable[[str], None]) -> Iterator[ClipFrame]:
+def read_frames(clip: ClipInfo, request: ReadRequest, on_error: Callable[[str], None]) -> Generator[ClipFrame]:
     """Yield the frames in presentation order, as many as can be decoded.
 
     `on_error` receives every error message of the decoder as soon as it is printed.
@@ -91,29 +93,72 @@ def read_frames(clip: ClipInfo, request: ReadRequest, on_error: Callable[[str], 
                 return  # no frame after the seek; the caller reads from the start instead
             raise MediaError(f"{clip.path} cannot be decoded: {process.reason()}") from None
         with raw:
-            yield from _frames(raw, clip, shape)
+            yield from _frames(raw, clip, shape, on_error)
         status = process.finish()
         if status < 0 or (status > 0 and not process.errors):  # killed: for a damaged clip it prints errors instead
             raise MediaError(f"{clip.path}: the decoder was killed (status {status}); rerun to resume")
 
 
 def decode_arguments(clip: ClipInfo, request: ReadRequest) -> list[str]:
-    """Return ffmpeg's arguments that decode the video stream of a clip."""
+    """Return ffmpeg's arguments that decode the video stream of a clip.
+
+    If the clock of the clip restarts, ffmpeg closes the gaps, which it does only without -copyts.
+    """
     video = clip.video
+    times = [] if clip.restarts else ["-copyts"]
     seek = [] if request.after is None else ["-noaccurate_seek", "-ss", f"{float(request.after):.6f}"]
-    layered = ["-c:v", f"libvpx{'-vp9' if video.codec == 'vp9' else ''}"] if _has_layered_alpha(video) else []
     rotation = [] if request.rotation else ["-noautorotate"]
     # fmt: off
     return [
-        *LOCAL_ONLY, "-copyts", *seek, *layered, *rotation, "-f", clip.container, "-i", file_url(clip.path),
+        *LOCAL_ONLY, *times, *seek, *layered_decoder(video), *rotation, "-f", clip.container, "-i", file_url(clip.path),
         "-map", f"0:{video.index}", "-vf", ",".join(_filters(video, request)),
         "-c:v", "rawvideo", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "nut", "pipe:1",
+        *(read_all_streams(0) if clip.restarts else []),
     ]
     # fmt: on
 
 
-def _has_layered_alpha(video: VideoStream) -> bool:
-    return video.codec in ("vp8", "vp9") and video.layout.alpha
+def read_all_streams(number: int) -> list[str]:
+    """Return an output that discards all sound and pictures of an input, so that ffmpeg reads them.
+
+    It closes the gaps of a clock that restarts by the first packet after the gap, of whatever stream: all commands that
+    read a clip must read the same streams.
+    """
+    drop = "noise=drop=1"
+    return ["-map", f"{number}:v?", "-map", f"{number}:a?", "-c", "copy", "-bsf", drop, "-f", "null", "-"]
+
+
+def closed_up_ticks(path: Path, container: str, index: int) -> dict[int, int]:
+    """Return the ticks and durations of a stream's frames after ffmpeg has closed the gaps of its clock."""
+    text = output_of(
+        [*LOCAL_ONLY, "-f", container, "-i", file_url(path), "-map", f"0:{index}", "-c", "copy",
+         "-f", "framecrc", "pipe:1", *read_all_streams(0)]
+    )  # fmt: skip
+    rows = [line.split(",") for line in text.splitlines() if line[:1].isdigit()]
+    return {int(row[2]): int(row[3]) for row in rows}
+
+
+def decoded_size(clip: ClipInfo) -> tuple[int, int] | None:
+    """Return the width and height in px of the first frame as ffmpeg decodes it, None if it cannot.
+
+    Only ffmpeg applies the cropping of the container and all of the codec's.
+    """
+    arguments = decode_arguments(clip, ReadRequest())
+    arguments = [*arguments[: arguments.index("pipe:1")], "-frames:v", "1", "pipe:1"]
+    with Process(arguments, reads=True) as process:
+        try:
+            with av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING) as raw:
+                stream = raw.streams.video[0]
+                return stream.width, stream.height
+        except av.error.FFmpegError:
+            return None
+
+
+def layered_decoder(video: VideoStream) -> list[str]:
+    """Return the input option that decodes the alpha of VP8 and VP9, which only libvpx does; nothing for others."""
+    if video.codec in ("vp8", "vp9") and video.layout.alpha:
+        return ["-c:v", f"libvpx{'-vp9' if video.codec == 'vp9' else ''}"]
+    return []
 
 
 def _filters(video: VideoStream, request: ReadRequest) -> list[str]:
@@ -142,16 +187,28 @@ def _packets_until_end(raw: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-def _frames(raw: Any, clip: ClipInfo, shape: PictureShape) -> Iterator[ClipFrame]:
-    stream, timing = raw.streams.video[0], clip.video.timing
+def _frames(raw: Any, clip: ClipInfo, shape: PictureShape, on_error: Callable[[str], None]) -> Iterator[ClipFrame]:
+    stream = raw.streams.video[0]
     size = shape.layout.byte_size(shape.width, shape.height)
-    packets = (packet for packet in _packets_until_end(raw, stream) if packet.size == size)  # not a truncated one
     latest = -1
-    for number, packet in enumerate(packets):
-        seconds = number / timing.rate if clip.is_counted else packet.pts * stream.time_base
-        tick = round(seconds / timing.time_base)
+    for number, packet in enumerate(packet for packet in _packets_until_end(raw, stream) if packet.size):
+        tick = _counted_tick(clip, number) if clip.is_counted else _tick(clip, packet.pts * stream.time_base)
+        if packet.size != size:  # the last one, if the decoder was killed
+            on_error(dropped_frame(clip, tick, "it is incomplete"))
+            continue
         if tick <= latest:
-            continue  # a damaged clip can repeat a time
+            on_error(dropped_frame(clip, tick, "its time repeats or goes backward"))
+            continue
         latest = tick
         data = np.frombuffer(packet, np.uint8)
         yield ClipFrame(tick, data, shape.layout.frame(data, shape.width, shape.height, shape.matrix, shape.full_range))
+
+
+def _tick(clip: ClipInfo, seconds: Fraction) -> int:
+    return round(seconds / clip.video.timing.time_base)
+
+
+def _counted_tick(clip: ClipInfo, number: int) -> int:
+    if number < len(clip.slots):
+        return clip.slots[number] - clip.slots[0]
+    return clip.slots[-1] - clip.slots[0] + 1 + number - len(clip.slots) if clip.slots else number

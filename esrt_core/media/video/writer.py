@@ -42,9 +42,19 @@ class EncodeSettings:
     colors: ColorTags
     encoder: tuple[str, ...]
 
+    @property
+    def layers_alpha(self) -> bool:
+        """Whether the encoder writes alpha as a second layer beside the picture, as libvpx does."""
+        return "libvpx-vp9" in self.encoder and self.pixels.startswith("yuva")
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of an encoded file: .nut, which has exact times, or .mkv for layered alpha, which NUT drops."""
+        return ".mkv" if self.layers_alpha else ".nut"
+
 
 class FrameWriter:
-    """Encode frames into `target`, a NUT file that is complete once `finish` has returned."""
+    """Encode frames into `target`, a file that is complete once `finish` has returned; see EncodeSettings.suffix."""
 
     def __init__(self, target: Path, settings: EncodeSettings) -> None:
         self._settings = settings
@@ -101,7 +111,7 @@ def encode_arguments(target: Path, settings: EncodeSettings) -> list[str]:
     return [
         *LOCAL_ONLY, "-f", "nut", "-i", "pipe:0", "-vf", ",".join(_filters(settings)),
         "-fps_mode", "passthrough", "-enc_time_base", "demux", *settings.encoder, *REPEATABLE,
-        "-f", "nut", "-y", file_url(target),
+        "-f", "matroska" if settings.layers_alpha else "nut", "-y", file_url(target),
     ]
     # fmt: on
 

@@ -106,9 +106,15 @@ def plan_notes(
     if read.rotation:
         notes.append("the picture is rotated: this container cannot store a rotation")
     if video.timing.variable and options.vfr == "constant":
+        notes.append(_variable_rate(clip))
+    if clip.has_captions and not options.preview:
         notes.append(
-            f"the frame rate is variable: converted to constant {_rate(video.timing.rate)} (--vfr keep keeps the times)"
-        )
+            "the closed captions of the picture become a subtitle stream" if mux.captions
+            else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
+        )  # fmt: skip
+    if clip.restarts:
+        times = ", ".join(f"{float(seconds):.2f} s" for seconds in clip.restarts[:_LISTED])
+        notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
     if pixels is not None and pixels.depth < video.layout.depth:
         notes.append(f"{video.layout.depth} bits are reduced to {pixels.depth}, the most that this encoder supports")
     odd = encode.final_width % 2 or encode.final_height % 2
@@ -119,6 +125,28 @@ def plan_notes(
     lost = lost_streams(mux.container, clip.other_streams)
     notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) is left out" for stream in lost]
     return tuple(notes)
+
+
+_LISTED = 5
+
+
+def _variable_rate(clip: ClipInfo) -> str:
+    timing = clip.video.timing
+    if clip.slots:
+        return (
+            f"{timing.repeats} frames of the file are empty: the frame before is shown longer "
+            "(--vfr keep stores it once)"
+        )
+    rate = _rate(timing.rate)
+    if not timing.repeats and not timing.lost:
+        return (
+            f"the frames are unevenly spaced, as in telecined film: made even at {rate}, none repeated or dropped "
+            "(--vfr keep keeps the times)"
+        )
+    return (
+        f"the frame rate is variable: converted to constant {rate}, about {timing.repeats} frames repeated and "
+        f"{timing.lost} dropped (--vfr keep keeps the times)"
+    )
 
 
 def _rate(rate: Fraction) -> str:
@@ -228,6 +256,8 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     mux = _mux_request(clip, container, codec, timeline, read, options, target)
+    captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
+    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
     notes = (*clip.notes, *plan_notes(clip, read, options, encode, mux))
     plan = VideoPlan(
@@ -262,6 +292,8 @@ def _container(target: Path) -> Container:
 def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, options: VideoOptions) -> ReadRequest:
     video = clip.video
     has_alpha = any(parse_layout(name) is not None and "yuva" in name for name in encoder.pixels)
+    if encoder.name == "libvpx-vp9":  # its alpha is a second layer
+        has_alpha = container.layers_alpha
     wants_alpha = options.pixels is None or "yuva" in options.pixels
     return ReadRequest(
         rotation=video.mirrored or (video.rotation != 0 and not container.supports_rotation),
@@ -351,9 +383,18 @@ def _check_target(plan: VideoPlan) -> None:
     free = free_bytes(plan.target.parent)
     if free < plan.needed:
         raise TargetError(
-            f"{plan.target}: needs about {plan.needed / 1e9:.1f} GB of disk space but {free / 1e9:.1f} GB are free; "
+            f"{plan.target}: needs about {byte_text(plan.needed)} of disk space but {byte_text(free)} are free; "
             "free some space or choose another folder with -o"
         )
+
+
+def byte_text(size: int) -> str:
+    """Return a size in bytes with two significant digits and a decimal unit."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            value = size / factor
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{size} bytes"
 
 
 def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:

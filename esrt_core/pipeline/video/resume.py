@@ -13,7 +13,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -133,7 +133,8 @@ def check_header(earlier: Header, now: Header, folder: Path) -> None:
     raise OptionError(f"cannot resume {folder}: {reason}; rerun with the original options, or --restart")
 
 
-_MARGIN = Fraction(10)  # seconds decoded before the wanted frame, so that its reference frames are decoded too
+# Seconds before the wanted frame to which to seek, so that its reference frames are decoded too; a seek may land late.
+_MARGINS = (Fraction(10), Fraction(40), Fraction(160))
 
 
 @dataclass(frozen=True)
@@ -161,26 +162,42 @@ def frames_from(
     A seek is trusted if the frame of the resume point decodes to the same bytes as in the earlier run; otherwise the
     clip is decoded from its start.
     """
+    tick = first_tick if resume_point is None else resume_point.tick
+    request = replace(read, after=proven_seek(clip, read, tick))
     if resume_point is None:
-        yield from _seek(clip, read, first_tick, on_error)
+        yield from read_frames(clip, request, on_error)
         return
-    sought = (frame for frame in _seek(clip, read, resume_point.tick, on_error) if frame.tick >= resume_point.tick)
+    sought = (frame for frame in read_frames(clip, request, on_error) if frame.tick >= tick)
     first = next(sought, None)
     if first is not None and (first.tick, checksum(first)) == (resume_point.tick, resume_point.check):
         yield first
         yield from sought
         return
     sought.close()
-    yield from (frame for frame in read_frames(clip, read, on_error) if frame.tick >= resume_point.tick)
+    yield from (frame for frame in read_frames(clip, read, on_error) if frame.tick >= tick)
 
 
-def _seek(clip: ClipInfo, read: ReadRequest, tick: int, on_error: Callable[[str], None]) -> Generator[ClipFrame]:
+def proven_seek(clip: ClipInfo, read: ReadRequest, tick: int) -> Fraction | None:
+    """Return seconds to seek to so that decoding begins at or before a tick; None means from the start.
+
+    A container's seek may land late, in MPEG-TS by a whole group of pictures: the first frame decides.
+    """
+    if clip.is_counted or clip.restarts:
+        return None
     timing = clip.video.timing
-    if clip.is_counted:
-        yield from read_frames(clip, read, on_error)
-        return
-    wanted = (timing.first + tick) * timing.time_base - clip.start - _MARGIN
-    yield from read_frames(clip, replace(read, after=wanted) if wanted > 0 else read, on_error)
+    for margin in _MARGINS:
+        after = (timing.first + tick) * timing.time_base - clip.start - margin
+        if after <= 0:
+            return None
+        with closing(read_frames(clip, replace(read, after=after), _ignore)) as frames:
+            first = next(frames, None)
+        if first is not None and first.tick <= tick:
+            return after
+    return None
+
+
+def _ignore(message: str) -> None:
+    """Ignore an error message: the frames are read again."""
 
 
 def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:

@@ -24,14 +24,14 @@ from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
 from esrt_core.media.video.clip import frame_bytes
 from esrt_core.media.video.damage import DamageLog, damage_report
-from esrt_core.media.video.mux import SegmentFile, mux, mux_preview, write_list
+from esrt_core.media.video.mux import LIST_NAME, SegmentFile, mux, mux_preview, write_captions, write_list
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ClipFrame
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.image.run import LONG
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, work_folder
-from esrt_core.pipeline.video.preflight import check_encoder
+from esrt_core.pipeline.video.preflight import check_encoder, preview_read, segment_name
 from esrt_core.pipeline.video.resume import (
     ResumeLog,
     ResumePoint,
@@ -157,7 +157,7 @@ def _make_segments(
     if number and not plan.timeline.keep and number >= plan.slots:
         return
     resume_point = ResumePoint(done[-1].source_tick, done[-1].check) if done else None
-    log = DamageLog(resume_point.tick if resume_point else 0)
+    log = DamageLog(resume_point.tick if resume_point else plan.timeline.first_tick)
     writer = SegmentWriter(resume_log, plan.encode, plan.segment_slots, log.drain)
     report = _Report(plan, work, number, progress)
     source = _slots(plan, resume_point, number, log)
@@ -170,8 +170,7 @@ def _make_segments(
 
 def _slots(plan: VideoPlan, resume_point: ResumePoint | None, number: int, log: DamageLog) -> Generator[Slot]:
     timeline = plan.timeline
-    first = timeline.begin if timeline.keep else int(timeline.begin / timeline.rate / timeline.time_base)
-    frames = frames_from(plan.clip, plan.read, first, resume_point, log.on_error)
+    frames = frames_from(plan.clip, plan.read, timeline.first_tick, resume_point, log.on_error)
 
     def logged() -> Iterator[ClipFrame]:
         for frame in frames:
@@ -212,14 +211,15 @@ def _mux(plan: VideoPlan, segments: list[Segment]) -> None:
         SegmentFile(plan.work / segment.name, start - starts[0], end - starts[0])
         for segment, start, end in zip(segments, starts, ends, strict=True)
     ]
-    listing = plan.work / "segments.ffconcat"
+    listing = plan.work / LIST_NAME
     write_list(listing, pieces)
     request = replace(plan.mux, offset=plan.mux.offset + starts[0])
     with atomic_write(plan.target, plan.options.overwrite) as temporary:
         if plan.options.preview:
-            mux_preview(listing, temporary, request, plan.encode)
+            frames = sum(segment.slots for segment in segments)
+            mux_preview(listing, temporary, request, plan.encode, preview_read(plan), frames)
         else:
-            mux(listing, temporary, request)
+            mux(listing, temporary, request, write_captions(plan.clip, plan.work) if request.captions else None)
 
 
 def _result(
@@ -233,6 +233,7 @@ def _result(
     engine = pool.upscaler(plan.size.passes[0])
     video, made = plan.clip.video, work.frames_computed + work.frames_reused
     messages = tuple(line for segment in segments for line in segment.damage)
+    damage, notes = damage_report(plan.clip, messages)
     return ClipResult(
         source=str(plan.clip.path),
         target=str(plan.target),
@@ -256,8 +257,8 @@ def _result(
         tile=work.tile,
         seconds=round(seconds, 3),
         fps=round(made / seconds, 3),
-        notes=(*plan.notes, *work.notes),
-        damage=damage_report(plan.clip, messages),
+        notes=(*plan.notes, *work.notes, *notes),
+        damage=damage,
     )
 
 
@@ -388,7 +389,7 @@ class SegmentWriter:
                 ) from error
 
     def _make(self, number: int, frames: Iterator[DoneFrame]) -> Segment:
-        name = f"segment_{number:06d}.nut"
+        name = segment_name(number, self._settings)
         part = self._resume_log.folder / f"{name}.{secrets.token_hex(4)}{_PART}"
         first = last = next(frames)
         count = reused = 0

@@ -41,6 +41,11 @@ class Timeline:
         return self.begin * self.time_base if self.keep else self.begin / self.rate
 
     @property
+    def first_tick(self) -> int:
+        """The source's tick at which the part begins."""
+        return self.begin if self.keep else int(self.begin / self.rate / self.time_base)
+
+    @property
     def slots(self) -> int:
         """The number of frames of the result; an estimate if frames keep their own times."""
         return (

@@ -116,7 +116,7 @@ def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: s
 
 @pytest.mark.parametrize("vfr", ["constant", "keep"])
 def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
-    monkeypatch.setattr(resume, "_MARGIN", Fraction(1, 10))
+    monkeypatch.setattr(resume, "_MARGINS", (Fraction(1, 10),))
     path = make(tmp_path / "a.mp4", *picture("64x48", "30", 3), *VARIABLE, *x264("-g", "10"))
     options = {"segment": HALF, "vfr": vfr}
     undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mp4"), **options).target).read_bytes()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.media.video import mux as mux_module
 from esrt_core.media.video.clip import ColorTags
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
@@ -295,7 +296,7 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(kind, match=message):
             upscale(path, pool, **options)
     monkeypatch.setattr("esrt_core.pipeline.video.plan.free_bytes", lambda folder: 1000)
-    with pytest.raises(TargetError, match="GB of disk space"):
+    with pytest.raises(TargetError, match=r"about 3\.5 kB of disk space but 1\.0 kB are free"):
         upscale(path, pool)
     assert pool.calls == 0
 
@@ -333,7 +334,34 @@ def test_ffmpeg_gets_no_network_and_literal_paths(tmp_path: Path, monkeypatch: p
         assert "-nostdin" in arguments
         assert arguments.count("-i") == arguments.count("-protocol_whitelist")
         inputs = [arguments[at + 1] for at, each in enumerate(arguments) if each == "-i"]
-        assert all(each == "pipe:0" or each.startswith("file:/") for each in inputs)
+        assert all(each in ("pipe:0", "file:segments.ffconcat") or each.startswith("file:/") for each in inputs)
+
+
+@pytest.mark.parametrize("character", [*"#?%:|\\'\"*@=,;[]{} &$!~", "\n", "\udcff"])
+def test_every_character_works_in_every_path(tmp_path: Path, character: str) -> None:
+    folder = tmp_path / f"a{character}20b"
+    folder.mkdir()
+    path = make(tmp_path / "plain.mkv", *picture(seconds=0.12), *x264()).rename(folder / f"c{character}1 d.mkv")
+    whole, preview = upscale(path), upscale(path, preview=True, output=f"{folder}/out{character}/")
+    assert len(luma(Path(whole.target))) == len(luma(Path(preview.target))) == 3
+
+
+def test_the_preflight_muxes_in_the_folder_of_the_work_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264())
+    folders: list[Path] = []
+    run = mux_module.run
+
+    def spy(arguments: list[str], folder: Path) -> None:
+        folders.append(folder)
+        run(arguments, folder)
+
+    monkeypatch.setattr(mux_module, "run", spy)
+    prepare_clip(path, VideoOptions(output=f"{tmp_path}/C# new/"), Repeaters())  # type: ignore[arg-type]
+    assert folders
+    assert all(folder.parent == tmp_path / "C# new" / ".a_x2.mp4.esrt-work" for folder in folders)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_options_are_checked_once() -> None:
