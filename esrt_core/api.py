@@ -24,8 +24,8 @@ class Upscaler:
     """Enlarge pictures in memory by one factor; the networks are loaded once, at the first picture.
 
     scale   any factor above 1 up to 16, or None for the weights' own.
-    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image that was opened from a
-            JPEG of low quality, "clean" for all others and for arrays.
+    model   "clean", "photo", "drawing", the path of a weights file, or "auto": "photo" for a Pillow image that was
+            opened from a JPEG of low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
     Raise OptionError for values that cannot be, WeightsError and DeviceError for what is not there.

@@ -19,7 +19,7 @@ class UpscaleOptions:
     size       how large the result becomes.
     output     a file; a folder, where it ends in a slash; "-" for standard output; None for beside the input.
     format     a format's name, or None: by the output's extension, else as the source.
-    model      a bundled kind ("auto", "clean", "photo") or the path of a weights file.
+    model      a bundled kind ("auto", "clean", "photo", "drawing") or the path of a weights file.
     overwrite  replace results that exist (an input is never replaced).
     compare    write a sheet of crops beside the result.
     """

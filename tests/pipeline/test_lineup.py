@@ -17,7 +17,7 @@ def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones() -
 
 
 @pytest.mark.parametrize("loss", [None, "JPEG of quality 70"])
-@pytest.mark.parametrize("model", ["clean", "photo"])
+@pytest.mark.parametrize("model", ["clean", "photo", "drawing"])
 def test_a_named_model_is_taken_whatever_the_picture_is(model: str, loss: str | None) -> None:
     lineup = find_lineups(model).choose(loss)
     assert (lineup.first, lineup.reason) == (model, "")
@@ -28,6 +28,10 @@ def test_only_the_first_pass_sees_the_damage() -> None:
     assert [lineup.model(place) for place in range(3)] == ["photo", "clean", "clean"]
     assert lineup.scales == (2, 4)
     assert lineup.later_scales == (2, 3, 4)
+
+
+def test_a_drawing_stays_one_in_every_pass() -> None:
+    assert find_lineups("drawing").all() == (alone("drawing", (2,)),)
 
 
 def test_weights_of_ones_own_make_all_passes(weights_of: WeightsOf) -> None:
