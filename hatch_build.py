@@ -1,4 +1,4 @@
-"""Compile the kernels of esrt_core/engine/fused where there is a C compiler; the package works without them too."""
+"""Compile the native network (esrt_core/engine/native) if there is a C compiler; the package works without it too."""
 
 import hashlib
 import os
@@ -12,49 +12,57 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("esrt_core/engine/fused")
-SOURCES = (FOLDER / "attention.c", FOLDER / "convolution.c")
-FLAGS = ("-O3", "-fPIC", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi")
-PROCESSORS = {
-    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
-    "avx2": ("-mavx2", "-mfma"),
+FOLDER = Path("esrt_core/engine/native")
+FLAGS = (
+    *("-std=gnu11", "-O3", "-fPIC", "-pthread", "-fvisibility=hidden", "-Wno-psabi"),
+    *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
+)
+PROCESSORS: dict[str, dict[str, tuple[str, ...]]] = {  # by machine, then by the last part of the library's name
+    "x86_64": {
+        "baseline": (),
+        "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
+        "avx2": ("-mavx2", "-mfma"),
+    },
+    "aarch64": {"baseline": ()},
 }
 
 
-class KernelsHook(BuildHookInterface):
-    """Put the compiled libraries beside their source, and into the wheel."""
+class NativeHook(BuildHookInterface):
+    """Put the compiled libraries beside their sources and into the wheel."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; what fails is said, and leaves the files out."""
-        if sys.platform != "linux" or os.uname().machine != "x86_64":
+        """Compile one library per kind of processor; if one fails, warn and leave all of them out."""
+        machine = os.uname().machine if sys.platform == "linux" else ""
+        if machine not in PROCESSORS:
             return
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:
-            self.app.display_warning("no C compiler: attention and convolutions are left to torch, which takes longer")
+            self.app.display_warning("no C compiler found: the network will run in torch, which is slower on a CPU")
             return
-        made = [self._compile(compiler, source, name) for source in SOURCES for name in PROCESSORS]
-        if all(made):
+        libraries = [self._compile(compiler, name, flags) for name, flags in PROCESSORS[machine].items()]
+        if all(libraries):
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-            build_data["force_include"].update({str(Path(self.root, path)): str(path) for path in made})
+            build_data["force_include"].update({str(Path(self.root, path)): str(path) for path in libraries})
 
-    def _compile(self, compiler: str, source: Path, processor: str) -> Path | None:
-        target = source.with_name(f"{source.stem}_{processor}.so")
-        digest = hashlib.sha256(Path(self.root, source).read_bytes()).hexdigest()
-        with tempfile.TemporaryDirectory() as folder:
-            made, linked = str(Path(folder, "kernel.o")), Path(folder, "kernel.so")
-            flags = (*FLAGS, *PROCESSORS[processor], f"-DENTRY={source.stem}_{digest[:16]}")
-            commands = (
-                [compiler, *flags, "-c", str(source), "-o", made],
-                [compiler, "-shared", made, "-o", str(linked)],  # without its own OpenMP: torch has loaded one
-            )
-            for command in commands:
-                done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    self.app.display_warning(f"{source.stem} is left to torch: {done.stderr.strip()}")
-                    return None
-            shutil.copyfile(linked, Path(self.root, f"{target}.new"))
-        Path(self.root, f"{target}.new").replace(Path(self.root, target))
-        return target
+    def _compile(self, compiler: str, processor: str, flags: tuple[str, ...]) -> Path | None:
+        """Compile all sources into one library, whose exported names end in their digest."""
+        folder = Path(self.root, FOLDER)
+        digest = hashlib.sha256()
+        for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"))):  # as library.py does
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        sources = [
+            str(path) for path in sorted(folder.glob("*.c")) if processor == "baseline" or path.stem != "processor"
+        ]
+        target = folder / f"native_{processor}.so"
+        words = [*FLAGS, *flags, f"-DDIGEST={digest.hexdigest()[:16]}", "-shared", *sources, "-lm"]
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            built = Path(scratch, target.name)
+            done = subprocess.run([compiler, *words, "-o", str(built)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                self.app.display_warning(f"the network will run in torch: {done.stderr.strip()}")
+                return None
+            built.replace(target)
+        return FOLDER / target.name

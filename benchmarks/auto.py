@@ -1,10 +1,10 @@
-"""Find where the photo weights begin to serve better than the clean ones: the rule of `--model auto`.
+"""Find the compression from which the photo weights are better than the clean ones: the rule of `--model auto`.
 
     python -m benchmarks.auto HELDOUT_FOLDER --scale 2 > benchmarks/auto.md
 
-Pictures are reduced, saved lossily, enlarged by both weights, and compared with the undamaged picture: PSNR in dB on Y.
-Only the middle of each picture is taken. A clip is one picture that moves by a pixel a frame, and its middle frame is
-measured. Choose on one half of the folder.
+Pictures are reduced, saved lossily, upscaled by both weights, and compared with the undamaged picture: PSNR in dB on Y.
+Only the center of each picture is used. A clip is one picture that moves by a pixel per frame; its middle frame is
+measured. Use one half of the folder to choose the rule.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from esrt_core.evaluation.protocol import Rgb, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 Saved = tuple[Rgb, float]  # LR as it is read again, bits a px
 Save = Callable[[Rgb], Saved]
@@ -35,6 +36,7 @@ FRAMES = 97  # of a clip; the middle one is measured
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", type=int, default=2)
@@ -59,7 +61,7 @@ def main() -> None:
 
 
 def middle(pair: Pair, scale: int, side: int) -> Pair:
-    """Return the middle of a pair, at most `side` px of the large picture."""
+    """Return the center of a pair, with sides of at most `side` HR px."""
     small = side // scale
     top, left = ((length - small) // 2 if length > small else 0 for length in pair.lr.shape[:2])
     lr = np.ascontiguousarray(pair.lr[top : top + small, left : left + small])
@@ -68,7 +70,7 @@ def middle(pair: Pair, scale: int, side: int) -> Pair:
 
 
 def losses() -> Iterator[tuple[str, Save]]:
-    """Yield every way of saving, with its name."""
+    """Yield the name of every way of saving, and the function."""
     yield "lossless", lambda lr: (lr, 24.0)
     for chroma, qualities in (("4:4:4", (97, 95, 92, 85)), ("4:2:0", (97, 95, 94, 93, 92, 90, 85, 75, 50))):
         for quality in qualities:
@@ -89,7 +91,7 @@ def saved(format_: str, lr: Rgb, quality: int, subsampling: str | None) -> Saved
 
 
 def filmed(codec: str, rate: int, lr: Rgb) -> Saved:
-    """Film a picture that slides to the left, and return the frame in which it stands as it is."""
+    """Encode a clip of a picture that slides to the left; return the frame in which it is not shifted."""
     file, middle = io.BytesIO(), FRAMES // 2
     height, width = (side - side % 2 for side in lr.shape[:2])
     with av.open(file, "w", "matroska") as made:
@@ -112,7 +114,7 @@ def filmed(codec: str, rate: int, lr: Rgb) -> Saved:
 
 
 def measured(pairs: list[Pair], scale: int, save: Save, pool: list[UpscalerPool]) -> tuple[float, ...]:
-    """Return the means of bits a px, and of the PSNR of bicubic and both weights."""
+    """Return the mean bits per px and the mean PSNR of bicubic and both weights."""
     enlargers = [by_bicubic(scale), *(enlarger(engine, scale) for engine in pool)]
     values = []
     for pair in pairs:

@@ -1,12 +1,12 @@
-"""A folder of small pictures against the bare time of the network on the same tiles.
+"""Compare the time for a folder of small pictures with that of the bare network on the same tiles.
 
     python benchmarks/batch.py --pictures 200 --format png --rounds 2
 
-Both sides take turns in one process, and every other round in the opposite order, so that what is slow only at first
-burdens neither; on a busy machine the ratio of their processor time says more than that of the clock. The bare side
-takes the same decoded frames, in the same order: no files, no manifest, no codecs. Every run has an engine of its own,
-or it would find tiles that the run before it has computed. Memory is the resident set,
-looked at all the time: the most until the tenth picture has ended, and the most after it.
+Both run in turn in one process, in the opposite order in every other round, so that warming up does not burden either;
+on a busy machine the ratio of their processor times means more than that of wall-clock times. The bare network gets the
+same decoded frames in the same order, without files, manifest or codecs. Every run has an engine of its own, or it
+would reuse tiles computed by the previous run. Memory is the resident set, sampled all the time: its peak until the
+tenth picture is done, and its peak after that.
 """
 
 import argparse
@@ -30,10 +30,11 @@ from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
-from esrt_core.pipeline.enlarge import prepared
+from esrt_core.pipeline.enlarge import prepare
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 
 def draw_pictures(folder: Path, count: int, extension: str) -> None:
@@ -48,13 +49,13 @@ def draw_pictures(folder: Path, count: int, extension: str) -> None:
 
 
 def resident_megabytes() -> float:
-    """Return the memory that this process holds now."""
+    """Return the resident memory of this process."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * 4096 / 1e6
 
 
 class Watch:
-    """Look at the memory all the time while the block runs; `peaks` holds the most up to each call of next()."""
+    """Sample the memory while the block runs; `peaks` holds the peak between the calls of next()."""
 
     def __init__(self) -> None:
         self.peaks = [0.0]
@@ -80,7 +81,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Spent:
-    """Hold seconds by the clock, and of all processors together."""
+    """Hold wall-clock seconds, and processor seconds of all threads together."""
 
     clock: float
     processor: float
@@ -88,17 +89,17 @@ class Spent:
 
 @contextmanager
 def measured(spent: list[Spent]) -> Iterator[None]:
-    """Append what the block takes."""
+    """Append the time that the block takes."""
     clock, processor = time.perf_counter(), time.process_time()
     yield
     spent.append(Spent(time.perf_counter() - clock, time.process_time() - processor))
 
 
 def run_bare(folder: Path, pool: UpscalerPool, size: SizeRequest, spent: list[Spent]) -> None:
-    """Measure the network alone."""
+    """Measure the bare network."""
     frames = [next(iter(decode(path, ReadLimits()).pages)).frame for path in sorted(folder.iterdir())]
     plans = [plan_size(size, frame.width, frame.height, pool.scales) for frame in frames]
-    ready = [prepared(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
+    ready = [prepare(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
     upscaler = pool.upscaler(plans[0].passes[0])
     with measured(spent):
         for _ in upscaler.upscale_many(ready):
@@ -106,7 +107,7 @@ def run_bare(folder: Path, pool: UpscalerPool, size: SizeRequest, spent: list[Sp
 
 
 def run_batch(options: FolderOptions, pool: UpscalerPool, memory: list[float], spent: list[Spent]) -> None:
-    """Measure a whole run after its plan, and the most memory up to the end of each picture."""
+    """Measure a run after planning, and the peak memory until the end of each picture."""
     plan = plan_folder(options, pool)
     workers = make_workers(plan)
     with Watch() as watch, measured(spent):
@@ -116,6 +117,7 @@ def run_batch(options: FolderOptions, pool: UpscalerPool, memory: list[float], s
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--format", default="png")

@@ -1,10 +1,10 @@
-"""PSNR on Y of weights files along a run, and of the mean of the last ones: what longer training or averaging brings.
+"""Measure PSNR on Y of weights files along a run and of the mean of the last ones, to see the gain of longer training.
 
     python -m benchmarks.checkpoints FILE... --set Set5=FOLDER --set training=FOLDER --average 2 4
 
-Files come in the order of the run. `esrt train` keeps the best and the last weights alone: copy `last.safetensors`
+Name the files in the order of the run. `esrt train` only keeps the best and the last weights: copy `last.safetensors`
 while it runs. With training pictures among the sets, the gap to the held-out ones shows whether the data limit the
-result. Pictures as the engine makes them by default, in float32; of a large set at most --most, evenly.
+result. Pictures are upscaled with the engine's defaults in float32; at most --most of a set are used, evenly spaced.
 """
 
 import argparse
@@ -19,10 +19,12 @@ from benchmarks.quality import enlarger, means
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     print(f"| weights | {' | '.join(f'{name} ({len(paths)})' for name, paths in options.sets.items())} |")
     print("|---|" + "---|" * len(options.sets))
@@ -52,7 +54,7 @@ def parse() -> argparse.Namespace:
 
 
 def average(files: Sequence[Path], target: Path) -> None:
-    """Write the mean of several weights of one shape."""
+    """Write the mean of several weights files of one shape."""
     checkpoints = [load_checkpoint(path) for path in files]
     states: list[dict[str, Tensor]] = [checkpoint.network.state_dict() for checkpoint in checkpoints]
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}

@@ -2,9 +2,9 @@
 
     python -m benchmarks.command --scale 2 --sizes 250x250 512x512 2000x2000 --threads 1
 
-In every round of a size, one after the other: a Python that imports torch and ends; the engine alone, in a process that
-has warmed up; `esrt upscale` on a PNG. Figures are medians over the rounds of processor time. The bound of the
-command is the engine's time plus the time to import torch. Pictures are smooth noise, no two tiles of which are equal.
+Every round of a size runs in turn: a Python that only imports torch; the engine in a warmed-up process; `esrt upscale`
+on a PNG. Figures are medians of processor time over the rounds. The command's lower bound is the engine's time plus the
+time to import torch. Pictures are smooth noise without equal tiles.
 """
 
 import argparse
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 from benchmarks.contenders import Rgb, command, engine
 from benchmarks.speed import generate, processor, processor_time
+from esrt_core.architecture import SCALES
+from esrt_core.system.process import configure_process
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Hold processor time in s."""
+    """Hold processor times in s."""
 
     torch: float
     engine: float
@@ -28,6 +30,7 @@ class Cost:
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     run_engine, run_command = engine("fp32")(options.scale, options.threads), command(options.scale, options.threads)
     print(f"x{options.scale}, {options.threads} thread(s), {options.rounds} rounds, {processor()}\n")
@@ -42,7 +45,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=2)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=2)
     parser.add_argument("--sizes", type=size, nargs="+", default=[(512, 512)], metavar="WxH")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -59,7 +62,7 @@ def cost(picture: Rgb, run_engine: Callable[[Rgb], None], run_command: Callable[
 
 
 def taken(run: Callable[[], object]) -> float:
-    """Return the processor time of this process and of the children that ended meanwhile."""
+    """Return the processor time of a call, with that of children that ended meanwhile, in s."""
     before = processor_time()
     run()
     return processor_time() - before

@@ -1,4 +1,4 @@
-"""What benchmarks.speed compares: each contender enlarges one picture, (H, W, 3) uint8, in its own process."""
+"""The contenders of benchmarks.speed: each upscales one picture, (H, W, 3) uint8, in a process of its own."""
 
 import subprocess
 import sys
@@ -14,13 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from esrt_core.engine.fused import fuse, kernels
+from esrt_core.engine.fused import fuse
+from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.model import ESRT
 from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.detect import authors_name
 from esrt_core.weights.store import resolve
 
 Rgb = NDArray[np.uint8]
@@ -54,10 +56,17 @@ def bf16_form(network: ESRT) -> nn.Module:
     return fuse(network, torch.bfloat16)
 
 
-def form_of_torch_alone(network: ESRT) -> nn.Module:
-    """Make the fast form where nothing was compiled; in a process of its own."""
-    kernels.load_kernel = lambda name: None  # type: ignore[assignment]
-    return fuse(network)
+def native(scale: int, threads: int) -> Run:
+    """Run the native network on the engine's tiles."""
+    network = trained(scale)
+    weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
+    enlarge = NativeESRT(weights, scale)
+
+    def run(picture: Rgb) -> None:
+        for x, windows in tile_batches(picture, scale):
+            enlarge(x.numpy(), windows, threads)
+
+    return run
 
 
 def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], Run]:
@@ -208,9 +217,9 @@ def void(_: object) -> None:
 
 CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     BASELINE: network_on_tiles(lambda network: network),
-    "fast form, the engine's tiles": network_on_tiles(fuse),
-    "fast form, in PyTorch alone": network_on_tiles(form_of_torch_alone),
-    "fast form, bf16": network_on_tiles(bf16_form),
+    "native network, the engine's tiles": native,
+    "fused form, the engine's tiles": network_on_tiles(fuse),
+    "fused form, bf16": network_on_tiles(bf16_form),
     "esrt, engine": engine("fp32"),
     "esrt, engine, bf16": engine("bf16"),
     "esrt, command": command,

@@ -1,33 +1,79 @@
-"""Draw training pictures of our own: python -m benchmarks.draw_pictures FOLDER --count 300 --seed 0."""
+"""Draw training pictures of our own: python -m benchmarks.draw_pictures FOLDER --count 300 --seed 0.
+
+With --small the small pictures are written too, in a folder for each scale, for `esrt train FOLDER --lr-dir SMALL/x2`:
+reduced by bicubic as the trainer does it, and a share of them saved as JPEG of quality 40 to 95 on the way.
+"""
 
 import argparse
+import io
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from benchmarks.drawings import draw, draw_page
+from benchmarks.drawings import draw, draw_graphic, draw_page
+from esrt_core.evaluation.dataset import read_pair
+from esrt_core.media.image.picture import ReadLimits
+
+KINDS = {"drawing": draw, "page": draw_page, "graphic": draw_graphic}
+QUALITIES = (40, 95)
 
 
-def write(folder: Path, size: int, pages: bool, seed: int) -> None:
-    picture = draw_page(seed, size) if pages else draw(seed, size)
-    Image.fromarray(picture).save(folder / f"{'page' if pages else 'drawing'}-{seed:05d}.png", optimize=True)
+@dataclass(frozen=True)
+class Order:
+    """Say what is drawn: kind and side; `small` is the folder of reduced pictures, `damaged` the share that is JPEG."""
+
+    folder: Path
+    kind: str
+    size: int
+    small: Path | None
+    scales: tuple[int, ...]
+    damaged: float
+
+
+def write(order: Order, seed: int) -> None:
+    path = order.folder / f"{order.kind}-{seed:05d}.png"
+    Image.fromarray(KINDS[order.kind](seed, order.size)).save(path, optimize=True)
+    if order.small is not None:
+        for scale in order.scales:
+            lr = reduced(path, scale, order.damaged, np.random.default_rng((seed, scale)))
+            lr.save(order.small / f"x{scale}" / path.name)
+
+
+def reduced(path: Path, scale: int, damaged: float, rng: np.random.Generator) -> Image.Image:
+    """Return the small picture, which was a JPEG in a share of the cases."""
+    lr = Image.fromarray(read_pair(path, None, scale, ReadLimits()).lr)
+    if rng.random() >= damaged:
+        return lr
+    saved = io.BytesIO()
+    quality = int(rng.integers(QUALITIES[0], QUALITIES[1] + 1))
+    lr.save(saved, "JPEG", quality=quality, subsampling=2 if rng.random() < 0.6 else 0)
+    return Image.open(saved)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture; the others follow")
     parser.add_argument("--size", type=int, default=480, help="px a side")
     parser.add_argument("--pages", action="store_true", help="text, tables, diagrams and line art only")
+    parser.add_argument("--graphics", action="store_true", help="pages, programs, comics, charts, plans and scans")
+    parser.add_argument("--small", type=Path, help="folder for the small pictures")
+    parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--damaged", type=float, default=0.25, help="share of the small pictures that was a JPEG")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    kind = "graphic" if options.graphics else "page" if options.pages else "drawing"
+    order = Order(options.folder, kind, options.size, options.small, tuple(options.scales), options.damaged)
+    folders = [options.small / f"x{scale}" for scale in options.scales] if options.small else []
+    for folder in (options.folder, *folders):
+        folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(options.jobs) as pool:
-        seeds = range(options.seed, options.seed + options.count)
-        for _ in pool.map(partial(write, options.folder, options.size, options.pages), seeds):
+        for _ in pool.map(partial(write, order), range(options.seed, options.seed + options.count)):
             pass
     print(f"{options.count} pictures of {options.size} x {options.size} px in {options.folder}")
 

@@ -1,9 +1,9 @@
-"""Compare tile, halo, window and blend: what each costs and what it loses against the whole picture.
+"""Compare tile, halo, window and blending: the cost of each and its loss against the whole picture.
 
     python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 2 > table.md
     python -m benchmarks.geometry --data FOLDER_OF_HR_PICTURES --scale 3 --side 84 --windows 24 48 60
 
-The second takes corners of 84 x 84 px of the LR pictures, each in one tile, and compares windows alone.
+The second command uses corners of 84 x 84 px of the LR pictures, each as one tile, and only compares windows.
 
 LR pictures are made by the field's bicubic. Each row runs in a process of its own, whose peak memory is reported.
 Results are compared as float32, before rounding; PSNR is on Y of the rounded ones.
@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from esrt_core.engine.batching import TileCache, run_pictures
+from esrt_core.architecture import SCALES
+from esrt_core.engine.batching import TileCache, run_tiles
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
 from esrt_core.engine.runner import Runner
 from esrt_core.engine.tiles import AsyncCopies, TiledFrame
@@ -69,7 +70,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Hold what one form made of all pictures."""
+    """Hold the results of one form on all pictures."""
 
     results: list[Pixels]
     seconds: float
@@ -77,7 +78,7 @@ class Outcome:
 
 
 def forms(windows: Sequence[int]) -> Iterator[Form]:
-    """List the rows: one thing changes at a time, or nothing but the windows where these are named."""
+    """Yield the rows: one setting changes at a time, or only the windows if these are given."""
     yield Form(0)
     if windows:
         yield from (Form(EVERYTHING, window=window) for window in windows)
@@ -97,10 +98,10 @@ def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outco
     results, start = [], time.process_time()
     for lr in pictures:
         frame = Frame((lr.astype(np.float32) / 255,), depth=32)
-        landing = AsyncCopies(CPU)
-        picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), landing)
-        run_pictures([picture], runner, TileCache(0), HeapTrimmer(), landing, lambda done: None)
-        landing.settle()
+        copies = AsyncCopies(CPU)
+        picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), copies)
+        run_tiles([picture], runner, TileCache(0), HeapTrimmer(), copies, lambda done: None)
+        copies.flush()
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Outcome(results, time.process_time() - start, peak)
@@ -149,7 +150,7 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of HR pictures")
-    parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4))
+    parser.add_argument("--scale", type=int, default=2, choices=SCALES)
     parser.add_argument("--first", type=int, default=0, help="index of the first picture, by name")
     parser.add_argument("--step", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--side", type=int, help="take this corner of the LR pictures, px")

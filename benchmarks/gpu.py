@@ -1,9 +1,9 @@
-"""Measure the network and the engine on a CUDA GPU: speed, precision, memory, and what happens when memory runs out.
+"""Measure the network and the engine on a CUDA GPU: speed, precision, memory, and behavior when memory runs out.
 
     python -m benchmarks.gpu
 
-Every line is a JSON object, printed as soon as it is known; what fails says so in its own line. Pictures are noise, no
-two alike. `--device cpu --small` only tries the program out.
+Every line is a JSON object, printed as soon as it is known; a failure is reported in its own line. Pictures are noise,
+no two equal. `--device cpu --small` only tests the program.
 """
 
 import argparse
@@ -15,9 +15,11 @@ from benchmarks.gpu_memory import headline, shortage
 from benchmarks.gpu_precision import precision
 from benchmarks.gpu_row import CUDA, attempt
 from benchmarks.gpu_speed import bare, engine
+from esrt_core.system.process import configure_process
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny pictures")

@@ -1,4 +1,4 @@
-"""Memory on a GPU: three ways to attend, and an engine that runs out of it. Run by benchmarks.gpu."""
+"""Measure memory on a GPU: three ways to compute attention, and the engine when it runs out. Run by benchmarks.gpu."""
 
 import argparse
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.contenders import trained
 from benchmarks.gpu_row import CUDA, Row, attempt, noise, peak, reset_peak, seconds, whole, without
 from esrt_core.engine.options import EngineOptions
-from esrt_core.engine.plan import LADDER, make_plan
+from esrt_core.engine.plan import TILE_LADDER, make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.model import ESRT, ESRTConfig, transformer
 
@@ -20,7 +20,7 @@ OURS, PIECES, ALL = "fused in 4 pieces (ours)", "explicit in 4 pieces", "explici
 
 
 def headline(options: argparse.Namespace) -> None:
-    """Compare the memory that the ways to attend take in the plain network, in float32 without TF32."""
+    """Compare the memory of the ways to compute attention in the plain network, in float32 without TF32."""
     sizes = ((64, 48), (96, 64)) if options.small else ((256, 144), (1280, 720))
     for way in (OURS, PIECES, ALL):
         name = "split_attention" if way == ALL else "attention"
@@ -32,7 +32,7 @@ def headline(options: argparse.Namespace) -> None:
 
 
 def explicit(qkv: Tensor, heads: int, scale: float, attend: object = None) -> Tensor:
-    """Attend over whole sequences with the matrix of scores written out."""
+    """Attend over whole sequences with an explicit matrix of scores."""
     q, k, v = qkv.reshape(*qkv.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
     out: Tensor = torch.softmax((q * scale) @ k.transpose(2, 3), -1) @ v
     return out.transpose(1, 2).flatten(2)
@@ -68,9 +68,9 @@ def forward_row(options: argparse.Namespace, way: str, size: tuple[int, int], wi
 
 
 def shortage(options: argparse.Namespace) -> None:
-    """Give the engine ever less memory until it says so; the picture is small, for it may end on the CPU."""
+    """Give the engine less and less memory until it reports it; the picture is small, as it may end on the CPU."""
     width, height = (64, 48) if options.small else (600, 400)
-    plans = [make_plan(width, height, 2, "cuda", tile) for tile in (None, *LADDER)]
+    plans = [make_plan(width, height, 2, "cuda", tile) for tile in (None, *TILE_LADDER)]
     batches = {str(plan.tile): plan.batch * math.prod(plan.tile_shape) for plan in plans}
     attempt("px in a batch, by tile", lambda: batches)
     reset_peak()

@@ -1,4 +1,4 @@
-"""Precision on a GPU: results against float32 on a CPU. Run by benchmarks.gpu."""
+"""Compare results on a GPU with float32 on a CPU. Run by benchmarks.gpu."""
 
 import argparse
 import math
@@ -13,7 +13,7 @@ from esrt_core.media.frame import ColorSpace, Frame
 
 
 def precision(options: argparse.Namespace) -> None:
-    """Compare with float32 on the CPU, all with the same tiles."""
+    """Compare every precision with float32 on the CPU, with the same tiles."""
     frames, network = pictures(96 if options.small else 512), trained(2)
     rgb, tile = frames["8-bit RGB"], 48 if options.small else 240
     exact = Upscaler(network, EngineOptions(device="cpu", tile=tile))

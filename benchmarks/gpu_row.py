@@ -1,4 +1,4 @@
-"""A row of benchmarks.gpu: what is measured, or why it could not be."""
+"""A row of benchmarks.gpu: a measurement, or the reason for its failure."""
 
 import gc
 import json
@@ -21,7 +21,7 @@ CUDA = torch.cuda.is_available()
 
 
 def attempt(what: str, measure: Callable[..., Row | None], *arguments: object) -> Row:
-    """Print what is measured, or why it could not be; then free the memory."""
+    """Print a measurement, or the reason for its failure; then free the memory."""
     began = time.perf_counter()
     try:
         row = measure(*arguments) or {}
@@ -55,7 +55,7 @@ def peak() -> Row:
 
 
 def seconds(run: Callable[[], object], repeats: int, warm_up: int = 2) -> float:
-    """Return the median time of a run, what it starts on the GPU included."""
+    """Return the median time of a run in s, including what it launches on the GPU."""
     times = []
     for _ in range(warm_up + repeats):
         synchronize()
@@ -71,7 +71,7 @@ def noise(width: int, height: int, seed: int) -> Frame:
 
 
 def clip_noise(width: int, height: int, seed: int) -> Frame:
-    """Make a frame as clips have them: luma, and chroma of half the width and height, in studio range."""
+    """Return a frame as in clips: luma, and chroma of half the width and height, in studio range."""
     source = np.random.default_rng(seed)
     sizes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
     planes = tuple(source.integers(16, 236, size, np.uint8) for size in sizes)

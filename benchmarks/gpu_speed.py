@@ -1,4 +1,4 @@
-"""Speed on a GPU: the network alone on whole pictures, and the engine. Run by benchmarks.gpu."""
+"""Measure speed on a GPU: the bare network on whole pictures, and the engine. Run by benchmarks.gpu."""
 
 import argparse
 import math
@@ -34,7 +34,7 @@ def speed(case: tuple[int, int, int], taken: float) -> Row:
 
 
 def bare(options: argparse.Namespace) -> None:
-    """Time the network alone on whole pictures, against what arithmetic and memory would take by themselves."""
+    """Time the bare network on whole pictures, and compare with its arithmetic and memory traffic alone."""
     limits = attempt("ceilings", ceilings, options)
     for case in cases(options):
         for form in ("fast fp16", "fast bf16", "plain fp16"):
@@ -42,7 +42,7 @@ def bare(options: argparse.Namespace) -> None:
 
 
 def ceilings(options: argparse.Namespace) -> Row:
-    """Measure the bf16 matrix product, and a copy inside the device: bytes read and written."""
+    """Measure a bf16 matrix product in FLOP/s, and a copy inside the device in bytes read and written per s."""
     side, size = (256, 2**22) if options.small else (8192, 2**32)
     a, b = (torch.randn(side, side, device=options.device, dtype=torch.bfloat16) for _ in range(2))
     source = torch.ones(size, dtype=torch.uint8, device=options.device)
@@ -70,7 +70,7 @@ def bare_row(options: argparse.Namespace, case: tuple[int, int, int], form: str,
 
 
 def bounds(plan: Plan, taken: float, moved: int, limits: Row) -> Row:
-    """Say what the multiply-adds and the bytes moved would take at the device's best, and their shares of a time."""
+    """Return the times for multiply-adds and memory traffic at the device's peak, and their shares of a time."""
     flops = 2 * estimate_work(plan)
     row: Row = {"TFLOP": round(flops / 1e12, 4), "GB moved": round(moved / 1e9, 2)}
     if "failed" in limits:
@@ -95,7 +95,7 @@ def graph_row(options: argparse.Namespace, case: tuple[int, int, int], run: Call
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Count the bytes that operations read and write, every tensor once for each operation; views cost nothing."""
+    """Count the bytes that operations read and write, every tensor once per operation; views count as nothing."""
 
     bytes = 0
 

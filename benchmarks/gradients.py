@@ -2,10 +2,10 @@
 
     python -m benchmarks.gradients PHOTOS --scale 2 --model clean
 
-A patch of 48 LR px is taken from the middle of each photo and all make one batch, as in training; LR by the field's
-bicubic. A row holds the mean squared error of the result in squared gray levels, how far it is from float32's result
-(root mean square, gray levels), the cosine between the gradients of all weights and those in float32, the same for the
-convolutions and products alone, and the time of a step.
+A patch of 48 LR px from the center of each photo is used, all in one batch as in training; LR is made by the field's
+bicubic. A row holds the mean squared error of the result in squared gray levels, its distance from float32's result
+(root mean square, gray levels), the cosine between the gradients of all weights and those in float32, the same only for
+convolutions and linear layers, and the time of a step.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from esrt_core.evaluation.protocol import Rgb, make_lr
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.model.esrt import ESRT
 from esrt_core.model.transformer import WHOLE, Windows
-from esrt_core.training.loop import choose_trained
-from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16
+from esrt_core.training.loop import set_trainable
+from esrt_core.training.precision import MAX_LOSS_SCALE, Bfloat16Backbones, Float16
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
 
@@ -31,7 +31,7 @@ PATCH = 48  # LR px
 
 
 class Bfloat16(Float16):
-    """Run everything in bfloat16, as no training does."""
+    """Run everything in bfloat16, as training does not."""
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = load_checkpoint(resolve(options.model, options.scale).path).network.train()
-    choose_trained(network, body_rests=False)
+    set_trainable(network, freeze_body=False)
     pictures = [read_rgb(path, ReadLimits()) for path in find_pictures(options.photos)]
     lr, hr = batch(pictures, options.scale)
     print(f"x{options.scale}, {options.model}, {len(lr)} patches, torch {torch.__version__}\n")
@@ -66,10 +66,10 @@ def main() -> None:
 
 
 def forms(network: ESRT) -> Sequence[tuple[str, nn.Module, float]]:
-    """Return what is compared, each with the scale of its loss; the first is float32."""
+    """Return the networks to compare, each with its loss scale; the first is float32."""
     return (
         ("float32", network, 1.0),
-        ("float16, loss scaled", Float16(network), SCALE),
+        ("float16, loss scaled", Float16(network), MAX_LOSS_SCALE),
         ("float16, loss as it is", Float16(network), 1.0),
         ("backbones in bfloat16", Bfloat16Backbones(network), 1.0),
         ("bfloat16", Bfloat16(network), 1.0),
@@ -77,7 +77,7 @@ def forms(network: ESRT) -> Sequence[tuple[str, nn.Module, float]]:
 
 
 def batch(pictures: Sequence[Rgb], scale: int) -> tuple[Tensor, Tensor]:
-    """Return LR (B, 3, PATCH, PATCH) and HR of the pictures' middles, float32 RGB in [0, 1]."""
+    """Return LR (B, 3, PATCH, PATCH) and HR of the pictures' centers, float32 RGB in [0, 1]."""
     side = PATCH * scale
     tops = [(hr.shape[0] - side) // 2 for hr in pictures]
     lefts = [(hr.shape[1] - side) // 2 for hr in pictures]

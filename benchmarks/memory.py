@@ -1,4 +1,4 @@
-"""Measure the peak memory of `esrt upscale`, interpreter and torch included, against what is promised.
+"""Measure the peak memory of `esrt upscale`, including interpreter and torch, and compare it with what is promised.
 
     python -m benchmarks.memory > benchmarks/memory.md
 
@@ -19,7 +19,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """One picture: megapixels of its result, what is read and how the command is called."""
+    """Hold one case: megapixels of the result, the input and the options of the command."""
 
     label: str
     megapixels: float
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(case: Case) -> tuple[int, int]:
-    """Return the command's peak in bytes, and the pixels that it read and wrote."""
+    """Return the peak memory of the command in bytes, and the pixels that it read and wrote."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.png", Path(folder) / f"result.{case.target}"
         side = round((case.megapixels * 1e6) ** 0.5 / case.scale)
@@ -69,7 +69,7 @@ def measure(case: Case) -> tuple[int, int]:
 
 
 def picture(side: int, case: Case) -> np.ndarray:
-    """Draw noise on a gradient, no two tiles alike."""
+    """Draw noise on a gradient, without equal tiles."""
     peak = np.iinfo(case.dtype).max
     ramp = np.linspace(0, 0.8, side)[:, None, None]
     noise = np.random.default_rng(0).random((side, side, case.channels)) * 0.2

@@ -1,13 +1,13 @@
-"""Adam against Muon, batch sizes and EMA lengths, each for the same time: which default is better, and where.
+"""Compare Adam and Muon, batch sizes and EMA lengths in runs of equal time, to choose the defaults.
 
 python benchmarks/optimizer.py PICTURES --val HELD_OUT --minutes 3 --minutes 30 --out runs/optimizer
 
-Every row of TRIALS is one run of `esrt train` from scratch, of equal time on a machine that does nothing else; the
-table is printed and written to OUT/table.md. The same command goes on where it was interrupted. Choose nothing by short
-runs alone: what wins in three minutes may lose in thirty.
+Every row of TRIALS is one run of `esrt train` from scratch, of equal time on an otherwise idle machine; the table is
+printed and written to OUT/table.md. Rerun the command to resume. Do not choose by short runs alone: what wins in three
+minutes may lose in thirty.
 
-Under torchrun it trains with several processes; with --only, one trial after the other can run, and a last command
-without either prints the table.
+Under torchrun it trains in several processes; use --only to run one trial after the other, and a last command without
+either to print the table.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system.process import configure_process
 from esrt_core.training.optimizers import is_matrix
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.run import train
@@ -26,7 +27,7 @@ from esrt_core.training.run import train
 
 @dataclass(frozen=True)
 class Trial:
-    """Hold what one run does differently."""
+    """Hold the options that distinguish one run."""
 
     name: str
     optimizer: str = "adam"
@@ -64,6 +65,7 @@ TRIALS = {
 
 
 def main() -> None:
+    configure_process()
     arguments = parse()
     rows = []
     for minutes in arguments.minutes:
@@ -115,7 +117,7 @@ def run(trial: Trial, minutes: float, out: Path, arguments: argparse.Namespace) 
 
 
 def growth(out: Path) -> float:
-    """Return the RMS of the inner matrices over that of initial ones: where it runs away, the long run is lost."""
+    """Return the RMS of the inner matrices relative to initial ones; if it grows without bound, long runs fail."""
     saved = torch.load(out / "state.pt", weights_only=True)["network"]
     scale = json.loads((out / "run.json").read_text())["options"]["scale"]
     torch.manual_seed(0)

@@ -1,9 +1,9 @@
-"""Compare weights on damaged pictures: undamaged, JPEG of four qualities, and the mixed damage that photos have.
+"""Compare weights on pictures without damage, with JPEG of four qualities, and with the mixed damage of photos.
 
     python -m benchmarks.photo HELDOUT_FOLDER --models clean photo --scales 2 4 > table.md
 
-PSNR in dB on Y against the undamaged picture. JPEG is Pillow's with 4:2:0 and nothing else. The mixed damage (blur,
-kernel, noise, JPEG) is drawn as in training, from seeds that depend on the picture's place alone.
+PSNR is in dB on Y against the undamaged picture. JPEG is Pillow's, 4:2:0, without other damage. The mixed damage (blur,
+kernel, noise, JPEG) is drawn as in training, from seeds that only depend on the picture's position.
 """
 
 import argparse
@@ -23,12 +23,14 @@ from esrt_core.evaluation.protocol import Enlarge, Rgb, bicubic, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.training.degradation import degrade, draw_damage
 
 Harm = Callable[[Pair, int, int], Rgb]  # pair, scale, place -> LR
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["clean", "photo"])

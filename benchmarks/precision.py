@@ -1,11 +1,11 @@
-"""Compare half precision with float32: what it changes in the pictures, and the time it saves.
+"""Compare half precision with float32: the change in the pictures and the time saved.
 
     python -m benchmarks.precision --photos FOLDER --scale 2 --precision bf16
 
-Photos come from a folder; drawings, pages of text and gradients are made here; the middle of each is taken as one tile.
-A row holds the worst picture of its kind: PSNR of the half-precision result against the float32 one in dB over RGB,
-before rounding to 8 bits; after it, the largest difference in gray levels and the share of values that differ at all.
-On average over the kind: what it costs in dB on Y against the undamaged picture, and the ratio of processor times, the
+Photos come from a folder; drawings, pages of text and gradients are made here; the center of each is used as one tile.
+A row holds the worst picture of its kind: PSNR of the half-precision result against the float32 one in dB over RGB
+before rounding to 8 bits; after rounding, the largest difference in gray levels and the share of values that differ.
+Averages over the kind are the loss in dB on Y against the undamaged picture, and the ratio of processor times with the
 two precisions alternating.
 """
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.contenders import as_input, trained
 from benchmarks.drawings import draw, draw_page
+from esrt_core.architecture import SCALES
 from esrt_core.engine.options import PRECISIONS
 from esrt_core.engine.runner import Runner
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
@@ -34,7 +35,7 @@ WINDOWS = (2, 2)  # of 48 px, as the engine's
 
 @dataclass(frozen=True)
 class Row:
-    """Hold how two results of one picture compare; see the module."""
+    """Hold the comparison of two results of one picture; see the module."""
 
     psnr: float
     levels: int
@@ -59,7 +60,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=2)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=2)
     parser.add_argument("--precision", choices=[name for name in PRECISIONS if name.endswith("16")], default="bf16")
     parser.add_argument("--count", type=int, default=12, help="of drawings, pages and gradients")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,8 +1,8 @@
-"""Make the README's table: PSNR and SSIM of whole pictures, of the default tiles, and with --tta, beside the paper's.
+"""Make the README's table: PSNR and SSIM of whole pictures, default tiles and --tta, beside the paper's figures.
 
     python -m benchmarks.quality --set Set5=FOLDER --set Set14=FOLDER --heldout FOLDER > table.md
 
-Of held-out pictures, sorted by name, those at even places are for choosing and those at odd places for reporting.
+Of held-out pictures, sorted by name, those at even positions are for choosing and those at odd ones for reporting.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, Score, mean_score, score_picture
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 PAPER = {  # Lu et al., 2022, table 2
     ("Set5", 2): "38.03/.9600",
@@ -29,6 +30,7 @@ HALVES = {"choose": slice(0, None, 2), "report": slice(1, None, 2)}
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     forms = {
         "whole picture": EngineOptions(threads=options.threads, precision="fp32", tile=0),
@@ -78,7 +80,7 @@ def enlarger(pool: UpscalerPool, scale: int) -> Enlarge:
 
 
 def means(paths: Sequence[Path], scale: int, enlarge: Enlarge) -> tuple[Score, Score]:
-    """Return the mean of bicubic and of ESRT."""
+    """Return the mean scores of bicubic and ESRT."""
     scores = []
     for path in paths:
         pair = read_pair(path, None, scale, ReadLimits())

@@ -1,10 +1,10 @@
-"""Compare the time and the memory of esrt with its alternatives, side by side in one run.
+"""Compare time and memory of esrt with alternatives, side by side in one run.
 
     python -m benchmarks.speed --scale 4 --plot SET5_FOLDER speed.png > speed.md
 
-Every contender lives in a process of its own; in every round each of them enlarges the same picture, one after the
-other, so that a busy machine slows all alike. Figures are medians over the rounds of processor time, children
-included; ratios are medians of the ratios within a round.
+Every contender has a process of its own; in every round each of them upscales the same picture, one after the other, so
+that a busy machine slows all alike. Figures are medians of processor time over the rounds, including children; ratios
+are medians of the ratios within a round.
 """
 
 import argparse
@@ -25,10 +25,12 @@ from PIL import Image
 
 from benchmarks.contenders import BASELINE, CONTENDERS, Rgb
 from benchmarks.quality import enlarger, means
+from esrt_core.architecture import SCALES
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 from tests.engine.counting import Count
 
 PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here
@@ -39,7 +41,7 @@ PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weigh
 
 @dataclass
 class Worker:
-    """Hold one contender: its process, what it measured, or why it was not measured."""
+    """Hold one contender: its process and measurements, or the reason why it cannot run."""
 
     name: str
     pipe: Connection
@@ -51,6 +53,7 @@ class Worker:
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     pictures = read(options.pictures) if options.pictures else generate(options.size)
     workers = [start(name, options.scale, options.threads) for name in CONTENDERS if chosen(name, options.only)]
@@ -71,7 +74,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=4)
+    parser.add_argument("--scale", type=int, choices=SCALES, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
@@ -95,7 +98,7 @@ def read(folder: Path) -> list[Rgb]:
 
 
 def generate(size: tuple[int, int]) -> list[Rgb]:
-    """Draw three pictures of smooth noise, no two tiles of which are equal."""
+    """Draw three pictures of smooth noise without equal tiles."""
     made = []
     for seed in range(3):
         coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), np.uint8)
@@ -115,7 +118,8 @@ def start(name: str, scale: int, threads: int) -> Worker:
 
 
 def work(name: str, scale: int, threads: int, pipe: Connection) -> None:
-    """Build a contender, say what is missing for it, then enlarge what comes and answer with what it took."""
+    """Build a contender and report what it lacks; then upscale received pictures and answer with the cost."""
+    configure_process()
     torch.set_num_threads(threads)
     try:
         run = CONTENDERS[name](scale, threads)
@@ -131,7 +135,7 @@ def work(name: str, scale: int, threads: int, pipe: Connection) -> None:
 
 
 def processor_time() -> float:
-    """Return the seconds that this process and its finished children have computed."""
+    """Return the processor seconds of this process and its finished children."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
@@ -151,7 +155,7 @@ def measure(worker: Worker, picture: Rgb, keep: bool) -> None:
 
 
 def convolution_peak(threads: int) -> float:
-    """Measure oneDNN's fastest 3 x 3 convolution of the network's kind: multiply-adds a second of processor time."""
+    """Return the multiply-adds per second of processor time of oneDNN's fastest 3 x 3 convolution of this kind."""
     torch.set_num_threads(threads)
     x = torch.rand(1, 32, 128, 128).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(32, 32, 3, 3).contiguous(memory_format=torch.channels_last)
@@ -218,7 +222,7 @@ def plot(workers: list[Worker], set5: Path, target: Path) -> None:
 
 
 def draw_points(points: list[tuple[str, float, float | None]], bicubic: float, target: Path) -> None:
-    """Draw (name, time, PSNR); without a PSNR a line at the time says how fast it would be at any quality."""
+    """Draw points (name, time, PSNR); without a PSNR, a line at the time."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")

@@ -1,9 +1,9 @@
-"""How fast training is: LR px a second, share of the machine's matrix-product peak, and what the steps themselves cost.
+"""Measure the speed of training: LR px/s, share of the peak of matrix products, and the overhead outside of steps.
 
 python benchmarks/throughput.py --scale 2 --steps 20
 
-In one run, on pictures of noise: `esrt train`, its steps timed apart from everything else; and beside it a plain
-float32 loop, a DataLoader that opens, crops and flips PNG files, and Adam. On a GPU both use the same patch and batch.
+One run on pictures of noise measures `esrt train`, with its steps timed separately, and for comparison a plain float32
+loop with Adam and a DataLoader that opens, crops and flips PNG files. Both use the same patch and batch.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system.process import configure_process
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.run import train
 from esrt_core.training.step import Stepper
@@ -33,6 +34,7 @@ PASSES = 3  # forward, gradients of the inputs, gradients of the weights
 
 
 def main() -> None:
+    configure_process()
     options = parse()
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,7 +93,7 @@ def write_pictures(folder: Path, count: int, scale: int) -> None:
 
 
 def measure_trainer(folder: Path, options: argparse.Namespace) -> tuple[float, float]:
-    """Return LR px a second after the first steps, and the share of the time outside of the steps."""
+    """Return LR px/s after the first steps, and the share of the time outside of steps."""
     marks: list[tuple[float, float]] = []  # two a step
 
     def timed(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,7 +130,7 @@ def run(folder: Path, options: argparse.Namespace) -> None:
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """Open a picture and its LR, cut the same place, flip both."""
+    """Open a picture and its LR, crop both at the same position and flip them."""
 
     def __init__(self, folder: Path, scale: int, patch: int, length: int) -> None:
         self.paths = sorted(folder.iterdir())
@@ -154,7 +156,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 def measure_plain(folder: Path, options: argparse.Namespace, device: torch.device) -> float:
-    """Return LR px a second of a plain float32 loop."""
+    """Return LR px/s of a plain float32 loop."""
     count = (options.steps + WARM_UP) * options.batch
     pairs = Pairs(folder, options.scale, options.patch, count)
     batches: Iterator[tuple[Tensor, Tensor]] = iter(DataLoader(pairs, options.batch, num_workers=options.workers))
@@ -176,7 +178,7 @@ def measure_plain(folder: Path, options: argparse.Namespace, device: torch.devic
 
 
 def matmul_peak(device: torch.device) -> float:
-    """Return the best of several matrix products in FLOP/s, in the precision that training uses."""
+    """Return the peak of several matrix products in FLOP/s, in the precision of training."""
     side, dtype = (8192, torch.bfloat16) if device.type == "cuda" else (1024, torch.float32)
     a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")

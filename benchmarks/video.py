@@ -1,13 +1,13 @@
-"""The whole of `esrt video` against the bare network on the same tiles, with the reuse on and off.
+"""Compare all of `esrt video` with the bare network on the same tiles, with and without reuse.
 
     python benchmarks/video.py [--size 320x180] [--frames 12] [--device auto] [--threads N]
 
-`noise` changes in every pixel of every frame; `held` shows each picture four times, as a low frame rate does;
-`window` changes in one corner, as a screen capture does. `ratio` is the command's time, planning and the trial of the
-encoder left out, over the bare network's for the tiles that had to be computed, which is taken right before and after
-it. On a CPU it compares this program's processor time, which other programs disturb little; `ffmpeg` is that of the
-decoder's and encoder's own processes. Several threads spin while they wait for each other, so that on a busy machine
-only `--threads 1` (with OMP_NUM_THREADS=1) tells anything. On a GPU it is the time on the clock.
+Every pixel of `noise` changes in every frame; `held` shows each picture four times, as a low frame rate does; `window`
+changes in one corner, as a screen capture does. `ratio` is the time of the command, without planning and preflight,
+divided by the bare network's time for the tiles that had to be computed, measured right before and after. On a CPU it
+is this process's CPU time, which other programs disturb little; `ffmpeg` is the CPU time of decoder and encoder.
+Threads spin while they wait for each other, so that on a busy machine only `--threads 1` (with OMP_NUM_THREADS=1) is
+meaningful. On a GPU it is wall-clock time.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from esrt_core.media.video import ffmpeg
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import prepare_clip, upscale_clip
 from esrt_core.selection import UpscalerPool
+from esrt_core.system.process import configure_process
 
 RATE = 24
 NOISE = "noise=alls=40:allf=t"
@@ -45,42 +46,45 @@ def make_clip(target: Path, kind: str, size: str, frames: int) -> Path:
     return target
 
 
-def clock_of(upscaler: Upscaler) -> Callable[[], float]:
+def timer_of(upscaler: Upscaler) -> Callable[[], float]:
     return time.process_time if upscaler.device_name == "cpu" else time.perf_counter
 
 
 def seconds_a_tile(upscaler: Upscaler, width: int, height: int) -> float:
-    """Time the bare network on batches of the tiles that this size is cut into: the mean of three."""
+    """Return the bare network's seconds a tile, the mean of three batches of the tiles of a picture of this size."""
     plan = upscaler.plan(width, height)
     count = min(plan.batch, plan.tiles)
     tiles = torch.from_numpy(np.random.default_rng(0).random((count, 3, *plan.tile_shape), np.float32))
-    runner, clock = upscaler._runner, clock_of(upscaler)
-    started = clock()
+    runner, timer = upscaler._runner, timer_of(upscaler)
+    started = timer()
     with torch.inference_mode():
         for _ in range(3):
             runner(tiles.to(runner.device), plan.windows, plan.batch).float().cpu()
-    return (clock() - started) / (3 * count)
+    return (timer() - started) / (3 * count)
 
 
 def ffmpeg_seconds() -> float:
-    """Return the processor time of all processes that have ended below this one."""
+    """Return the CPU seconds of all child processes that have exited."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def main() -> None:
+    configure_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="320x180")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
     pool = UpscalerPool("auto", EngineOptions(given.device, given.threads))
     upscaler = pool.upscaler(2)
     width, height = map(int, given.size.split("x"))
     seconds_a_tile(upscaler, width, height)  # the first run also prepares the kernels
     tile = seconds_a_tile(upscaler, width, height)
-    plan, clock = upscaler.plan(width, height), clock_of(upscaler)
+    plan, timer = upscaler.plan(width, height), timer_of(upscaler)
     print(f"{upscaler.device_name}, {upscaler.precision}: {given.size}, {plan.tiles} tiles of {plan.tile_shape}")
     print(f"bare network: {tile * 1e3:.2f} ms a tile, {1 / (tile * plan.tiles):.3g} frames a second")
     print(
@@ -94,9 +98,9 @@ def main() -> None:
                 upscaler._cache = TileCache() if reuse else TileCache(0)
                 options = VideoOptions(preset="ultrafast", segment=Fraction(60), overwrite=True, reuse=reuse)
                 prepared = prepare_clip(clip, options, pool)
-                before, others, started = seconds_a_tile(upscaler, width, height), ffmpeg_seconds(), clock()
+                before, others, started = seconds_a_tile(upscaler, width, height), ffmpeg_seconds(), timer()
                 result = upscale_clip(prepared, pool)
-                whole, others = clock() - started, ffmpeg_seconds() - others
+                whole, others = timer() - started, ffmpeg_seconds() - others
                 bare = result.tiles_computed * (before + seconds_a_tile(upscaler, width, height)) / 2
                 print(
                     f"{kind:8} {'on' if reuse else 'off':5} {result.frames:6} {result.tiles_computed:6} "

@@ -1,1 +1,1 @@
-"""The command line: it parses, calls one core function and prints."""
+"""The command line: parse arguments, call the core, print."""

@@ -1,4 +1,4 @@
-"""`python -m esrt_cli`."""
+"""Run the command line with `python -m esrt_cli`."""
 
 import sys
 

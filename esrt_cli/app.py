@@ -1,4 +1,4 @@
-"""The `esrt` program: its commands in one list, and the one place where an error becomes a line and an exit code."""
+"""The `esrt` program: its list of commands, and the one handler that turns errors into a line and an exit code."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
-from esrt_core.system.process import limit_openmp_spinning
+from esrt_core.system.process import configure_process
 
 PROGRAM = "esrt"
 
@@ -32,7 +32,7 @@ SETTINGS = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=SETTINGS)
 
-# A command's module imports only typer and what its own module needs for parsing; its work is imported when it runs.
+# A command's module imports only what parsing needs; its work is imported when the command runs.
 app.command()(upscale)
 app.command()(batch)
 app.command()(video)
@@ -46,7 +46,7 @@ app.add_typer(config, name="config")
 
 
 def program_version() -> str:
-    """Return the installed version, or say that there is none."""
+    """Return the installed version, or "0 (not installed)"."""
     try:
         return version("esrt-upscaler")
     except PackageNotFoundError:
@@ -64,24 +64,24 @@ def root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-    elif context.invoked_subcommand != "config":  # which has to work where the file is damaged
+    elif context.invoked_subcommand != "config":  # which must work even if the file is damaged
         apply_config(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code.
 
-    0: all is done. 1: something asked for could not be done. 2: the command line does not parse. 130, 143: stopped.
+    0: all is done. 1: something could not be done. 2: the command line does not parse. 130, 143: stopped by a signal.
     """
     prepare_streams()
-    limit_openmp_spinning()
+    configure_process()
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries warn developers; users are told in the program's own words
+        warnings.simplefilter("ignore")  # libraries warn developers; users get the program's own messages
     try:
         with interruptible():
             return _run(arguments)
     except Interrupted as stop:
-        Console().error(f"{stop}; nothing unfinished was left behind")
+        Console().error(f"{stop}; no partial files were written")
         return stop.exit_code
 
 
@@ -102,7 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         Console().error("out of memory; a smaller --tile or a smaller size needs less")
         return 1
     except BrokenPipeError:
-        # The reader has gone (`| head`). Leave nothing to flush, or the interpreter complains at its end.
+        # The reader has gone (`| head`). Leave nothing to flush, or the interpreter complains on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return int(code or 0)

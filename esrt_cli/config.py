@@ -1,4 +1,4 @@
-"""The configuration file: a user's own defaults, under the command line and under the environment."""
+"""The configuration file: the user's defaults, which the environment and the command line override."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import typer
 
 Value = str | int | bool
+_KINDS: dict[type[Value], str] = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Describe a key of the file: the type of its value, and whether the store of weights reads it."""
+    """Describe a key of the file: the type of its value; `stored` if the weights store reads it."""
 
     kind: type[Value]
     help: str
@@ -27,22 +28,22 @@ class Setting:
 
 
 SETTINGS = {
-    "model": Setting(str, "what --model is by default"),
+    "model": Setting(str, "the default of --model"),
     "device": Setting(str, "auto, cpu, cuda, cuda:N or mps"),
     "threads": Setting(int, "CPU threads"),
-    "tile": Setting(int, "side of a tile in px"),
+    "tile": Setting(int, "tile side in px"),
     "precision": Setting(str, "auto, fp32, fp16 or bf16"),
-    "quality": Setting(int, "1 to 100, for formats that lose detail"),
+    "quality": Setting(int, "1 to 100, for lossy formats"),
     "background": Setting(str, "a color, for formats without transparency"),
     "max-pixels": Setting(int, "largest picture to read or write"),
     "index": Setting(str, "address or path of an index with more weights", stored=True),
-    "offline": Setting(bool, "never use the network", stored=True),
+    "offline": Setting(bool, "never access the network", stored=True),
     "home": Setting(str, "folder for downloaded and imported weights", stored=True),
 }
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the configuration is: ESRT_CONFIG, or the system's folder for it."""
+    """Return the path of the configuration file: ESRT_CONFIG, or in the system's configuration folder."""
     if environment.get("ESRT_CONFIG"):
         return Path(environment["ESRT_CONFIG"]).expanduser().absolute()
     import platformdirs
@@ -56,13 +57,16 @@ def variable(key: str) -> str:
 
 
 def read_config(path: Path) -> dict[str, Value]:
-    """Return the settings of a file, none when it does not exist. Raises OptionError for one that cannot be used."""
+    """Return the settings of a file, none if it does not exist.
+
+    Raises: OptionError if it cannot be read or holds an unknown key or an invalid value.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"configuration {path} is not TOML: {error}") from error
+        raise OptionError(f"configuration {path} is not valid TOML: {error}") from error
     except OSError as error:
         raise OptionError(f"configuration {path} cannot be read: {error.strerror}") from error
     check_config(content, str(path))
@@ -70,7 +74,7 @@ def read_config(path: Path) -> dict[str, Value]:
 
 
 def check_config(content: Mapping[str, Any], name: str) -> None:
-    """Raise OptionError, naming the file `name`, for an unknown setting or a value that cannot be."""
+    """Raise OptionError, naming the file `name`, if a setting is unknown or a value is invalid."""
     from esrt_core.engine.options import EngineOptions
 
     for key, value in content.items():
@@ -86,14 +90,20 @@ def check_config(content: Mapping[str, Any], name: str) -> None:
 
 
 def setting(key: str, context: str = "") -> Setting:
-    """Return the description of a key. Raises OptionError, listing the keys there are, for an unknown one."""
+    """Return the description of a key.
+
+    Raises: OptionError, listing the valid keys, if it is unknown.
+    """
     if key not in SETTINGS:
         raise OptionError(f"{context}unknown setting '{key}', expected one of {', '.join(SETTINGS)}")
     return SETTINGS[key]
 
 
 def parse_value(key: str, text: str) -> Value:
-    """Return the value that a text means for a key. Raises OptionError when it means none."""
+    """Parse a value of a key.
+
+    Raises: OptionError if the text is not valid for the key.
+    """
     kind = setting(key).kind
     if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -101,11 +111,11 @@ def parse_value(key: str, text: str) -> Value:
         return int(text)
     if kind is str and text:
         return text
-    raise OptionError(f"{key} cannot be {text!r}, expected {_KINDS[kind]}")
+    raise OptionError(f"{key} is {text!r}, expected {_KINDS[kind]}")
 
 
 def write_setting(path: Path, key: str, value: Value | None) -> None:
-    """Set one value in the file, or take it out with None; comments and everything else stay as they are."""
+    """Set one value in the file, or remove it with None; comments and everything else stay unchanged."""
     import tomlkit
 
     from esrt_core.files import atomic_write
@@ -124,7 +134,7 @@ def write_setting(path: Path, key: str, value: Value | None) -> None:
 
 
 def apply_config(context: typer.Context) -> None:
-    """Make the file's settings the defaults of all commands that have such an option, and of the weights' store."""
+    """Apply the file's settings as defaults of the commands' options and of the weights store."""
     config = read_config(config_path())
     for key, value in config.items():
         if SETTINGS[key].stored:
@@ -135,6 +145,3 @@ def apply_config(context: typer.Context) -> None:
         name: {param.name: options[param.name] for param in command.params if param.name in options}
         for name, command in commands.items()
     }
-
-
-_KINDS: dict[type[Value], str] = {str: "a text", int: "a whole number", bool: "true or false"}

@@ -1,4 +1,4 @@
-"""What the command line says: results on standard output, everything else on standard error, one line each."""
+"""Print results on standard output and everything else on standard error, one line each."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from esrt_core.errors import TargetError
 
 
 def printable(text: str) -> str:
-    """Return text on one line: control characters and bytes that are no UTF-8 (in a file's name) are escaped."""
+    """Return text on one line; control characters and undecodable bytes of file names are escaped."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
@@ -18,7 +18,7 @@ def _escape(char: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Let characters that a terminal's encoding lacks be escaped, where they would stop the program."""
+    """Escape characters that the terminal's encoding lacks instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -26,9 +26,9 @@ def prepare_streams() -> None:
 
 @dataclass(frozen=True)
 class Console:
-    """Print what was asked for: `quiet` leaves errors and JSON, `verbose` adds details.
+    """Print at the requested verbosity: `quiet` keeps errors and JSON only, `verbose` adds details.
 
-    `piped` says that standard output carries the picture itself, so that nothing else may go there.
+    `piped` is true if standard output carries the picture itself, so that nothing else may go there.
     """
 
     quiet: bool = False
@@ -36,30 +36,30 @@ class Console:
     piped: bool = False
 
     def result(self, line: str) -> None:
-        """Print what came of one input."""
+        """Print the result of one input."""
         if not self.quiet:
             self._print(printable(line), sys.stderr if self.piped else sys.stdout)
 
     def record(self, line: str) -> None:
-        """Print one JSON object; it is asked for, so `quiet` doesn't silence it."""
+        """Print one JSON object, even if `quiet`: it was requested."""
         self._print(line, sys.stderr if self.piped else sys.stdout)
 
     def note(self, line: str) -> None:
-        """Print what a user should know: a plan, a change, a loss."""
+        """Print what the user should know: a plan, a change, a loss."""
         if not self.quiet:
             self._print(printable(line), sys.stderr)
 
     def detail(self, line: str) -> None:
-        """Print what only `verbose` asks for."""
+        """Print a detail if `verbose`."""
         if self.verbose and not self.quiet:
             self._print(printable(line), sys.stderr)
 
     def error(self, line: str) -> None:
-        """Print what went wrong."""
+        """Print an error."""
         self._print(f"error: {printable(line)}", sys.stderr)
 
     def shows_progress(self) -> bool:
-        """Return whether a progress bar makes sense: standard error is a terminal that can redraw a line."""
+        """Return whether to show a progress bar: standard error is a terminal that can redraw a line."""
         return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     @staticmethod

@@ -1,8 +1,6 @@
-"""Options that several commands share. Values that only the core can judge stay text or plain numbers here.
+"""Options that several commands share, and the parsers of what users type: numbers, times and colors.
 
-Times as people write them.
-
-A color in the words that a user writes.
+Values that only the core can judge stay text or plain numbers here.
 """
 
 import re
@@ -18,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def parse_number(text: str) -> Decimal:
-    """Return a decimal number exactly as it is written; anything else is a command line that does not parse."""
+    """Return a decimal number exactly as written.
+
+    Raises: typer.BadParameter (exit code 2) if the text is not a number.
+    """
     try:
         return Decimal(text)
     except InvalidOperation as error:
@@ -32,7 +33,7 @@ def _number(names: tuple[str, ...], text: str) -> typer.models.OptionInfo:
 
 ScaleOpt = Annotated[
     Decimal | None,
-    _number(("-s", "--scale"), "Factor of the sides, above 1 and up to 16. Default 4, or that of a --model FILE."),
+    _number(("-s", "--scale"), "Factor for both sides, above 1 and up to 16. Default 4, or that of a --model FILE."),
 ]
 WidthOpt = Annotated[
     int | None, typer.Option(metavar="PX", help="Width of the result; with --height, fit inside both.")
@@ -76,7 +77,9 @@ StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep n
 MaxPixelsOpt = Annotated[
     int | None, typer.Option(envvar="ESRT_MAX_PIXELS", metavar="N", help="Largest picture to read or write, in pixels.")
 ]
-AllowTruncatedOpt = Annotated[bool, typer.Option("--allow-truncated", help="Take what is left of a damaged picture.")]
+AllowTruncatedOpt = Annotated[
+    bool, typer.Option("--allow-truncated", help="Use what can be read of a truncated picture.")
+]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 CompareOpt = Annotated[
     bool,
@@ -89,22 +92,32 @@ VerboseOpt = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d{1,9})?)s?")
+_AMOUNT = r"(\d+(?:\.\d{1,9})?)"
+_TIMES = (
+    re.compile(rf"(?:(?:(\d+):)?(\d{{1,2}}):)?{_AMOUNT}"),  # 90, 1:30, 0:01:30.5
+    re.compile(rf"(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?(?<=[hms])"),  # 90s, 30m, 1h30m
+)
 
 
-def parse_seconds(text: str, name: str) -> "Fraction":
-    """Return the exact seconds of a time such as 90, 10s, 1:30 or 0:01:30.5; `name` is the option's, for the error."""
+def parse_time(text: str, option: str) -> "Fraction":
+    """Return the exact seconds of 90, 90s, 30m, 1h30m, 1:30 or 0:01:30.5.
+
+    Raises: OptionError if the text is none of these; the message names `option`.
+    """
     from fractions import Fraction
 
-    found = _CLOCK.fullmatch(text.strip())
+    found = next(filter(None, (pattern.fullmatch(text.strip()) for pattern in _TIMES)), None)
     if found is None:
-        raise OptionError(f"{name} {text} is no time; write seconds (90, 10s) or a clock (1:30, 0:01:30.5)")
-    hours, minutes, seconds = found.groups()
-    return Fraction(int(hours or 0)) * 3600 + Fraction(int(minutes or 0)) * 60 + Fraction(seconds)
+        raise OptionError(f"{option} {text} is not a valid time; write 90, 90s, 30m, 1h30m, 1:30 or 0:01:30.5")
+    hours, minutes, seconds = (Fraction(group or 0) for group in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def parse_color(text: str) -> tuple[int, int, int]:
-    """Return RGB (0..255) of a CSS name, #rgb, #rrggbb, rgb(...) or r,g,b. Raise OptionError for anything else."""
+    """Return the RGB (0..255) of a CSS name, #rgb, #rrggbb, rgb(...) or r,g,b.
+
+    Raises: OptionError if the text is none of these.
+    """
     from PIL import ImageColor
 
     parts = text.split(",")
@@ -114,4 +127,4 @@ def parse_color(text: str) -> tuple[int, int, int]:
     try:
         return ImageColor.getrgb(text.strip())[:3]
     except ValueError as error:
-        raise OptionError(f"--background {text} is not a color; give a name (white), #rrggbb or r,g,b") from error
+        raise OptionError(f"--background {text} is not a color; use a name (white), #rrggbb or r,g,b") from error

@@ -1,4 +1,4 @@
-"""Plans, results and errors in words, in JSON and as a progress bar."""
+"""Format plans, results and errors as text, as JSON and as a progress bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Return seconds as text: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -30,7 +30,7 @@ def duration(seconds: float) -> str:
 
 
 def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
-    """Say what is about to happen to one picture."""
+    """Return the plan of one picture as a line."""
     info, size = plan.info, plan.size
     pages = f", {plan.pages} {'frames' if info.animated else 'pages'}" if plan.pages > 1 else ""
     passes = " then ".join(f"x{scale}" for scale in size.passes) + (" then down" if size.resample else "")
@@ -44,19 +44,19 @@ def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
 
 
 def result_line(result: Result) -> str:
-    """Say what became of one picture."""
+    """Return the result of one picture as a line."""
     weights = weights_text(result.model, result.reason)
     sheet = f", comparison in {result.sheet}" if result.sheet else ""
     return f"{result.target}: {result.size[0]} x {result.size[1]}, {duration(result.seconds)}{weights}{sheet}"
 
 
 def weights_text(model: str, reason: str) -> str:
-    """Say which weights were chosen and why; nothing where the user chose."""
+    """Return which weights were chosen and why, or "" if the user chose them."""
     return f", {model} weights ({reason})" if reason else ""
 
 
 def detail_line(result: Result) -> str:
-    """Say how one picture was made."""
+    """Return how one result was computed."""
     passes = " then ".join(f"x{scale}" for scale in result.passes)
     return (
         f"{result.source}: {passes} with {result.model} on {result.device} in {result.precision}, tile {result.tile}, "
@@ -65,7 +65,7 @@ def detail_line(result: Result) -> str:
 
 
 def result_json(result: Result) -> str:
-    """Return a result as one JSON object on one line; bytes of a name that are no UTF-8 become escaped surrogates."""
+    """Return a result as one JSON object on one line; undecodable bytes of file names become escaped surrogates."""
     return json.dumps({"ok": True, **dataclasses.asdict(result)})
 
 
@@ -97,7 +97,7 @@ def error_json(source: str, error: Exception) -> str:
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[ProgressCallback]:
-    """Show a bar with the time left on standard error while the block runs, where that is a terminal."""
+    """Show a bar with the remaining time on standard error during the block, if that is a terminal."""
     if not console.shows_progress():
         yield ignore_progress
         return

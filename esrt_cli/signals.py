@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: unwind once, so that temporary files go away, and exit with the usual code."""
+"""Handle Ctrl-C and SIGTERM: unwind once, so that temporary files are removed, and exit with the usual code."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -7,18 +7,19 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """Unwind the stack after a signal. Not an Exception, so that no `except Exception` in a library swallows it."""
+    """Unwind the stack after a signal; not an Exception, so that no `except Exception` of a library swallows it."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        name = signal.Signals(signal_number).name
+        super().__init__("interrupted" if name == "SIGINT" else f"stopped by {name}")
         self.exit_code = 128 + signal_number
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into Interrupted; later ones wait for the clean-up."""
+    """Raise Interrupted on the first SIGINT, SIGTERM or SIGHUP; later ones are ignored during the cleanup."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # A signal that is ignored from outside (nohup, a shell's background job) stays ignored.
+    # A signal that the parent process ignores (nohup, a background job of a shell) stays ignored.
     before = {number: signal.getsignal(number) for number in numbers}
     numbers = [number for number in numbers if before[number] is not signal.SIG_IGN]
 
@@ -38,17 +39,17 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def graceful_interrupt(first: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call `first`, which asks for an end; a second one interrupts as anywhere else."""
+    """Call `first` on the first Ctrl-C; a second one interrupts as usual."""
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         first()
 
-    if callable(before):  # not where Ctrl-C is ignored from outside
-        signal.signal(signal.SIGINT, ask)
+    if callable(before):  # not if the parent process ignores Ctrl-C
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is ask:
+        if signal.getsignal(signal.SIGINT) is on_interrupt:
             signal.signal(signal.SIGINT, before)

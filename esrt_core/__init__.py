@@ -3,17 +3,19 @@
     from esrt_core import Upscaler, upscale
 
     larger = upscale(image, scale=4)        # a Pillow image or a NumPy array in, the same kind out
-    upscaler = Upscaler(scale=2.5)          # keeps its networks for many pictures
+    upscaler = Upscaler(scale=2.5)          # loads its networks once for many pictures
     larger = [upscaler.upscale(image) for image in images]
+    upscale_folder("photos", "large")       # files; rerun to resume
+    upscale_clip("clip.mp4", scale=2)
 
-Names are imported when they are used: `import esrt_core` loads neither torch nor NumPy.
+Names are imported on first use: `import esrt_core` loads neither torch nor NumPy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from esrt_core.api import Upscaler, upscale
+    from esrt_core.api import Upscaler, upscale, upscale_clip, upscale_folder
     from esrt_core.errors import DeviceError, EsrtError, MediaError, OptionError, TargetError, WeightsError
     from esrt_core.progress import Progress
 
@@ -27,9 +29,12 @@ __all__ = [
     "Upscaler",
     "WeightsError",
     "upscale",
+    "upscale_clip",
+    "upscale_folder",
 ]
 
-_HOMES = {"Upscaler": "esrt_core.api", "upscale": "esrt_core.api", "Progress": "esrt_core.progress"}
+_API = ("Upscaler", "upscale", "upscale_clip", "upscale_folder")
+_HOMES = {"Progress": "esrt_core.progress"} | dict.fromkeys(_API, "esrt_core.api")
 
 
 def __getattr__(name: str) -> object:

@@ -1,11 +1,9 @@
-"""What Python programs use: pictures in memory in, larger ones out.
+"""The Python API: NumPy arrays and Pillow images in memory, and folders and clips from file to file."""
 
-NumPy arrays to Frames and back.
-
-Pillow images to Frames and back.
-"""
-
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -22,21 +20,30 @@ from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import UpscalerPool, assess_pillow_image
 
+if TYPE_CHECKING:
+    from esrt_core.pipeline.batch.run import Ended, FolderResult
+    from esrt_core.pipeline.video.run import ClipResult
+
+    Array = NDArray[Any]
+
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
+KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
 
 
 def frame_of_array(array: NDArray[Any]) -> Frame:
     """Return a frame of (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha.
 
-    uint8 and uint16 use their whole range, float32 is in 0..1. Raise MediaError for any other array.
+    uint8 and uint16 use their whole range, float32 is in 0..1.
+
+    Raises: MediaError if the array has another type or shape, or non-finite values.
     """
     depth = DEPTHS.get(array.dtype)
     if depth is None:
-        raise MediaError(f"an array of {array.dtype} is no picture; give uint8, uint16 or float32 (0..1)")
+        raise MediaError(f"unsupported array type {array.dtype}; use uint8, uint16 or float32 (0..1)")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
-        raise MediaError(f"an array of shape {array.shape} is no picture; give (H, W), (H, W, 3) or (H, W, 4)")
+        raise MediaError(f"unsupported array shape {array.shape}; use (H, W), (H, W, 3) or (H, W, 4)")
     if depth == 32 and not np.isfinite(array).all():
-        raise MediaError("the array holds values that are not finite; replace them first")
+        raise MediaError("the array has NaN or infinite values; replace them first")
     if array.ndim == 2 or array.shape[2] == 1:
         return Frame((np.ascontiguousarray(array.reshape(array.shape[:2])),), ColorSpace.GRAY, depth)
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
@@ -44,19 +51,16 @@ def frame_of_array(array: NDArray[Any]) -> Frame:
 
 
 def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
-    """Return a frame's pixels as (H, W, C), or as (H, W) where it is gray and two `dimensions` are asked."""
+    """Return a frame's pixels as (H, W, C), or as (H, W) if it is gray without alpha and `dimensions` is 2."""
     color: Plane = frame.planes[0]
     if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
         color = color[..., None]
     return color if frame.alpha is None else np.concatenate([color, frame.alpha[..., None]], axis=2)
 
 
-KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
-
-
 @dataclass(frozen=True)
 class PillowPicture:
-    """Hold a Pillow image's pixels, and what its larger copy takes over: info and the range of float values."""
+    """Hold a Pillow image's pixels, and what its larger copy keeps: info and the range of float values."""
 
     frame: Frame
     info: dict[str, object]
@@ -64,9 +68,11 @@ class PillowPicture:
 
 
 def frame_of_image(image: Image.Image) -> PillowPicture:
-    """Take the current frame of an image, in any of Pillow's modes. Raise MediaError where its data is damaged.
+    """Return the current frame of an image in any Pillow mode.
 
     The EXIF orientation is not applied: pixels and tag stay as they are.
+
+    Raises: MediaError if the image is empty or its data is damaged.
     """
     if 0 in image.size:
         raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
@@ -82,7 +88,7 @@ def frame_of_image(image: Image.Image) -> PillowPicture:
 
 
 def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
-    """Return a frame as an image: L, LA, RGB, RGBA, I;16 or F, with the info of the picture that it came from."""
+    """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the info of its source `like`."""
     pixels = array_of_frame(frame, dimensions=2)
     if like.value_range is not None:
         pixels = restore(pixels, like.value_range)
@@ -91,19 +97,18 @@ def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
     return image
 
 
-if TYPE_CHECKING:
-    Array = NDArray[Any]
-
-
 class Upscaler:
-    """Enlarge pictures in memory by one factor; the networks are loaded once, at the first picture.
+    """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
-    scale   any factor above 1 up to 16, or None for the weights' own.
-    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image that was opened from a
-            JPEG of low quality, "clean" for all others and for arrays.
+    scale   a factor above 1 and at most 16, or None for the weights' own.
+    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image opened from a JPEG of
+            low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
-    Raise OptionError for values that cannot be, WeightsError and DeviceError for what is not there.
+    The settings of the process are not changed. Call `esrt_core.system.process.configure_process()` before torch is
+    imported to set what the program `esrt` sets: idle threads sleep soon, freed memory is kept for the next tile.
+
+    Raises: OptionError if a value is invalid, WeightsError or DeviceError if the model or the device does not exist.
     """
 
     def __init__(
@@ -117,7 +122,7 @@ class Upscaler:
         tile: int | None = None,
         tta: bool = False,
     ) -> None:
-        self._size = SizeRequest(factor=None if scale is None else exact(scale, "scale"))
+        self._size = _factor(scale)
         self._pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
 
     @overload
@@ -127,12 +132,14 @@ class Upscaler:
     def upscale(
         self, image: "Image.Image | Array", progress: ProgressCallback = ignore_progress
     ) -> "Image.Image | Array":
-        """Return a larger picture of the kind that was given.
+        """Return a larger picture of the same kind.
 
-        A Pillow image of any mode gives L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
+        A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
         array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`
-        after every batch of tiles. Raise MediaError for what is no picture.
+        after every batch of tiles.
+
+        Raises: MediaError if the array is unsupported or the image damaged.
         """
         if isinstance(image, Image.Image):
             picture = frame_of_image(image)
@@ -155,10 +162,14 @@ def upscale(
     device: str = ...,
     progress: ProgressCallback = ...,
 ) -> Image.Image: ...
+
+
 @overload
 def upscale(
     image: "Array", scale: Number | None = ..., model: str = ..., device: str = ..., progress: ProgressCallback = ...
 ) -> "Array": ...
+
+
 def upscale(
     image: "Image.Image | Array",
     scale: Number | None = 4,
@@ -166,5 +177,91 @@ def upscale(
     device: str = "auto",
     progress: ProgressCallback = ignore_progress,
 ) -> "Image.Image | Array":
-    """Enlarge one Pillow image or NumPy array; see Upscaler, which keeps its networks for more than one."""
+    """Upscale one Pillow image or NumPy array; for more than one use Upscaler, which keeps its networks."""
     return Upscaler(scale, model, device).upscale(image, progress)
+
+
+def upscale_folder(
+    inputs: "str | PathLike[str] | Iterable[str | PathLike[str]]",
+    output: "str | PathLike[str] | None" = None,
+    scale: Number | None = 4,
+    model: str = "auto",
+    device: str = "auto",
+    *,
+    overwrite: bool = False,
+    on_end: "Callable[[Ended], None]" = lambda ended: None,
+) -> "FolderResult":
+    """Upscale folders, files and globs of pictures as `esrt batch` does, resuming what an earlier run left.
+
+    output  the folder of the results, or None for `<folder>_x4` beside each folder.
+    scale, model, device   as for Upscaler; `device` may also be "all".
+    on_end  is called for every picture that ends, with its result or its failure.
+
+    `esrt_core.pipeline.batch.run.upscale_folder` takes all options. Pictures that fail are listed in the result.
+
+    Raises: OptionError if an input does not exist or an option is invalid, TargetError if the results cannot be
+    written, WeightsError or DeviceError if weights or device are unusable.
+    """
+    from esrt_core.pipeline.batch.options import FolderOptions
+    from esrt_core.pipeline.batch.run import upscale_folder as run
+    from esrt_core.pipeline.image.options import UpscaleOptions
+
+    names = (inputs,) if isinstance(inputs, str | PathLike) else tuple(inputs)
+    options = UpscaleOptions(
+        size=_factor(scale),
+        model=model,
+        engine=EngineOptions("auto" if device == "all" else device),
+        overwrite=overwrite,
+    )
+    folder = FolderOptions(
+        tuple(fspath(name) for name in names), None if output is None else fspath(output), options, devices=(device,)
+    )
+    return run(folder, _OnEnd(on_end))
+
+
+class _OnEnd:
+    """Listen to the pictures that end, and to nothing else."""
+
+    def __init__(self, on_end: "Callable[[Ended], None]") -> None:
+        self.ended = on_end
+
+    def planned(self, plan: object, workers: object) -> None:
+        """Ignore the plan; the result and the pictures tell enough."""
+
+    def note(self, text: str) -> None:
+        """Ignore notes about the weights."""
+
+
+def upscale_clip(
+    clip: "str | PathLike[str]",
+    output: "str | PathLike[str] | None" = None,
+    scale: Number | None = 2,
+    model: str = "auto",
+    device: str = "auto",
+    *,
+    overwrite: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> "ClipResult":
+    """Upscale a clip with its sound, timing and colors as `esrt video` does, resuming what an earlier run left.
+
+    output  a file, or a folder if it ends in a slash; None for beside the clip.
+    scale, model, device   as for Upscaler.
+
+    `esrt_core.pipeline.video.run` takes all options.
+
+    Raises: MediaError if the clip cannot be read, OptionError if an option is invalid, TargetError if the result cannot
+    be written, WeightsError or DeviceError if weights or device are unusable.
+    """
+    from esrt_core.pipeline.video.options import VideoOptions
+    from esrt_core.pipeline.video.run import prepare_clip
+    from esrt_core.pipeline.video.run import upscale_clip as run
+
+    engine = EngineOptions(device)
+    target = None if output is None else fspath(output)
+    options = VideoOptions(_factor(scale), target, model, engine, overwrite=overwrite)
+    pool = UpscalerPool(model, engine)
+    return run(prepare_clip(Path(clip), options, pool), pool, progress)
+
+
+def _factor(scale: Number | None) -> SizeRequest:
+    return SizeRequest(factor=None if scale is None else exact(scale, "scale"))

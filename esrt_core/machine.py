@@ -1,7 +1,4 @@
-"""What this machine can do: versions, devices that were really tried, memory, and the GPU that cannot be used.
-
-The NVIDIA driver of this machine, and why torch may not be able to use the GPU behind it. No torch.
-"""
+"""Inspect the machine: versions, memory, devices tested with a small network, and why a GPU cannot be used."""
 
 import os
 import platform
@@ -12,13 +9,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
 import torch
 
 from esrt_core.engine.device import choose_device, choose_precision
-from esrt_core.engine.fused.kernels import ARGUMENTS, load_kernel
+from esrt_core.engine.native.library import load_library
 from esrt_core.engine.options import EngineOptions
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system.memory import available_bytes, total_bytes
 
+PACKAGES = ("esrt-upscaler", "torch", "numpy", "pillow", "safetensors", "imageio-ffmpeg", "tifffile", "imagecodecs")
+CPUINFO = Path("/proc/cpuinfo")
+TOLERANCE = 0.02  # of the largest value; half precision is far below, a broken kernel is not
 SELECTOR = "https://pytorch.org/get-started/locally"
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
@@ -28,7 +30,7 @@ DISPLAY = "0x03"  # the first byte of a display controller's class
 
 @dataclass(frozen=True)
 class Driver:
-    """Hold the driver's version and the newest CUDA version that it can run, "" where it does not say."""
+    """Hold the version of the NVIDIA driver and the newest CUDA version that it supports, "" if unknown."""
 
     version: str
     cuda: str = ""
@@ -36,76 +38,18 @@ class Driver:
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """Hold what torch was built for (`cuda` is "" for a CPU build) and whether it finds a CUDA device."""
+    """Hold the version of torch, the CUDA version of its build ("" for a CPU build) and whether it finds a device."""
 
     version: str
     cuda: str
     finds_device: bool
 
 
-def find_driver() -> Driver | None:
-    """Ask nvidia-smi, and where it is missing the kernel module, for the driver; None when there is none."""
-    try:
-        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=20, check=False)
-        found = parse_nvidia_smi(done.stdout)
-    except (OSError, subprocess.TimeoutExpired):
-        found = None
-    if found is None and DRIVER_VERSION.is_file():
-        match = re.search(r"Kernel Module\D*([\d.]+)", DRIVER_VERSION.read_text(errors="replace"))
-        return Driver(match[1] if match else "unknown")
-    return found
-
-
-def parse_nvidia_smi(text: str) -> Driver | None:
-    """Return what the head of nvidia-smi's table says."""
-    version = re.search(r"Driver Version:\s*([\d.]+)", text)
-    cuda = re.search(r"CUDA (?:UMD )?Version:\s*([\d.]+)", text)
-    return Driver(version[1], cuda[1] if cuda else "") if version else None
-
-
-def has_nvidia_gpu(devices: Path = PCI_DEVICES) -> bool:
-    """Tell whether an NVIDIA GPU sits on the PCI bus, driver or not; False where the bus cannot be read."""
-    vendors = devices.glob("*/vendor")
-    return any(
-        vendor.read_text().strip() == NVIDIA and (vendor.parent / "class").read_text().startswith(DISPLAY)
-        for vendor in vendors
-    )
-
-
-def advice(
-    driver: Driver | None, torch: TorchBuild, gpu_on_bus: bool, environment: Mapping[str, str] = os.environ
-) -> str:
-    """Return why a GPU that is there cannot be used and what to do, "" when there is nothing to say."""
-    if torch.finds_device:
-        return ""
-    if driver is None:
-        return "An NVIDIA GPU is here but no driver: install NVIDIA's driver, then look again." if gpu_on_bus else ""
-    runs = f"driver {driver.version}" + (f", which runs CUDA up to {driver.cuda}" if driver.cuda else "")
-    choose = f"choose a build for CUDA {driver.cuda or 'of your driver'} or older at {SELECTOR}"
-    if not torch.cuda:
-        return f"An NVIDIA GPU is here ({runs}), but torch {torch.version} is built for CPUs only: {choose}."
-    if _major(torch.cuda) > _major(driver.cuda or torch.cuda):
-        return f"torch {torch.version} needs CUDA {torch.cuda}, too new for {runs}: update the driver, or {choose}."
-    hidden = environment.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None:
-        return f"CUDA_VISIBLE_DEVICES is '{hidden}', which hides the GPU: unset it."
-    return f"torch {torch.version} (CUDA {torch.cuda}) finds no GPU behind {runs}: restart, or update the driver."
-
-
-def _major(version: str) -> int:
-    return int(version.partition(".")[0] or 0)
-
-
-PACKAGES = ("esrt-upscaler", "torch", "numpy", "pillow", "safetensors", "imageio-ffmpeg", "tifffile", "imagecodecs")
-CPUINFO = Path("/proc/cpuinfo")
-TOLERANCE = 0.02  # of the largest value; half precision stays far below it, a broken kernel does not
-
-
 @dataclass(frozen=True)
 class DeviceReport:
-    """Hold one device, the precision used on it and why, and what went wrong when it was tried ("" for nothing).
+    """Hold a device, the precision used on it and the reason, and what failed when it was tested ("" for nothing).
 
-    Memory is in bytes, 0 where it is unknown.
+    Memory is in bytes, 0 if unknown.
     """
 
     name: str
@@ -119,7 +63,7 @@ class DeviceReport:
 
 @dataclass(frozen=True)
 class MachineReport:
-    """Hold what `esrt info` shows about the machine; `default_device` is what --device auto means."""
+    """Hold what `esrt info` shows about the machine; `default_device` is the one of --device auto."""
 
     versions: dict[str, str]
     system: str
@@ -133,7 +77,7 @@ class MachineReport:
 
 
 def inspect_machine() -> MachineReport:
-    """Look at the machine and try every device that torch knows."""
+    """Inspect the machine and test every device that torch finds."""
     driver = find_driver()
     devices = tuple(inspect_device(name) for name in device_names())
     build = TorchBuild(str(torch.__version__), torch.version.cuda or "", torch.cuda.is_available())
@@ -141,9 +85,9 @@ def inspect_machine() -> MachineReport:
     return MachineReport(
         versions=package_versions(),
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
-        cores=os.cpu_count() or 1,
+        cores=psutil.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        memory=total_memory(),
+        memory=total_bytes(),
         devices=devices,
         default_device=str(choose_device("auto")),
         driver=driver,
@@ -152,14 +96,14 @@ def inspect_machine() -> MachineReport:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of what the program stands on; "missing" for what is not installed."""
+    """Return the versions of Python and the main dependencies, "missing" for packages that are not installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "missing"
-    return found | {"CUDA of torch": torch.version.cuda or "none, a CPU build"}
+    return found | {"CUDA of torch": torch.version.cuda or "none (CPU build)"}
 
 
 def device_names() -> list[str]:
@@ -169,7 +113,7 @@ def device_names() -> list[str]:
 
 
 def inspect_device(name: str) -> DeviceReport:
-    """Describe one device and try it."""
+    """Describe and test one device."""
     device = torch.device(name)
     model, memory, free = _hardware(device)
     precision = choose_precision(EngineOptions(device=name), device)
@@ -177,7 +121,7 @@ def inspect_device(name: str) -> DeviceReport:
 
 
 def try_device(device: torch.device, precision: str) -> str:
-    """Run a small network on the device; return what went wrong, "" when its result is the CPU's."""
+    """Run a small network on the device; return what failed, "" if its result equals the CPU's within TOLERANCE."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1, 3, 16, 16, generator=generator)
     with torch.random.fork_rng(devices=[]):
@@ -188,30 +132,73 @@ def try_device(device: torch.device, precision: str) -> str:
         with torch.inference_mode():
             expected = network(x)
             found = network.to(device, dtype)(x.to(device, dtype)).float().cpu()
-    except RuntimeError as error:  # torch has no narrower class for a kernel that does not run
+    except RuntimeError as error:  # torch has no narrower class for a kernel that fails
         return str(error).strip().splitlines()[0]
     difference = float((found - expected).abs().max() / expected.abs().max())
     return "" if difference < TOLERANCE else f"its result is wrong by {100 * difference:.0f} %"
 
 
-def total_memory() -> int:
-    """Return the machine's memory in bytes, 0 where the system does not say."""
+def find_driver() -> Driver | None:
+    """Return the driver according to nvidia-smi, or to the kernel module if that is missing; None without a driver."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 0
+        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=20, check=False)
+        found = parse_nvidia_smi(done.stdout)
+    except (OSError, subprocess.TimeoutExpired):
+        found = None
+    if found is None and DRIVER_VERSION.is_file():
+        match = re.search(r"Kernel Module\D*([\d.]+)", DRIVER_VERSION.read_text(errors="replace"))
+        return Driver(match[1] if match else "unknown")
+    return found
 
 
-def _broken(devices: Iterable[DeviceReport]) -> str:
-    """Return what to do about devices that torch finds and that fail, "" when none does."""
-    names = ", ".join(device.name for device in devices if device.problem)
-    return (
-        f"{names} failed when tried: use --device cpu, or choose another build of torch at {SELECTOR}." if names else ""
+def parse_nvidia_smi(text: str) -> Driver | None:
+    """Parse the head of nvidia-smi's table; return None if it names no driver."""
+    version = re.search(r"Driver Version:\s*([\d.]+)", text)
+    cuda = re.search(r"CUDA (?:UMD )?Version:\s*([\d.]+)", text)
+    return Driver(version[1], cuda[1] if cuda else "") if version else None
+
+
+def has_nvidia_gpu(devices: Path = PCI_DEVICES) -> bool:
+    """Return whether there is an NVIDIA GPU on the PCI bus, with or without a driver; False if it cannot be read."""
+    vendors = devices.glob("*/vendor")
+    return any(
+        vendor.read_text().strip() == NVIDIA and (vendor.parent / "class").read_text().startswith(DISPLAY)
+        for vendor in vendors
     )
 
 
+def advice(
+    driver: Driver | None, torch: TorchBuild, gpu_on_bus: bool, environment: Mapping[str, str] = os.environ
+) -> str:
+    """Return why an existing GPU cannot be used and what to do, "" if there is nothing to report."""
+    if torch.finds_device:
+        return ""
+    if driver is None:
+        return "there is an NVIDIA GPU but no driver: install NVIDIA's driver" if gpu_on_bus else ""
+    runs = f"driver {driver.version}" + (f", which supports CUDA up to {driver.cuda}" if driver.cuda else "")
+    choose = f"choose a build for CUDA {driver.cuda or 'of your driver'} or older at {SELECTOR}"
+    if not torch.cuda:
+        return f"there is an NVIDIA GPU ({runs}), but torch {torch.version} is built for CPUs only: {choose}"
+    if _major(torch.cuda) > _major(driver.cuda or torch.cuda):
+        return f"torch {torch.version} needs CUDA {torch.cuda}, too new for {runs}: update the driver, or {choose}"
+    hidden = environment.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return f"CUDA_VISIBLE_DEVICES is '{hidden}', which hides the GPU: unset it"
+    return f"torch {torch.version} (CUDA {torch.cuda}) finds no GPU with {runs}: restart, or update the driver"
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0] or 0)
+
+
+def _broken(devices: Iterable[DeviceReport]) -> str:
+    """Return what to do about devices that torch finds but that fail, "" if none does."""
+    names = ", ".join(device.name for device in devices if device.problem)
+    return f"{names} failed the test: use --device cpu, or choose another build of torch at {SELECTOR}" if names else ""
+
+
 def _cpu_name() -> str:
-    """Return the processor's name, which Linux keeps in a file and Python does not read."""
+    """Return the processor's name, which on Linux is in a file that Python does not read."""
     match = re.search(r"model name\s*:\s*(.+)", CPUINFO.read_text()) if CPUINFO.is_file() else None
     return match[1] if match else platform.processor() or platform.machine()
 
@@ -224,8 +211,9 @@ def _hardware(device: torch.device) -> tuple[str, int, int]:
         return f"{properties.name}, compute capability {properties.major}.{properties.minor}", total, free
     if device.type == "mps":
         return "Apple GPU", torch.mps.recommended_max_memory(), 0
-    kernel = "our kernels compiled" if all(map(load_kernel, ARGUMENTS)) else "torch's kernels alone"
-    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {kernel}", total_memory(), 0
+    library = load_library()
+    form = "the network in torch" if library is None else f"the native network ({library.processor})"
+    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {form}", total_bytes(), available_bytes()
 
 
 def _reason(precision: str, device: torch.device) -> str:
@@ -233,4 +221,4 @@ def _reason(precision: str, device: torch.device) -> str:
         return "half precision is faster on a GPU and differs by less than a gray level"
     if device.type == "cpu":
         return "half precision is no faster on most CPUs"
-    return "half precision is used on CUDA devices alone"
+    return "half precision is only used on CUDA devices"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import esrt_core
-from esrt_core import EsrtError, MediaError, OptionError, Progress, Upscaler, WeightsError, upscale
-from tests.conftest import WeightsOf
+from esrt_core import (
+    EsrtError,
+    MediaError,
+    OptionError,
+    Progress,
+    Upscaler,
+    WeightsError,
+    upscale,
+    upscale_clip,
+    upscale_folder,
+)
+from esrt_core.pipeline.batch.run import Ended
+from tests.conftest import MakePicture, WeightsOf
+from tests.pipeline.clips import make, picture, x264
 
 RNG = np.random.default_rng(11)
 Kind = type[np.uint8] | type[np.uint16] | type[np.float32]
@@ -98,17 +111,17 @@ def test_the_short_form_makes_it_four_times_as_large() -> None:
     [np.zeros((4, 4), np.int64), np.zeros(4, np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)],
 )
 def test_an_array_that_is_no_picture_is_refused(tiny: Upscaler, array: NDArray[Any]) -> None:
-    with pytest.raises(MediaError, match="is no picture"):
+    with pytest.raises(MediaError, match="unsupported array"):
         tiny.upscale(array)
 
 
 def test_values_that_are_not_finite_are_refused(tiny: Upscaler) -> None:
-    with pytest.raises(MediaError, match="not finite"):
+    with pytest.raises(MediaError, match="NaN or infinite"):
         tiny.upscale(np.full((4, 4), np.nan, np.float32))
 
 
 def test_bad_arguments_raise_errors_of_one_tree() -> None:
-    with pytest.raises(OptionError, match="does not enlarge"):
+    with pytest.raises(OptionError, match="scale must be above 1"):
         Upscaler(1)
     with pytest.raises(WeightsError, match="nonsense"):
         Upscaler(2, "nonsense")
@@ -123,3 +136,34 @@ def test_the_package_offers_its_names_lazily() -> None:
     script = "import sys; from esrt_core import EsrtError; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_folder_is_upscaled_and_resumed(make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_picture(f"in/{name}.png", 20, 12)
+    (tmp_path / "in" / "broken.png").write_bytes(b"nothing")
+    ended: list[Ended] = []
+    model = str(weights_of(2))
+    first = upscale_folder(
+        tmp_path / "in",
+        tmp_path / "out",
+        2,
+        model,
+        "cpu",
+        on_end=ended.append,
+    )
+    assert (first.done, sorted(Path(each.task.source).name for each in ended)) == (2, ["a.png", "b.png"])
+    with Image.open(tmp_path / "out" / "a.png") as image:
+        assert image.size == (40, 24)
+    make_picture("in/c.png", 20, 12)
+    assert upscale_folder([tmp_path / "in"], tmp_path / "out", 2, model, "cpu").done == 1
+    with pytest.raises(OptionError, match="does not exist"):
+        upscale_folder(tmp_path / "gone", model=model)
+
+
+def test_a_clip_is_upscaled(weights_of: WeightsOf, tmp_path: Path) -> None:
+    clip = make(tmp_path / "a.mp4", *picture("48x32", "5", 1), *x264())
+    reports: list[Progress] = []
+    result = upscale_clip(clip, tmp_path / "large.mp4", 2, str(weights_of(2)), "cpu", progress=reports.append)
+    assert (result.size, result.frames, result.target) == ((96, 64), 5, str(tmp_path / "large.mp4"))
+    assert reports[-1].done == 5

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -37,11 +38,11 @@ def test_the_cpu_works_in_float32() -> None:
     assert "no faster" in report.reason
 
 
-def test_the_cpu_says_whose_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "load_kernel", lambda name: None)
-    assert inspect_device("cpu").model.endswith(", torch's kernels alone")
-    monkeypatch.setattr(machine, "load_kernel", lambda name: max)
-    assert inspect_device("cpu").model.endswith(", our kernels compiled")
+def test_the_cpu_says_which_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_library", lambda: None)
+    assert inspect_device("cpu").model.endswith(", the network in torch")
+    monkeypatch.setattr(machine, "load_library", lambda: SimpleNamespace(processor="avx2"))
+    assert inspect_device("cpu").model.endswith(", the native network (avx2)")
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def test_a_device_that_fails_comes_with_advice(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(machine, "try_device", lambda device, precision: "no kernel image")
     report = inspect_machine()
     assert report.devices[-1].problem == "no kernel image"
-    assert "cpu failed when tried" in report.advice
+    assert "cpu failed the test" in report.advice
     assert SELECTOR in report.advice
 
 
@@ -126,7 +127,13 @@ def test_no_driver_is_none(text: str) -> None:
     ("driver", "torch", "on_bus", "environment", "words"),
     [
         (Driver("550.54", "12.4"), CPU_BUILD, True, {}, ["built for CPUs only", "CUDA 12.4 or older", SELECTOR]),
-        (Driver("550.54", "12.4"), CUDA_13, True, {}, ["needs CUDA 13.0", "CUDA up to 12.4", "update", SELECTOR]),
+        (
+            Driver("550.54", "12.4"),
+            CUDA_13,
+            True,
+            {},
+            ["needs CUDA 13.0", "CUDA up to 12.4", "update", SELECTOR],
+        ),
         (Driver("550.54"), CPU_BUILD, True, {}, ["built for CPUs only", "CUDA of your driver", SELECTOR]),
         (Driver("590.1", "13.1"), CUDA_13, True, {"CUDA_VISIBLE_DEVICES": ""}, ["CUDA_VISIBLE_DEVICES is ''", "unset"]),
         (Driver("590.1", "13.1"), CUDA_13, True, {}, ["finds no GPU", "restart"]),

@@ -20,7 +20,7 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
-from esrt_core.pipeline.batch.run import Ended, Stop, run_folder
+from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
@@ -28,7 +28,6 @@ from esrt_core.pipeline.image.run import Result, upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest, exact
 from esrt_core.selection import (
     CLEAN_FROM_CLIP_BITS,
-    CLEAN_FROM_IMAGE_BITS,
     CLEAN_FROM_QUALITY,
     CLEAN_FROM_QUALITY_SUBSAMPLED,
     ModelChain,
@@ -51,7 +50,7 @@ def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones() -
     assert selector.choose(None).reason
 
 
-@pytest.mark.parametrize("loss", [None, "JPEG of quality 70"])
+@pytest.mark.parametrize("damage", [None, "JPEG of quality 70"])
 @pytest.mark.parametrize("model", ["clean", "photo"])
 def test_a_named_model_is_taken_whatever_the_picture_is(model: str, damage: str | None) -> None:
     chain = find_chains(model).choose(damage)
@@ -60,7 +59,7 @@ def test_a_named_model_is_taken_whatever_the_picture_is(model: str, damage: str 
 
 def test_only_the_first_pass_sees_the_damage() -> None:
     chain = find_chains("photo").plain
-    assert [chain.model(place) for place in range(3)] == ["photo", "clean", "clean"]
+    assert [chain.model(pass_index) for pass_index in range(3)] == ["photo", "clean", "clean"]
     assert chain.scales == (2, 4)
     assert chain.later_scales == (2, 3, 4)
 
@@ -80,8 +79,8 @@ def test_engines_of_two_line_ups_share_their_networks(weights_of: WeightsOf) -> 
     pool = UpscalerPool(two)
     other = pool.for_chain(ModelChain(four, (4,), two, (2,)))
     assert (pool.model, other.model, other.scales) == (two, four, (4,))
-    assert other.upscaler(2, place=1) is pool.upscaler(2)
-    assert other.upscaler(4) is not other.upscaler(2, place=1)
+    assert other.upscaler(2, pass_index=1) is pool.upscaler(2)
+    assert other.upscaler(4) is not other.upscaler(2, pass_index=1)
     assert (other.weights(4).path, other.weights(2, 1).path) == (weights_of(4), weights_of(2))
 
 
@@ -111,8 +110,9 @@ def test_a_jpeg_is_judged_by_its_tables_and_its_color(subsampling: str, good: in
 def test_lossy_formats_of_today_are_judged_by_their_bits(format_: str) -> None:
     info = probe(saved(format_, quality=70), ReadLimits())
     pixels = info.width * info.height
-    good = CLEAN_FROM_IMAGE_BITS[info.format]
-    assert assess_image(replace(info, byte_size=pixels // 8)) == f"{info.format.label} of 1 bits a pixel"
+    good = info.format.clean_from_bits
+    assert good is not None
+    assert assess_image(replace(info, byte_size=pixels // 8)) == f"{info.format.label} of 1 bits per pixel"
     assert assess_image(replace(info, byte_size=round(1.01 * good * pixels / 8))) is None
 
 
@@ -135,7 +135,7 @@ def test_a_pillow_image_knows_its_tables_until_it_is_changed() -> None:
 def test_a_clip_is_judged_by_its_codec_and_its_bits(tmp_path: Path) -> None:
     clip = probe_clip(make(tmp_path / "a.mkv", *picture(), *x264()))
     frame = clip.video.width * clip.video.height * clip.video.timing.frames / 8
-    assert assess_clip(replace(clip, size=round(0.15 * frame))) == "h264 of 0.15 bits a pixel"
+    assert assess_clip(replace(clip, size=round(0.15 * frame))) == "h264 of 0.15 bits per pixel"
     assert assess_clip(replace(clip, size=round(1.01 * CLEAN_FROM_CLIP_BITS * frame))) is None
     modern = replace(clip, size=round(0.5 * CLEAN_FROM_CLIP_BITS * frame), video=replace(clip.video, codec="hevc"))
     assert assess_clip(modern) is None
@@ -167,7 +167,7 @@ def test_a_folder_gives_every_picture_the_bytes_it_gets_by_itself(mixed: Path) -
     options = FolderOptions(("in",), upscale=replace(requested("2"), output=None))
     plan = plan_folder(options, UpscalerPool("auto", ENGINE))
     ended = list[Ended]()
-    run_folder(plan, make_workers(plan), ended.append, Stop())
+    run_folder(plan, make_workers(plan), ended.append, StopRequest())
     assert {Path(each.result.source).name: each.result.model for each in ended if each.result} == {
         "a.png": "clean",
         "b.jpg": "photo",

@@ -1,4 +1,4 @@
-"""The fonts that come with Pillow and matplotlib: the same on every machine."""
+"""The fonts that come with Pillow and matplotlib, the same on every machine, and those that are installed."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import ImageFont
+
+from benchmarks.drawings import installed
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -43,7 +45,10 @@ _FOREIGN = (
 
 @lru_cache(maxsize=256)
 def load_font(name: str, size: int) -> Font:
-    """Load a font by its name in FONTS at a size in px."""
+    """Load a font by its name in FONTS, or its file's name, at a size in px."""
+    if installed.is_file(name):
+        found = installed.place(name)
+        return ImageFont.load_default(size) if found is None else ImageFont.truetype(str(found), size)
     if not name:
         return ImageFont.load_default(size)
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
@@ -52,6 +57,8 @@ def load_font(name: str, size: int) -> Font:
 
 def random_word(rng: np.random.Generator, font: str) -> str:
     """Return a word, a number or a sign that the font can write."""
+    if font in installed.SCRIPTS and installed.place(font) is not None:
+        return installed.foreign_word(rng, font)
     kind = rng.random()
     if kind < 0.08:
         return str(rng.integers(0, 10 ** int(rng.integers(1, 6))))

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.drawings import halftone, interface, lineart, structure, text
+from benchmarks.drawings import comic, desktop, halftone, interface, lineart, plans, structure, text
 from benchmarks.drawings.canvas import Canvas
+from benchmarks.drawings.scan import scanned
 
 Drawing = Callable[[int, int], NDArray[np.uint8]]
 Painter = Callable[[Canvas], None]
@@ -33,6 +34,28 @@ EVERYTHING: Painters = {  # text and structure most: photographs teach them leas
     interface.table: 1,
 }
 _PAGES: Painters = {text.page: 5, text.listing: 2, interface.table: 2, lineart.diagram: 2, lineart.cartoon: 1}
+GRAPHICS: Painters = {  # what people enlarge who have no photo: the drawing weights' pictures
+    desktop.page: 6,
+    desktop.program: 4,
+    desktop.sheet: 2.5,
+    desktop.listing: 2,
+    comic.strip: 4,
+    plans.geometry: 3,
+    plans.flow: 1.5,
+    plans.street_map: 1.5,
+    plans.plot: 3,
+    text.page: 1,
+    text.poster: 1,
+    text.labels: 1.5,
+    structure.fence: 0.5,
+    lineart.cartoon: 2,
+    lineart.strokes: 1,
+    lineart.rings: 1.5,
+    halftone.dots: 0.5,
+    halftone.process_print: 0.3,
+    interface.screen: 1,
+}
+_SCANNED = 0.1  # share of graphics that come from a scanner
 _FACTOR = 4
 _PAPER = (128, 128, 128)
 REDUCERS = (Image.Resampling.BOX, Image.Resampling.HAMMING, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -50,6 +73,18 @@ def draw(seed: int, size: int) -> NDArray[np.uint8]:
 def draw_page(seed: int, size: int) -> NDArray[np.uint8]:
     """Draw, as `draw` does, a page or several: text, listings, tables, diagrams, line art."""
     return _draw(seed, size, _PAGES)
+
+
+def draw_graphic(seed: int, size: int) -> NDArray[np.uint8]:
+    """Draw, as `draw` does, pages, programs, comics, charts, plans and scans, in the fonts that are installed."""
+    rng = np.random.default_rng(seed)
+    canvas = Canvas(rng, size, size, _FACTOR, _PAPER)
+    if rng.random() < _SCANNED:
+        _choose(rng, {desktop.page: 3, desktop.sheet: 1, plans.plot: 1, plans.flow: 1})(canvas)
+        return scanned(canvas.image.resize((size, size), Image.Resampling.BOX), rng)
+    _compose(canvas, GRAPHICS)
+    reducer = Image.Resampling.BOX if rng.random() < 0.5 else REDUCERS[int(rng.integers(len(REDUCERS)))]
+    return np.asarray(canvas.image.resize((size, size), reducer))
 
 
 def _draw(seed: int, size: int, painters: Painters) -> NDArray[np.uint8]:

@@ -1,14 +1,13 @@
 """`esrt batch`: folders of any size, resumable.
 
-Folders of pictures: the plan in one block, every picture as it ends, and the failures together at the end.
+It prints the plan first, every picture as it ends, and the failures together at the end.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,6 @@ from esrt_core.errors import StopError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
     from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
     from esrt_core.pipeline.batch.throughput import Status
@@ -35,96 +33,52 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-def upscale_folder(options: FolderOptions, console: Console, *, as_json: bool, dry_run: bool) -> int:
-    """Plan and upscale the pictures of folders, report, and return the exit code: 1 where one of them failed."""
-    from esrt_core.pipeline.batch.plan import plan_folder
-    from esrt_core.pipeline.batch.workers import make_workers
-    from esrt_core.selection import UpscalerPool
-
-    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
-    plan = plan_folder(options, pool)
-    workers = make_workers(plan) if plan.tasks else []
-    reporter = FolderReporter(console, as_json)
-    reporter.plan(plan, workers)
-    if dry_run:
-        reporter.listing(plan)
-        return 1 if plan.refused or plan.failed_before else 0
-    return run(plan, workers, reporter)
-
-
-def upscale_on_ray(options: FolderOptions, address: str, console: Console, *, as_json: bool, dry_run: bool) -> int:
-    """Plan pictures here, upscale them on a cluster, report, and return the exit code as upscale_folder() does."""
-    from esrt_core.pipeline.batch.run import StopRequest
-    from esrt_core.pipeline.cluster.plan import plan_store
-    from esrt_core.pipeline.cluster.run import check_cluster_options, run_on_ray
-    from esrt_core.selection import UpscalerPool
-
-    check_cluster_options(address, options.devices)
-    pool = UpscalerPool(options.upscale.model, options.upscale.engine)
-    plan = plan_store(options, pool)
-    reporter = FolderReporter(console, as_json)
-    reporter.plan(plan, [])
-    for note in pool.notes:
-        console.note(f"note: {note}")
-    if dry_run:
-        reporter.listing(plan)
-        return 1 if plan.refused or plan.failed_before else 0
-    stop = StopRequest()
-    asking = _asking(stop, console, "stopping with the next picture that ends; Ctrl-C again stops at once")
-    with asking, reporter.progress(len(plan.tasks)) as shown:
-        result = run_on_ray(plan, address, reporter.workers, lambda ended: reporter.ended(ended, shown), stop)
-    return end(plan, result, stop, reporter)
-
-
-def run(plan: FolderPlan, workers: list[UpscalerPool], reporter: FolderReporter) -> int:
-    """Do the work of a plan; Ctrl-C once lets the pictures in hand end."""
-    from esrt_core.pipeline.batch.run import StopRequest, run_folder
-
-    stop = StopRequest()
-    asking = _asking(stop, reporter.console, "finishing the pictures in hand; Ctrl-C again stops at once")
-    with asking, reporter.progress(len(plan.tasks)) as shown:
-        result = run_folder(plan, workers, lambda ended: reporter.ended(ended, shown), stop)
-    return end(plan, result, stop, reporter)
-
-
-def end(plan: FolderPlan | StorePlan, result: FolderResult, stop: StopRequest, reporter: FolderReporter) -> int:
-    """Report the end, and return the exit code; raise StopError where the work was stopped before it."""
-    reporter.summary(plan, result)
-    if stop.requested and result.left:
-        raise StopError(f"stopped: {result.done} done, {result.left} left; the same command goes on", _INTERRUPTED)
-    return 1 if result.failures or result.stopped or plan.refused or plan.failed_before else 0
-
-
-def _asking(stop: StopRequest, console: Console, note: str) -> Any:
-    def ask() -> None:
-        stop.request()
-        console.note(note)
-
-    return graceful_interrupt(ask)
-
-
-@dataclass
 class FolderReporter:
-    """Print the plan, every picture and the end, as lines or as JSON."""
+    """Print the plan, every picture and the end, as lines or as JSON; the first Ctrl-C finishes what is in progress."""
 
-    console: Console
-    as_json: bool
+    def __init__(self, console: Console, stop: StopRequest, *, as_json: bool, dry_run: bool, on_ray: bool) -> None:
+        self.console = console
+        self._stop = stop
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._on_ray = on_ray
+        self._running = ExitStack()
+        self._show: Callable[[Status], None] = lambda status: None
 
-    def plan(self, plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> None:
-        """Print the plan before the work."""
+    def __enter__(self) -> FolderReporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
+
+    def planned(self, plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> None:
+        """Print the plan; then list its pictures if it is a dry run, else start the progress bar."""
+        self._plan = plan
         for line in plan_lines(plan, workers):
             self.console.note(line)
-        for note in dict.fromkeys(note for pool in workers for note in pool.notes):
-            self.console.note(f"note: {note}")
+        if self._dry_run:
+            self._list_all(plan)
+            return
+        self._running.enter_context(graceful_interrupt(self._interrupted))
+        self._show = self._running.enter_context(self._progress(len(plan.tasks)))
+
+    def note(self, text: str) -> None:
+        """Print a note about the weights."""
+        self.console.note(f"note: {text}")
+
+    def _interrupted(self) -> None:
+        self._stop.request()
+        now = "stopping after the next finished picture" if self._on_ray else "finishing pictures in progress"
+        self.console.note(f"{now}; press Ctrl-C again to stop now")
 
     def workers(self, workers: ActorSpec) -> None:
-        """Print which part of a cluster works."""
+        """Print the actors of the cluster."""
         noun = "actor" if workers.actors == 1 else "actors"
         each = "a GPU" if workers.gpus else f"{workers.cores} {'core' if workers.cores == 1 else 'cores'}"
-        self.console.note(f"on {workers.actors} {noun} of Ray with {each} each")
+        self.console.note(f"on {workers.actors} Ray {noun} with {each} each")
 
-    def listing(self, plan: FolderPlan | StorePlan) -> None:
-        """Print every source and target instead of the work."""
+    def _list_all(self, plan: FolderPlan | StorePlan) -> None:
+        """Print every source and target."""
         for task in plan.tasks:
             self._list("to do", task.source, str(task.target))
         for state, sources in (("done", plan.done), ("already large enough", plan.large)):
@@ -135,37 +89,51 @@ class FolderReporter:
         for failure in plan.refused:
             self._list("cannot be done", failure.source, reason=failure.reason)
 
-    def ended(self, ended: Ended, shown: Callable[[Status], None]) -> None:
+    def ended(self, ended: Ended) -> None:
         """Print what came of a picture."""
         if ended.result is not None:
             for note in ended.result.notes:
                 self.console.note(f"note: {ended.result.source}: {note}")
             self.console.detail(detail_line(ended.result))
-            if self.as_json:
+            if self._as_json:
                 self.console.record(result_json(ended.result))
             else:
                 self.console.result(result_line(ended.result))
-        elif ended.failure is not None and self.as_json:
+        elif ended.failure is not None and self._as_json:
             self._failure_record(ended.failure)
-        shown(ended.status)
+        self._show(ended.status)
 
-    def summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
-        """Print the failures, old and new, and what was done."""
+    def end(self, result: FolderResult) -> int:
+        """Print the failures, old and new, and what was done; return the exit code.
+
+        Raises: StopError if the run was stopped before its end.
+        """
+        plan = self._plan
+        failed = bool(result.failures or result.stopped or plan.refused or plan.failed_before)
+        if self._dry_run:
+            return int(failed)
+        self._running.close()
+        self._summary(plan, result)
+        if self._stop.requested and result.remaining:
+            raise StopError(f"stopped: {result.done} done, {result.remaining} remaining; rerun to resume", _INTERRUPTED)
+        return int(failed)
+
+    def _summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
         for failure in (*plan.refused, *result.failures):
             self.console.error(failure.reason)
         for failure in plan.failed_before:
-            self.console.error(f"{failure.reason} (in an earlier run; --retry-failed tries it again)")
-        if self.as_json:
+            self.console.error(f"{failure.reason} (in an earlier run; use --retry-failed to retry)")
+        if self._as_json:
             for failure in (*plan.refused, *plan.failed_before):
                 self._failure_record(failure)
             self.console.record(json.dumps({"summary": summary_values(plan, result)}))
         self.console.note(summary_line(plan, result))
         if result.stopped is not None:
-            self.console.error(f"{result.stopped}; {result.left} pictures are left: the same command goes on with them")
+            self.console.error(f"{result.stopped}; {result.remaining} pictures remain: rerun to resume")
 
     @contextmanager
-    def progress(self, pictures: int) -> Iterator[Callable[[Status], None]]:
-        """Show a bar with paces, failures and the time left while the block runs, where that is a terminal."""
+    def _progress(self, pictures: int) -> Iterator[Callable[[Status], None]]:
+        """Show a bar with throughput, failures and the remaining time during the block, on a terminal."""
         if not self.console.shows_progress():
             yield lambda status: None
             return
@@ -182,7 +150,7 @@ class FolderReporter:
             yield show
 
     def _list(self, state: str, source: Path | str, target: str | None = None, reason: str | None = None) -> None:
-        if self.as_json:
+        if self._as_json:
             record = {"ok": reason is None, "state": state, "source": str(source), "target": target, "error": reason}
             self.console.record(json.dumps({name: value for name, value in record.items() if value is not None}))
         else:
@@ -194,28 +162,28 @@ class FolderReporter:
         self.console.record(error_json(str(failure.source), EsrtError(failure.reason)))
 
 
-def plan_lines(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> Iterator[str]:
-    """Say what is about to happen: how many pictures, what is left alone, room, device and time."""
+def plan_lines(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> Iterator[str]:
+    """Yield the plan as lines: counts, what is skipped, disk space, device and expected time."""
     roots = ", ".join(plan.roots[:3]) + (" ..." if len(plan.roots) > 3 else "")
     noun = "picture" if plan.found == 1 else "pictures"
     yield f"{plan.found} {noun} -> {roots}: {len(plan.tasks)} to do, {len(plan.done)} done already"
     counts = {
-        "as large as asked already": len(plan.large),
+        "already large enough": len(plan.large),
         "failed earlier": len(plan.failed_before),
-        "cannot be done (listed at the end)": len(plan.refused),
+        "cannot be upscaled (listed at the end)": len(plan.refused),
     }
     others = [f"{count} {what}" for what, count in counts.items() if count]
     others += [f"{count} {reason}" for reason, count in sorted(plan.skipped.items())]
     if others:
-        yield f"left alone: {', '.join(others)}"
+        yield f"skipped: {', '.join(others)}"
     for disk in plan.disks():
-        warning = ": that may not be enough" if disk.expected > disk.free else ""
+        warning = ", which may not be enough" if disk.expected > disk.free else ""
         yield f"about {size_text(disk.expected)} of results, {size_text(disk.free)} free{warning}"
     if workers:
         yield _work_line(plan, workers)
 
 
-def _work_line(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> str:
+def _work_line(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> str:
     from esrt_core.pipeline.batch.throughput import expected_seconds, is_long
 
     uppers = [pool.for_chain(plan.tasks[0].plan.chain).upscaler(plan.tasks[0].plan.size.passes[0]) for pool in workers]
@@ -226,17 +194,17 @@ def _work_line(plan: FolderPlan | StorePlan, workers: list[UpscalerPool]) -> str
 
 
 def status_line(status: Status) -> str:
-    """Say how far the work is."""
+    """Return the progress as a line."""
     left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
     failed = f", {status.failed} failed" if status.failed else ""
     return (
-        f"{status.ended} of {status.pictures} pictures, {status.pictures_per_second:.2g} a second, "
-        f"{status.megapixels_per_second:.2g} megapixels a second{left}{failed}"
+        f"{status.ended} of {status.pictures} pictures, {status.pictures_per_second:.2g} per second, "
+        f"{status.megapixels_per_second:.2g} megapixels per second{left}{failed}"
     )
 
 
 def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[str, Any]:
-    """Return the counts of a run."""
+    """Return the counts of a run for JSON."""
     return {
         "done": result.done,
         "done_before": len(plan.done),
@@ -244,7 +212,7 @@ def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[s
         "large": len(plan.large),
         "failed": len(result.failures) + len(plan.refused),
         "failed_before": len(plan.failed_before),
-        "left": result.left,
+        "left": result.remaining,
         "skipped": dict(sorted(plan.skipped.items())),
         "leftovers_removed": result.leftovers,
         "seconds": round(result.status.seconds, 3) if result.status else 0.0,
@@ -254,15 +222,15 @@ def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[s
 
 
 def summary_line(plan: FolderPlan | StorePlan, result: FolderResult) -> str:
-    """Say what was done."""
+    """Return the summary of a run as a line."""
     values = summary_values(plan, result)
     words = {
         "done_before": "done before",
         "elsewhere": "done by another run",
-        "large": "as large as asked already",
+        "large": "already large enough",
         "failed": "failed",
         "failed_before": "failed earlier",
-        "left": "left",
+        "left": "remaining",
         "leftovers_removed": "unfinished files of an earlier run removed",
     }
     counts = [f"{result.done} done", *(f"{values[name]} {text}" for name, text in words.items() if values[name])]
@@ -271,13 +239,13 @@ def summary_line(plan: FolderPlan | StorePlan, result: FolderResult) -> str:
     if status is not None:
         pace = (
             f"; {duration(status.seconds)}, {status.pictures_per_second:.2g} pictures and "
-            f"{status.megapixels_per_second:.2g} megapixels a second"
+            f"{status.megapixels_per_second:.2g} megapixels per second"
         )
     return ", ".join(counts) + pace
 
 
 def size_text(count: int) -> str:
-    """Return bytes as people say them."""
+    """Return a number of bytes as text: 512 bytes, 1.5 MB."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000:
@@ -291,19 +259,19 @@ OutputOpt = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="DIR", help="Folder of the results. Default: DIR_x4 beside DIR."),
 ]
-IncludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only these, such as '*.jpg' or 'raw/*'.")]
-ExcludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="None of these.")]
+IncludeOpt = Annotated[
+    list[str] | None, typer.Option(metavar="GLOB", help="Only matching pictures, such as '*.jpg' or 'raw/*'.")
+]
+ExcludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Skip matching pictures and folders.")]
 NameOpt = Annotated[
     str | None,
     typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
 ]
 RayOpt = Annotated[
     str | None,
-    typer.Option(
-        "--ray", metavar="ADDRESS", help="Work on a Ray cluster: auto, host:port, or local to start one here."
-    ),
+    typer.Option("--ray", metavar="ADDRESS", help="Use a Ray cluster: auto, host:port, or local to start one here."),
 ]
-RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed in an earlier run.")]
+RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Retry pictures that failed in an earlier run.")]
 DevicesOpt = Annotated[
     str,
     typer.Option("--device", envvar="ESRT_DEVICE", metavar="DEVICE", help="As for upscale; also cuda:0,cuda:1 or all."),
@@ -342,11 +310,11 @@ def batch(
     verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
 ) -> int:
-    """Upscale folders of pictures; the same command goes on after anything.
+    """Upscale folders of pictures; rerun the same command to resume.
 
-    photos/ becomes photos_x4/, its tree and names are kept. What is done is noted in .esrt-manifest.jsonl there: the
-    next run skips it, and does again what has changed. With --ray, inputs and -o may also be s3://, gs:// and file://
-    addresses, and what is done is noted in .esrt-records/.
+    photos/ becomes photos_x4/ with the same tree and names. Finished pictures are recorded in .esrt-manifest.jsonl
+    there: the next run skips them, and redoes those that have changed. With --ray, inputs and -o may also be s3://,
+    gs:// and file:// addresses, and finished pictures are recorded in .esrt-records/.
 
     \b
     Examples:
@@ -360,6 +328,7 @@ def batch(
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.batch.options import FolderOptions
+    from esrt_core.pipeline.batch.run import StopRequest, upscale_folder
     from esrt_core.pipeline.image.options import UpscaleOptions
 
     devices = tuple(device.split(","))
@@ -376,7 +345,13 @@ def batch(
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed
     )
-    console = Console(quiet, verbose)
-    if ray is not None:
-        return upscale_on_ray(folder, ray, console, as_json=json, dry_run=dry_run)
-    return upscale_folder(folder, console, as_json=json, dry_run=dry_run)
+    stop = StopRequest()
+    reporter = FolderReporter(Console(quiet, verbose), stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
+    with reporter:
+        if ray is None:
+            result = upscale_folder(folder, reporter, stop, dry_run=dry_run)
+        else:
+            from esrt_core.pipeline.cluster.run import upscale_on_ray
+
+            result = upscale_on_ray(folder, ray, reporter, stop, dry_run=dry_run)
+        return reporter.end(result)

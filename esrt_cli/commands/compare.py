@@ -1,4 +1,4 @@
-"""`esrt compare`: does it do this picture any good?"""
+"""`esrt compare`: compare bicubic and models on one picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PictureArg = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
 ModelsOpt = Annotated[
     str,
-    typer.Option(envvar="ESRT_MODEL", metavar="A,B", help="Models to compare, with commas between them."),
+    typer.Option(envvar="ESRT_MODEL", metavar="A,B", help="Models to compare, separated by commas."),
 ]
 ScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default 4, or that of a model's file.")
@@ -25,7 +25,7 @@ ScaleOpt = Annotated[
 OutputOpt = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="A .png (sheet) or a .html (page with a slider). Default: a sheet."
+        "-o", "--output", metavar="FILE", help="A .png (sheet) or .html (page with a slider). Default: a sheet."
     ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -47,8 +47,8 @@ def compare(
 ) -> None:
     """Show where bicubic and models differ most on a picture.
 
-    The sheet has crops of the enlarged picture side by side, the page a slider over them; it is one file that works
-    anywhere. Also printed: PSNR of this very picture, reduced by the factor and enlarged again.
+    The sheet shows crops of the upscaled picture side by side; the page, a single self-contained file, has a slider
+    over them. Also printed is the PSNR of this picture, reduced by the factor and upscaled again.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def compare(
         ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels),
         overwrite,
     )
-    from esrt_core.compare.run import compare_models  # torch: after what can be refused without it
+    from esrt_core.compare.run import compare_models  # torch, after the checks that do not need it
 
     console = Console(quiet)
     with progress_bar(console) as progress:
@@ -87,12 +87,12 @@ def compare(
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """Say what every candidate measures, and where the comparison is."""
+    """Return the figures of every candidate and the path of the comparison, as lines."""
     width = max(len(score.label) for score in comparison.scores)
     figures = [
         f"{score.label:<{width}}  {score.psnr:6.2f} dB" + ("" if score.gain is None else f"  {score.gain:+.2f}")
         for score in comparison.scores
         if score.psnr is not None
     ]
-    head = [f"{comparison.source}, reduced by {comparison.scale} and enlarged again (PSNR on Y, gain over bicubic):"]
-    return [*(head if figures else []), *figures, f"{comparison.target}: where they differ most"]
+    head = [f"{comparison.source}, reduced by {comparison.scale} and upscaled again (PSNR on Y, gain over bicubic):"]
+    return [*(head if figures else []), *figures, f"{comparison.target}: crops where they differ most"]

@@ -1,4 +1,4 @@
-"""`esrt config`: the user's own defaults."""
+"""`esrt config`: show and set the user's defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from esrt_cli.config import SETTINGS, config_path, parse_value, read_config, setting, variable, write_setting
 from esrt_cli.console import Console
 
-config = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="See and set your own defaults.")
+config = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show and set your own defaults.")
 
 KeyArg = Annotated[str, typer.Argument(metavar="KEY", help=", ".join(SETTINGS))]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -19,7 +19,7 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @config.command()
 def path() -> None:
-    """Print where the configuration file is, or would be.
+    """Print the path of the configuration file, whether or not it exists.
 
     \b
     Example:
@@ -30,9 +30,9 @@ def path() -> None:
 
 @config.command()
 def show(json: JsonOpt = False) -> None:
-    """Show every setting, its value, and where that comes from.
+    """Show every setting, its value, and the origin of that value.
 
-    The command line beats the environment, and the environment beats the file.
+    The command line overrides the environment, and the environment overrides the file.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def show(json: JsonOpt = False) -> None:
 @config.command("set")
 def set_(
     key: KeyArg,
-    value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="Without it, the default again.")] = None,
+    value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="Without it, the setting is removed.")] = None,
 ) -> None:
     """Set a default in the configuration file.
 
@@ -67,7 +67,7 @@ def set_(
 
 
 def _effective() -> dict[str, dict[str, object]]:
-    """Return value and origin of every setting."""
+    """Return the value and the origin of every setting."""
     in_file = read_config(config_path())
     found: dict[str, dict[str, object]] = {}
     for key in SETTINGS:

@@ -1,7 +1,4 @@
-"""`esrt eval`: how good the results are, measured as the field does.
-
-Scores as a table, as JSON, and in words.
-"""
+"""`esrt eval`: measure PSNR and SSIM by the field's protocol, as a table or JSON."""
 
 from __future__ import annotations
 
@@ -22,20 +19,22 @@ if TYPE_CHECKING:
     from esrt_core.evaluation.protocol import Score
     from esrt_core.weights.store import WeightsFile
 
-PicturesArg = Annotated[Path, typer.Argument(metavar="HR_DIR", help="Pictures in full resolution, or one of them.")]
+PicturesArg = Annotated[Path, typer.Argument(metavar="HR_DIR", help="A folder of HR pictures, or one picture.")]
 EvalScaleOpt = Annotated[
-    int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor; default: that of a --model FILE.")
+    int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default: that of a --model FILE.")
 ]
 LrDirOpt = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="LR pictures, named alike or with x2, x3, x4; else they are made by bicubic."),
+    typer.Option(
+        metavar="DIR", help="LR pictures of the same names, or with x2, x3 or x4 added. Default: made by bicubic."
+    ),
 ]
 SaveImagesOpt = Annotated[Path | None, typer.Option(metavar="DIR", help="Save every result as PNG in this folder.")]
 EvalTileOpt = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Side of a tile, as in upscale; 0 is the whole picture, as in published figures."),
 ]
-EvalJsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")]
+EvalJsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 
 
 def evaluate(
@@ -53,10 +52,10 @@ def evaluate(
     json: EvalJsonOpt = False,
     quiet: params.QuietOpt = False,
 ) -> int:
-    """Measure PSNR and SSIM on a folder of pictures, ESRT beside bicubic.
+    """Measure PSNR and SSIM of ESRT and bicubic on a folder of pictures.
 
-    Every picture is shrunk as MATLAB's bicubic does and enlarged again; Y of BT.601 is compared, without a border of
-    as many pixels as the factor.
+    Every picture is reduced by MATLAB's bicubic and upscaled again; Y of BT.601 is compared, without a border of as
+    many pixels as the factor.
 
     \b
     Examples:
@@ -72,7 +71,7 @@ def evaluate(
     console = Console(quiet)
     pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
     if scale is None and len(pool.scales) > 1:
-        raise OptionError(f"'{model}' enlarges by {', '.join(map(str, pool.scales))}; choose one with -s")
+        raise OptionError(f"'{model}' has the scales {', '.join(map(str, pool.scales))}; choose one with -s")
     options = EvaluationOptions(pictures, scale or pool.scales[0], lr_dir, save_images, overwrite)
     upscaler = pool.upscaler(options.scale)
     for note in pool.notes:
@@ -90,7 +89,7 @@ def evaluate(
 
 
 def setting_line(weights: WeightsFile, upscaler: Upscaler) -> str:
-    """Say with what the figures are made."""
+    """Return the settings of the evaluation in one line."""
     tile = upscaler.plan(64, 64).tile
     form = "whole pictures, the paper's form" if tile == 0 else f"tiles of {tile} px (--tile 0: whole pictures)"
     return f"{weights.name} x{weights.scale} on {upscaler.device_name} in {upscaler.precision}, {form}"
@@ -99,7 +98,7 @@ def setting_line(weights: WeightsFile, upscaler: Upscaler) -> str:
 def evaluation_json(evaluation: Evaluation) -> str:
     """Return an evaluation as one JSON object on one line.
 
-    A PSNR without bound (two equal pictures) is null; `failures` is there only where a picture could not be measured.
+    An infinite PSNR (two equal pictures) is null; `failures` exists only if a picture could not be measured.
     """
     pictures = [
         {"name": picture.name, "bicubic": _as_dict(picture.bicubic), "esrt": _as_dict(picture.esrt)}
@@ -115,7 +114,7 @@ def evaluation_json(evaluation: Evaluation) -> str:
 
 
 def print_table(evaluation: Evaluation) -> None:
-    """Print one row a picture and the mean on standard output."""
+    """Print one row per picture and the mean to standard output."""
     from rich.console import Console as Terminal
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""`esrt export`: the network for other programs."""
+"""`esrt export`: write the network for other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from esrt_core.export.export import Exported
 
 OutputOpt = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FILE", help="The file: .onnx, .pt2, .safetensors or .pth.")
+    Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write: .onnx, .pt2, .safetensors or .pth.")
 ]
 ScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default 4, or that of a --model FILE.")
@@ -26,7 +26,7 @@ FormatOpt = Annotated[
 ]
 TileOpt = Annotated[
     int | None,
-    typer.Option(metavar="PX", help="Take inputs of this side alone, with windows, in place of any size."),
+    typer.Option(metavar="PX", help="Accept only inputs of this side, with attention windows. Default: any size."),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -43,13 +43,13 @@ def export(
 ) -> None:
     """Write the network for other programs.
 
-    onnx and pt2 (torch.export) are programs that need no esrt: float32 RGB from 0 to 1 in NCHW order in, the same out,
-    not clamped, and without the correction of colors that esrt itself adds. They are run and compared with the network
-    before they are put in place, which takes a minute. safetensors and authors (a .pth file for the authors' code) hold
-    the weights alone.
+    onnx and pt2 (torch.export) are programs that run without esrt: float32 RGB from 0 to 1 in NCHW order in, the same
+    out, not clamped, and without the color correction that esrt itself adds. They are run and compared with the network
+    before they are put in place, which takes a minute. safetensors and authors (a .pth file for the authors' code)
+    contain only the weights.
 
-    Attention over a whole picture takes memory with the square of its pixels: onnxruntime needs 1.3 GB for 128 x 128
-    px, 6 GB for 192 x 192. For larger ones export a --tile (240: 2.7 GB), and let tiles overlap.
+    The memory for attention over a whole picture grows with the square of its pixels: onnxruntime needs 1.3 GB for
+    128 x 128 px, 6 GB for 192 x 192. For larger pictures export a --tile (240: 2.7 GB) and let tiles overlap.
 
     \b
     Examples:
@@ -77,10 +77,10 @@ def export(
 
 
 def exported_line(exported: Exported) -> str:
-    """Say what was written and how it was checked."""
+    """Return in one line what was written and how it was checked."""
     what = f"{exported.target}: {exported.model} x{exported.scale} as {exported.format}, {exported.bytes / 1e6:.1f} MB"
     if not exported.shapes:
-        return f"{what}, read back and equal"
+        return f"{what}, verified by reading it back"
     size = f"{exported.tile} x {exported.tile} px" if exported.tile else "any size"
     shapes = f"{len(exported.shapes)} shape{'s' if len(exported.shapes) > 1 else ''}"
     differs = f"at most {exported.difference:.0e} from" if exported.difference else "equal to"

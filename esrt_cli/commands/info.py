@@ -1,7 +1,4 @@
-"""`esrt info`: what the program finds on this machine.
-
-The machine's state in words and in JSON, for `esrt info`.
-"""
+"""`esrt info`: show versions, devices, memory, weights and folders, as text or JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esrt_cli.commands.models import checked_record
+from esrt_cli.commands.models import verification_json
 from esrt_cli.config import config_path
 from esrt_cli.console import Console
 
@@ -20,13 +17,13 @@ if TYPE_CHECKING:
 
     from esrt_core.machine import DeviceReport, MachineReport
     from esrt_core.weights.settings import StoreOptions
-    from esrt_core.weights.store import Checked
+    from esrt_core.weights.store import Verification
 
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def info(json: JsonOpt = False) -> None:
-    """Show versions, devices (each is tried), memory, weights, and why a GPU cannot be used.
+    """Show versions, devices (each is tested), memory, weights, and why a GPU cannot be used.
 
     \b
     Examples:
@@ -42,7 +39,7 @@ def info(json: JsonOpt = False) -> None:
     console = Console()
     try:
         weights = verify_weights(None, None, store)
-    except WeightsError as error:  # an index that cannot be had must not hide the rest
+    except WeightsError as error:  # an index that cannot be read must not hide the rest
         console.error(str(error))
         weights = verify_weights(None, None, dataclasses.replace(store, index=""))
     report = inspect_machine()
@@ -53,12 +50,14 @@ def info(json: JsonOpt = False) -> None:
         console.result(line)
 
 
-def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> list[str]:
-    """Return the report as lines for people."""
+def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Verification]) -> list[str]:
+    """Return the report as lines of text."""
     lines = ["Versions"]
     lines += [f"  {name}: {version}" for name, version in report.versions.items()]
     lines += ["Machine", f"  system: {report.system}"]
-    lines += [f"  CPU: {report.cores} cores, {report.threads} threads used, {_gigabytes(report.memory)} of memory"]
+    cores = f"{report.cores} core{'s' * (report.cores != 1)}"
+    threads = f"{report.threads} thread{'s' * (report.threads != 1)}"
+    lines += [f"  CPU: {cores}, {threads} used, {_gigabytes(report.memory)} of memory"]
     if report.driver:
         cuda = f", CUDA up to {report.driver.cuda}" if report.driver.cuda else ""
         lines.append(f"  NVIDIA driver: {report.driver.version}{cuda}")
@@ -66,15 +65,15 @@ def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[
     lines += [f"  {_device(device, device.name.startswith(report.default_device))}" for device in report.devices]
     lines += [f"  {report.advice}"] if report.advice else []
     lines += ["Weights", *(f"  {_weights(checked)}" for checked in weights)]
-    lines += ["Places", f"  cache: {store.cache}", f"  data: {store.data}", f"  configuration: {config_path()}"]
+    lines += ["Folders", f"  cache: {store.cache}", f"  data: {store.data}", f"  configuration: {config_path()}"]
     lines += [f"  index: {store.index}"] if store.index else []
     lines += ["  offline: nothing is downloaded (ESRT_OFFLINE)"] if store.offline else []
     return lines
 
 
-def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[Checked]) -> str:
+def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[Verification]) -> str:
     """Return the report as one JSON object."""
-    places = {
+    folders = {
         "cache": str(store.cache),
         "data": str(store.data),
         "configuration": str(config_path()),
@@ -82,7 +81,8 @@ def machine_json(report: MachineReport, store: StoreOptions, weights: Sequence[C
         "offline": store.offline,
     }
     return json.dumps(
-        {**dataclasses.asdict(report), "weights": [checked_record(checked) for checked in weights], **places}, indent=2
+        {**dataclasses.asdict(report), "weights": [verification_json(checked) for checked in weights], **folders},
+        indent=2,
     )
 
 
@@ -90,11 +90,11 @@ def _device(device: DeviceReport, default: bool) -> str:
     memory = f", {_gigabytes(device.memory)}" if device.memory else ""
     free = f" ({_gigabytes(device.free_memory)} free)" if device.free_memory else ""
     state = f"CANNOT BE USED: {device.problem}" if device.problem else "works"
-    mark = ", the default" if default else ""
+    mark = ", default" if default else ""
     return f"{device.name}: {device.model}{memory}{free}; {state}{mark}; {device.precision}: {device.reason}"
 
 
-def _weights(checked: Checked) -> str:
+def _weights(checked: Verification) -> str:
     row = checked.entry.row
     return f"{row.title} ({checked.entry.origin}): {checked.problem or f'ok, sha256 {row.sha256}'}"
 

@@ -1,7 +1,4 @@
-"""`esrt models`: weights to see, fetch, check, take in and pass on.
-
-Weights in words and in JSON, for `esrt models`.
-"""
+"""`esrt models`: list, fetch, verify, import, remove and index weights."""
 
 from __future__ import annotations
 
@@ -20,90 +17,11 @@ if TYPE_CHECKING:
     from esrt_core.weights.catalog import Entry
     from esrt_core.weights.header import CheckpointMetadata
     from esrt_core.weights.settings import StoreOptions
-    from esrt_core.weights.store import Checked
-
-
-def table(entries: Sequence[Entry]) -> list[str]:
-    """Return one line for every entry, under a line of titles, in columns."""
-    rows = [("name", "scale", "kind", "size", "PSNR", "where"), *(_cells(entry) for entry in entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def details(entry: Entry, metadata: CheckpointMetadata | None) -> list[str]:
-    """Return everything that is known about an entry, one line each; `metadata` is None when the file is not here."""
-    row = entry.row
-    facts = [
-        ("kind", row.kind),
-        ("file", f"{entry.path} ({where(entry)})"),
-        ("size", f"{row.bytes:,} bytes"),
-        ("sha256", row.sha256),
-        ("urls", " ".join(row.urls)),
-        ("licence", row.licence),
-        ("trained on", row.training_data),
-        ("training", _training(metadata)),
-        ("network", f"{metadata.channels} channels, {metadata.blocks} blocks" if metadata else ""),
-        ("PSNR", _psnr(entry)),
-        ("card", row.card),
-    ]
-    return [row.title, *(f"  {name}: {value}" for name, value in facts if value)]
-
-
-def where(entry: Entry) -> str:
-    """Say in a word where an entry's file is."""
-    if entry.origin in ("bundled", "imported"):
-        return entry.origin if entry.present else f"{entry.origin}, missing"
-    if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
-        return "file"
-    state = "cached" if entry.present else "not downloaded"
-    return f"{state}, {entry.row.urls[0]}" if entry.origin == "url" else state
-
-
-def record(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str, object]:
-    """Return an entry as JSON knows it."""
-    found: dict[str, object] = {
-        **dataclasses.asdict(entry.row),
-        "path": str(entry.path),
-        "origin": entry.origin,
-        "present": entry.present,
-    }
-    if metadata:
-        found |= {"training": dict(metadata.training), "channels": metadata.channels, "blocks": metadata.blocks}
-    return found
-
-
-def checked_record(checked: Checked) -> dict[str, object]:
-    """Return the result of a verification as JSON knows it."""
-    return {**record(checked.entry), "ok": not checked.problem, "problem": checked.problem}
-
-
-def as_json(records: Sequence[object]) -> str:
-    """Return one JSON array."""
-    return json.dumps(list(records), indent=2)
-
-
-def _cells(entry: Entry) -> tuple[str, str, str, str, str, str]:
-    row = entry.row
-    return (row.name, f"x{row.scale}", row.kind, f"{row.bytes / 1e6:.1f} MB", _psnr(entry), where(entry))
-
-
-def _psnr(entry: Entry) -> str:
-    return ", ".join(f"{name} {value:.2f}" for name, value in entry.row.psnr.items())
-
-
-def _training(metadata: CheckpointMetadata | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in metadata.training.items()) if metadata else ""
-
-
-models = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="See, fetch, check, import and pass on weights.",
-)
+    from esrt_core.weights.store import Verification
 
 ModelArg = Annotated[str, typer.Argument(metavar="NAME|FILE|URL", help="A name, a file, or an https:// address.")]
-AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all that is here.")]
-ScaleOpt = Annotated[int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="One scale; default: all.")]
+AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all on this machine.")]
+ScaleOpt = Annotated[int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="One scale. Default: all.")]
 IndexOpt = Annotated[
     str | None,
     typer.Option(metavar="URL|FILE", envvar="ESRT_INDEX", help="An index with more weights."),
@@ -111,12 +29,18 @@ IndexOpt = Annotated[
 AllowHttpOpt = Annotated[bool, typer.Option("--allow-http", help="Also download without encryption.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+models = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List, fetch, verify, import, remove and index weights.",
+)
+
 
 @models.command("list")
 def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
-    """List the weights there are.
+    """List the available weights.
 
-    Names are for --model; addresses that were used are listed too.
+    Use their names with --model. Addresses that were used are listed too.
 
     \b
     Examples:
@@ -131,7 +55,7 @@ def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
 
 @models.command()
 def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> None:
-    """Show data, licence, PSNR and hash of weights.
+    """Show the data, licence, PSNR and hash of weights.
 
     \b
     Examples:
@@ -158,8 +82,8 @@ def fetch(
 ) -> None:
     """Download weights into the cache.
 
-    They are there then when the network is not. An address may end in #sha256=... to say what it has to deliver; else
-    that is recorded now and checked later.
+    They can then be used offline. An address may end in #sha256=... to name the expected content; otherwise its hash is
+    recorded now and checked from then on.
 
     \b
     Examples:
@@ -181,7 +105,7 @@ def fetch(
 
 @models.command()
 def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> int:
-    """Check size and sha256 of weights.
+    """Check the size and sha256 of weights.
 
     \b
     Examples:
@@ -193,7 +117,7 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
     results = verify_weights(model, scale, _options(index))
     _print(
         json,
-        [checked_record(each) for each in results],
+        [verification_json(each) for each in results],
         [f"{each.entry.row.title}: ok, {each.entry.path}" for each in results if not each.problem],
     )
     problems = [each.problem for each in results if each.problem]
@@ -205,11 +129,11 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
 @models.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .pth or .pt file.")],
-    name: Annotated[str, typer.Option(help="What --model will call it; default: the file's name.")] = "",
+    name: Annotated[str, typer.Option(help="Name to use with --model. Default: the file's name.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace weights of that name and scale.")] = False,
     json: JsonOpt = False,
 ) -> None:
-    """Take a file into your own collection, under a name.
+    """Import a file into your library under a name.
 
     \b
     Examples:
@@ -266,12 +190,12 @@ def path(
 @models.command()
 def index(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of .safetensors files.")],
-    base_url: Annotated[str, typer.Option(metavar="URL", help="Where the files will be; default: beside it.")] = "",
+    base_url: Annotated[str, typer.Option(metavar="URL", help="Address of the files. Default: beside the index.")] = "",
     json: JsonOpt = False,
 ) -> None:
-    """Write DIR/index.json, with which anyone can host weights.
+    """Write DIR/index.json, so that the folder can be hosted.
 
-    mine_x4.safetensors becomes the row mine, x4. Upload the folder, and give --index the address of index.json.
+    mine_x4.safetensors becomes the row mine, x4. Upload the folder and use the address of index.json with --index.
 
     \b
     Examples:
@@ -285,8 +209,80 @@ def index(
     _print(json, [record(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *table(entries)])
 
 
+def table(entries: Sequence[Entry]) -> list[str]:
+    """Return a line of titles and one line per entry, in columns."""
+    rows = [("name", "scale", "kind", "size", "PSNR", "where"), *(_cells(entry) for entry in entries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def details(entry: Entry, metadata: CheckpointMetadata | None) -> list[str]:
+    """Return all facts about an entry, one per line; `metadata` is None if the file is not on this machine."""
+    row = entry.row
+    facts = [
+        ("kind", row.kind),
+        ("file", f"{entry.path} ({where(entry)})"),
+        ("size", f"{row.bytes:,} bytes"),
+        ("sha256", row.sha256),
+        ("urls", " ".join(row.urls)),
+        ("licence", row.licence),
+        ("trained on", row.training_data),
+        ("training", _training(metadata)),
+        ("network", f"{metadata.channels} channels, {metadata.blocks} blocks" if metadata else ""),
+        ("PSNR", _psnr(entry)),
+        ("card", row.card),
+    ]
+    return [row.title, *(f"  {name}: {value}" for name, value in facts if value)]
+
+
+def where(entry: Entry) -> str:
+    """Return in a few words where an entry's file is."""
+    if entry.origin in ("bundled", "imported"):
+        return entry.origin if entry.present else f"{entry.origin}, missing"
+    if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
+        return "file"
+    state = "cached" if entry.present else "not downloaded"
+    return f"{state}, {entry.row.urls[0]}" if entry.origin == "url" else state
+
+
+def record(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str, object]:
+    """Return the JSON object of an entry."""
+    found: dict[str, object] = {
+        **dataclasses.asdict(entry.row),
+        "path": str(entry.path),
+        "origin": entry.origin,
+        "present": entry.present,
+    }
+    if metadata:
+        found |= {"training": dict(metadata.training), "channels": metadata.channels, "blocks": metadata.blocks}
+    return found
+
+
+def verification_json(checked: Verification) -> dict[str, object]:
+    """Return the JSON object of a verification."""
+    return {**record(checked.entry), "ok": not checked.problem, "problem": checked.problem}
+
+
+def as_json(records: Sequence[object]) -> str:
+    """Return the text of a JSON array."""
+    return json.dumps(list(records), indent=2)
+
+
+def _cells(entry: Entry) -> tuple[str, str, str, str, str, str]:
+    row = entry.row
+    return (row.name, f"x{row.scale}", row.kind, f"{row.bytes / 1e6:.1f} MB", _psnr(entry), where(entry))
+
+
+def _psnr(entry: Entry) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in entry.row.psnr.items())
+
+
+def _training(metadata: CheckpointMetadata | None) -> str:
+    return ", ".join(f"{key} {value}" for key, value in metadata.training.items()) if metadata else ""
+
+
 def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions:
-    """Return the store's options with what the command line says."""
+    """Return the options of the library, with those of the command line."""
     import dataclasses
 
     from esrt_core.weights.settings import store_options

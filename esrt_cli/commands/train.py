@@ -1,12 +1,8 @@
-"""`esrt train`: fit ESRT to pictures, or train it from scratch.
-
-What `esrt train` shows: a live line in a terminal, plain lines elsewhere.
-"""
+"""`esrt train`: fit ESRT to pictures or train it from scratch; a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esrt_cli.console import Console, printable
-from esrt_cli.params import DeviceOpt, QuietOpt, ThreadsOpt
+from esrt_cli.params import DeviceOpt, QuietOpt, ThreadsOpt, parse_time
+from esrt_cli.report import duration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,42 +23,34 @@ if TYPE_CHECKING:
     from esrt_core.training.events import Started, Trained, TrainEvent, Unusable, Validated
     from esrt_core.training.run_folder import TrainResult
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def parse_time(text: str) -> float:
-    """Return the seconds of 90s, 30m, 1h or 1h30m."""
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        raise typer.BadParameter(f"{text!r} is not a time; write 90s, 30m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
-
 
 def train(
     sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures, or folders of them.")],
     scale: Annotated[int, typer.Option("-s", "--scale", help="2, 3 or 4.")],
     init: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only their body is used.")
+        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only the body is used.")
     ] = "clean",
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Length of the run in steps.")] = None,
     time: Annotated[
-        float | None,
-        typer.Option(parser=parse_time, metavar="30m", help="Length of the run, interruptions not counted; 30m."),
+        str | None,
+        typer.Option(metavar="TIME", help="Length of the run without interruptions: 90s, 1h30m. Default 30m."),
     ] = None,
     val: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Pictures to validate on; else some are held out.")
+        Path | None, typer.Option(metavar="DIR", help="Pictures to validate on. Default: some are held out.")
     ] = None,
     lr_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Small pictures of the same names; else bicubic makes them.")
+        Path | None, typer.Option(metavar="DIR", help="LR pictures of the same names. Default: made by bicubic.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Register the result: --model NAME finds it.")
     ] = None,
-    degrade: Annotated[str, typer.Option(help="photo: blur, noise and JPEG in the small pictures.")] = "none",
-    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Patches a step, over all processes.")] = None,
-    patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the small patches.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Register the result even if nothing beat the start.")] = False,
+    degrade: Annotated[str, typer.Option(help="photo: add blur, noise and JPEG to the LR pictures.")] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Patches per step, over all processes.")] = None,
+    patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the LR patches.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
     optimizer: Annotated[
@@ -73,15 +62,15 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
     fft: Annotated[float, typer.Option(help="Weight of the frequency-domain term beside L1.")] = 0.0,
-    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run that ends it with MSE.")] = 0.0,
+    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run, at its end, with MSE.")] = 0.0,
     validations: Annotated[int, typer.Option(metavar="N", help="Validations over the run.")] = 10,
     device: DeviceOpt = "auto",
     threads: ThreadsOpt = None,
     quiet: QuietOpt = False,
 ) -> None:
-    """Fit ESRT to your pictures and prove the gain; the same command goes on where it stopped.
+    """Fit ESRT to your pictures and measure the gain; rerun the same command to resume.
 
-    Starts from the shipped weights, holds some pictures out to measure on, and trains for 30 minutes.
+    Starts from the bundled weights, holds some pictures out for validation, and trains for 30 minutes.
 
     \b
     Examples:
@@ -90,20 +79,21 @@ def train(
       esrt train scans -s 3 --init clean --degrade photo --steps 5000 --out runs/scans
       OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m esrt_cli train my-photos -s 2
     """
-    from esrt_core.training.options import TrainOptions
-    from esrt_core.training.run import train as run
+    from esrt_core.training.options import TrainOptions, check_packages
 
+    check_packages()  # before torch is imported
     options = TrainOptions(
         sources=tuple(sources),
         scale=scale,
         start=init,
         from_scratch=from_scratch,
         steps=steps,
-        seconds=time,
+        seconds=None if time is None else float(parse_time(time, "--time")),
         val=val,
         lr_dir=lr_dir,
         out=out,
         name=name,
+        force=force,
         seed=seed,
         device=device,
         threads=threads,
@@ -119,17 +109,19 @@ def train(
         degrade=degrade,
         validations=validations,
     )
+    from esrt_core.training.run import train as run
+
     with TrainView(quiet) as view:
         result = run(options, view.event, view.progress)
     view.finish(result)
 
 
-LINE_SECONDS = 30.0  # between two plain lines about the loss
-MOST_UNUSABLE = 20
+LINE_SECONDS = 30.0  # between two plain progress lines
+MAX_UNUSABLE = 20
 
 
 class TrainView:
-    """Show the events of a run."""
+    """Show the events of a run on the console."""
 
     def __init__(self, quiet: bool) -> None:
         self.console = Console(quiet=quiet)
@@ -172,30 +164,30 @@ class TrainView:
                 self._validated(event)
 
     def progress(self, progress: Progress) -> None:
-        """Show how far the pictures have been read."""
+        """Show the progress of reading pictures."""
         self._show(progress.stage, f"{progress.done} of {progress.total} {progress.unit}")
         if progress.done == progress.total:
             del self._shown[progress.stage]
 
     def finish(self, result: TrainResult) -> None:
-        """Print the one sentence that sums the run up."""
+        """Print the result in one sentence."""
         if self.is_main_process:
             self.console.result(result.sentence)
 
     def _unusable_line(self, event: Unusable) -> None:
         self._unusable += 1
-        if self._unusable <= MOST_UNUSABLE:
+        if self._unusable <= MAX_UNUSABLE:
             self._line(f"not used: {event.reason}")
-        elif self._unusable == MOST_UNUSABLE + 1:
-            self._line("not used: more pictures, which are not listed")
+        elif self._unusable == MAX_UNUSABLE + 1:
+            self._line("not used: further pictures, which are not listed")
 
     def _started(self, event: Started) -> None:
         self._line(
             f"{event.pictures} pictures to train on, {event.held_out} held out: bicubic {event.bicubic_psnr:.2f} dB, "
-            f"the start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
+            f"start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
         )
         if event.step:
-            self._line(f"going on after step {event.step}, {_duration(event.seconds)} of training")
+            self._line(f"resuming after step {event.step}, {duration(event.seconds)} of training")
 
     def _trained(self, event: Trained) -> None:
         left = event.remaining_seconds
@@ -204,7 +196,7 @@ class TrainView:
             "loss": f"{event.loss:.5f}",
             "rate": f"{event.lr:.1e}, {event.batch} patches of {event.patch} px",
             "speed": f"{event.pixels_per_second:,.0f} LR px/s",
-            "left": "?" if left is None else _duration(left),
+            "left": "?" if left is None else duration(left),
         }
         for name, value in text.items():
             self._show(name, value)
@@ -215,7 +207,7 @@ class TrainView:
     def _validated(self, event: Validated) -> None:
         best = ", the best so far" if event.best else ""
         self._show("PSNR", f"{event.psnr:.3f} dB")
-        self._line(f"step {event.step}, {_duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
+        self._line(f"step {event.step}, {duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
 
     def _show(self, name: str, value: str) -> None:
         self._shown[name] = value
@@ -236,9 +228,3 @@ def _table(shown: dict[str, str]) -> Table:
     for name, value in shown.items():
         table.add_row(name, value)
     return table
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

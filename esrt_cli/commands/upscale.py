@@ -1,16 +1,14 @@
-"""`esrt upscale`: pictures from file to file.
+"""`esrt upscale`: pictures from file to file, all planned first, then upscaled one by one.
 
-Pictures one after the other: planned together, then upscaled and reported, whatever single ones are like.
+A picture that fails is reported and does not stop the others.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,14 +16,13 @@ import typer
 from esrt_cli import params
 from esrt_cli.console import Console
 from esrt_cli.report import detail_line, error_json, plan_json, plan_line, progress_bar, result_json, result_line
-from esrt_core.errors import EsrtError, OptionError, StopError
+from esrt_core.errors import EsrtError, OptionError
+from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
-    from esrt_core.pipeline.image.options import UpscaleOptions
-    from esrt_core.pipeline.image.plan import Input, UpscalePlan
+    from esrt_core.pipeline.image.plan import UpscalePlan
     from esrt_core.pipeline.image.run import Estimate, Result
     from esrt_core.pipeline.sizes import SizeRequest
-    from esrt_core.selection import UpscalerPool
 
 STANDARD_STREAM = "-"
 
@@ -33,7 +30,7 @@ STANDARD_STREAM = "-"
 def size_request(
     scale: Decimal | None, width: int | None, height: int | None, longest: int | None, megapixels: Decimal | None
 ) -> SizeRequest:
-    """Make the core's request of the size options."""
+    """Build a SizeRequest from the size options."""
     from esrt_core.pipeline.sizes import SizeRequest, exact
 
     factor = None if scale is None else exact(scale, "--scale")
@@ -42,130 +39,81 @@ def size_request(
 
 
 def goes_to_standard_output(inputs: Sequence[str], output: str | None) -> bool:
-    """Tell whether a picture is written to standard output: with -o -, or from standard input without -o."""
+    """Return whether the result goes to standard output: with -o -, or from standard input without -o."""
     return output == STANDARD_STREAM or (output is None and STANDARD_STREAM in inputs)
 
 
 def check_arrangement(inputs: Sequence[str], output: str | None) -> None:
-    """Raise OptionError where inputs and output do not go together."""
+    """Raise OptionError if inputs and output cannot be combined."""
     from esrt_core.pipeline.image.plan import names_folder
 
     if len(inputs) > 1 and output is not None and not names_folder(output):
-        raise OptionError(
-            f"-o {output} is one place for {len(inputs)} pictures; give a folder, with a slash at its end"
-        )
+        raise OptionError(f"-o {output} names one file but there are {len(inputs)} inputs; end it with / for a folder")
     if list(inputs).count(STANDARD_STREAM) > 1:
-        raise OptionError("standard input (-) can be read only once")
+        raise OptionError("standard input (-) was given more than once; it can be read only once")
     if goes_to_standard_output(inputs, output) and sys.stdout.isatty():
-        raise OptionError("the picture would go to the terminal; send it to a file (> file) or give -o")
+        raise OptionError("the picture would be printed to the terminal; redirect it (> file) or use -o")
 
 
-def upscale_all(
-    inputs: Sequence[str], options: UpscaleOptions, console: Console, *, as_json: bool, dry_run: bool
-) -> int:
-    """Plan and upscale pictures, report each one, and return the exit code: 1 where one of them failed."""
-    from esrt_core.pipeline.image.plan import check_distinct
-    from esrt_core.selection import UpscalerPool
-
-    pool = UpscalerPool(options.model, options.engine)
-    reporter = Reporter(console, as_json)
-    plans = plan_all(inputs, options, pool, reporter)
-    check_distinct(plans)
-    for plan in plans:  # a device or weights that cannot be used concern every picture: they stop the command
-        pool.for_chain(plan.chain).load(plan.size.passes)
-    for note in pool.notes:
-        console.note(f"note: {note}")
-    for plan in plans:
-        try:
-            upscale_one(plan, pool, reporter, dry_run)
-        except StopError:
-            raise
-        except EsrtError as error:
-            reporter.failure(plan.source.name, error)
-    return 1 if reporter.failed else 0
-
-
-def plan_all(
-    inputs: Sequence[str], options: UpscaleOptions, pool: UpscalerPool, reporter: Reporter
-) -> list[UpscalePlan]:
-    """Plan every input; one that cannot be done is reported and left out."""
-    from esrt_core.pipeline.image.plan import plan_upscale
-
-    plans = []
-    for name in inputs:
-        try:
-            plans.append(plan_upscale(read_input(name), options, pool.selector))
-        except EsrtError as error:
-            reporter.failure(name, error)
-    return plans
-
-
-def read_input(name: str) -> Input:
-    """Return what an argument names; raise OptionError where that is no file's name."""
-    from esrt_core.pipeline.image.plan import Input
-
-    if not name:
-        raise OptionError("the name of an input is empty")
-    if "://" in name and not os.path.lexists(name):
-        raise OptionError(f"{name} is an address; download the picture first, or pipe it to: esrt upscale -")
-    return Input(sys.stdin.buffer.read() if name == STANDARD_STREAM else Path(name))
-
-
-def upscale_one(plan: UpscalePlan, pool: UpscalerPool, reporter: Reporter, dry_run: bool) -> None:
-    """Say what is planned, do it (unless `dry_run`) and say what came of it."""
-    from esrt_core.pipeline.image.run import estimate, upscale_picture
-
-    expected = estimate(plan, pool)
-    if dry_run:
-        reporter.dry_run(plan, expected)
-        return
-    reporter.plan(plan, expected)
-    with progress_bar(reporter.console) as progress:
-        result = upscale_picture(plan, pool, progress, sys.stdout.buffer if plan.target.path is None else None)
-    reporter.result(result)
-
-
-@dataclass
 class Reporter:
     """Print plans, results and failures, as lines or as JSON, and count the failures."""
 
-    console: Console
-    as_json: bool
-    failed: int = 0
+    def __init__(self, console: Console, *, as_json: bool, dry_run: bool) -> None:
+        self.console = console
+        self.failures = 0
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._bar = ExitStack()
+        self._progress: ProgressCallback = ignore_progress
 
-    def plan(self, plan: UpscalePlan, expected: Estimate) -> None:
-        """Print the plan before the work."""
-        self.console.note(plan_line(plan, expected))
+    def __enter__(self) -> Reporter:
+        return self
 
-    def dry_run(self, plan: UpscalePlan, expected: Estimate) -> None:
-        """Print the plan instead of the work."""
-        if self.as_json:
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def note(self, text: str) -> None:
+        """Print a note about the weights."""
+        self.console.note(f"note: {text}")
+
+    def planned(self, plan: UpscalePlan, expected: Estimate) -> None:
+        """Print a plan, and start the progress bar unless it is a dry run."""
+        if not self._dry_run:
+            self.console.note(plan_line(plan, expected))
+            self._progress = self._bar.enter_context(progress_bar(self.console))
+        elif self._as_json:
             self.console.record(plan_json(plan, expected))
         else:
             self.console.result(plan_line(plan, expected))
 
-    def result(self, result: Result) -> None:
-        """Print what came of a picture, and what changed on the way."""
+    def progress(self, report: Progress) -> None:
+        """Show the progress of the current picture."""
+        self._progress(report)
+
+    def done(self, result: Result) -> None:
+        """Print the result of a picture and its notes."""
+        self._bar.close()
         for note in result.notes:
             self.console.note(f"note: {result.source}: {note}")
         self.console.detail(detail_line(result))
-        if self.as_json:
+        if self._as_json:
             self.console.record(result_json(result))
         else:
             self.console.result(result_line(result))
 
-    def failure(self, source: str, error: EsrtError) -> None:
-        """Print why a picture could not be done."""
-        self.failed += 1
+    def failed(self, source: str, error: EsrtError) -> None:
+        """Print why a picture failed."""
+        self._bar.close()
+        self.failures += 1
         self.console.error(str(error))
-        if self.as_json:
+        if self._as_json:
             self.console.record(error_json(source, error))
 
 
 InputsArg = Annotated[list[str], typer.Argument(metavar="IN", help="Pictures; - is standard input.")]
 OutputOpt = Annotated[
     str | None,
-    typer.Option("-o", "--output", metavar="FILE|DIR/|-", help="A file, a folder (with a slash), or standard output."),
+    typer.Option("-o", "--output", metavar="FILE|DIR/|-", help="A file, a folder (ending in /), or standard output."),
 ]
 
 
@@ -212,6 +160,7 @@ def upscale(
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.image.options import UpscaleOptions
+    from esrt_core.pipeline.image.run import upscale_pictures
 
     options = UpscaleOptions(
         size=size_request(scale, width, height, longest, megapixels),
@@ -225,5 +174,8 @@ def upscale(
         compare=compare,
     )
     check_arrangement(inputs, output)
+    sources = [sys.stdin.buffer.read() if name == STANDARD_STREAM else name for name in inputs]
     console = Console(quiet, verbose, piped=goes_to_standard_output(inputs, output))
-    return upscale_all(inputs, options, console, as_json=json, dry_run=dry_run)
+    with Reporter(console, as_json=json, dry_run=dry_run) as reporter:
+        upscale_pictures(sources, options, reporter, sys.stdout.buffer, dry_run=dry_run)
+        return 1 if reporter.failures else 0

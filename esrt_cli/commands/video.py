@@ -1,7 +1,4 @@
-"""`esrt video`: clips that keep their sound, timing and colors.
-
-Clips one after the other: planned, upscaled and reported, whatever single ones are like.
-"""
+"""`esrt video`: plan, upscale and report clips one after the other; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 def upscale_clips(
     inputs: Sequence[str], options: VideoOptions, console: Console, *, as_json: bool, dry_run: bool
 ) -> int:
-    """Upscale clips, report each one, and return the exit code: 1 where one failed or was damaged."""
+    """Upscale clips, report each one, and return the exit code: 1 if one failed or was damaged."""
     from esrt_core.pipeline.video.options import find_clips
     from esrt_core.selection import UpscalerPool
 
@@ -52,7 +49,7 @@ def upscale_clips(
 
 
 def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter: ClipReporter, dry_run: bool) -> None:
-    """Say what is planned for a clip, do it (unless `dry_run`) and say what came of it."""
+    """Report the plan of a clip, carry it out (unless `dry_run`) and report the result."""
     from esrt_core.pipeline.video.run import most_seconds, prepare_clip, upscale_clip
 
     plan = prepare_clip(path, options, pool)
@@ -63,7 +60,7 @@ def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter:
         with clip_progress(reporter.console) as progress:
             result = upscale_clip(plan, pool, progress)
     except Interrupted as stop:
-        raise StopError(f"{stop}; the same command goes on from the last segment", stop.exit_code) from stop
+        raise StopError(f"{stop}; rerun to resume from the last segment", stop.exit_code) from stop
     reporter.result(result)
 
 
@@ -76,7 +73,7 @@ class ClipReporter:
     failed: int = 0
 
     def plan(self, plan: VideoPlan, seconds: float | None, dry_run: bool) -> None:
-        """Print the plan: before the work, or in its place."""
+        """Print the plan: before the work, or instead of it."""
         if dry_run and self.as_json:
             self.console.record(plan_json(plan, seconds))
         elif dry_run:
@@ -87,7 +84,7 @@ class ClipReporter:
             self.console.note(f"note: {plan.clip.path}: {note}")
 
     def result(self, result: ClipResult) -> None:
-        """Print what came of a clip; damage counts as a failure, although the result is there."""
+        """Print the result of a clip; damage counts as a failure, although there is a result."""
         if self.as_json:
             self.console.record(json.dumps({"ok": not result.damage, **dataclasses.asdict(result)}))
         else:
@@ -97,7 +94,7 @@ class ClipReporter:
         self.failed += bool(result.damage)
 
     def failure(self, path: Path, error: EsrtError) -> None:
-        """Print why a clip could not be done."""
+        """Print why a clip failed."""
         self.failed += 1
         self.console.error(str(error))
         if self.as_json:
@@ -105,7 +102,7 @@ class ClipReporter:
 
 
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
-    """Say what is about to happen to one clip."""
+    """Return the plan of one clip in one line."""
     video, encode, timing = plan.clip.video, plan.encode, plan.clip.video.timing
     other_streams = ", ".join(
         f"{len(plan.clip.of_kind(kind))} {kind}" for kind in ("audio", "subtitle", "attachment", "data")
@@ -140,7 +137,7 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
         "variable": video.timing.variable,
         "frames": plan.slots,
         "most_seconds": seconds,
-        "streams": [dataclasses.asdict(stream) for stream in plan.join.streams],
+        "streams": [dataclasses.asdict(stream) for stream in plan.mux.streams],
         "chapters": plan.clip.chapters,
         "needed_bytes": plan.needed,
         "notes": plan.notes,
@@ -150,10 +147,10 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
 
 
 def result_line(result: ClipResult) -> str:
-    """Say what became of one clip."""
-    went_on = f", {result.resumed_at} from an earlier run" if result.resumed_at else ""
+    """Return the result of one clip in one line."""
+    resumed = f", {result.resumed_at} from an earlier run" if result.resumed_at else ""
     return (
-        f"{result.target}: {result.size[0]} x {result.size[1]}, {result.frames} frames{went_on}, "
+        f"{result.target}: {result.size[0]} x {result.size[1]}, {result.frames} frames{resumed}, "
         f"{duration(result.seconds)}, {result.fps:.3g} frames a second, {result.share_reused:.0%} reused"
         f"{weights_text(result.model, result.reason)}"
     )
@@ -161,7 +158,7 @@ def result_line(result: ClipResult) -> str:
 
 @contextmanager
 def clip_progress(console: Console) -> Iterator[ProgressCallback]:
-    """Show frames, frames a second, the time left, segment and reuse while the block runs, on a terminal."""
+    """Show frames, frames a second, the remaining time, segment and reuse on a terminal while the block runs."""
     if not console.shows_progress():
         yield ignore_progress
         return
@@ -172,23 +169,23 @@ def clip_progress(console: Console) -> Iterator[ProgressCallback]:
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[rate]:.3g}/s, {task.description}"))
     with Bar(*columns, TimeRemainingColumn(), console=Terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, rate=0.0)
-        pace = Pace()
+        throughput = Throughput()
 
         def show(report: Progress) -> None:
-            rate = pace(report.done)
+            rate = throughput(report.done)
             bar.update(task, completed=report.done, total=report.total or None, description=report.stage, rate=rate)
 
         yield show
 
 
-class Pace:
-    """Count frames a second since the first report: what an earlier run made does not count."""
+class Throughput:
+    """Measure frames a second since the first report: those of an earlier run do not count."""
 
     def __init__(self) -> None:
         self._start: tuple[float, int] | None = None
 
     def __call__(self, done: int) -> float:
-        """Return the pace at which `done` was reached."""
+        """Return the frames a second until `done`."""
         now = time.monotonic()
         if self._start is None:
             self._start = (now, done)
@@ -215,15 +212,17 @@ PresetOpt = Annotated[str | None, typer.Option(metavar="NAME", help="The encoder
 PixelsOpt = Annotated[
     str | None, typer.Option("--pix-fmt", metavar="NAME", help="Pixel format. Default: nearest to the clip's.")
 ]
-DeinterlaceOpt = Annotated[bool, typer.Option("--deinterlace", help="Make whole frames of interlaced ones first.")]
+DeinterlaceOpt = Annotated[
+    bool, typer.Option("--deinterlace", help="Make progressive frames of interlaced ones first.")
+]
 VfrOpt = Annotated[str, typer.Option(metavar="NAME", help="Variable frame rate: constant (repeats frames) or keep.")]
 TimeOpt = str | None
-StartOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="Begin here: 90, 1:30 or 0:01:30.5.")]
+StartOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="Begin here: 90, 1m30s, 1:30 or 0:01:30.5.")]
 EndOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="End here.")]
-SegmentOpt = Annotated[str, typer.Option(metavar="TIME", help="Length of a segment, the most that a crash costs.")]
+SegmentOpt = Annotated[str, typer.Option(metavar="TIME", help="Length of a segment, the most work that a crash costs.")]
 PreviewOpt = Annotated[bool, typer.Option("--preview", help="Make a few seconds, source and result side by side.")]
-RestartOpt = Annotated[bool, typer.Option("--restart", help="Throw away unfinished work and begin anew.")]
-DropOpt = Annotated[bool, typer.Option("--drop-streams", help="Leave out streams that the container cannot hold.")]
+RestartOpt = Annotated[bool, typer.Option("--restart", help="Discard unfinished work and start again.")]
+DropOpt = Annotated[bool, typer.Option("--drop-streams", help="Leave out streams that the container does not support.")]
 
 
 def video(
@@ -258,8 +257,8 @@ def video(
 ) -> int:
     """Upscale clips: sound, subtitles, chapters, timing and colors stay.
 
-    Without -o the result goes beside the clip: clip.mp4 becomes clip_x2.mp4. After Ctrl-C, a crash or a power cut the
-    same command goes on where it stopped.
+    Without -o the result is written beside the clip: clip.mp4 becomes clip_x2.mp4. After Ctrl-C, a crash or a power
+    cut, rerun the same command to resume.
 
     \b
     Examples:
@@ -268,7 +267,7 @@ def video(
       esrt video old.avi --height 1080 --deinterlace -o old.mkv
       esrt video episodes/ -o large/ --codec hevc
     """
-    from esrt_cli.params import parse_seconds
+    from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
     from esrt_core.pipeline.video.options import VideoOptions
 
@@ -284,9 +283,9 @@ def video(
         pixels=pixels,
         deinterlace=deinterlace,
         vfr=vfr,
-        start=None if start is None else parse_seconds(start, "--start"),
-        end=None if end is None else parse_seconds(end, "--end"),
-        segment=parse_seconds(segment, "--segment"),
+        start=None if start is None else parse_time(start, "--start"),
+        end=None if end is None else parse_time(end, "--end"),
+        segment=parse_time(segment, "--segment"),
         preview=preview,
         overwrite=overwrite,
         restart=restart,

@@ -1,1 +1,1 @@
-"""What people look at: comparisons and the state of the machine."""
+"""Compare models on one picture: a sheet, or a page with a slider."""

@@ -1,4 +1,4 @@
-"""The gain in dB on one picture: reduced by the model's scale, enlarged again, measured against itself."""
+"""The gain in dB on one picture, reduced by the model's scale, upscaled again and measured against the original."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from esrt_core.media.frame import Frame
 
 @dataclass(frozen=True)
 class Score:
-    """Hold a candidate's PSNR on Y in dB and how much that is above bicubic's.
+    """Hold a candidate's PSNR on Y in dB and its gain over bicubic.
 
-    Both are None for a picture too small to measure, and where a picture is restored without any error.
+    Both are None if the picture is too small to measure or is restored without any error.
     """
 
     label: str
@@ -21,12 +21,12 @@ class Score:
 
 
 class Reduction:
-    """Hold a picture and what is left of it when it is reduced by `scale`, by the field's protocol."""
+    """Hold a picture and its version reduced by `scale` with the field's protocol."""
 
     def __init__(self, picture: Rgb, scale: int) -> None:
         self.scale = scale
         self._hr = crop_to_multiple(picture, scale)
-        self.measurable = min(self._hr.shape[:2]) > 2 * scale  # the border is cut off
+        self.measurable = min(self._hr.shape[:2]) > 2 * scale  # the border is cropped
         self._lr = make_lr(self._hr, scale) if self.measurable else None
         self._baseline = None if self._lr is None else self._psnr(bicubic(self._lr, scale))
 
@@ -35,7 +35,7 @@ class Reduction:
         return Score("bicubic", self._baseline, None if self._baseline is None else 0.0)
 
     def score(self, label: str, enlarge: Callable[[Frame], Frame]) -> Score:
-        """Measure what enlarges an 8-bit RGB frame by the scale."""
+        """Measure a function that upscales an 8-bit RGB frame by the scale."""
         psnr = None if self._lr is None else self._psnr(enlarge(Frame((self._lr,))).planes[0])
         gain = None if psnr is None or self._baseline is None else psnr - self._baseline
         return Score(label, psnr, gain)

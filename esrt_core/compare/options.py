@@ -1,4 +1,4 @@
-"""ComparisonOptions: which models are compared on which picture, and where the result goes. No torch."""
+"""The options of a comparison, without torch."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +14,13 @@ SHEET_SUFFIXES = (".png",)
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """Choose what is compared.
+    """Hold the options of a comparison.
 
     models  names, files or addresses of weights; bicubic is always among the candidates.
-    scale   2, 3 or 4, or None for what the models enlarge by, 4 for names.
+    scale   2, 3 or 4, or None for the models' own scale (4 for names).
     target  a .png for the sheet, a .html for the page, or None for NAME_xS_compare.png beside the picture.
+
+    Raises: OptionError if a model is empty or named twice, or the target is neither .png nor .html.
     """
 
     picture: Path
@@ -31,12 +33,12 @@ class ComparisonOptions:
 
     def __post_init__(self) -> None:
         if not self.models or "" in self.models:
-            raise OptionError("a model's name is empty; give names or files with commas between them")
+            raise OptionError("the name of a model is empty; separate names or files by commas")
         if len(set(self.models)) < len(self.models):
             raise OptionError(f"a model is named twice in {','.join(self.models)}")
         if self.target is not None and self.target.suffix.lower() not in PAGE_SUFFIXES + SHEET_SUFFIXES:
-            raise OptionError(f"{display_name(self.target)}: a comparison is a .png, or a .html with a slider")
+            raise OptionError(f"{display_name(self.target)}: use .png, or .html for a page with a slider")
 
     def target_for(self, scale: int) -> Path:
-        """Return the file that is written."""
+        """Return the path of the file to write."""
         return self.target or self.picture.with_name(f"{self.picture.stem}_x{scale}_compare.png")

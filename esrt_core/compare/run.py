@@ -1,4 +1,4 @@
-"""Compare what models make of one picture: crops to look at, and the gain in dB."""
+"""Compare models on one picture: crops to look at, and the gain in dB."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.compare.page import comparison_page
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError
-from esrt_core.evaluation.comparison import Candidate, comparison_sheet, displayed
+from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_display_rgb
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
@@ -24,7 +24,7 @@ from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 
 @dataclass(frozen=True)
 class Comparison:
-    """Say what was written and measured; `scores` has bicubic first, then the models in their order."""
+    """Hold what was written and measured; `scores` has bicubic first, then the models in their order."""
 
     source: str
     target: str
@@ -34,17 +34,19 @@ class Comparison:
 
 
 def compare_models(options: ComparisonOptions, progress: ProgressCallback = ignore_progress) -> Comparison:
-    """Enlarge a picture by bicubic and by every model, and write the sheet or the page of where they differ most.
+    """Upscale a picture by bicubic and every model, and write a sheet or page of the regions that differ most.
 
-    All candidates are in memory at once. Of an animation or a longer file the first page counts. Raises OptionError
-    for models that do not go together, WeightsError, MediaError, TargetError and DeviceError as their rooms do.
+    All candidates are in memory at once. Only the first page of an animation or a multi-page file is used.
+
+    Raises: OptionError if the models have different scales; WeightsError, MediaError, TargetError or DeviceError if
+    weights, picture, target or device cannot be used.
     """
     files = _files(options, progress)
     scale = files[0].scale
     target = options.target_for(scale)
     check_target(target, options.overwrite, [options.picture])
     frame, notes = _first_page(options, scale)
-    reduction = Reduction(displayed(frame), scale)
+    reduction = Reduction(to_display_rgb(frame), scale)
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
     scores = [reduction.score_bicubic()]
     for label, file in zip(_labels(options.models, files), files, strict=True):
@@ -55,21 +57,24 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
         notes += [*file.notes, *upscaled.notes]
     _write(target, frame, candidates, scores, options)
     if not reduction.measurable:
-        notes.append(f"too small to be reduced by {scale} and measured: no figures in dB")
+        notes.append(f"the picture is too small to be reduced by {scale} and measured: no figures in dB")
     return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)))
 
 
 def _files(options: ComparisonOptions, progress: ProgressCallback) -> list[WeightsFile]:
-    """Return the weights of every model; raise OptionError where they enlarge by different factors."""
-    files = [resolve(_chosen(model, options), options.scale, progress) for model in options.models]
+    """Return the weights of every model.
+
+    Raises: OptionError if their scales differ.
+    """
+    files = [resolve(_resolve_auto(model, options), options.scale, progress) for model in options.models]
     if len({file.scale for file in files}) > 1:
         found = ", ".join(f"{file.name} x{file.scale}" for file in files)
-        raise OptionError(f"the models enlarge by different factors ({found}); choose one with -s")
+        raise OptionError(f"the models have different scales ({found}); choose one with -s")
     return files
 
 
-def _chosen(model: str, options: ComparisonOptions) -> str:
-    """Return what `auto` means for the picture, and any other model as it is."""
+def _resolve_auto(model: str, options: ComparisonOptions) -> str:
+    """Return the model that `auto` chooses for the picture, and any other model unchanged."""
     if model != AUTO:
         return model
     chain = find_chains(model).choose(assess_image(probe(options.picture, options.limits)))
@@ -77,21 +82,24 @@ def _chosen(model: str, options: ComparisonOptions) -> str:
 
 
 def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:
-    """Return what the models are called: the weights' names, or what the user said where two are called alike."""
+    """Return the models' labels: the names of the weights, or the user's words if two names are equal."""
     names = [file.name for file in files]
-    return [f"ESRT ({said if names.count(name) > 1 else name})" for said, name in zip(models, names, strict=True)]
+    return [f"ESRT ({model if names.count(name) > 1 else name})" for model, name in zip(models, names, strict=True)]
 
 
 def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, list[str]]:
-    """Decode the picture; raise MediaError where its result would be larger than allowed."""
+    """Decode the first page of the picture and return it with notes for the user.
+
+    Raises: MediaError if it cannot be read or its result would exceed the limit.
+    """
     picture = decode(options.picture, options.limits)
     info = picture.info
     if info.width * info.height * scale**2 > options.limits.max_pixels:
         size = f"{info.width * scale} x {info.height * scale} px"
-        raise MediaError(f"{options.picture.name}: {size} are more than --max-pixels; compare on a part of the picture")
+        raise MediaError(f"{options.picture.name}: {size} exceed --max-pixels; compare a part of the picture")
     page = next(iter(picture.pages))
-    several = [f"only the first of {info.pages} pages is compared"] if info.pages > 1 else []
-    return page.frame, [*info.notes, *picture.notes, *page.notes, *several]
+    multiple = [f"only the first of {info.pages} pages is compared"] if info.pages > 1 else []
+    return page.frame, [*info.notes, *picture.notes, *page.notes, *multiple]
 
 
 def _write(

@@ -1,1 +1,1 @@
-"""A network, a device and tiles: a Frame in, a larger Frame out."""
+"""Run a network on frames: tiles, devices, precision and memory."""

@@ -1,4 +1,4 @@
-"""Stitcher: tiles in, finished pixels out, with no float copy of the whole picture."""
+"""Blend overlapping tiles into finished pixels, without a float copy of the whole picture."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ Write = Callable[[int, int, Tensor], None]  # top, left, (C, H, W)
 
 
 class Blender:
-    """Fade tiles into their neighbors and pass on what is final.
+    """Blend tiles with their neighbors and write pixels as soon as they are final.
 
-    Tiles come in row-major order, each (C, length, length) of its axis times `scale`. Along every seam the earlier
-    tile's weight falls linearly from 1 to 0 and the later one's is the rest, so equal values stay what they are.
-    Only the last tile's right seam and one row of bottom seams are kept. `write` gets each finished piece once.
+    Tiles are added in row-major order, each (C, rows' length * scale, columns' length * scale). Across every seam the
+    weight of the earlier tile falls linearly from 1 to 0 and the weights sum to 1, so equal values do not change. Only
+    the last tile's right seam and one row of bottom seams are kept. `write` is called once per finished piece.
     """
 
     def __init__(self, rows: Axis, columns: Axis, scale: int, write: Write) -> None:
@@ -28,7 +28,7 @@ class Blender:
         self._below: dict[int, Tensor] = {}  # by column: the px in the seam to the row below
 
     def add(self, tile: Tensor) -> None:
-        """Take the next tile."""
+        """Add the next tile."""
         row, column = divmod(self._next, len(self._columns.starts))
         self._next += 1
         piece = self._crop(tile, row, column)
@@ -39,7 +39,7 @@ class Blender:
         self._write(self._rows.span(row)[0] * self._scale, self._columns.span(column)[0] * self._scale, piece)
 
     def _crop(self, tile: Tensor, row: int, column: int) -> Tensor:
-        """Cut off what neither this tile's own area nor its seams need."""
+        """Crop a tile to its own area and its seams."""
         (top, bottom), (left, right) = (self._local(self._rows, row), self._local(self._columns, column))
         return tile[:, top:bottom, left:right]
 
@@ -50,7 +50,7 @@ class Blender:
     def _fade(
         self, piece: Tensor, dim: int, axis: Axis, index: int, before: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Blend the seam before a piece and cut off the seam after it; return both."""
+        """Blend the seam before a piece and split off the seam after it; return the piece and that seam."""
         if before is not None and before.shape[dim]:
             width = before.shape[dim]
             faded = torch.lerp(before, piece.narrow(dim, 0, width), _weights(width, dim, piece))
@@ -66,6 +66,6 @@ def _length(overlap: Overlap) -> int:
 
 
 def _weights(width: int, dim: int, like: Tensor) -> Tensor:
-    """Make the later tile's weights across a seam: the centers of `width` equal steps from 0 to 1."""
+    """Return the later tile's weights across a seam: the centers of `width` equal steps from 0 to 1."""
     feather = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
     return feather[:, None] if dim == 1 else feather

@@ -1,7 +1,7 @@
-"""Device and precision: what was asked for against what the machine has."""
+"""Choose device and precision, checking the request against the machine."""
 
-import re
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -12,14 +12,17 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a name as in EngineOptions; raise DeviceError when the machine or this torch lacks it."""
+    """Return the device of a name as in EngineOptions.
+
+    Raises: DeviceError if the machine or this torch does not have it.
+    """
     if name == "auto":
         return torch.device("cuda" if _has_cuda() else "mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda":
         _check_cuda(device, name)
     elif device.type != "cpu" and not getattr(torch, device.type).is_available():
-        raise DeviceError(f"no {device.type} device is available here: use --device cpu")
+        raise DeviceError(f"no {device.type} device is available; use --device cpu")
     return device
 
 
@@ -29,39 +32,44 @@ def cuda_devices() -> tuple[str, ...]:
 
 
 def choose_precision(options: EngineOptions, device: torch.device) -> str:
-    """Return "fp32", "fp16" or "bf16". Only a CUDA device gets half precision without being asked."""
+    """Return "fp32", "fp16" or "bf16"; "auto" means half precision only on a CUDA device."""
     if options.precision == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
     return options.precision
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device is faster in bfloat16: CUDA ones, and processors with instructions for it."""
+def supports_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether a device is faster in bfloat16: CUDA devices, and processors with instructions for it."""
     if device.type != "cpu":
         return device.type == "cuda"
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch cannot say
+    if not hasattr(torch.cpu, "get_capabilities"):  # older torch
         return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def cpu_threads() -> int:
-    """Return how many threads torch takes on a CPU when it is called from this one."""
+    """Return the number of threads that torch uses on a CPU when called from this thread."""
     return torch.get_num_threads()
 
 
 def take_cpu_threads(count: int) -> None:
-    """Let torch take so many threads when it is called from this one, or from one that is begun later."""
+    """Set the number of threads that torch uses when called from this thread, or from one started later."""
     torch.set_num_threads(count)
 
 
-def free_memory() -> int | None:
-    """Return the bytes of host memory that are free or can be freed, or None where the system does not say."""
-    listing = Path("/proc/meminfo")
-    if not listing.exists():
-        return None
-    found = re.search(r"MemAvailable:\s+(\d+) kB", listing.read_text())
-    return int(found[1]) * 1024 if found else None
+@contextmanager
+def use_cpu_threads(count: int | None) -> Iterator[None]:
+    """Let torch use `count` threads in the block when called from this thread; None changes nothing."""
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _has_cuda() -> bool:
@@ -71,10 +79,11 @@ def _has_cuda() -> bool:
 def _check_cuda(device: torch.device, name: str) -> None:
     if torch.version.cuda is None and torch.version.hip is None:
         raise DeviceError(
-            f"{name} was asked for, but this torch ({torch.__version__}) is built for CPUs only: "
+            f"cannot use {name}: this torch ({torch.__version__}) is built for CPUs only; "
             "install a CUDA build from https://pytorch.org/get-started/locally or use --device cpu"
         )
     if not _has_cuda():
-        raise DeviceError(f"{name} was asked for, but torch finds no CUDA device: check the driver or use --device cpu")
+        raise DeviceError(f"cannot use {name}: torch finds no CUDA device; check the driver or use --device cpu")
     if device.index is not None and device.index >= torch.cuda.device_count():
-        raise DeviceError(f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
+        count = torch.cuda.device_count()
+        raise DeviceError(f"cannot use {name}: this machine has {count} CUDA device{'s' * (count != 1)}")

@@ -1,4 +1,4 @@
-"""Where tiles lie and where they meet: integers only, one axis at a time. No torch."""
+"""Positions and overlaps of tiles and attention windows, in integers, one axis at a time, without torch."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +8,7 @@ WINDOW = 48  # px; about the side of an attention window, in inference and in tr
 
 @dataclass(frozen=True)
 class Overlap:
-    """Hold the px [start, stop) over which one tile fades into the next; empty for a hard cut."""
+    """Hold the px [start, stop) over which one tile is blended into the next; empty for a hard cut."""
 
     start: int
     stop: int
@@ -16,7 +16,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Axis:
-    """Hold one axis of the tiling: `size` px covered by tiles of one `length` that begin at `starts`."""
+    """Hold one axis of a tiling: `size` px covered by tiles of one `length` that begin at `starts`."""
 
     size: int
     length: int
@@ -24,7 +24,7 @@ class Axis:
     overlaps: tuple[Overlap, ...]
 
     def span(self, index: int) -> tuple[int, int]:
-        """Return the px [start, stop) that a tile contributes, its seams included."""
+        """Return the px [start, stop) that a tile contributes, including its seams."""
         start = self.overlaps[index - 1].start if index else 0
         stop = self.overlaps[index].stop if index < len(self.overlaps) else self.size
         return start, stop
@@ -33,10 +33,10 @@ class Axis:
 def split_axis(size: int, tile: int, halo: int, feather: int, window: int = WINDOW) -> Axis:
     """Cover `size` px with tiles of at most `tile` px that share at least 2 * `halo` px with their neighbors.
 
-    All tiles have one length, the smallest whose windows come out even, and begin at equal distances, so no tile is
-    mostly overlap. In the middle of each overlap `feather` px are blended. Up to `tile` px is one tile of exactly
-    that size. On an even `size` all starts and blended stretches are even. `tile` must come from `largest_side` and
-    be at least 6 * `halo`; `halo` and `feather` are even, `feather` at most 2 * `halo`.
+    All tiles have one length, the smallest with even windows, and begin at equal distances, so that no tile is mostly
+    overlap. In the middle of each overlap `feather` px are blended. A `size` of up to `tile` px is one tile of exactly
+    that size. If `size` is even, all starts and blended spans are even. `tile` must come from largest_side() and be at
+    least 6 * `halo`; `halo` and `feather` must be even, `feather` at most 2 * `halo`.
     """
     if size <= tile:
         return Axis(size, size, (0,), ())
@@ -59,17 +59,17 @@ def halved(axis: Axis) -> Axis:
 
 
 def largest_side(tile: int, window: int) -> int:
-    """Return the largest tile side up to `tile` px whose windows are even."""
+    """Return the largest tile side up to `tile` px with even windows."""
     return next(side for side in range(tile, 0, -1) if has_even_windows(side, window))
 
 
 def has_even_windows(length: int, window: int) -> bool:
-    """Say whether all windows of a side are equal and even: their four pieces then are equal too, which is faster."""
+    """Return whether all windows of a side are equal and even, so that their four pieces are equal, which is faster."""
     return length % (2 * window_count(length, window)) == 0
 
 
 def window_count(length: int, window: int) -> int:
-    """Return how many windows of about `window` px a side has: even ones where a sixth more or less gives them."""
+    """Return the number of windows of about `window` px in a side; even windows if a sixth more or less allows it."""
     nearest = max(1, (2 * length + window) // (2 * window))
     for count in (nearest, nearest + 1, nearest - 1):
         if count and length % (2 * count) == 0 and 6 * abs(length - count * window) <= count * window:
@@ -78,12 +78,12 @@ def window_count(length: int, window: int) -> int:
 
 
 def windows_of(height: int, width: int, window: int = WINDOW) -> tuple[int, int]:
-    """Return the (rows, columns) of attention windows of a map."""
+    """Return the numbers (rows, columns) of attention windows in a feature map."""
     return window_count(height, window), window_count(width, window)
 
 
 def _overlap(start: int, stop: int, feather: int) -> Overlap:
-    """Put a seam of `feather` px, even if the overlap [start, stop) begins even, into the middle of an overlap."""
+    """Center a seam of `feather` px in the overlap [start, stop); it starts even if the overlap does."""
     margin = (stop - start - feather) // 4 * 2
     return Overlap(start + margin, start + margin + feather)
 

@@ -1,4 +1,4 @@
-"""EngineOptions: what a user can choose about the computation. No torch."""
+"""The user's options for the computation, without torch."""
 
 import re
 from dataclasses import dataclass
@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from esrt_core.errors import OptionError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-MIN_TILE = 48  # px; below it the seams of one tile would touch each other
+MIN_TILE = 48  # px; with less, the seams of one tile would touch
 MAX_TILE = 2048
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Choose device, threads, precision, tile and self-ensemble.
+    """Hold device, threads, precision, tile and self-ensemble.
 
     device     "auto" (cuda, then mps, then cpu) or a name such as "cpu", "cuda", "cuda:1", "mps".
-    threads    CPU threads, or None for as many as torch takes by itself.
-    precision  "auto" (fp16 on a CUDA device, fp32 elsewhere), "fp32", "fp16" or "bf16".
+    threads    CPU threads during calls, or None for as many as torch has set.
+    precision  "auto" (fp16 on a CUDA device, else fp32), "fp32", "fp16" or "bf16".
     tile       side of a tile in px, None for the device's default, 0 for the whole picture in the paper's form.
     tta        average the results of the eight flips and rotations.
+
+    Raises: OptionError if a value is unknown or out of range.
     """
 
     device: str = "auto"
@@ -30,11 +32,11 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
-            raise OptionError(f"unknown device '{self.device}': expected auto, cpu, mps, cuda or cuda:N")
+            raise OptionError(f"unknown device '{self.device}'; choose auto, cpu, mps, cuda or cuda:N")
         if self.threads is not None and not 1 <= self.threads <= 1024:
             raise OptionError(f"threads must be from 1 to 1024, not {self.threads}")
         if self.precision not in PRECISIONS:
-            raise OptionError(f"unknown precision '{self.precision}': expected one of {', '.join(PRECISIONS)}")
+            raise OptionError(f"unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}")
         if self.tile and not MIN_TILE <= self.tile <= MAX_TILE:
             raise OptionError(
                 f"tile must be 0 (the whole picture) or from {MIN_TILE} to {MAX_TILE} px, not {self.tile}"

@@ -1,7 +1,4 @@
-"""Landing: finished pixels on their way from the device to the host, while the device goes on.
-
-Picture: one frame on its way through the engine, from tiles cut out of it to the finished planes.
-"""
+"""A frame as tiles: cut tiles out of it, and assemble their results into planes by asynchronous copies to the host."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -18,13 +15,13 @@ from esrt_core.engine.geometry import Axis, halved
 from esrt_core.engine.plan import Plan
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
-IN_FLIGHT = 1  # batches that may still be copied while the next one is computed
+BATCHES_IN_FLIGHT = 1  # that may still be copied while the next one is computed
 
 
 class AsyncCopies:
-    """Write pieces into planes of the host once their copies have arrived.
+    """Copy pieces from the device into planes in host memory.
 
-    On CUDA a copy is only asked for, and what is queued behind it goes on meanwhile; elsewhere it is there at once.
+    On CUDA copies are asynchronous, so that queued work continues meanwhile; on other devices they are immediate.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -32,17 +29,17 @@ class AsyncCopies:
         self._pieces: list[tuple[Tensor, Plane]] = []
         self._batches: deque[tuple[torch.cuda.Event | None, list[tuple[Tensor, Plane]]]] = deque()
 
-    def add(self, piece: Tensor, target: Plane) -> None:
-        """Copy a piece to the host; it gets into `target`, of the same shape and type, by settle()."""
+    def enqueue(self, piece: Tensor, target: Plane) -> None:
+        """Start to copy a piece to the host; flush() guarantees that `target`, of the same shape, is written."""
         self._pieces.append((piece.contiguous().to("cpu", non_blocking=self.device.type == "cuda"), target))
 
-    def close_batch(self) -> None:
-        """Say that the pieces of a batch are complete; write those of earlier batches."""
-        self.close()
-        self._write(IN_FLIGHT)
+    def end_batch(self) -> None:
+        """Mark the pieces of a batch as complete and write those of earlier batches."""
+        self.mark_complete()
+        self._write(BATCHES_IN_FLIGHT)
 
-    def close(self) -> None:
-        """Say that the pieces so far are complete, and wait for nothing."""
+    def mark_complete(self) -> None:
+        """Mark the pieces so far as complete, without waiting."""
         event = None
         if self.device.type == "cuda":
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -50,8 +47,8 @@ class AsyncCopies:
         self._batches.append((event, self._pieces))
         self._pieces = []
 
-    def settle(self) -> None:
-        """Write what is left."""
+    def flush(self) -> None:
+        """Wait for all copies and write them."""
         self._write(0)
 
     def _write(self, in_flight: int) -> None:
@@ -64,32 +61,32 @@ class AsyncCopies:
 
 
 class TiledFrame:
-    """Cut a frame (without its alpha) into the tiles of a plan, take their results in order, give the larger planes.
+    """Cut a frame, without its alpha, into the tiles of a plan and assemble the results into larger planes.
 
-    The plan may be for a larger size: the frame's last row and column are repeated, and cut off again at the end.
+    If the plan is for a larger size, the frame's last row and column are repeated, and cropped at the end.
     """
 
     def __init__(self, frame: Frame, plan: Plan, copies: AsyncCopies) -> None:
         self.plan = plan
         self.computed = 0  # tiles of this picture that went through the network
         self._true_shapes = [plane.shape for plane in frame.planes]
-        self._coding = Coding.of(frame)
-        self._planes = _padded(frame, plan, self._coding)
-        self._landing = copies
-        self._layers = self._make_layers()
+        self._coding = Coding.from_frame(frame)
+        self._planes = _pad(frame, plan, self._coding)
+        self._copies = copies
+        self._outputs = self._make_outputs()
 
     @property
-    def kind(self) -> str:
-        """Name what a tile's result depends on besides its bytes."""
+    def format_key(self) -> str:
+        """What a tile's result depends on besides its bytes."""
         return str(self._coding)
 
     @property
-    def exact(self) -> bool:
-        """Whether the depth asks for float32."""
+    def needs_fp32(self) -> bool:
+        """Whether the depth requires float32."""
         return self._coding.depth > 8
 
     def cut(self, index: int) -> tuple[Plane, ...]:
-        """Return a tile's numbers; halved chroma with the samples around it."""
+        """Return a tile's samples, with those around halved chroma."""
         row, column = divmod(index, len(self.plan.columns.starts))
         (height, width), top, left = self.plan.tile_shape, self.plan.rows.starts[row], self.plan.columns.starts[column]
         first = np.ascontiguousarray(self._planes[0][top : top + height, left : left + width])
@@ -102,40 +99,40 @@ class TiledFrame:
         return first, *(plane[np.ix_(rows, columns)] for plane in self._planes[1:])
 
     def decode(self, tiles: Sequence[tuple[Plane, ...]]) -> Tensor:
-        """Turn tiles of this `kind` into the network's input (B, 3, h, w)."""
-        return self._coding.decode(tiles, self._landing.device)
+        """Convert tiles with this `format_key` to the network's input (B, 3, h, w)."""
+        return self._coding.decode(tiles, self._copies.device)
 
     def add(self, result: Tensor) -> None:
-        """Take the next tile's result (3, H, W), in row-major order."""
-        for layer, numbers in zip(self._layers, self._coding.encode(result), strict=True):
-            layer.blender.add(numbers)
+        """Add the result (3, H, W) of the next tile, in row-major order."""
+        for output, samples in zip(self._outputs, self._coding.encode(result), strict=True):
+            output.blender.add(samples)
 
     def finished(self) -> tuple[Plane, ...]:
-        """Return the larger planes, cut to their true size; everything has landed."""
-        planes = [plane for layer in self._layers for plane in layer.planes]
+        """Return the larger planes, cropped to their true size; all copies must be flushed."""
+        planes = [plane for output in self._outputs for plane in output.planes]
         scale = self.plan.scale
         return tuple(
             np.ascontiguousarray(plane[: shape[0] * scale, : shape[1] * scale])
             for plane, shape in zip(planes, self._true_shapes, strict=True)
         )
 
-    def _make_layers(self) -> list["OutputPlanes"]:
-        """Make one layer for planes of equal size."""
-        plan, coding, copies, dtype = self.plan, self._coding, self._landing, self._planes[0].dtype
+    def _make_outputs(self) -> list["OutputPlanes"]:
+        """Return one OutputPlanes for all planes of equal size."""
+        plan, coding, copies, dtype = self.plan, self._coding, self._copies, self._planes[0].dtype
         if coding.space == ColorSpace.RGB:
             return [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype, interleaved=True)]
-        layers = [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype)]
+        outputs = [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype)]
         if coding.space == ColorSpace.YUV:
             rows, columns = (
                 halved(axis) if half else axis
                 for axis, half in zip((plan.rows, plan.columns), coding.halved, strict=True)
             )
-            layers.append(OutputPlanes(rows, columns, plan.scale, coding, copies, dtype, count=2))
-        return layers
+            outputs.append(OutputPlanes(rows, columns, plan.scale, coding, copies, dtype, count=2))
+        return outputs
 
 
 class OutputPlanes:
-    """Hold output planes of one size and the stitcher that fills them."""
+    """Hold output planes of one size and the blender that fills them."""
 
     def __init__(
         self,
@@ -152,7 +149,7 @@ class OutputPlanes:
         self.planes: list[Plane] = [np.empty(shape, dtype) for _ in range(count)]
         self.blender = Blender(rows, columns, scale, self._write)
         self._coding = coding
-        self._landing = copies
+        self._copies = copies
 
     def _write(self, top: int, left: int, piece: Tensor) -> None:
         if self.planes[0].ndim == 3:
@@ -160,11 +157,11 @@ class OutputPlanes:
         else:
             parts = list(self._coding.round(piece))  # C times (H, W)
         for plane, part in zip(self.planes, parts, strict=True):
-            self._landing.add(part, plane[top : top + part.shape[0], left : left + part.shape[1]])
+            self._copies.enqueue(part, plane[top : top + part.shape[0], left : left + part.shape[1]])
 
 
-def _padded(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:
-    """Repeat the last row and column of every plane up to the plan's size."""
+def _pad(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:
+    """Pad every plane to the plan's size by repeating its last row and column."""
     planes = []
     for index, plane in enumerate(frame.planes):
         height, width = (
@@ -177,7 +174,7 @@ def _padded(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:
 
 
 def _chroma_span(start: int, length: int, size: int, half: bool) -> NDArray[np.intp]:
-    """Return which chroma rows or columns go with luma [start, start + length); the border is repeated."""
+    """Return the indices of the chroma rows or columns for luma [start, start + length), with a repeated border."""
     if not half:
         return np.arange(start, start + length)
     return np.arange(start // 2 - MARGIN, (start + length) // 2 + MARGIN).clip(0, size - 1)

@@ -1,7 +1,4 @@
-"""Upscaler: the engine's door. A Frame in host memory in, a larger Frame out.
-
-Upscaled: what the engine gives back for a frame.
-"""
+"""Upscale frames with one network on one device: the entry point of the engine."""
 
 import contextlib
 import dataclasses
@@ -13,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from esrt_core.engine.batching import CACHE_BYTES, TileCache, group_frames, run_pictures
+from esrt_core.engine.batching import CACHE_BYTES, TileCache, group_frames, run_tiles
 from esrt_core.engine.color import Coding
-from esrt_core.engine.device import choose_device, choose_precision, free_memory
+from esrt_core.engine.device import choose_device, choose_precision, use_cpu_threads
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, check_memory, estimate_work, make_plan, smaller_tile
 from esrt_core.engine.runner import Runner
@@ -23,15 +20,19 @@ from esrt_core.engine.tiles import AsyncCopies, TiledFrame
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.system.process import HeapTrimmer, keep_freed_memory, limit_onednn_cache
+from esrt_core.system.memory import available_bytes
+from esrt_core.system.process import HeapTrimmer
+
+DEFAULTS = EngineOptions()
+GROUPS_IN_FLIGHT = 1  # queued on a GPU before an earlier one is checked
 
 
 @dataclass(frozen=True)
 class Upscaled:
-    """Hold a result: the larger frame, what should be said about it, and how it came about.
+    """Hold a larger frame and how it was made.
 
-    notes     what happened for the first time while it was made, such as memory that ran out.
-    tile      the tile in px that was used (0: the whole picture at once); smaller than planned after memory ran out.
+    notes     sentences for the user about what happened for the first time, such as memory that ran out.
+    tile      side of the tiles in px (0: the whole picture at once); smaller than planned if memory ran out.
     computed  tiles that went through the network; the `reused` ones were equal to others byte for byte.
     """
 
@@ -42,8 +43,208 @@ class Upscaled:
     reused: int
 
 
-def combine(frame: Frame, pictures: Sequence[TiledFrame], notes: tuple[str, ...]) -> Upscaled:
-    """Put a frame's finished planes together."""
+@dataclass
+class _Work:
+    """Hold frames that a GPU may still be working on.
+
+    jobs     the pictures of each frame, complete once `copies` is flushed; None if they must be computed (again).
+    invalid  whether any of their results is invalid; also written by flushing `copies`.
+    """
+
+    frames: Sequence[Frame]
+    progress: ProgressCallback
+    copies: AsyncCopies
+    jobs: list[list[TiledFrame]] | None = None
+    invalid: Plane = field(default_factory=lambda: np.zeros((), bool))
+
+
+class Upscaler:
+    """Upscale frames with one network on one device.
+
+    Batches of tiles are sent to the device, never a whole picture, and finished pieces are copied back, so that memory
+    does not grow with the frames beyond the frames themselves. With one device, number of threads and version of torch,
+    a result depends only on the frame, the network and the options (and on `tile`, if memory ran out).
+
+    Settings of the process are not changed, see system.process.configure_process(); `options.threads` counts during
+    calls alone.
+    """
+
+    def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
+        """Place the network; `cache_bytes` limits the cached results of equal tiles, within and between frames."""
+        self._network = network
+        self._options = options
+        self._tile = options.tile
+        self._cache = TileCache(cache_bytes)
+        self._heap = HeapTrimmer()
+        self._notes: dict[str, str] = {}  # by subject; emptied into the next result
+        self._reported_fallback = False
+        self._seconds_per_operation: float | None = None  # per multiply-add
+        self._use(choose_device(options.device))
+
+    def _use(self, device: torch.device) -> None:
+        self._device = device
+        self._precision = choose_precision(self._options, device)
+        self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
+
+    @property
+    def scale(self) -> int:
+        """The scale of the network."""
+        return self._network.config.scale
+
+    @property
+    def device_name(self) -> str:
+        """The device in use, such as "cpu" or "cuda:0"."""
+        return str(self._device)
+
+    @property
+    def precision(self) -> str:
+        """The precision in use for 8-bit frames: "fp32", "fp16" or "bf16"; deeper frames always use fp32."""
+        return self._precision
+
+    def precision_for(self, depth: int) -> str:
+        """Return the precision for frames of a depth in bits: float32 above 8."""
+        return "fp32" if depth > 8 else self._precision
+
+    def plan(self, width: int, height: int) -> Plan:
+        """Plan the tiles of a picture of `width` x `height` px.
+
+        Raises: OptionError if the option is tile 0 and the picture is too large for it.
+        """
+        plan = make_plan(width, height, self.scale, self._device.type, self._tile)
+        check_memory(plan, available_bytes() if plan.tile == 0 and self._device.type == "cpu" else None)
+        return plan
+
+    def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
+        """Upscale a frame, keeping color space, depth, chroma subsampling and alpha.
+
+        Alpha is upscaled as a gray picture; constant alpha stays constant.
+
+        Raises: WeightsError if the network's result is not finite; OptionError as plan() does.
+        """
+        return self._complete(deque([self._begin([frame], progress)]))[0]
+
+    def upscale_many(self, frames: Iterable[Frame]) -> Iterator[Upscaled]:
+        """Upscale a stream of frames in order, with the same bytes as upscale().
+
+        Small frames are grouped, so that tiles of one shape share batches; memory is bounded by a group. On a GPU the
+        next group is queued before the current one is checked, so that the GPU never waits for the host.
+        """
+        in_flight: deque[_Work] = deque()
+        for group in group_frames(frames, self._device.type):
+            in_flight.append(self._begin(group, ignore_progress))
+            while len(in_flight) > (GROUPS_IN_FLIGHT if _is_async_device(self._device) else 0):
+                yield from self._complete(in_flight)
+        while in_flight:
+            yield from self._complete(in_flight)
+
+    def estimate_seconds(self, width: int, height: int) -> float:
+        """Estimate the seconds for an RGB picture from the speed of one tile, which is measured at the first call."""
+        if self._seconds_per_operation is None:
+            self._seconds_per_operation = self._measure_speed()
+        return self._seconds_per_operation * estimate_work(self.plan(width, height))
+
+    def _begin(self, frames: Sequence[Frame], progress: ProgressCallback) -> _Work:
+        """Queue the work for some frames on a GPU; on other devices, or if memory runs out, _complete() does it all."""
+        work = _Work(frames, progress, AsyncCopies(self._device))
+        if _is_async_device(self._device):
+            with (
+                contextlib.suppress(torch.OutOfMemoryError),
+                self._runner.deferred_checks() as invalid,
+                use_cpu_threads(self._options.threads),
+            ):
+                jobs = self._run(work)
+                if invalid:
+                    work.copies.enqueue(torch.stack(invalid).any(), work.invalid)
+                work.copies.mark_complete()
+                work.jobs = jobs
+        return work
+
+    def _complete(self, in_flight: deque[_Work]) -> list[Upscaled]:
+        """Finish the first group in flight and return its results."""
+        work = in_flight.popleft()
+        work.copies.flush()
+        if work.invalid:
+            self._cache.clear()
+            for each in (work, *in_flight):  # they may have used invalid results from the cache
+                each.jobs = None
+        with use_cpu_threads(self._options.threads):
+            jobs = self._run_with_fallback(work) if work.jobs is None else work.jobs
+        self._note_fallback()
+        notes, self._notes = tuple(self._notes.values()), {}
+        return [
+            _assemble(frame, job, notes if index == 0 else ())
+            for index, (frame, job) in enumerate(zip(work.frames, jobs, strict=True))
+        ]
+
+    def _run_with_fallback(self, work: _Work) -> list[list[TiledFrame]]:
+        """Upscale synchronously, checking each batch; if memory runs out, retry with smaller tiles, then on the CPU."""
+        while True:
+            try:
+                work.copies = AsyncCopies(self._device)
+                jobs = self._run(work)
+                work.copies.flush()
+                return jobs
+            except torch.OutOfMemoryError:
+                if not self._shrink(work.frames):
+                    raise
+            if torch.cuda.is_available():  # after the error, which references what was being computed, is gone
+                torch.cuda.empty_cache()
+
+    def _run(self, work: _Work) -> list[list[TiledFrame]]:
+        """Upscale frames; return the pictures of each, complete once the work's copies are flushed."""
+        jobs = [self._pictures(frame, work.copies) for frame in work.frames]
+        pictures = [picture for job in jobs for picture in job]
+        report = _reporter(pictures, work.progress)
+        run_tiles(pictures, self._runner, self._cache, self._heap, work.copies, report)
+        return jobs
+
+    def _pictures(self, frame: Frame, copies: AsyncCopies) -> list[TiledFrame]:
+        """Return the pictures of a frame: its colors, and its alpha if that is not constant."""
+        parts = [frame]
+        if frame.alpha is not None and not _is_constant(frame.alpha):
+            parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))
+        return [TiledFrame(part, self.plan(*_even_size(part)), copies) for part in parts]
+
+    def _shrink(self, frames: Sequence[Frame]) -> bool:
+        """Switch to the next smaller tile, finally to the CPU; return whether that was possible."""
+        self._cache.clear()
+        tile = max(self.plan(frame.width, frame.height).tile for frame in frames)
+        smaller = smaller_tile(tile)
+        if smaller is not None:
+            self._tile = smaller
+        elif self._device.type != "cpu":
+            self._tile = self._options.tile
+            self._options = dataclasses.replace(self._options, precision="fp32")  # half precision is slow on a CPU
+            self._use(torch.device("cpu"))
+        else:
+            return False
+        self._notes["memory"] = (
+            f"memory ran out: continuing with tiles of {self._tile} px on {self._device}"
+            if self._tile
+            else f"memory ran out: continuing on {self._device}"
+        )
+        return True
+
+    def _note_fallback(self) -> None:
+        if self._runner.fallbacks and not self._reported_fallback:
+            self._reported_fallback = True
+            self._notes["fallback"] = f"a tile was invalid in {self._precision} and was recomputed in fp32"
+
+    def _measure_speed(self) -> float:
+        """Time one tile; return the seconds per multiply-add of estimate_work()."""
+        noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+        plan = self.plan(128, 128)
+        picture = TiledFrame(Frame((noise,)), plan, AsyncCopies(self._device))
+        with torch.inference_mode(), use_cpu_threads(self._options.threads):
+            tile = picture.decode([picture.cut(0)])
+            self._runner(tile, plan.windows)  # the first run also prepares kernels
+            start = time.perf_counter()
+            self._runner(tile, plan.windows).cpu()
+        return (time.perf_counter() - start) / (estimate_work(plan) / plan.tiles)
+
+
+def _assemble(frame: Frame, pictures: Sequence[TiledFrame], notes: tuple[str, ...]) -> Upscaled:
+    """Assemble a frame's finished planes."""
     plan = pictures[0].plan
     alpha: Plane | None = None
     if len(pictures) > 1:
@@ -57,212 +258,14 @@ def combine(frame: Frame, pictures: Sequence[TiledFrame], notes: tuple[str, ...]
     return Upscaled(larger, notes, plan.tile, computed, reused)
 
 
-DEFAULTS = EngineOptions()
-AHEAD = 1  # groups that a GPU is given before an earlier one is looked at
-
-
-@dataclass
-class _Work:
-    """Hold frames that a GPU may still be at work on.
-
-    jobs     the pictures of each frame, complete when `copies` is settled; None while they have to be made.
-    spoiled  what the landing brings beside them: whether one of their results is no good.
-    """
-
-    frames: Sequence[Frame]
-    progress: ProgressCallback
-    copies: AsyncCopies
-    jobs: list[list[TiledFrame]] | None = None
-    spoiled: Plane = field(default_factory=lambda: np.zeros((), bool))
-
-
-class Upscaler:
-    """Enlarge frames with one network on one device.
-
-    The device gets batches of tiles, never a whole picture, and finished pieces come back, so that beyond the frames
-    themselves memory does not grow with them. On one device, with one thread count and one torch version, a result
-    depends on the frame, the network and the options alone (and on `tile`, where memory ran out).
-    """
-
-    def __init__(self, network: ESRT, options: EngineOptions = DEFAULTS, cache_bytes: int = CACHE_BYTES) -> None:
-        """Place the network. `cache_bytes` bounds the results kept for equal tiles, within and between frames.
-
-        On a CPU the whole process keeps the memory that it frees from now on, ready for the next tile.
-        """
-        limit_onednn_cache()
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-        self._network = network
-        self._options = options
-        self._tile = options.tile
-        self._cache = TileCache(cache_bytes)
-        self._heap = HeapTrimmer()
-        self._notes: dict[str, str] = {}  # by subject; emptied into the next result
-        self._reported_fallback = False
-        self._pace: float | None = None  # seconds per multiply-add
-        self._use(choose_device(options.device))
-
-    def _use(self, device: torch.device) -> None:
-        self._device = device
-        if device.type == "cpu":
-            keep_freed_memory()
-        self._precision = choose_precision(self._options, device)
-        self._runner = Runner(self._network, device, self._precision, self._options.tile == 0, self._options.tta)
-
-    @property
-    def scale(self) -> int:
-        """The network's factor."""
-        return self._network.config.scale
-
-    @property
-    def device_name(self) -> str:
-        """The device in use, such as "cpu" or "cuda:0"."""
-        return str(self._device)
-
-    @property
-    def precision(self) -> str:
-        """The precision in use for 8-bit frames: "fp32", "fp16" or "bf16"; deeper ones always get fp32."""
-        return self._precision
-
-    def precision_for(self, depth: int) -> str:
-        """Return the precision in which frames of a depth are enlarged: float32 where 8 bits are not enough."""
-        return "fp32" if depth > 8 else self._precision
-
-    def plan(self, width: int, height: int) -> Plan:
-        """Plan the tiles of a picture; raise OptionError when tile 0 was asked for and the picture is too large."""
-        plan = make_plan(width, height, self.scale, self._device.type, self._tile)
-        check_memory(plan, free_memory() if plan.tile == 0 and self._device.type == "cpu" else None)
-        return plan
-
-    def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
-        """Enlarge a frame; space, depth, chroma's subsampling and alpha stay as they are.
-
-        Alpha is enlarged as a gray picture; where it is constant it stays so. Raise WeightsError when the network's
-        result is not finite, and OptionError as `plan` does.
-        """
-        return self._complete(deque([self._begin([frame], progress)]))[0]
-
-    def upscale_many(self, frames: Iterable[Frame]) -> Iterator[Upscaled]:
-        """Enlarge frames as they come, in order, with the bytes that `upscale` gives.
-
-        Small ones are taken in groups, so that tiles of one shape share batches; memory is bounded by a group. A GPU
-        gets the next group before the one in hand is looked at, so that it never waits for the host.
-        """
-        in_flight: deque[_Work] = deque()
-        for group in group_frames(frames, self._device.type):
-            in_flight.append(self._begin(group, ignore_progress))
-            while len(in_flight) > (AHEAD if _is_async_device(self._device) else 0):
-                yield from self._complete(in_flight)
-        while in_flight:
-            yield from self._complete(in_flight)
-
-    def estimate_seconds(self, width: int, height: int) -> float:
-        """Estimate the time for an RGB picture from the pace of one tile, which is measured at the first call."""
-        if self._pace is None:
-            self._pace = self._measure_pace()
-        return self._pace * estimate_work(self.plan(width, height))
-
-    def _begin(self, frames: Sequence[Frame], progress: ProgressCallback) -> _Work:
-        """Queue what a GPU has to do for some frames; elsewhere, or where memory runs out, `_complete` does it all."""
-        work = _Work(frames, progress, AsyncCopies(self._device))
-        if _is_async_device(self._device):
-            with contextlib.suppress(torch.OutOfMemoryError), self._runner.deferred_checks() as invalid:
-                jobs = self._run(work)
-                if invalid:
-                    work.copies.add(torch.stack(invalid).any(), work.spoiled)
-                work.copies.close()
-                work.jobs = jobs
-        return work
-
-    def _complete(self, in_flight: deque[_Work]) -> list[Upscaled]:
-        """Take the first group from those under way and return its results."""
-        work = in_flight.popleft()
-        work.copies.settle()
-        if work.spoiled:
-            self._cache.clear()
-            for each in (work, *in_flight):  # they may have used what was in the cache
-                each.jobs = None
-        jobs = self._run_with_fallback(work) if work.jobs is None else work.jobs
-        self._note_fallback()
-        notes, self._notes = tuple(self._notes.values()), {}
-        return [
-            combine(frame, job, notes if index == 0 else ())
-            for index, (frame, job) in enumerate(zip(work.frames, jobs, strict=True))
-        ]
-
-    def _run_with_fallback(self, work: _Work) -> list[list[TiledFrame]]:
-        """Enlarge frames, every batch looked at before the next; make do with the memory there is."""
-        while True:
-            try:
-                work.copies = AsyncCopies(self._device)
-                jobs = self._run(work)
-                work.copies.settle()
-                return jobs
-            except torch.OutOfMemoryError:
-                if not self._shrink(work.frames):
-                    raise
-            if torch.cuda.is_available():  # after the error, which holds on to what was being computed, is gone
-                torch.cuda.empty_cache()
-
-    def _run(self, work: _Work) -> list[list[TiledFrame]]:
-        """Enlarge frames; return the pictures of each, complete when the work's landing is settled."""
-        jobs = [self._pictures(frame, work.copies) for frame in work.frames]
-        pictures = [picture for job in jobs for picture in job]
-        report = _reporter(pictures, work.progress)
-        run_pictures(pictures, self._runner, self._cache, self._heap, work.copies, report)
-        return jobs
-
-    def _pictures(self, frame: Frame, copies: AsyncCopies) -> list[TiledFrame]:
-        """Make what goes through the network for a frame: its colors, and its alpha where that is not constant."""
-        parts = [frame]
-        if frame.alpha is not None and not _is_constant(frame.alpha):
-            parts.append(Frame((frame.alpha,), ColorSpace.GRAY, frame.depth))
-        return [TiledFrame(part, self.plan(*_even_size(part)), copies) for part in parts]
-
-    def _shrink(self, frames: Sequence[Frame]) -> bool:
-        """Take the next smaller tile, in the end the CPU; say whether there is a next try."""
-        self._cache.clear()
-        tile = max(self.plan(frame.width, frame.height).tile for frame in frames)
-        smaller = smaller_tile(tile)
-        if smaller is not None:
-            self._tile = smaller
-        elif self._device.type != "cpu":
-            self._tile = self._options.tile
-            self._options = dataclasses.replace(self._options, precision="fp32")  # half precision is slow on a CPU
-            self._use(torch.device("cpu"))
-        else:
-            return False
-        self._notes["memory"] = (
-            f"memory ran out: going on with tiles of {self._tile or 'the usual'} px on {self._device}"
-        )
-        return True
-
-    def _note_fallback(self) -> None:
-        if self._runner.fallbacks and not self._reported_fallback:
-            self._reported_fallback = True
-            self._notes["redone"] = f"{self._precision} spoiled a tile, which was computed again in fp32"
-
-    def _measure_pace(self) -> float:
-        """Time one tile: seconds per multiply-add of the estimate."""
-        noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
-        plan = self.plan(128, 128)
-        picture = TiledFrame(Frame((noise,)), plan, AsyncCopies(self._device))
-        with torch.inference_mode():
-            tile = picture.decode([picture.cut(0)])
-            self._runner(tile, plan.windows)  # the first run also prepares the kernels
-            start = time.perf_counter()
-            self._runner(tile, plan.windows).cpu()
-        return (time.perf_counter() - start) / (estimate_work(plan) / plan.tiles)
-
-
 def _is_async_device(device: torch.device) -> bool:
-    """Say whether to look at a result means to wait for what the device still has to do."""
+    """Return whether work is queued on the device, so that reading a result waits for it."""
     return device.type == "cuda"
 
 
 def _even_size(frame: Frame) -> tuple[int, int]:
-    """Return (width, height), even where chroma is halved."""
-    rows, columns = Coding.of(frame).halved
+    """Return (width, height) in px, rounded up to even where chroma is halved."""
+    rows, columns = Coding.from_frame(frame).halved
     return frame.width + (frame.width % 2 if columns else 0), frame.height + (frame.height % 2 if rows else 0)
 
 

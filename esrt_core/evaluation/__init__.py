@@ -1,1 +1,1 @@
-"""The field's protocol: how good a result is."""
+"""Evaluate results by the field's protocol, and compare them."""

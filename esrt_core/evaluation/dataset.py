@@ -1,4 +1,4 @@
-"""Pairs of HR and LR pictures: found by name, read as 8-bit RGB, LR made where none is given."""
+"""Pairs of HR and LR pictures: find them by name, read them as 8-bit RGB, and make LR if none is given."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from esrt_core.media.image.picture import ReadLimits
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold one picture's HR, cut to multiples of the scale, and its LR: 8-bit RGB, (sH, sW, 3) and (H, W, 3)."""
+    """Hold a picture's HR (sH, sW, 3), cropped to multiples of the scale s, and its LR (H, W, 3), 8-bit RGB."""
 
     name: str
     hr: Rgb
@@ -24,26 +24,26 @@ class Pair:
 
 
 def find_pictures(source: Path) -> list[Path]:
-    """List the pictures of a folder (not of its sub-folders), or the one file, by name.
+    """List the pictures of a folder without its subfolders, in order of name, or the one file.
 
-    Raises OptionError where there is none.
+    Raises: OptionError if there are none.
     """
     if source.is_file():
         return [source]
     if not source.is_dir():
-        raise OptionError(f"{source} does not exist; give a folder of HR pictures")
+        raise OptionError(f"{source} does not exist; name a folder of HR pictures")
     found = sorted(path for path in source.iterdir() if _is_picture(path))
     if not found:
-        deeper = any(path.is_dir() and any(map(_is_picture, path.iterdir())) for path in source.iterdir())
-        hint = "its sub-folders are not searched: name one of them" if deeper else "give a folder of HR pictures"
-        raise OptionError(f"{source} holds no picture that can be read; {hint}")
+        in_subfolder = any(path.is_dir() and any(map(_is_picture, path.iterdir())) for path in source.iterdir())
+        hint = "its subfolders are not searched: name one of them" if in_subfolder else "name a folder of HR pictures"
+        raise OptionError(f"{source} has no readable pictures; {hint}")
     return found
 
 
 def find_lr(hr: Path, lr_files: Iterable[Path], scale: int) -> Path:
     """Return the LR file of an HR file: `NAMExS`, `NAME_xS`, or the same name, with any extension.
 
-    Raises MediaError where there is none.
+    Raises: MediaError if there is none.
     """
     names = [f"{hr.stem}x{scale}", f"{hr.stem}_x{scale}", hr.stem]
     by_stem = {path.stem: path for path in lr_files}
@@ -54,9 +54,9 @@ def find_lr(hr: Path, lr_files: Iterable[Path], scale: int) -> Path:
 
 
 def read_pair(hr_path: Path, lr_path: Path | None, scale: int, limits: ReadLimits) -> Pair:
-    """Read HR and LR, or make LR by the protocol where no path is given.
+    """Read HR and LR; if no LR path is given, make LR by the protocol.
 
-    Raises MediaError where a picture cannot be read or the sizes do not fit the scale.
+    Raises: MediaError if a picture cannot be read or the sizes do not match the scale.
     """
     hr = crop_to_multiple(read_rgb(hr_path, limits), scale)
     if not hr.size:
@@ -67,26 +67,26 @@ def read_pair(hr_path: Path, lr_path: Path | None, scale: int, limits: ReadLimit
     height, width = hr.shape[0] // scale, hr.shape[1] // scale
     if lr.shape[:2] != (height, width):
         actual = f"{lr.shape[1]} x {lr.shape[0]}"
-        raise MediaError(f"{lr_path.name} is {actual} px; x{scale} of {hr_path.name} needs {width} x {height}")
+        raise MediaError(f"{lr_path.name} has {actual} px; {hr_path.name} at x{scale} needs {width} x {height}")
     return Pair(hr_path.name, hr, lr)
 
 
 def read_rgb(path: Path, limits: ReadLimits) -> Rgb:
-    """Decode a still picture as 8-bit RGB (H, W, 3); gray becomes three equal channels, deeper values are rounded.
+    """Decode a picture as 8-bit RGB (H, W, 3); gray becomes three equal channels, deeper values are rounded.
 
-    Raises MediaError for a picture that cannot be read, moves, has several pages or is transparent.
+    Raises: MediaError if the picture cannot be read, is animated, has several pages or is transparent.
     """
     picture = decode(path, limits)
     if picture.info.pages != 1:
-        raise MediaError(f"{path.name} holds {picture.info.pages} pictures; the protocol measures single ones")
+        raise MediaError(f"{path.name} has {picture.info.pages} pages or frames; only single pictures are measured")
     frame = next(iter(picture.pages)).frame
     if frame.alpha is not None and (frame.alpha != frame.peak).any():
-        raise MediaError(f"{path.name} is transparent; the protocol has no alpha: flatten the picture first")
+        raise MediaError(f"{path.name} is transparent, which the protocol does not cover; flatten it first")
     return rgb_of(frame)
 
 
 def rgb_of(frame: Frame) -> Rgb:
-    """Return a GRAY or RGB frame's pixels as 8-bit RGB (H, W, 3)."""
+    """Return the pixels of a GRAY or RGB frame as 8-bit RGB (H, W, 3)."""
     if frame.space is ColorSpace.YUV:
         raise ValueError("a YUV frame is not a still picture")
     pixels = frame.planes[0]

@@ -1,4 +1,4 @@
-"""Evaluate a folder: every picture measured, one bad picture never stops the rest."""
+"""Evaluate a folder: measure every picture; a picture that cannot be measured does not stop the rest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from esrt_core.architecture import SCALES, scales_text
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.evaluation.dataset import find_lr, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, PictureScore, Rgb, Score, mean_score, score_picture
@@ -13,17 +14,17 @@ from esrt_core.files import atomic_write, check_target
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
-SCALES = (2, 3, 4)
-
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Choose what is measured.
+    """Hold the options of an evaluation.
 
     hr       a folder of HR pictures, or one picture.
     scale    2, 3 or 4.
-    lr_dir   a folder with their LR pictures, or None to make LR by MATLAB's bicubic.
-    save_to  a folder for the results as PNG, made where it does not exist, or None.
+    lr_dir   a folder of their LR pictures, or None to make LR by MATLAB's bicubic.
+    save_to  a folder for the results as PNG, created if it does not exist, or None.
+
+    Raises: OptionError if `scale` or `lr_dir` cannot be used.
     """
 
     hr: Path
@@ -35,14 +36,14 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            raise OptionError(f"scale must be 2, 3 or 4, not {self.scale}")
+            raise OptionError(f"scale must be {scales_text()}, not {self.scale}")
         if self.lr_dir is not None and not self.lr_dir.is_dir():
             raise OptionError(f"{self.lr_dir} is not a folder; --lr-dir names the folder of the LR pictures")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Name a picture that could not be measured, and why."""
+    """Hold the name of a picture that could not be measured, and the reason."""
 
     name: str
     reason: str
@@ -50,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold every picture's scores and the pictures that have none."""
+    """Hold the scores of every picture, and the pictures that could not be measured."""
 
     scale: int
     pictures: tuple[PictureScore, ...]
@@ -58,22 +59,23 @@ class Evaluation:
 
     @property
     def mean_bicubic(self) -> Score:
-        """Mean over at least one picture, as the field reports it."""
+        """Mean of bicubic over at least one picture, as the field reports it."""
         return mean_score([picture.bicubic for picture in self.pictures])
 
     @property
     def mean_esrt(self) -> Score:
-        """Mean over at least one picture, as the field reports it."""
+        """Mean of ESRT over at least one picture, as the field reports it."""
         return mean_score([picture.esrt for picture in self.pictures])
 
 
 def evaluate_folder(
     options: EvaluationOptions, enlarge: Enlarge, progress: ProgressCallback = ignore_progress
 ) -> Evaluation:
-    """Measure every picture of a folder, enlarged by bicubic and by `enlarge`.
+    """Measure every picture of a folder, upscaled by bicubic and by `enlarge`.
 
-    Raises OptionError where there is no picture and TargetError where a result could not be saved; what is wrong with
-    a single picture becomes a Failure.
+    A picture that cannot be measured becomes a Failure.
+
+    Raises: OptionError if there are no pictures; TargetError if a result cannot be saved.
     """
     paths = find_pictures(options.hr)
     _prepare_saving(options, paths)
@@ -108,11 +110,11 @@ def _prepare_saving(options: EvaluationOptions, paths: Sequence[Path]) -> None:
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TargetError(f"{options.save_to} cannot be made: {error.strerror}; choose another folder") from error
+        raise TargetError(f"{options.save_to} cannot be created: {error.strerror}; choose another folder") from error
     targets = [_saved_path(options.save_to, path, options.scale) for path in paths]
     for target, path in zip(targets, paths, strict=True):
         if targets.count(target) > 1:
-            raise TargetError(f"{target.name} would hold two results, one of {path.name}; rename that picture")
+            raise TargetError(f"two results would be named {target.name}, one of {path.name}; rename that picture")
         check_target(target, options.overwrite, paths)
 
 

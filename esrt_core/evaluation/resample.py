@@ -1,4 +1,4 @@
-"""MATLAB's bicubic, by which the field makes its LR."""
+"""MATLAB's bicubic resampling, which the field uses to make LR."""
 
 import math
 from functools import lru_cache
@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_BAND = 32  # outputs computed by one matrix product: small enough to waste little, large enough for BLAS
+_BAND = 32  # outputs per matrix product: small enough to waste little, large enough for BLAS
 
 
 def imresize(pixels: Array, out_h: int, out_w: int) -> Array:
-    """Resample as MATLAB's `imresize(..., 'bicubic')` does, antialiased where it shrinks.
+    """Resample as MATLAB's `imresize(..., 'bicubic')` does, antialiased when it reduces.
 
     Takes (H, W), (H, W, C) or (N, H, W, C) and keeps the layout. uint8 gives uint8, rounded and clipped after each
     of the two directions, as MATLAB does: the field's LR pictures, bit for bit. float64 gives float64 and any other
     type float32, in the same range, neither rounded nor clipped. The cubic kernel has a = -0.5 and the border is
     mirrored (Keys, "Cubic convolution interpolation for digital image processing", 1981;
-    https://www.mathworks.com/help/images/ref/imresize.html). Raises ValueError for another number of dimensions.
+    https://www.mathworks.com/help/images/ref/imresize.html).
+
+    Raises: ValueError for another number of dimensions.
     """
     if pixels.ndim not in (2, 3, 4):
         raise ValueError(f"pixels must have 2, 3 or 4 dimensions, not {pixels.ndim}")
@@ -45,7 +47,7 @@ def _along(pixels: Array, axis: int, out_size: int) -> Array:
 
 @lru_cache(maxsize=64)
 def _bands(size: int, out_size: int) -> tuple[tuple[int, int, NDArray[np.float64]], ...]:
-    """Cut the resampling matrix into (first output, first input, dense block of its rows)."""
+    """Split the resampling matrix into bands: (first output, first input, dense block of its rows)."""
     indices, weights = _taps(size, out_size)
     bands = []
     for first in range(0, out_size, _BAND):
@@ -58,7 +60,7 @@ def _bands(size: int, out_size: int) -> tuple[tuple[int, int, NDArray[np.float64
 
 
 def _taps(size: int, out_size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return which inputs make each output, and their weights: two arrays (out_size, taps)."""
+    """Return the input indices and the weights of each output: two arrays (out_size, taps)."""
     scale = out_size / size
     shrink = min(scale, 1.0)
     support = 4.0 / shrink

@@ -1,1 +1,1 @@
-"""The network for other programs: ONNX, torch.export, safetensors, and the authors' own code."""
+"""Export the network for other programs: ONNX, torch.export, safetensors, and the authors' own code."""

@@ -1,13 +1,8 @@
-"""Export weights: found, written in the format asked for, checked, and only then put in place.
-
-Weights under the names of the authors' published code (https://github.com/luissen/ESRT).
-"""
+"""Export a network: find its weights, write the requested format, and check the result before it is put in place."""
 
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from esrt_core.errors import OptionError, WeightsError
 from esrt_core.export.options import ExportFormat, ExportOptions
@@ -15,26 +10,17 @@ from esrt_core.export.programs import Form, tile_form, whole_form, write_onnx, w
 from esrt_core.files import atomic_write, check_target
 from esrt_core.model.esrt import ESRT
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from esrt_core.weights.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint, write_pickled
 from esrt_core.weights.detect import authors_name
 from esrt_core.weights.store import resolve
 
 
-def write_authors(network: ESRT, path: Path) -> None:
-    """Write a plain state_dict by torch.save, which the authors' code loads strictly, and torch with weights_only."""
-    state = network.state_dict()
-    torch.save({authors_name(name): tensor.contiguous() for name, tensor in state.items()}, path)
-
-
-_PROGRAM_WRITERS = {"onnx": write_onnx, "pt2": write_pt2}
-
-
 @dataclass(frozen=True)
 class Exported:
-    """Say what was written.
+    """Hold what was written.
 
-    shapes      (batch, height, width) at which a program was run; none for weights, which were read back.
-    difference  the largest from the network's own output there.
+    shapes      (batch, height, width) at which a program was run; none for weights, which are read back.
+    difference  the largest absolute difference from the network's output there.
     """
 
     target: str
@@ -49,11 +35,13 @@ class Exported:
 
 
 def export_network(options: ExportOptions, progress: ProgressCallback = ignore_progress) -> Exported:
-    """Export a network. Programs take a minute, most of it for their tracing.
+    """Export a network; programs take a minute, most of it for tracing.
 
-    Nothing appears under the target's name before it has been checked: a program is run and compared with the network,
-    weights are read back. `progress` is told of downloads. Raises OptionError where a package is missing, WeightsError
-    for the weights or a result that is not equal to them, TargetError for a place that cannot be written.
+    The target appears only after the check: a program is run and compared with the network, weights are read back.
+    `progress` reports downloads.
+
+    Raises: OptionError if a package is missing; WeightsError if the weights cannot be used or the result differs from
+    them; TargetError if the target cannot be written.
     """
     check_target(options.target, options.overwrite, [])
     _check_packages(options.chosen)
@@ -70,6 +58,18 @@ def export_network(options: ExportOptions, progress: ProgressCallback = ignore_p
     return Exported(target, name, file.name, file.scale, size, options.tile, shapes, difference, file.notes)
 
 
+def write_authors(network: ESRT, path: Path) -> None:
+    """Write a plain state_dict with the names of the authors' code (https://github.com/luissen/ESRT) by torch.save.
+
+    The authors' code loads it strictly, and torch with weights_only.
+    """
+    state = network.state_dict()
+    write_pickled({authors_name(name): tensor.contiguous() for name, tensor in state.items()}, path)
+
+
+_PROGRAM_WRITERS = {"onnx": write_onnx, "pt2": write_pt2}
+
+
 def _check_packages(chosen: ExportFormat) -> None:
     missing = [name for name in chosen.packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -77,7 +77,7 @@ def _check_packages(chosen: ExportFormat) -> None:
 
 
 def _form(network: ESRT, options: ExportOptions) -> Form | None:
-    """Return the program's form, None where weights alone are written."""
+    """Return the form of the program, None if only weights are written."""
     if not options.chosen.is_program:
         return None
     return whole_form(network) if options.tile is None else tile_form(network, options.tile)
@@ -89,14 +89,17 @@ def _write(chosen: ExportFormat, form: Form | None, checkpoint: Checkpoint, path
     if chosen.name == "authors":
         write_authors(checkpoint.network, path)
     else:
-        save_checkpoint(checkpoint.network, path, checkpoint.metadata)
+        path.write_bytes(checkpoint_bytes(checkpoint.network, path.name, checkpoint.metadata))
     _check_weights(checkpoint.network, path)
     return 0.0
 
 
 def _check_weights(network: ESRT, path: Path) -> None:
-    """Read written weights back; raise WeightsError unless every number is the same."""
+    """Read written weights back.
+
+    Raises: WeightsError if a number differs.
+    """
     found = load_checkpoint(path).network.state_dict()
     for name, tensor in network.state_dict().items():
         if not found[name].equal(tensor):
-            raise WeightsError(f"{name} was not written as it is; nothing was kept, check the disk and try again")
+            raise WeightsError(f"{name} was not written correctly; nothing was kept, check the disk and try again")

@@ -1,4 +1,4 @@
-"""ExportOptions: what is written, and where. No torch."""
+"""The options of an export and its formats, without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,12 @@ from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import OptionError
 from esrt_core.files import display_name
 
-MAX_TILE = 512  # px; onnxruntime, which keeps the attention's matrices, needs 46 kB for each px: 12 GB
+MAX_TILE = 512  # px; onnxruntime, which stores the attention's matrices, needs 46 kB per px: 12 GB
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """Describe a format: how its files are called, which packages it needs, whether it holds a program or weights."""
+    """Describe a format: its suffixes, whether it is a program or weights, and the packages it needs."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -30,12 +30,14 @@ FORMATS = (
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Choose what is exported.
+    """Hold the options of an export.
 
-    target  the file; its ending has to be one of the format's.
-    format  "onnx", "pt2", "safetensors", "authors" (a .pth file), or None to go by the ending.
+    target  the file, with a suffix of the format.
+    format  "onnx", "pt2", "safetensors", "authors" (a .pth file), or None to choose by the suffix.
     model   a name, a file or an address of weights; `scale` as in resolve().
-    tile    None for inputs of any size, else the side in px of the only input that the program takes.
+    tile    None for inputs of any size, else the side in px of the only input that the program accepts.
+
+    Raises: OptionError if the target, the format and the tile do not go together.
     """
 
     target: Path
@@ -49,22 +51,25 @@ class ExportOptions:
         chosen = self.chosen
         if self.target.suffix.lower() not in chosen.suffixes:
             expected = " or ".join(chosen.suffixes)
-            raise OptionError(f"{display_name(self.target)}: a file for --format {chosen.name} ends in {expected}")
+            raise OptionError(f"{display_name(self.target)}: --format {chosen.name} needs a file ending in {expected}")
         if self.tile is not None and not chosen.is_program:
-            raise OptionError(f"--tile is for onnx and pt2: a file for --format {chosen.name} holds weights alone")
+            raise OptionError(f"--tile is only for onnx and pt2: --format {chosen.name} writes only weights")
         if self.tile is not None and not MIN_TILE <= self.tile <= MAX_TILE:
             raise OptionError(f"--tile must be from {MIN_TILE} to {MAX_TILE} px, not {self.tile}")
 
     @property
     def chosen(self) -> ExportFormat:
-        """The format that is written; raise OptionError when neither `format` nor the target's ending means one."""
+        """The format to write.
+
+        Raises: OptionError if neither `format` nor the target's suffix names one.
+        """
         if self.format is None:
             suffix = self.target.suffix.lower()
             found = next((each for each in FORMATS if suffix in each.suffixes), None)
-            problem = f"{display_name(self.target)} does not say its format; give --format"
+            problem = f"cannot tell the format from {display_name(self.target)}; choose --format"
         else:
             found = next((each for each in FORMATS if each.name == self.format), None)
-            problem = f"unknown format '{self.format}': expected"
+            problem = f"unknown format '{self.format}'; choose one of"
         if found is None:
             raise OptionError(f"{problem} {', '.join(each.name for each in FORMATS)}")
         return found

@@ -1,5 +1,5 @@
-"""The network and nothing else."""
+"""The ESRT network."""
 
-from esrt_core.model.esrt import ESRT, MIN_SIDE, SCALES, ESRTConfig
+from esrt_core.model.esrt import ESRT, ESRTConfig
 
-__all__ = ["ESRT", "MIN_SIDE", "SCALES", "ESRTConfig"]
+__all__ = ["ESRT", "ESRTConfig"]

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 
 def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
-    """Make a 3 x 3 convolution that keeps the size (zero padding of 1)."""
+    """Return a 3 x 3 convolution that keeps the size (zero padding of 1)."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
 def scalar() -> nn.Parameter:
-    """Make a learned scalar of shape (1,) that starts at 1."""
+    """Return a learned scalar of shape (1,) that starts at 1."""
     return nn.Parameter(torch.ones(1))
 
 
@@ -25,12 +25,12 @@ class Conv1x1(nn.Conv2d):
         """(B, C, H, W) to (B, D, H, W)."""
         if not x.is_cuda:
             return super().forward(x)
-        # As a product of matrices: cuDNN takes the gradients of a 1 x 1 convolution in copies that are channels first.
+        # As a matrix product: cuDNN computes the gradients of a 1 x 1 convolution from channels-first copies.
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
 
 
 class CA(nn.Module):
-    """Channel attention: weigh every channel by what all of them hold on average."""
+    """Channel attention: weight every channel by a function of all channel means."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()

@@ -6,16 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from esrt_core.architecture import SCALES
 from esrt_core.model.blocks import HPB, conv3x3, scalar
 from esrt_core.model.transformer import ET, WHOLE, Windows
-
-SCALES = (2, 3, 4)
-MIN_SIDE = 3  # px; smaller inputs leave a piece of the sequence, or the half-size branch, empty
 
 
 @dataclass(frozen=True)
 class ESRTConfig:
-    """Hold what defines the network's shape. The paper's network has 32 channels and three HPBs."""
+    """Hold the hyperparameters of the network; the paper's has 32 channels and three HPBs.
+
+    Raises: ValueError if the scale is not one of SCALES.
+    """
 
     scale: int
     channels: int = 32
@@ -27,7 +28,7 @@ class ESRTConfig:
 
 
 class LCB(nn.Module):
-    """Lightweight CNN backbone: a chain of HPBs, every result kept."""
+    """Lightweight CNN backbone: a chain of HPBs whose results are concatenated."""
 
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class LCB(nn.Module):
 
 
 class LTB(nn.Module):
-    """Lightweight transformer backbone: merge the backbone's results, then one efficient transformer."""
+    """Lightweight transformer backbone: merge the CNN backbone's results, then one efficient transformer."""
 
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class LTB(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Enlarge by convolutions and pixel shuffles, then make three channels."""
+    """Upscale by convolutions and pixel shuffles, then reduce to three channels."""
 
     def __init__(self, channels: int, scale: int, bias: bool) -> None:
         super().__init__()
@@ -72,11 +73,11 @@ class Upsampler(nn.Module):
 
 
 class ESRT(nn.Module):
-    """Enlarge RGB pictures by 2, 3 or 4.
+    """Upscale RGB pictures by 2, 3 or 4.
 
     Input (B, 3, H, W), RGB in [0, 1], H and W at least MIN_SIDE; output (B, 3, scale * H, scale * W), not clamped.
-    `windows` cuts the attention into (rows, columns) of windows so that its cost per pixel stays constant; the default
-    is the paper's form over the whole input.
+    `windows` splits the attention into (rows, columns) of windows so that its cost per pixel stays constant; the
+    default is the paper's form over the whole input.
     """
 
     def __init__(self, config: ESRTConfig) -> None:
@@ -97,7 +98,7 @@ class ESRT(nn.Module):
         return self.enlarge(features, self.ltb(self.lcb(features), windows))
 
     def enlarge(self, features: Tensor, refined: Tensor) -> Tensor:
-        """Make the picture of the head's features and what the backbones made of them, each (B, C, H, W)."""
+        """Make the picture from the head's features and the backbones' refined ones, each (B, C, H, W)."""
         body = self.a1 * features + self.a2 * refined
         out: Tensor = F.relu(self.up(features)) + self.tail(self.reduce(body))
         return out

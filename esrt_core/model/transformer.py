@@ -40,7 +40,7 @@ class EMHA(nn.Module):
 
 
 def windowed_attention(qkv: Tensor, heads: int, scale: float, windows: Windows, attend: Attention) -> Tensor:
-    """Attend inside the windows of a feature map by `attend`: `attention`, or what computes the same.
+    """Attend inside the windows of a feature map by `attend`: `attention` or an equivalent.
 
     qkv: (B, H, W, 3 * heads * d), ordered q, k, v, then head, then channel. Returns (B, H, W, heads * d).
     """
@@ -53,7 +53,7 @@ def windowed_attention(qkv: Tensor, heads: int, scale: float, windows: Windows, 
 
 
 def _uniform(x: Tensor, axis: int, count: int) -> list[tuple[Tensor, int]]:
-    """Cut an axis into at most two parts that hold `count` windows, those of one part equally long."""
+    """Split an axis into at most two parts with `count` windows in all, of equal length within a part."""
     if count == 1:
         return [(x, 1)]
     length, longer = divmod(x.shape[axis], count)
@@ -91,7 +91,7 @@ def attention(qkv: Tensor, heads: int, scale: float) -> Tensor:
     batch, length, channels = qkv.shape
     dim = channels // (3 * heads)
     q, k, v = qkv.reshape(batch, length, 3, heads, dim).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
-    if qkv.is_cuda:  # the kernels that make no n x n matrix want a multiple of 8; zeros change nothing
+    if qkv.is_cuda:  # the kernels that make no n x n matrix need a multiple of 8; zeros change nothing
         q, k, v = (F.pad(x, (0, -dim % 8)) for x in (q, k, v))
     out = _dot_product_attention(q, k, v, scale)[..., :dim]
     return out.transpose(1, 2).reshape(batch, length, heads * dim)
@@ -139,14 +139,14 @@ class ET(nn.Module):
 def patches(x: Tensor) -> Tensor:
     """Make a token of every zero-padded 3 x 3 patch, channel by channel: (B, C, H, W) to (B, H * W, 9C).
 
-    What unfold does, in pieces that a compiler fuses with what comes before and after; so is overlapping_sum, for fold.
+    Equivalent to unfold, in operations that a compiler can fuse with those around it; overlapping_sum likewise to fold.
     """
     tokens: Tensor = _Patches.apply(x)  # type: ignore[no-untyped-call]
     return tokens
 
 
 def overlapping_sum(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    """Add up the patches where they overlap: (B, H * W, 9C) to (B, C, H, W)."""
+    """Sum overlapping patches: (B, H * W, 9C) to (B, C, H, W)."""
     total: Tensor = _OverlappingSum.apply(tokens, size)  # type: ignore[no-untyped-call]
     return total
 

@@ -1,1 +1,1 @@
-"""Upscale a picture, a folder or a clip from file to file."""
+"""Upscale pictures, folders and clips from file to file."""

@@ -1,9 +1,9 @@
-"""One frame through all passes of its plan."""
+"""Take frames through all network passes of their plan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esrt_core.media.alpha import bleed
@@ -17,98 +17,81 @@ if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
 
 
-@dataclass(frozen=True)
-class Enlarged:
-    """Hold a larger frame and how it came about; `tile` is the smallest one used, in px."""
-
-    frame: Frame
-    notes: tuple[str, ...]
-    tile: int
-    computed: int
-    reused: int
-
-
-def enlarge(frame: Frame, size: SizePlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> Enlarged:
-    """Enlarge a frame to the size of its plan; space, depth and alpha stay.
+def enlarge(frame: Frame, size: SizePlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> Upscaled:
+    """Enlarge a frame to the size of its plan, keeping color space, depth and alpha.
 
     Between passes, and before the reduction, an 8-bit frame has 16 bits, so that it is rounded to 8 only once.
-    Progress is reported in tiles over all passes.
+    `progress` counts tiles over all passes.
     """
-    meter = PassProgress(tiles_of_passes(frame.width, frame.height, size, pool), progress)
-    enlarged = prepared(frame, size)
-    steps = []
-    for place, scale in enumerate(size.passes):
-        steps.append(pool.upscaler(scale, place).upscale(enlarged, meter))
-        meter.next_pass()
-        enlarged = steps[-1].frame
-    return finished(_summed(steps), size, frame.depth)
+    return finish(enlarge_frames([prepare(frame, size)], size.passes, pool, progress)[0], size, frame.depth)
 
 
-def enlarge_group(
-    frames: Sequence[Frame],
-    passes: tuple[int, ...],
-    pool: UpscalerPool,
-    progress: ProgressCallback = ignore_progress,
-) -> list[Enlarged]:
-    """Take prepared frames through the same passes; tiles of small ones share batches. finished() is still to come.
-
-    Progress is reported for a frame by itself.
-    """
-    steps: list[list[Upscaled]] = [[] for _ in frames]
-    for place, scale in enumerate(passes):
-        upscaler = pool.upscaler(scale, place)
-        alone = len(frames) == 1
-        made = [upscaler.upscale(frames[0], progress)] if alone else upscaler.upscale_many(frames)
-        for own, upscaled in zip(steps, made, strict=True):
-            own.append(upscaled)
-        frames = [own[-1].frame for own in steps]
-    return [_summed(own) for own in steps]
-
-
-def prepared(frame: Frame, size: SizePlan) -> Frame:
-    """Return a frame as the first pass takes it: color bled under its alpha, and precise where it is rounded later."""
+def prepare(frame: Frame, size: SizePlan) -> Frame:
+    """Return the input of the first pass: color bled under alpha, and 16 bits if it will be rounded again."""
     return with_depth(bleed(frame), size.depth_between(frame.depth))
 
 
-def finished(enlarged: Enlarged, size: SizePlan, depth: int) -> Enlarged:
-    """Reduce what the last pass gave to its final size, where that is smaller, and to `depth`."""
-    frame = enlarged.frame
-    if size.resample:
-        frame = resize_frame(frame, size.width, size.height)
-    return replace(enlarged, frame=with_depth(frame, depth))
+def enlarge_frames(
+    frames: Sequence[Frame],
+    passes: Sequence[int],
+    pool: UpscalerPool,
+    progress: ProgressCallback = ignore_progress,
+) -> list[Upscaled]:
+    """Take prepared frames through the same passes; tiles of small frames share batches. finish() completes them.
+
+    `progress` counts tiles over all passes; it is called for a single frame only.
+    """
+    upscaled: list[Upscaled] = []
+    report = _PassProgress(frames[0], passes, pool, progress)
+    for index, scale in enumerate(passes):
+        upscaler = pool.upscaler(scale, index)
+        results = [upscaler.upscale(frames[0], report)] if len(frames) == 1 else list(upscaler.upscale_many(frames))
+        report.next_pass()
+        frames = [result.frame for result in results]
+        upscaled = [total(pair) for pair in zip(upscaled, results, strict=True)] if upscaled else results
+    return upscaled
 
 
-def _summed(steps: Sequence[Upscaled]) -> Enlarged:
-    """Put the passes of one frame together."""
-    return Enlarged(
-        steps[-1].frame,
-        tuple(dict.fromkeys(note for step in steps for note in step.notes)),
-        min(step.tile for step in steps),
-        sum(step.computed for step in steps),
-        sum(step.reused for step in steps),
+def finish(upscaled: Upscaled, size: SizePlan, depth: int) -> Upscaled:
+    """Return the output of the last pass reduced to the final size, if that is smaller, and in `depth` bits."""
+    frame = resize_frame(upscaled.frame, size.width, size.height) if size.resample else upscaled.frame
+    return replace(upscaled, frame=with_depth(frame, depth))
+
+
+def tiles_of_passes(width: int, height: int, passes: Sequence[int], pool: UpscalerPool) -> tuple[int, ...]:
+    """Return the number of tiles of every pass over a picture of (width, height) px."""
+    tiles = []
+    for index, scale in enumerate(passes):
+        tiles.append(pool.upscaler(scale, index).plan(width, height).tiles)
+        width, height = width * scale, height * scale
+    return tuple(tiles)
+
+
+def total(parts: Sequence[Upscaled]) -> Upscaled:
+    """Return the last frame with what the engine did for all parts (passes or pages); `tile` is the smallest."""
+    return replace(
+        parts[-1],
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        tile=min(part.tile for part in parts),
+        computed=sum(part.computed for part in parts),
+        reused=sum(part.reused for part in parts),
     )
 
 
-def tiles_of_passes(width: int, height: int, size: SizePlan, pool: UpscalerPool) -> tuple[int, ...]:
-    """Return how many tiles every pass over a (width, height) px picture takes."""
-    steps = zip(size.passes, size.entering(width, height), strict=True)
-    return tuple(pool.upscaler(scale, place).plan(*sides).tiles for place, (scale, sides) in enumerate(steps))
-
-
-class PassProgress:
+class _PassProgress:
     """Turn the engine's reports on single passes into one count of tiles over all of them."""
 
-    def __init__(self, tiles: tuple[int, ...], progress: ProgressCallback) -> None:
-        self._tiles = tiles
+    def __init__(self, frame: Frame, passes: Sequence[int], pool: UpscalerPool, progress: ProgressCallback) -> None:
+        self._tiles = tiles_of_passes(frame.width, frame.height, passes, pool)
         self._progress = progress
         self._passes = 0
 
     def __call__(self, report: Progress) -> None:
-        """Take a report of the pass in hand. Its own total may be larger than planned: alpha has tiles too."""
+        """Take a report of the current pass. Its total may be larger than planned: alpha has tiles too."""
         share = report.done / report.total if report.total else 0.0
         done = sum(self._tiles[: self._passes]) + round(share * self._tiles[self._passes])
         self._progress(Progress(report.stage, done, sum(self._tiles), report.unit))
 
     def next_pass(self) -> None:
-        """Go on to the next pass."""
+        """Continue with the next pass."""
         self._passes += 1

@@ -1,4 +1,7 @@
-"""How large a result becomes, and the cheapest chain of network passes that reaches it. Integers and fractions only."""
+"""Compute the size of a result and the cheapest chain of network passes that reaches it.
+
+Only integers and fractions: a size never depends on floating-point rounding.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,29 +9,30 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from esrt_core.architecture import PASS_COST
 from esrt_core.errors import OptionError
 
 MAX_FACTOR = 16
 DEFAULT_FACTOR = 4
-PRECISE = 16  # bits of a frame that is rounded again
-# Million multiply-adds per pixel that enters the network, by scale: what a pass costs.
-PASS_COST = {2: Fraction("0.70"), 3: Fraction("0.80"), 4: Fraction("1.02")}
+INTERMEDIATE_DEPTH = 16  # bits of an 8-bit frame that will be rounded again
 
 Number = int | float | str | Decimal | Fraction
 
 
 class AlreadyLargeError(OptionError):
-    """Say that a picture is no smaller than what is asked."""
+    """Report that a picture is already as large as requested."""
 
 
 @dataclass(frozen=True)
 class SizeRequest:
-    """Say how large the result should be, in one way, or in none: then the weights' own scale counts.
+    """Request the size of a result in at most one way; without any, the weights' own scale applies.
 
-    factor            of the sides, above 1 and at most 16
-    width, height     px; together they are a box that the result fits into
+    factor            of both sides, above 1 and at most 16
+    width, height     px; together, the box that the result must fit into
     longest           px of the longer side
     megapixels        million px of the result
+
+    Raises: OptionError if a value is not positive, a factor is out of range, or several ways are given.
     """
 
     factor: Fraction | None = None
@@ -44,17 +48,17 @@ class SizeRequest:
                 raise OptionError(f"--{name} must be above 0, not {decimal_text(value)}")
         ways = (self.factor, self.width or self.height, self.longest, self.megapixels)
         if sum(way is not None for way in ways) > 1:
-            raise OptionError("give one of --scale, --width with --height, --longest and --megapixels, not several")
+            raise OptionError("use only one of --scale, --width with --height, --longest and --megapixels")
         if self.factor is not None:
             check_factor(self.factor)
 
     @property
-    def asks_side(self) -> bool:
-        """Whether the result's size is asked, not a factor: then every picture has a factor of its own."""
+    def is_in_pixels(self) -> bool:
+        """Whether a size in px is requested, so that every picture has its own factor."""
         return bool(self.width or self.height or self.longest or self.megapixels)
 
     def suffix(self, scales: Sequence[int]) -> str:
-        """Return what a result's name says of its size: x4, x2.5, 3000w, 1080h, 3000x2000, 4000l, 12mp."""
+        """Return the size as it appears in a result's name: x4, x2.5, 3000w, 1080h, 3000x2000, 4000l, 12mp."""
         if self.width and self.height:
             return f"{self.width}x{self.height}"
         if self.width or self.height:
@@ -68,9 +72,9 @@ class SizeRequest:
 
 @dataclass(frozen=True)
 class SizePlan:
-    """Hold the way to a size: the scale of every pass, then the final size in px.
+    """Hold the scale of every pass and the final size in px.
 
-    `resample` says that the passes overshoot, so that a reduction to the final size follows.
+    `resample` is true if the passes overshoot and a reduction to the final size follows.
     """
 
     passes: tuple[int, ...]
@@ -79,17 +83,20 @@ class SizePlan:
     resample: bool
 
     def depth_between(self, depth: int) -> int:
-        """Return the bits of a frame on its way: more than 8 where it is rounded again after a pass."""
-        return PRECISE if depth == 8 and (len(self.passes) > 1 or self.resample) else depth
+        """Return the bit depth between passes: 16 instead of 8 if the frame is rounded again after the first pass."""
+        return INTERMEDIATE_DEPTH if depth == 8 and (len(self.passes) > 1 or self.resample) else depth
 
     def entering(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
-        """Return the (width, height) in px that enters every pass, for a source of that size."""
+        """Return the (width, height) in px of the input of every pass, for a source of the given size."""
         grown = [math.prod(self.passes[:index]) for index in range(len(self.passes))]
         return tuple((width * factor, height * factor) for factor in grown)
 
 
 def exact(number: Number, name: str) -> Fraction:
-    """Return a number as it is written: "1.1" and 1.1 are both eleven tenths. Raise OptionError where it is none."""
+    """Return a number exactly as written: "1.1" and 1.1 are both eleven tenths.
+
+    Raises: OptionError if it is not a finite number between 1e-30 and 1e30; the message names it `name`.
+    """
     if isinstance(number, Fraction):
         return number
     try:
@@ -97,12 +104,12 @@ def exact(number: Number, name: str) -> Fraction:
     except ArithmeticError as error:
         raise OptionError(f"{name} must be a number, not {number!r}") from error
     if not value.is_finite() or abs(value.adjusted()) > 30:
-        raise OptionError(f"{name} must be a number of an ordinary size, not {number}")
+        raise OptionError(f"{name} must be a finite number between 1e-30 and 1e30, not {number}")
     return Fraction(value)
 
 
 def decimal_text(number: Fraction | int) -> str:
-    """Return a number in decimal digits, without exponent and trailing zeros."""
+    """Return a number in decimal digits, without an exponent or trailing zeros."""
     value = Fraction(number)
     return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
@@ -113,16 +120,13 @@ def half_up(value: Fraction) -> int:
 
 
 def check_factor(factor: Fraction) -> None:
-    """Raise OptionError where a factor does not enlarge, or enlarges beyond MAX_FACTOR."""
-    text = decimal_text(factor)
-    if factor <= 1:
-        raise OptionError(f"a factor of {text} does not enlarge; give one above 1, at most {MAX_FACTOR}")
-    if factor > MAX_FACTOR:
-        raise OptionError(f"a factor of {text} is beyond the largest, {MAX_FACTOR}")
+    """Raise OptionError unless a factor is above 1 and at most MAX_FACTOR."""
+    if not 1 < factor <= MAX_FACTOR:
+        raise OptionError(f"scale must be above 1 and at most {MAX_FACTOR}, not {decimal_text(factor)}")
 
 
 def own_factor(scales: Sequence[int]) -> int:
-    """Return the factor that counts where none is asked: 4 where it is one of the scales, else the largest."""
+    """Return the default factor: 4 if the weights have that scale, else their largest."""
     return DEFAULT_FACTOR if DEFAULT_FACTOR in scales else max(scales)
 
 
@@ -131,26 +135,28 @@ def plan_size(
 ) -> SizePlan:
     """Return the final size for a source of (width, height) px and the cheapest passes that reach it.
 
-    The first pass has one of `scales`, the others have those of `later`: the same ones, where it is not given. Sides
-    are side x factor, halves rounded up. Raise OptionError where the result would be no larger than the source, more
-    than MAX_FACTOR times larger, or out of reach for these scales.
+    The first pass has one of `scales`, the others one of `later` (default: `scales`). Sides are side x factor, halves
+    rounded up.
+
+    Raises: AlreadyLargeError if the result would be no larger than the source, OptionError if it would be more than
+    MAX_FACTOR times larger or cannot be reached with these scales.
     """
     target = target_size(request, width, height, scales)
     if target[0] <= width and target[1] <= height:
         raise AlreadyLargeError(
-            f"the picture has {width} x {height} px and {target[0]} x {target[1]} px are asked: "
-            "that does not enlarge it; ask for more, or leave it as it is"
+            f"already {width} x {height} px, at least as large as the requested {target[0]} x {target[1]} px; "
+            "request a larger size"
         )
     factor = max(Fraction(target[0], width), Fraction(target[1], height))
     check_factor(factor)
-    # A side of few px can round far up or down: the factor that was asked decides, where one was.
+    # A side of a few px can round far up or down, so a requested factor takes precedence over the rounded one.
     passes = cheapest_chain(request.factor or factor, scales, later)
     total = math.prod(passes)
     return SizePlan(passes, *target, resample=target != (total * width, total * height))
 
 
 def target_size(request: SizeRequest, width: int, height: int, scales: Sequence[int]) -> tuple[int, int]:
-    """Return the (width, height) in px that a request means for a source of (width, height) px."""
+    """Return the (width, height) in px of the result for a source of (width, height) px."""
     if request.megapixels is not None:
         pixels = request.megapixels * 1_000_000
         return _half_up_root(pixels * Fraction(width, height)), _half_up_root(pixels * Fraction(height, width))
@@ -164,33 +170,35 @@ def target_size(request: SizeRequest, width: int, height: int, scales: Sequence[
 def cheapest_chain(factor: Fraction, scales: Sequence[int], later: Sequence[int] | None = None) -> tuple[int, ...]:
     """Return the passes whose product is at least `factor` and at most MAX_FACTOR, at the lowest cost.
 
-    The first is one of `scales`, the others are of `later`: the same ones, where it is not given.
+    The first is one of `scales`, the others are of `later` (default: `scales`).
+
+    Raises: OptionError if no chain reaches the factor.
     """
     possible = list(_chains(tuple(scales), tuple(scales if later is None else later), MAX_FACTOR))
     chains = [chain for chain in possible if math.prod(chain) >= factor]
     if not chains:
         most = max(math.prod(chain) for chain in possible)
         names = " and ".join(f"x{scale}" for scale in scales)
-        raise OptionError(f"weights of {names} reach a factor of {most} at most, not {decimal_text(factor)}")
+        raise OptionError(f"weights of {names} reach a factor of at most {most}, not {decimal_text(factor)}")
     return min(chains, key=lambda chain: (chain_cost(chain), len(chain)))
 
 
-def chain_cost(passes: Sequence[int]) -> Fraction:
-    """Return million multiply-adds per source pixel: every pass works on the pixels that the ones before it made."""
-    cost, area = Fraction(0), 1
+def chain_cost(passes: Sequence[int]) -> int:
+    """Return the multiply-adds per source pixel; every pass runs on the output of the one before."""
+    cost, area = 0, 1
     for scale in passes:
         cost += area * PASS_COST[scale]
         area *= scale * scale
     return cost
 
 
-def _chains(scales: tuple[int, ...], later: tuple[int, ...], room: int) -> Iterator[tuple[int, ...]]:
+def _chains(scales: tuple[int, ...], later: tuple[int, ...], limit: int) -> Iterator[tuple[int, ...]]:
     for scale in scales:
-        if scale <= room:
+        if scale <= limit:
             yield (scale,)
-            yield from ((scale, *rest) for rest in _chains(later, later, room // scale))
+            yield from ((scale, *rest) for rest in _chains(later, later, limit // scale))
 
 
 def _half_up_root(square: Fraction) -> int:
-    """Return the square root, rounded half up, without a float: floor(sqrt(q) + 1/2) = floor((sqrt(4q) + 1) / 2)."""
+    """Return the square root rounded half up, without floats: floor(sqrt(q) + 1/2) = floor((sqrt(4q) + 1) / 2)."""
     return max((math.isqrt(math.floor(4 * square)) + 1) // 2, 1)

@@ -1,1 +1,1 @@
-"""What concerns the process and the machine below it."""
+"""The process and its machine: memory, environment, threads."""

@@ -1,31 +1,30 @@
-"""How much memory this machine, or the container we are in, has left."""
+"""The memory of this machine, within the limits of the container that the process runs in."""
 
 from pathlib import Path
 
-ASSUMED = 4 * 2**30  # bytes, where the system does not say
-MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
+import psutil
+
+CGROUP = Path("/sys/fs/cgroup")  # of the container: it sees its own limits at the root (cgroup v2)
 
 
-def available_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
-    """Return the bytes that can be taken without swapping, by Linux's account; ASSUMED on other systems."""
-    of_machine = _of_machine(meminfo)
-    of_container = _of_container(cgroup)
-    return of_machine if of_container is None else min(of_machine, of_container)
+def total_bytes(cgroup: Path = CGROUP) -> int:
+    """Return the memory of the machine in bytes, or the container's limit if that is lower."""
+    limit = _read_bytes(cgroup / "memory.max")
+    total = psutil.virtual_memory().total
+    return total if limit is None else min(total, limit)
 
 
-def _of_machine(meminfo: Path) -> int:
+def available_bytes(cgroup: Path = CGROUP) -> int:
+    """Return the bytes that can be used without swapping, within the container's limit."""
+    limit, used = _read_bytes(cgroup / "memory.max"), _read_bytes(cgroup / "memory.current")
+    available = psutil.virtual_memory().available
+    return available if limit is None or used is None else min(available, max(limit - used, 0))
+
+
+def _read_bytes(path: Path) -> int | None:
+    """Return the number in a cgroup file, None if there is no such file or no limit ("max")."""
     try:
-        lines = meminfo.read_text().splitlines()
-    except OSError:
-        return ASSUMED
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else ASSUMED
-
-
-def _of_container(cgroup: Path) -> int | None:
-    try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        text = path.read_text().strip()
     except OSError:
         return None
-    return int(limit) - int(used) if limit.isdecimal() else None
+    return int(text) if text.isdecimal() else None

@@ -1,7 +1,4 @@
-"""Work ahead: an iterator that runs in a thread of its own, a few items before its reader.
-
-Work behind: a consumer that runs in a thread of its own, a few items after its feeder.
-"""
+"""Run an iterator a few items ahead of its reader, or a consumer a few items behind its feeder, in a thread."""
 
 import queue
 import threading
@@ -11,7 +8,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_POLL = 0.2  # seconds after which a waiting thread looks whether it is still wanted
+_POLL = 0.2  # s; a waiting thread checks this often whether the other one is still there
 
 
 class _End:
@@ -23,9 +20,9 @@ class _End:
 
 @contextmanager
 def prefetch(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
-    """Yield the same items, made in a thread at most `room` of them early; its error comes out here, in its place.
+    """Yield an iterator over the same items, produced in a thread up to `room` ahead; errors are raised in their place.
 
-    When the block ends, the thread has ended too, and `items` is closed where it is a generator.
+    When the block ends, the thread has ended, and `items` is closed if it is a generator.
     """
     waiting: queue.Queue[Item | _End] = queue.Queue(room)
     stopped = threading.Event()
@@ -48,10 +45,10 @@ def prefetch(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
         except BaseException as error:  # noqa: BLE001 (raised again in the reader's thread)
             offer(_End(error))
 
-    def taken() -> Iterator[Item]:
+    def received() -> Iterator[Item]:
         while True:
             try:
-                item = waiting.get(timeout=_POLL)  # a wait without end would not hear Ctrl-C on every system
+                item = waiting.get(timeout=_POLL)  # without a timeout Ctrl-C would not interrupt it on every system
             except queue.Empty:
                 continue
             if isinstance(item, _End):
@@ -63,7 +60,7 @@ def prefetch(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        yield taken()
+        yield received()
     finally:
         stopped.set()
         thread.join()
@@ -72,11 +69,8 @@ def prefetch(items: Iterator[Item], room: int) -> Iterator[Iterator[Item]]:
             close()
 
 
-# seconds after which a waiting thread looks whether the other one is still there
-
-
 class _FeederError(Exception):
-    """Unwind the consumer when the feeder failed."""
+    """Unwind the consumer after the feeder failed."""
 
 
 class _Closed:
@@ -85,16 +79,17 @@ class _Closed:
 
 @contextmanager
 def consume_in_background(consume: Callable[[Iterator[Item]], None], room: int) -> Iterator[Callable[[Item], None]]:
-    """Yield a function that hands items to `consume`, which takes them in a thread, at most `room` behind.
+    """Yield a function that passes items to `consume`, which runs in a thread up to `room` behind.
 
-    An error of the consumer is raised by the next call, or when the block ends; it ends when all is consumed. Where the
-    block itself fails, the consumer's iterator raises, so that it can clean up, and what it raises is dropped.
+    An error of the consumer is raised by the next call, or at the end of the block, which waits until all items are
+    consumed. If the block fails, the consumer's iterator raises, so that it can clean up; errors it then raises are
+    dropped.
     """
     waiting: queue.Queue[Item | _Closed] = queue.Queue(room)
     stopped = threading.Event()
     errors: list[BaseException] = []
 
-    def taken() -> Iterator[Item]:
+    def received() -> Iterator[Item]:
         while True:
             try:
                 item = waiting.get(timeout=_POLL)
@@ -108,13 +103,13 @@ def consume_in_background(consume: Callable[[Iterator[Item]], None], room: int) 
 
     def work() -> None:
         try:
-            consume(taken())
+            consume(received())
         except BaseException as error:  # noqa: BLE001 (raised again in the feeder's thread)
             errors.append(error)
 
     thread = threading.Thread(target=work, daemon=True)
 
-    def hand(item: Item | _Closed) -> None:
+    def put(item: Item | _Closed) -> None:
         while thread.is_alive():
             try:
                 waiting.put(item, timeout=_POLL)
@@ -126,8 +121,8 @@ def consume_in_background(consume: Callable[[Iterator[Item]], None], room: int) 
 
     thread.start()
     try:
-        yield hand
-        hand(_Closed())
+        yield put
+        put(_Closed())
         thread.join()
     finally:
         stopped.set()

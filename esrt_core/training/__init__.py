@@ -1,1 +1,1 @@
-"""Training: pictures become weights."""
+"""Training: fit the network to pictures."""

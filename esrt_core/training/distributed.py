@@ -1,4 +1,4 @@
-"""Several processes that train one network: started by torchrun, gloo on CPUs, nccl on GPUs."""
+"""Data-parallel training in several processes started by torchrun, with gloo on CPUs and nccl on GPUs."""
 
 import atexit
 import os
@@ -11,13 +11,13 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-PATIENCE = timedelta(minutes=30)  # the others wait while one process builds the patch store
+TIMEOUT = timedelta(minutes=30)  # the others wait while one process builds the store of decoded pictures
 GRACE = 0.1  # s
 
 
 @dataclass(frozen=True)
 class Replica:
-    """Say which of how many processes this is (`local_rank`: on this machine), and its device."""
+    """Hold this process's rank among `world` processes, its rank on this machine (`local_rank`) and its device."""
 
     rank: int = 0
     world: int = 1
@@ -26,17 +26,17 @@ class Replica:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process writes the files and reports."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Return the network with gradients averaged over the processes."""
+        """Return the network with gradients averaged over all processes."""
         if self.world == 1:
             return network
         return DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def largest(self, values: list[float]) -> list[float]:
-        """Return the largest of each value over the processes, so that all take the same decision."""
+        """Return the maximum of each value over all processes, so that all make the same decision."""
         if self.world == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -44,7 +44,7 @@ class Replica:
         return tensor.tolist()
 
     def gather(self, values: list[float]) -> list[list[float]]:
-        """Return the lists of all processes, in their order."""
+        """Return the lists of all processes, in rank order."""
         if self.world == 1:
             return [values]
         lists: list[list[float]] = [[] for _ in range(self.world)]
@@ -52,34 +52,34 @@ class Replica:
         return lists
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
 
 
 def join(device: torch.device) -> Replica:
-    """Join the processes that torchrun started, once: a group that was left cannot be joined again. Alone without it.
+    """Join the process group that torchrun started; without torchrun, return a single replica.
 
-    The group is left when the program ends.
+    The group is joined once and left at exit: a group that was left cannot be joined again.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Replica(device=device)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = device.type == "cuda"
-    own = torch.device("cuda", local) if on_gpu else device
+    own_device = torch.device("cuda", local) if on_gpu else device
     if on_gpu:
-        torch.cuda.set_device(own)
+        torch.cuda.set_device(own_device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
         atexit.register(_leave)
-    return Replica(dist.get_rank(), dist.get_world_size(), local, own)
+    return Replica(dist.get_rank(), dist.get_world_size(), local, own_device)
 
 
 def _leave() -> None:
-    """Leave the group as soon as gloo's threads have let go of the last tensors.
+    """Leave the group, after gloo's threads have released the last tensors.
 
-    For that they need the interpreter's lock; a program that is already ending would be aborted by them.
+    They need the interpreter's lock for that, and would abort a program that is already finalizing.
     """
     time.sleep(GRACE)
     dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a training run reports while it goes on."""
+"""Events that a training run reports to its observer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Notice:
-    """Say one sentence that the user should know."""
+    """Carry one sentence for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """Name a file that cannot be used, and why."""
+    """Name a file that cannot be used, and the reason."""
 
     path: Path
     reason: str
@@ -22,7 +22,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Started:
-    """Describe the run before its first step. PSNR on Y of the held-out pictures, dB."""
+    """Describe the run before its first step; PSNR is on Y of the held-out pictures, dB."""
 
     folder: Path
     device: str
@@ -36,7 +36,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Trained:
-    """Sum up the steps since the last such report (one row of log.csv)."""
+    """Summarize the steps since the previous event of this type (one row of log.csv)."""
 
     step: int
     seconds: float
@@ -49,13 +49,13 @@ class Trained:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Seconds until the end at the present pace, None at the very start."""
+        """Seconds until the end at the current speed, None at the very start."""
         return self.seconds * (1 / self.fraction - 1) if self.fraction > 0 else None
 
 
 @dataclass(frozen=True)
 class Validated:
-    """Report a validation. PSNR on Y, dB; `best` says that these weights are the best so far."""
+    """Report a validation; PSNR is on Y, dB, and `best` is true if these weights are the best so far."""
 
     step: int
     seconds: float
@@ -68,4 +68,4 @@ TrainObserver = Callable[[TrainEvent], None]
 
 
 def ignore_event(event: TrainEvent) -> None:
-    """Take a report and do nothing with it."""
+    """Ignore an event."""

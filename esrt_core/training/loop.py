@@ -1,8 +1,6 @@
-"""Ctrl-C and SIGTERM, taken note of, so that the loop can save and stop between two steps.
+"""The training loop, which saves and stops between two steps after Ctrl-C or SIGTERM."""
 
-The training loop.
-"""
-
+import math
 import signal
 import threading
 import time
@@ -15,7 +13,7 @@ from typing import Any, NoReturn
 from torch import nn
 
 from esrt_core.errors import StopError, TrainingError
-from esrt_core.training.optimizers import build_optimizers, place_rates, set_rates
+from esrt_core.training.optimizers import build_optimizers, move_rates, set_rates
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.precision import in_half_precision
 from esrt_core.training.recorder import Recorder
@@ -26,47 +24,48 @@ from esrt_core.training.state import TrainingState, restore_counters
 from esrt_core.training.step import Loss, Stepper
 from esrt_core.training.validation import Validator
 
+UNUSED = ".l1"  # a scalar that the published network defines but never uses
+MEASURED_STEP = 2  # the first one also prepares kernels
+MIN_USEFUL_STEPS = 300  # on from trained weights 150 steps lost 0.01 dB, 330 gained 0.02 (benchmarks/training.md)
+MAX_SKIPPED = 10  # steps in a row, once the loss scale is minimal
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """Hold a batch and the step and stage that it was drawn for."""
+
+    step: int
+    stage: Stage
+    batch: Batch
+
 
 class StopRequest:
-    """Remember the first signal; `number` is 0 while there was none."""
+    """Hold the number of the first signal received, 0 if none was."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Take note of a signal."""
+        """Record a signal; this is a signal handler."""
         self.number = self.number or number
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note SIGINT and SIGTERM inside the block; one that is ignored from outside stays ignored."""
+    """Record SIGINT and SIGTERM inside the block; a signal that was ignored before stays ignored."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    noted = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     try:
-        for number in noted:
+        for number in handled:
             signal.signal(number, request.note)
         yield request
     finally:
-        for number in noted:
+        for number in handled:
             signal.signal(number, before[number])
-
-
-UNUSED = ".l1"  # a scalar that the published network has and never uses
-MOST_SKIPPED = 10  # in a row, if a lower scale of the loss does not help
-
-
-@dataclass(frozen=True)
-class PreparedBatch:
-    """Hold the batch of a step."""
-
-    step: int
-    stage: Stage
-    batch: Batch
 
 
 class Trainer:
@@ -96,20 +95,23 @@ class Trainer:
         self._next: PreparedBatch | None = None
         self._due: tuple[object, ...] = ()
         self._parts = 1
-        self._set_phase(state.body_rests)
+        self._set_phase(state.freeze_body)
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state, as returned by read_state()."""
         state = self.state
         restore_counters(state, content)
-        self._set_phase(state.body_rests)
+        self._set_phase(state.freeze_body)
         for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        place_rates(state.optimizers)
+        move_rates(state.optimizers)
         state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
 
     def run(self, stop: StopRequest) -> None:
-        """Train to the end. Raises StopError, the state saved, after a signal; TrainingError when nothing is finite."""
+        """Train to the end.
+
+        Raises: StopError after a signal, once the state is saved; TrainingError if no step is finite any more.
+        """
         began = time.perf_counter() - self.state.seconds
         saved = time.perf_counter()
         while True:
@@ -123,52 +125,65 @@ class Trainer:
                 saved = time.perf_counter()
             self._enter(point)
             self._train(point)
+            if self.state.step == MEASURED_STEP:
+                self._report_length(point, time.perf_counter() - began - self.state.seconds)
         self.recorder.save(self.state)
         [number] = self.replica.largest([float(stop.number)])
-        if number:  # it came during the last validation or save
+        if number:  # the signal arrived during the last validation or save
             self._stop(number)
 
     def _decide(self, seconds: float, stop: StopRequest) -> Point:
-        """Return what is due, the same in every process; stop here when one of them was told to."""
+        """Return the schedule's point, the same in every process; stop if any of them received a signal."""
         self.state.seconds, number = self.replica.largest([seconds, float(stop.number)])
         if number:
             self.recorder.flush()
             self.recorder.save(self.state)
             self._stop(number)
-        return self.schedule.at(self.state.step, self.state.seconds, self.state.joined)
+        return self.schedule.at(self.state.step, self.state.seconds, self.state.unfrozen_at)
+
+    def _report_length(self, point: Point, step_seconds: float) -> None:
+        """Tell the user if the run, at the speed of a step in seconds, is too short to help."""
+        speed = step_seconds / (point.stage.batch * point.stage.patch**2)
+        steps = round(self.schedule.expected_steps(speed))
+        if steps < MIN_USEFUL_STEPS:
+            minutes = math.ceil(self.schedule.seconds_for(MIN_USEFUL_STEPS, speed) / 60)
+            self.recorder.notice(
+                f"this run is too short to help much: about {steps} steps; use at least --steps {MIN_USEFUL_STEPS}, "
+                f"about --time {minutes}m at the measured speed"
+            )
 
     def _stop(self, number: float) -> NoReturn:
-        text = f"Stopped after {self.state.step} steps, everything is saved; the same command goes on."
+        text = f"stopped after {self.state.step} steps, with everything saved; rerun the same command to resume"
         raise StopError(text, 128 + int(number))
 
     def _enter(self, point: Point) -> None:
-        """Change phase, patch, batch and loss where the schedule does."""
-        due = (point.stage, point.body_rests, point.mse)
+        """Change phase, patch, batch and loss if the schedule does."""
+        due = (point.stage, point.freeze_body, point.mse)
         if due == self._due:
             return
         self._due = due
-        if self.state.body_rests and not point.body_rests:
-            self.state.joined = self.state.step
-            self._set_phase(body_rests=False)
+        if self.state.freeze_body and not point.freeze_body:
+            self.state.unfrozen_at = self.state.step
+            self._set_phase(freeze_body=False)
         loss = Loss(self.options.fft_weight, point.mse)
         device = self.replica.device
         network = self.replica.wrap(in_half_precision(self.state.network, device))
         self._stepper = Stepper(network, loss, device, self.state.scale, self._parts)
 
     def _validations_at(self, fraction: float) -> int:
-        """Return how many validations are due until then. A run that became longer has fewer behind it."""
+        """Return the number of validations due by this share of the run."""
         return int(fraction * self.options.validations)
 
-    def _set_phase(self, body_rests: bool) -> None:
-        self.state.body_rests = body_rests
-        choose_trained(self.state.network, body_rests)
+    def _set_phase(self, freeze_body: bool) -> None:
+        self.state.freeze_body = freeze_body
+        set_trainable(self.state.network, freeze_body)
         self.state.optimizers = build_optimizers(self.state.network, self.optimizer, self.lr, self.options.weight_decay)
 
     def _train(self, point: Point) -> None:
-        """Do one step. While a GPU is at it, the next batch is drawn."""
+        """Do one step; draw the next batch while a GPU computes."""
         assert self._stepper is not None
         set_rates(self.state.optimizers, point.lr_factor)
-        begun = self._stepper.begin(*self._drawn(point.stage))
+        begun = self._stepper.begin(*self._current_batch(point.stage))
         self._next = self._draw(self.state.step + 1, point.stage)
         result = self._stepper.finish(begun, self.state.optimizers)
         self.state.step += 1
@@ -177,15 +192,15 @@ class Trainer:
             self.state.ema.update(self.state.network)
         else:
             self._skip()
-        self._tell_about_parts()
+        self._report_parts()
         self.recorder.step(self.state, point, self.lr, result)
 
-    def _drawn(self, stage: Stage) -> Batch:
-        """Return the batch of this step, which the step before has drawn unless it was of another stage."""
-        drawn = self._next
-        if drawn is None or (drawn.step, drawn.stage) != (self.state.step, stage):
-            drawn = self._draw(self.state.step, stage)
-        return drawn.batch
+    def _current_batch(self, stage: Stage) -> Batch:
+        """Return the batch of this step, drawn by the previous step unless that belonged to another stage."""
+        prepared = self._next
+        if prepared is None or (prepared.step, prepared.stage) != (self.state.step, stage):
+            prepared = self._draw(self.state.step, stage)
+        return prepared.batch
 
     def _draw(self, step: int, stage: Stage) -> PreparedBatch:
         draw = self.sampler.batch if self.options.degrade == "none" else self.sampler.damaged_batch
@@ -193,18 +208,18 @@ class Trainer:
 
     def _skip(self) -> None:
         self.state.skipped += 1
-        if self.state.skipped >= MOST_SKIPPED and self.state.scale.lowest:
+        if self.state.skipped >= MAX_SKIPPED and self.state.scale.is_minimal:
             raise TrainingError(
-                f"{self.state.skipped} steps in a row gave no finite loss or gradient, so the run stopped at step "
-                f"{self.state.step}; its best weights are kept: start anew with a lower --lr."
+                f"no finite loss or gradient for {self.state.skipped} steps in a row, so the run stopped at step "
+                f"{self.state.step}; its best weights are kept, start a new run with a lower --lr"
             )
 
-    def _tell_about_parts(self) -> None:
+    def _report_parts(self) -> None:
         assert self._stepper is not None
         if self._stepper.parts != self._parts:
             self._parts = self._stepper.parts
             self.recorder.notice(
-                f"The GPU's memory is too small for the batch: it is computed in {self._parts} parts from now on."
+                f"the batch does not fit into the GPU's memory; computing it in {self._parts} parts from now on"
             )
 
     def _validate(self, point: Point) -> None:
@@ -213,8 +228,8 @@ class Trainer:
         self.recorder.validated(self.state, self.validator.psnr(self.recorder.averaged(self.state)))
 
 
-def choose_trained(network: nn.Module, body_rests: bool) -> None:
-    """Let gradients be made for what is trained: everything, or the upsampler alone."""
+def set_trainable(network: nn.Module, freeze_body: bool) -> None:
+    """Require gradients for all parameters, or for the upsampler's alone if `freeze_body`."""
     for name, value in network.named_parameters():
-        resting = name.endswith(UNUSED) or (body_rests and not name.startswith(UPSAMPLERS))
-        value.requires_grad_(not resting)
+        frozen = name.endswith(UNUSED) or (freeze_body and not name.startswith(UPSAMPLERS))
+        value.requires_grad_(not frozen)

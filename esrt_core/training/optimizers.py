@@ -1,4 +1,4 @@
-"""Adam, and Muon for the matrices."""
+"""Optimizers: Adam for all parameters, or Muon for the matrices and Adam for the rest."""
 
 from collections.abc import Sequence
 
@@ -7,26 +7,26 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 BETAS = (0.9, 0.99)
-ADAM_BESIDE_MUON = 1e-3  # peak rate of what Muon does not take
+ADAM_BESIDE_MUON = 1e-3  # peak learning rate of the parameters that Muon does not optimize
 MUON_DECAY = 0.1
-EDGES = ("head.", "tail.last.", "up.last.")  # first and last convolutions
+EDGES = ("head.", "tail.last.", "up.last.")  # the first and the last convolutions
 
 # Newton-Schulz coefficients by Keller Jordan, https://kellerjordan.github.io/posts/muon/
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def build_optimizers(network: nn.Module, kind: str, lr: float, weight_decay: float | None) -> list[Optimizer]:
-    """Return the optimizers of all parameters that want gradients; every group's `peak` is its peak learning rate.
+    """Return the optimizers of all parameters that require gradients; every group's `peak` is its peak learning rate.
 
-    `adam` takes all of them. `muon` takes the convolution and linear weights inside the network and leaves scalars,
-    biases, slopes, norms, channel attention and the first and last convolutions to Adam.
+    `kind` "adam" uses Adam for all of them. "muon" uses Muon for the convolution and linear weights inside the network
+    and Adam for scalars, biases, slopes, norms, channel attention and the first and last convolutions.
     """
     named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
     if kind == "adam":
         optimizers = [_adam([value for _, value in named], lr, weight_decay or 0.0)]
     else:
         optimizers = _muon(named, lr, MUON_DECAY if weight_decay is None else weight_decay)
-    place_rates(optimizers)
+    move_rates(optimizers)
     return optimizers
 
 
@@ -37,14 +37,14 @@ def _muon(named: list[tuple[str, nn.Parameter]], lr: float, weight_decay: float)
 
 
 def is_matrix(name: str, value: Tensor) -> bool:
-    """Say whether Muon takes a parameter."""
+    """Return whether Muon optimizes a parameter."""
     return value.ndim > 1 and ".ca." not in name and not name.startswith(EDGES)
 
 
 def set_rates(optimizers: Sequence[Optimizer], factor: float) -> None:
-    """Set every group's learning rate to a share of its peak.
+    """Set every group's learning rate to `factor` times its peak.
 
-    On a GPU the rate lies there, in one place, so that a recorded step reads the present one.
+    On a GPU the rate is updated in place, so that a recorded CUDA graph reads the current value.
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -55,8 +55,8 @@ def set_rates(optimizers: Sequence[Optimizer], factor: float) -> None:
                 group["lr"] = rate
 
 
-def place_rates(optimizers: Sequence[Optimizer]) -> None:
-    """Put the learning rates where the parameters are, also after a state from another device was loaded."""
+def move_rates(optimizers: Sequence[Optimizer]) -> None:
+    """Move the learning rates to the parameters' device, as needed after loading a state from another device."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             device, rate = group["params"][0].device, float(group["lr"])
@@ -76,9 +76,9 @@ def _adam(values: list[nn.Parameter], lr: float, weight_decay: float) -> Optimiz
 class Muon(Optimizer):
     """Orthogonalized Nesterov momentum with decoupled weight decay.
 
-    A convolution counts as the matrix (out, in * k * k). The update has the root mean square of 0.2 that Adam's
-    typically has (arXiv 2502.16982), so that learning rates compare. Without the decay the weights grow without end,
-    and the learned scalars shrink to make up for it.
+    A convolution is treated as the matrix (out, in * k * k). The update has a root mean square of 0.2, as Adam's
+    typically has (arXiv 2502.16982), so that learning rates are comparable. Without weight decay the weights grow
+    without bound and the learned scalars shrink to compensate.
     """
 
     def __init__(self, values: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.9) -> None:
@@ -121,7 +121,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Return (N, rows, columns) with singular values near 1 and the same singular vectors, by Newton-Schulz steps."""
+    """Return (N, rows, columns) with the same singular vectors and singular values near 1, by Newton-Schulz steps."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)

@@ -1,15 +1,27 @@
-"""What a training run is asked to do, validated once. No torch."""
+"""The options of a training run, validated once, without torch, and the packages that training needs."""
 
+import importlib.util
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from esrt_core.errors import OptionError
+from esrt_core.architecture import SCALES
+from esrt_core.errors import OptionError, TrainingError
 
-SCALES = (2, 3, 4)
 DEGRADATIONS = ("none", "photo")
 OPTIMIZERS = ("auto", "adam", "muon")
 DEFAULT_SECONDS = 30 * 60.0
+PACKAGES = ("matplotlib", "threadpoolctl")
+
+
+def check_packages() -> None:
+    """Check that the packages of the extra `train` are installed.
+
+    Raises: TrainingError if one is missing.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrainingError(f'training needs {" and ".join(missing)}: pip install ".[train]"')
 
 
 @dataclass(frozen=True)
@@ -17,18 +29,23 @@ class TrainOptions:
     """Hold the options of a training run.
 
     sources       pictures, or folders searched recursively.
-    start         weights to start from: a model's name or a file; of another scale, only its body is taken over.
-    from_scratch  start from random weights of `channels` and `blocks` instead.
-    steps         length in optimizer steps; `seconds` is the length in time; neither means 30 minutes.
-    val           pictures to validate on; without it some of the sources are held out.
-    lr_dir        small pictures paired by name with the sources; without it they are made by bicubic.
-    out           the run's folder; without it `runs/<name>-x<scale>` below the working folder.
-    batch         patches a step, over all processes; `patch` is the side of an LR patch in px. Without them both
-                  follow the stages of the device (small patches first).
-    lr            peak learning rate; without it, what suits the start and the optimizer.
+    start         weights to start from: a model's name or a file; of another scale, only the body is used.
+    from_scratch  start from random weights with `channels` and `blocks` instead.
+    steps         length in optimizer steps; `seconds` is the length in time; 30 minutes if neither is given.
+    val           pictures to validate on; by default some of the sources are held out.
+    lr_dir        LR pictures paired by name with the sources; by default LR is made by bicubic.
+    out           the run's folder; by default `runs/<name>-x<scale>` in the working directory.
+    batch         patches per step, over all processes; `patch` is the side of an LR patch in px. By default both
+                  follow the device's stages (small patches first).
+    lr            peak learning rate; the default depends on the start and the optimizer.
     optimizer     "adam", "muon", or "auto": muon from scratch, else adam.
-    fft_weight    weight of the frequency-domain term beside L1; mse_last: share of the run that ends it with MSE.
-    save_seconds  time between saves; validations: how many, evenly over the run.
+    fft_weight    weight of the frequency-domain term beside L1.
+    mse_last      share of the run, at its end, with MSE as the loss.
+    force         register the weights under `name` even if they did not beat the start.
+    save_seconds  time between saves.
+    validations   number of validations, evenly spaced over the run.
+
+    Raises: OptionError if a value is out of range or two options exclude each other.
     """
 
     sources: tuple[Path, ...]
@@ -58,23 +75,24 @@ class TrainOptions:
     validations: int = 10
     channels: int = 32
     blocks: int = 3
+    force: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:
-            raise OptionError("No pictures to train on; name a picture or a folder.")
+            raise OptionError("no pictures to train on; name a picture or a folder")
         if self.steps is not None and self.seconds is not None:
-            raise OptionError("A run is as long as --steps or as --time say; give one of the two.")
+            raise OptionError("use either --steps or --time, not both")
         self._check_choice("scale", self.scale, SCALES)
         self._check_choice("degradation", self.degrade, DEGRADATIONS)
         self._check_choice("optimizer", self.optimizer, OPTIMIZERS)
         if self.lr_dir is not None and self.degrade != "none":
-            raise OptionError("--lr-dir and --degrade exclude each other: given small pictures are used as they are.")
+            raise OptionError("use either --lr-dir or --degrade, not both: given small pictures are used unchanged")
         self._check_numbers()
 
     @staticmethod
     def _check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:
         if value not in choices:
-            raise OptionError(f"There is no {what} {value!r}; expected {', '.join(map(str, choices))}.")
+            raise OptionError(f"unknown {what} {value!r}; choose one of {', '.join(map(str, choices))}")
 
     def _check_numbers(self) -> None:
         at_least = {
@@ -93,15 +111,15 @@ class TrainOptions:
         }
         for option, (value, least) in at_least.items():
             if value is not None and not value >= least:
-                raise OptionError(f"{option} is {value}; expected at least {least:g}.")
+                raise OptionError(f"{option} must be at least {least:g}, not {value}")
         if not 0 <= self.ema < 1:
-            raise OptionError(f"--ema is {self.ema}; expected 0 to under 1.")
+            raise OptionError(f"--ema must be at least 0 and below 1, not {self.ema}")
         if not 0 <= self.mse_last <= 1:
-            raise OptionError(f"--mse-last is {self.mse_last}; expected a share from 0 to 1.")
+            raise OptionError(f"--mse-last must be from 0 to 1, not {self.mse_last}")
 
     @property
     def length_seconds(self) -> float | None:
-        """Seconds of training, None when the run is measured in steps."""
+        """Seconds of training, None if the length is given in steps."""
         return None if self.steps is not None else self.seconds or DEFAULT_SECONDS
 
     @property
@@ -112,7 +130,7 @@ class TrainOptions:
         return Path("runs") / f"{self.name or self.sources[0].resolve().stem}-x{self.scale}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the options as plain values, paths absolute, for run.json."""
+        """Return the options as JSON values for run.json, with absolute paths."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
 

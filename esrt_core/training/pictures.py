@@ -1,4 +1,4 @@
-"""Which pictures a run can use, and which of them it holds out. No torch."""
+"""Find the pictures that a run can use and hold some of them out for validation, without torch."""
 
 import hashlib
 import os
@@ -15,13 +15,13 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.training.events import Unusable
 
 HELD_OUT_SHARE = 0.05
-FEW_HELD_OUT, MOST_HELD_OUT = 8, 16
+MIN_HELD_OUT, MAX_HELD_OUT = 8, 16
 LIMITS = ReadLimits()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Name one picture and its size after orientation, px; `lr_path` is its given small picture, if there is one."""
+    """Hold a picture's path, its size in px after orientation, and the path of its given LR picture, if any."""
 
     path: Path
     width: int
@@ -29,31 +29,32 @@ class Picture:
     lr_path: Path | None = None
 
     def lr_size(self, scale: int) -> tuple[int, int]:
-        """Return (height, width) of its LR; what the scale does not divide is cut off at the bottom and right."""
+        """Return (height, width) of its LR in px; rows and columns beyond a multiple of `scale` are cropped."""
         return self.height // scale, self.width // scale
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Hold the pictures that can be used and those that cannot."""
+    """Hold the usable pictures and the unusable files."""
 
     usable: tuple[Picture, ...]
     unusable: tuple[Unusable, ...]
 
 
 def find_pictures(sources: Sequence[Path], scale: int, smallest: int, lr_dir: Path | None = None) -> Selection:
-    """Look at the header of every picture in the sources, folders recursively, in the order of their names.
+    """Read the header of every picture in the sources, folders recursively, in order of name.
 
-    A picture is usable when its LR has sides of at least `smallest` px. With `lr_dir` its partner there (same name,
-    perhaps followed by `x<scale>`) must have exactly its size divided by the scale. Raises TrainingError for a source
-    that does not exist.
+    A picture is usable if each side of its LR has at least `smallest` px. With `lr_dir`, the LR picture there (same
+    name, optionally followed by `x<scale>`) must have exactly the picture's size divided by the scale.
+
+    Raises: TrainingError if a source does not exist.
     """
     partners = None if lr_dir is None else pictures_below(lr_dir)
     usable: list[Picture] = []
     unusable: list[Unusable] = []
-    for path in _listed(sources):
+    for path in _list_pictures(sources):
         try:
-            picture = _look(path)
+            picture = _probe_picture(path)
             _check_size(picture, scale, smallest)
             usable.append(picture if partners is None else _paired(picture, partners, scale))
         except MediaError as error:
@@ -62,22 +63,22 @@ def find_pictures(sources: Sequence[Path], scale: int, smallest: int, lr_dir: Pa
 
 
 def split_validation(pictures: Sequence[Picture], seed: int) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
-    """Split the pictures into those to train on and those held out; depends on names and the seed alone.
+    """Split the pictures into training and held-out ones, depending only on their names and the seed.
 
-    Raises TrainingError when there are fewer than two.
+    Raises: TrainingError if there are fewer than two.
     """
     if len(pictures) < 2:
-        raise TrainingError("One usable picture is not enough, one has to be held out; add pictures or give --val.")
-    count = min(MOST_HELD_OUT, max(1, min(FEW_HELD_OUT, len(pictures) // 4), round(HELD_OUT_SHARE * len(pictures))))
+        raise TrainingError("one usable picture is not enough: one must be held out; add pictures or use --val")
+    count = min(MAX_HELD_OUT, max(1, min(MIN_HELD_OUT, len(pictures) // 4), round(HELD_OUT_SHARE * len(pictures))))
     ranked = sorted(pictures, key=lambda picture: hashlib.sha256(f"{seed}/{picture.path.name}".encode()).digest())
-    held = set(ranked[:count])
-    return tuple(p for p in pictures if p not in held), tuple(p for p in pictures if p in held)
+    held_out = set(ranked[:count])
+    return tuple(p for p in pictures if p not in held_out), tuple(p for p in pictures if p in held_out)
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """List the pictures in a folder and its sub-folders, hidden ones left out, in the order of their names."""
+    """List the pictures in a folder and its subfolders in order of name, without hidden ones."""
     if not folder.is_dir():
-        raise TrainingError(f"{folder} does not exist; name a picture or a folder of pictures.")
+        raise TrainingError(f"{folder} does not exist; name a picture or a folder of pictures")
     paths: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -89,18 +90,18 @@ def _is_picture(path: Path) -> bool:
     return format_for_path(path) is not None or path.suffix.lower() in RAW_EXTENSIONS  # listed as unusable
 
 
-def _listed(sources: Iterable[Path]) -> list[Path]:
-    """List every picture once."""
+def _list_pictures(sources: Iterable[Path]) -> list[Path]:
+    """List every picture in the sources once."""
     found: dict[Path, None] = {}
     for source in sources:
         found.update(dict.fromkeys([source] if source.is_file() else pictures_below(source)))
     return list(found)
 
 
-def _look(path: Path) -> Picture:
+def _probe_picture(path: Path) -> Picture:
     info = probe(path, LIMITS)
     if info.pages != 1:
-        raise MediaError(f"{path} holds {info.pages} pictures; single ones are needed")
+        raise MediaError(f"{path} holds {info.pages} pictures; only files with a single picture are used")
     return Picture(path, info.width, info.height)
 
 
@@ -108,15 +109,15 @@ def _check_size(picture: Picture, scale: int, smallest: int) -> None:
     least = smallest * scale
     if min(picture.width, picture.height) < least:
         size = f"{picture.width} x {picture.height} px"
-        raise MediaError(f"{picture.path} has {size}; at least {least} x {least} are needed")
+        raise MediaError(f"{picture.path} has {size}, fewer than the required {least} x {least}")
 
 
 def _paired(picture: Picture, partners: Sequence[Path], scale: int) -> Picture:
     path = find_lr(picture.path, partners, scale)
-    small = _look(path)
+    small = _probe_picture(path)
     if (small.width * scale, small.height * scale) != (picture.width, picture.height):
         raise MediaError(
-            f"{picture.path} has {picture.width} x {picture.height} px; {scale} times its small picture would be "
-            f"{small.width * scale} x {small.height * scale}"
+            f"{picture.path} has {picture.width} x {picture.height} px, but {scale} times its LR picture {path.name} "
+            f"is {small.width * scale} x {small.height * scale}"
         )
     return replace(picture, lr_path=path)

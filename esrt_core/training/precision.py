@@ -1,42 +1,51 @@
-"""What of the network a training step computes in half precision.
-
-Compiled blocks: the small operations of the network fused.
-"""
+"""Faster training steps with float32's gradients: half precision where it is safe, and compiled blocks on a GPU."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.device import multiplies_bfloat16
+from esrt_core.engine.device import supports_fast_bfloat16
 from esrt_core.model.blocks import HPB
 from esrt_core.model.esrt import ESRT, Upsampler
 from esrt_core.model.transformer import ET, WHOLE, Windows
 from esrt_core.training.state import LossScale
 
+MAX_LOSS_SCALE = 2.0**14  # for Float16
+
+
+def in_half_precision(network: ESRT, device: torch.device) -> nn.Module:
+    """Wrap a network to use half precision on a device as far as that leaves the gradients like float32's."""
+    if device.type == "cuda":
+        return Float16(network)
+    return Bfloat16Backbones(network) if supports_fast_bfloat16(device) else network
+
+
+def loss_scale(device: torch.device) -> LossScale:
+    """Return the initial loss scale for in_half_precision()."""
+    return LossScale(MAX_LOSS_SCALE if device.type == "cuda" else 1.0, device)
+
 
 def compile_blocks(network: nn.Module, backend: str = "inductor") -> None:
-    """Let torch.compile fuse what lies between the convolutions and products of the HPBs, the ET and the upsamplers.
+    """Compile the HPBs, the ET and the upsamplers, to fuse the operations between convolutions and matrix products.
 
-    The code of one serves its likes. Where compiling fails, torch says so and the blocks run as they are. Names of
-    parameters stay, and a copy of the network is a plain one.
+    Blocks of one kind share their compiled code. If compiling fails, torch warns and the blocks run uncompiled. The
+    names of parameters do not change, and a copy of the network is not compiled.
     """
-    import torch._dynamo  # takes seconds, and only a GPU needs it
+    import torch._dynamo  # slow to import and only needed on a GPU
 
     torch._dynamo.config.suppress_errors = True
-    # Compiled, the gradient of a resized map becomes additions one by one into single values.
+    # Compiled, the gradient of a resized map becomes one atomic addition per value.
     torch._dynamo.disallow_in_graph(F.interpolate)
     for module in network.modules():
         if isinstance(module, HPB | ET | Upsampler):
             module.compile(backend=backend, dynamic=False)
 
 
-SCALE = 2.0**14  # of the loss, for Float16, at most
-
 # Weights cast inside a recorded CUDA graph must be cast again by each replay, so autocast keeps no cache of them.
 
 
 class Float16(nn.Module):
-    """Run a network in float16; its loss must be scaled for the backward pass."""
+    """Run a network in float16; the loss must be scaled for the backward pass."""
 
     def __init__(self, network: ESRT) -> None:
         super().__init__()
@@ -50,10 +59,10 @@ class Float16(nn.Module):
 
 
 class Bfloat16Backbones(nn.Module):
-    """Run the backbones of a network in bfloat16, and what makes the picture in float32.
+    """Run the backbones of a network in bfloat16, and the head and the upsamplers in float32.
 
-    Everything in bfloat16 would round the picture to steps of about a gray level. Weights learn to suit that, and near
-    the end of a run the gradients point elsewhere than float32's (measured in benchmarks/training.md).
+    All in bfloat16, the output would be rounded to steps of about a gray level; the weights adapt to that, and near the
+    end of a run the gradients point in another direction than float32's (measured in benchmarks/training.md).
     """
 
     def __init__(self, network: ESRT) -> None:
@@ -66,15 +75,3 @@ class Bfloat16Backbones(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
             refined = self.network.ltb(self.network.lcb(features), windows)
         return self.network.enlarge(features, refined.float())
-
-
-def in_half_precision(network: ESRT, device: torch.device) -> nn.Module:
-    """Return a network for training on a device, as fast as that allows with float32's gradients."""
-    if device.type == "cuda":
-        return Float16(network)
-    return Bfloat16Backbones(network) if multiplies_bfloat16(device) else network
-
-
-def loss_scale(device: torch.device) -> LossScale:
-    """Return what the loss of in_half_precision() is multiplied by at first."""
-    return LossScale(SCALE if device.type == "cuda" else 1.0, device)

@@ -1,7 +1,4 @@
-"""What a run leaves behind while it goes on: log, saved state, weights and reports. Only the leading process writes.
-
-Samples of a run: LR, before, after and truth of held-out pictures in labeled strips.
-"""
+"""Record a run: log, state, weights, curves and samples, written by the main process, and events to the observer."""
 
 import copy
 import time
@@ -12,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from esrt_core.files import atomic_write
+from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.contact_sheet import Row, draw_sheet
 from esrt_core.model.esrt import ESRT
 from esrt_core.training.bank import Data, Pixels
@@ -29,11 +26,13 @@ from esrt_core.weights.header import CheckpointMetadata
 
 LOG_STEPS = 10
 LOG_SECONDS = 5.0
+SAMPLE_COUNT = 4
+SAMPLE_SIDE = 48  # LR px
 
 
 @dataclass
 class Window:
-    """Sum up the steps since the last row of the log."""
+    """Accumulate the steps since the last row of the log."""
 
     began: float
     steps: int = 0
@@ -41,7 +40,7 @@ class Window:
     pixels: int = 0
 
     def add(self, loss: float, point: Point) -> None:
-        """Count a step."""
+        """Add a step."""
         self.steps += 1
         self.loss += loss
         self.pixels += point.stage.batch * point.stage.patch**2
@@ -61,7 +60,7 @@ class Window:
 
 
 class Recorder:
-    """Write the run's folder and report to the observer."""
+    """Write the files of a run and report events to the observer."""
 
     def __init__(
         self, folder: RunFolder, metadata: CheckpointMetadata, replica: Replica, observer: TrainObserver
@@ -76,14 +75,14 @@ class Recorder:
         self._averaged: ESRT | None = None
 
     def create(self, options: TrainOptions, data: Data, state: TrainingState) -> None:
-        """Make the folder; the best weights are those of the start until others beat them."""
+        """Make the folder; the starting weights are the best until others beat them."""
         if self.replica.is_main_process:
-            self.folder.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder.path)
             self.folder.write_record(options, data.summary(), {})
             self._write_best(state)
 
     def begin(self, state: TrainingState, data: Data) -> None:
-        """Open the log and report what the run begins with."""
+        """Open the log and report the start of the run."""
         if self.replica.is_main_process:
             self._log = self.folder.open_log(state.step)
             self.observer(
@@ -106,12 +105,12 @@ class Recorder:
             self._log.close()
 
     def notice(self, text: str) -> None:
-        """Report a sentence."""
+        """Report a sentence for the user."""
         if self.replica.is_main_process:
             self.observer(Notice(text))
 
     def step(self, state: TrainingState, point: Point, lr: float, result: StepResult) -> None:
-        """Count a step; every LOG_STEPS steps or LOG_SECONDS make a row of the log."""
+        """Record a step; write a row of the log every LOG_STEPS steps or LOG_SECONDS."""
         window = self._window
         window.add(result.loss, point)
         self._summary = window.summary(state, point, lr)
@@ -119,21 +118,21 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Report the steps that are not in the log yet."""
+        """Log the steps since the last row."""
         if self._summary is not None:
             self._report(self._summary)
         self._summary = None
         self._window = Window(time.perf_counter())
 
     def averaged(self, state: TrainingState) -> ESRT:
-        """Return a network of its own with the averaged weights."""
+        """Return a separate network with the averaged weights."""
         if self._averaged is None:
             self._averaged = copy.deepcopy(state.network).eval().requires_grad_(False)
         state.ema.copy_to(self._averaged)
         return self._averaged
 
     def validated(self, state: TrainingState, psnr: float) -> None:
-        """Take note of a validation; better weights than all before, the start included, are kept as the best."""
+        """Record a validation; keep the weights if they are better than all before, including the start."""
         best = psnr > state.best_psnr
         state.last_psnr = psnr
         if best:
@@ -143,7 +142,7 @@ class Recorder:
         self._window = Window(time.perf_counter())
 
     def save(self, state: TrainingState) -> None:
-        """Write last.safetensors (the averaged weights), everything needed to go on, and the curves so far."""
+        """Write last.safetensors (the averaged weights), the state needed to resume, and the curves so far."""
         if self.replica.is_main_process:
             save_checkpoint(self.averaged(state), self.folder.last, self._described(state, state.last_psnr))
             state.save(self.folder.state)
@@ -163,15 +162,11 @@ class Recorder:
             self.observer(event)
 
 
-COUNT = 4
-SIDE = 48  # LR px
-
-
 def draw_samples(crops: Sequence[Crop], before: ESRT, after: ESRT, folder: Path) -> None:
-    """Write one PNG for each of the first pictures."""
-    folder.mkdir(exist_ok=True)
+    """Write LR, before, after and truth of the first crops side by side, one labeled PNG each."""
+    make_folder(folder)
     networks = [copy.deepcopy(network).to("cpu").eval() for network in (before, after)]
-    for number, crop in enumerate(crops[:COUNT], start=1):
+    for number, crop in enumerate(crops[:SAMPLE_COUNT], start=1):
         lr, hr = _part(crop)
         scale = hr.shape[0] // lr.shape[0]
         enlarged = [enlarge(network, lr, torch.device("cpu")) for network in networks]
@@ -184,5 +179,5 @@ def draw_samples(crops: Sequence[Crop], before: ESRT, after: ESRT, folder: Path)
 
 def _part(crop: Crop) -> tuple[Pixels, Pixels]:
     scale = crop.hr.shape[0] // crop.lr.shape[0]
-    side = min(SIDE, *crop.lr.shape[:2])
+    side = min(SAMPLE_SIDE, *crop.lr.shape[:2])
     return crop.lr[:side, :side].copy(), crop.hr[: side * scale, : side * scale].copy()

@@ -1,7 +1,4 @@
-"""A finished run's weights under a name, so that `--model NAME` finds them.
-
-From pictures to weights: a run, from its first check to its result.
-"""
+"""Run a training from its first check to its result, and register the weights so that `--model NAME` finds them."""
 
 import copy
 from dataclasses import dataclass
@@ -9,15 +6,14 @@ from pathlib import Path
 
 import torch
 
-from esrt_core.engine.device import choose_device
+from esrt_core.engine.device import choose_device, use_cpu_threads
 from esrt_core.errors import OptionError
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.system.process import keep_freed_memory
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
 from esrt_core.training.events import Notice, TrainObserver, ignore_event
 from esrt_core.training.loop import Trainer, stop_on_signals
-from esrt_core.training.options import TrainOptions
+from esrt_core.training.options import TrainOptions, check_packages
 from esrt_core.training.precision import compile_blocks, loss_scale
 from esrt_core.training.recorder import Recorder, draw_samples
 from esrt_core.training.run_folder import RunFolder, TrainResult, result_of
@@ -34,25 +30,9 @@ from esrt_core.weights.library import imported_rows
 from esrt_core.weights.settings import store_options
 
 
-def check_name_free(name: str, scale: int) -> None:
-    """Refuse a name that the weights could not get at the end. Raises WeightsError or OptionError."""
-    check_name(name)
-    if name in RESERVED_NAMES:
-        raise OptionError(f"The name '{name}' is kept for bundled weights; choose another --name.")
-    if any((row.name, row.scale) == (name, scale) for row in imported_rows(store_options())):
-        raise OptionError(
-            f"There are weights called '{name}' for x{scale} already; remove them or choose another --name."
-        )
-
-
-def register(best: Path, name: str, overwrite: bool) -> None:
-    """Copy weights into the user's collection."""
-    import_weights(best, name, overwrite, store_options())
-
-
 @dataclass(frozen=True)
 class Observers:
-    """Hold who listens to a run."""
+    """Hold the callbacks of a run."""
 
     event: TrainObserver = ignore_event
     progress: ProgressCallback = ignore_progress
@@ -61,52 +41,37 @@ class Observers:
 def train(
     options: TrainOptions, observer: TrainObserver = ignore_event, progress: ProgressCallback = ignore_progress
 ) -> TrainResult:
-    """Train ESRT as the options say, or go on with the run in its folder.
+    """Train ESRT, or resume the run in the options' folder.
 
-    Raises OptionError, TrainingError, WeightsError or DeviceError, before any work, where something cannot be;
-    StopError after Ctrl-C or SIGTERM, with everything saved.
+    Raises: OptionError, TrainingError, WeightsError or DeviceError, before any work, if the run is impossible;
+    StopError after Ctrl-C or SIGTERM, once everything is saved.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    check_packages()
     device = choose_device(options.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    own = join(device)
-    return _train(options, own, Observers(observer, progress) if own.is_main_process else Observers())
+    replica = join(device)
+    with use_cpu_threads(options.threads):
+        return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
 
 
-def _train(options: TrainOptions, own: Replica, observers: Observers) -> TrainResult:
-    folder = RunFolder(options.folder)
-    changes = folder.prepare(options)
-    done = folder.read_result()
-    if done and not changes:
-        observers.event(Notice("This run is complete; give it a longer --time or --steps to go on."))
-        return done
-    named = done is not None and done.name == options.name
-    if options.name is not None and not named:
-        check_name_free(options.name, options.scale)
-    start = load_start(options)
-    for sentence in (*changes, *start.notes):
-        observers.event(Notice(sentence))
-    stages = plan_stages(own.device.type == "cuda", options.patch, options.batch, own.world)
-    data, validator = _split_validation(choose_data(options, stages, observers.event), options, own, observers.event)
-    bank = decode(data.training, options.scale, own, observers.event, observers.progress)
-    sampler = Sampler(bank, options.seed, own.device, own.rank, own.world)
-    recorder = Recorder(folder, describe(options, start, data), own, observers.event)
-    trainer = _trainer(options, start, stages, sampler, validator, recorder)
-    try:
-        _begin(trainer, folder, data)
-        with stop_on_signals() as stop:
-            trainer.run(stop)
-    finally:
-        recorder.close()
-    if own.is_main_process and options.name is not None:
-        register(folder.best, options.name, overwrite=named)
-    return _finish(trainer, folder, data, start)
+def check_name_free(name: str, scale: int) -> None:
+    """Check that the trained weights can be registered under a name.
+
+    Raises: WeightsError if the name is invalid; OptionError if it is reserved or in use.
+    """
+    check_name(name)
+    if name in RESERVED_NAMES:
+        raise OptionError(f"the name '{name}' is reserved for bundled weights; choose another --name")
+    if any((row.name, row.scale) == (name, scale) for row in imported_rows(store_options())):
+        raise OptionError(f"weights named '{name}' already exist for x{scale}; remove them or choose another --name")
+
+
+def register(best: Path, name: str, overwrite: bool) -> None:
+    """Copy the best weights into the user's library."""
+    import_weights(best, name, overwrite, store_options())
 
 
 def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetadata:
-    """Return what the weights files of the run say about themselves, as far as it is known before the run."""
+    """Return the metadata of the run's weights files, as far as it is known before the run."""
     config = start.network.config
     length = f"{options.steps} steps" if options.steps is not None else f"{options.length_seconds:.0f} s"
     training: dict[str, str | int | float] = {
@@ -123,17 +88,53 @@ def describe(options: TrainOptions, start: Start, data: Data) -> CheckpointMetad
     return CheckpointMetadata(config.scale, config.channels, config.blocks, options.name or kind, training)
 
 
-def _split_validation(
-    data: Data, options: TrainOptions, own: Replica, observer: TrainObserver
+def _train(options: TrainOptions, replica: Replica, observers: Observers) -> TrainResult:
+    folder = RunFolder(options.folder)
+    changes = folder.prepare(options)
+    done = folder.read_result()
+    if done and not changes:
+        observers.event(Notice("this run is complete; use a longer --time or --steps to continue it"))
+        return done
+    named = done is not None and done.name == options.name
+    if options.name is not None and not named:
+        check_name_free(options.name, options.scale)
+    start = load_start(options)
+    for sentence in (*changes, *start.notes):
+        observers.event(Notice(sentence))
+    stages = plan_stages(replica.device.type == "cuda", options.patch, options.batch, replica.world)
+    chosen = choose_data(options, stages, observers.event)
+    data, validator = _prepare_validation(chosen, options, replica, observers.event)
+    bank = decode(data.training, options.scale, replica, observers.event, observers.progress)
+    sampler = Sampler(bank, options.seed, replica.device, replica.rank, replica.world)
+    recorder = Recorder(folder, describe(options, start, data), replica, observers.event)
+    trainer = _trainer(options, start, stages, sampler, validator, recorder)
+    try:
+        _begin(trainer, folder, data)
+        with stop_on_signals() as stop:
+            trainer.run(stop)
+    finally:
+        recorder.close()
+    result = _finish(trainer, folder, data, start)
+    if result.name is not None:
+        if replica.is_main_process:
+            register(folder.best, result.name, overwrite=named)
+    elif options.name is not None:
+        text = f"nothing beat the start, so '{options.name}' is not registered; use --force to register it anyway"
+        observers.event(Notice(text))
+    return result
+
+
+def _prepare_validation(
+    data: Data, options: TrainOptions, replica: Replica, observer: TrainObserver
 ) -> tuple[Data, Validator]:
-    """Read the held-out pictures; return the data without those that turned out to be unusable, which are reported."""
-    budget = GPU_PIXELS if own.device.type == "cuda" else CPU_PIXELS
+    """Read the held-out pictures; report the unusable ones and return the data without them."""
+    budget = GPU_PIXELS if replica.device.type == "cuda" else CPU_PIXELS
     crops, unusable = cut_crops(data.held_out, options.scale, budget)
     for each in unusable:
         observer(each)
     if options.degrade == "photo":
         crops = damaged(crops, options.scale, options.seed)
-    return data.without(unusable), Validator(crops, options.scale, own)
+    return data.without(unusable), Validator(crops, options.scale, replica)
 
 
 def _trainer(
@@ -148,7 +149,7 @@ def _trainer(
     network = copy.deepcopy(start.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     if device.type == "cuda":
         compile_blocks(network)
-    state = TrainingState(network, EMA(network, options.ema), loss_scale(device), body_rests=start.new_upsampler)
+    state = TrainingState(network, EMA(network, options.ema), loss_scale(device), freeze_body=start.new_upsampler)
     schedule = Schedule(
         options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last
     )
@@ -156,7 +157,7 @@ def _trainer(
 
 
 def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
-    """Go on from the saved state, or measure the start; report either."""
+    """Resume from the saved state, or measure the start; report either."""
     state, recorder, validator = trainer.state, trainer.recorder, trainer.validator
     if folder.state.exists():
         trainer.restore(read_state(folder.state, validator.replica.device))
@@ -170,9 +171,10 @@ def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
 
 
 def _finish(trainer: Trainer, folder: RunFolder, data: Data, start: Start) -> TrainResult:
-    """Write what the leading process writes at the end; return the result."""
+    """Write samples and run.json in the main process; return the result."""
     options, state = trainer.options, trainer.state
-    result = result_of(state, folder.best, len(data.held_out), options.name)
+    name = options.name if state.best_step or options.force else None
+    result = result_of(state, folder.best, len(data.held_out), name)
     if trainer.validator.replica.is_main_process:
         best = load_checkpoint(folder.best).network
         draw_samples(trainer.validator.crops, start.network, best, folder.samples)

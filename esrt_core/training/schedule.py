@@ -1,43 +1,48 @@
-"""What is due at each step: learning rate, patch, batch, loss. Pure, and without torch."""
+"""The schedule of a run: learning rate, patch, batch and loss at each step, without torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-FLOOR = 0.01  # of the peak: where the cosine ends
-ALONE = 0.04  # share of a run in which a new upsampler is trained while the body rests
+FLOOR = 0.01  # share of the peak at which the cosine ends
+UPSAMPLER_SHARE = 0.04  # share of a run in which a new upsampler is trained with a frozen body
+MAX_WARMUP_SHARE = 0.1  # of a run: a short one ends its warm-up early
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Hold the LR patch side and the batch until `end`, a share of the run."""
+    """Hold the side of an LR patch in px and the batch size until `end`, a share of the run."""
 
     end: float
     patch: int
     batch: int
 
 
-# Small patches first: more pictures a second. In the last stage attention has windows of the size that inference uses.
+# Small patches first: more pictures per second. In the last stage the attention windows are as large as in inference.
 CPU_STAGES = (Stage(0.45, 24, 16), Stage(0.75, 32, 12), Stage(1.0, 48, 6))
-GPU_STAGES = (Stage(1.0, 48, 48),)  # one: every other shape would be compiled anew
+GPU_STAGES = (Stage(1.0, 48, 48),)  # only one: every further shape would be compiled again
 
 
 @dataclass(frozen=True)
 class Point:
-    """Hold what is due at one step. `body_rests` while only the upsampler is trained."""
+    """Hold the settings of one step; `fraction` is the share of the run that is done.
+
+    `freeze_body` is true while only the upsampler is trained, `mse` if the loss is MSE.
+    """
 
     fraction: float
     lr_factor: float
     stage: Stage
-    body_rests: bool
+    freeze_body: bool
     mse: bool
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Plan a run of `steps` steps, or of `seconds` when steps is None.
+    """Plan a run of `steps` steps, or of `seconds` if `steps` is None.
 
-    Linear warm-up over `warmup` steps (again when the body joins in), one cosine from the peak to FLOOR.
+    The learning rate rises linearly over `warmup` steps, at most MAX_WARMUP_SHARE of the run (again when the body is
+    unfrozen), and follows one cosine from the peak to FLOOR.
     """
 
     steps: int | None
@@ -48,27 +53,50 @@ class Schedule:
     mse_last: float = 0.0
 
     def fraction(self, step: int, seconds: float) -> float:
-        """Return the share of the run that is done, 0 to 1."""
+        """Return the share of the run that is done, from 0 to 1."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         return min(1.0, seconds / (self.seconds or 1.0))
 
-    def at(self, step: int, seconds: float, joined: int | None) -> Point:
-        """Return what is due. `joined` is the step at which the body joined in, None while it has not."""
+    def expected_steps(self, seconds_per_pixel: float) -> float:
+        """Return the steps of the whole run if a step takes so many seconds per LR px of its batch."""
+        if self.steps is not None:
+            return self.steps
+        return (self.seconds or 1.0) * sum(share / (px * seconds_per_pixel) for share, px in self._shares())
+
+    def seconds_for(self, steps: int, seconds_per_pixel: float) -> float:
+        """Return the seconds of a run of so many steps with these stages, at this speed."""
+        if self.steps is not None:
+            return steps * seconds_per_pixel * sum(share * px for share, px in self._shares())
+        return steps / sum(share / (px * seconds_per_pixel) for share, px in self._shares())
+
+    def _shares(self) -> Iterator[tuple[float, int]]:
+        """Yield the share of the run and the LR px of a batch of every stage."""
+        ends = (0.0, *(stage.end for stage in self.stages))
+        for begin, stage in zip(ends, self.stages, strict=False):
+            yield stage.end - begin, stage.batch * stage.patch**2
+
+    def at(self, step: int, seconds: float, unfrozen_at: int | None) -> Point:
+        """Return the settings of a step; `unfrozen_at` is the step at which the body was unfrozen, None before."""
         fraction = self.fraction(step, seconds)
-        since = step if not self.upsampler_alone else step - (joined or 0)
-        warm = min(1.0, (since + 1) / (self.warmup + 1))
         cosine = FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * fraction))
         stage = next((stage for stage in self.stages if fraction < stage.end), self.stages[-1])
-        rests = self.upsampler_alone and fraction < ALONE
-        return Point(fraction, warm * cosine, stage, rests, fraction >= 1 - self.mse_last)
+        freeze_body = self.upsampler_alone and fraction < UPSAMPLER_SHARE
+        warm = self._warmth(step, fraction, unfrozen_at)
+        return Point(fraction, warm * cosine, stage, freeze_body, fraction >= 1 - self.mse_last)
+
+    def _warmth(self, step: int, fraction: float, unfrozen_at: int | None) -> float:
+        """Return the share of the learning rate that the warm-up allows."""
+        begun_at, begun = (0, 0.0) if unfrozen_at is None else (unfrozen_at, UPSAMPLER_SHARE)
+        by_steps = (step - begun_at + 1) / (self.warmup + 1)
+        return min(1.0, max(by_steps, (fraction - begun) / MAX_WARMUP_SHARE))
 
 
 def plan_stages(cuda: bool, patch: int | None, batch: int | None, world: int) -> tuple[Stage, ...]:
-    """Return the stages of the device, or one of the given patch and batch.
+    """Return the stages of the device, or a single one with the given patch and batch.
 
-    With a patch alone the batch covers as many LR px as the device's first stage; with a batch alone the patches keep
-    the stages. Batches are rounded up to a multiple of `world`, the number of processes.
+    If only `patch` is given, the batch has as many LR px as in the device's first stage; if only `batch` is given, the
+    patches follow the device's stages. Batches are rounded up to a multiple of `world`, the number of processes.
     """
     stages: Sequence[Stage] = GPU_STAGES if cuda else CPU_STAGES
     if patch is not None:

@@ -1,9 +1,4 @@
-"""Everything that a run needs to go on where it stopped.
-
-EMA: the moving average of the weights, which is what gets validated and shipped.
-
-What the loss is multiplied by for the backward pass.
-"""
+"""The state of a run, with all that resuming needs: weights, their average, optimizers, loss scale and counters."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +11,30 @@ from torch.optim import Optimizer
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
+from esrt_core.weights.checkpoint import write_pickled
+
+VERSION = 1
+GROWTH = 1000  # finite steps after which a factor that was halved is doubled again
+COUNTERS = {  # attribute of TrainingState: key in the file
+    "step": "step",
+    "seconds": "seconds",
+    "freeze_body": "body_rests",
+    "unfrozen_at": "joined",
+    "validated": "validated",
+    "skipped": "skipped",
+    "bicubic_psnr": "bicubic_psnr",
+    "start_psnr": "start_psnr",
+    "best_psnr": "best_psnr",
+    "best_step": "best_step",
+    "last_psnr": "last_psnr",
+}
 
 
 class EMA:
-    """Average a network's parameters over the last 1 / (1 - decay) steps, fewer while the run is young."""
+    """Average a network's parameters over about 1 / (1 - decay) steps, fewer early in a run.
+
+    The averaged weights are what is validated and kept.
+    """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -28,7 +43,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take the present parameters into the average."""
+        """Add the current parameters to the average."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         values = [value.detach() for value in network.parameters()]
@@ -36,68 +51,63 @@ class EMA:
 
     @torch.no_grad()
     def copy_to(self, network: nn.Module) -> None:
-        """Write the average into the parameters of a network of the same shape."""
+        """Copy the average into the parameters of a network of the same shape."""
         for name, value in network.named_parameters():
             value.copy_(self.shadow[name])
 
     def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
-        """Return what load_state_dict() needs."""
+        """Return the arguments of load_state_dict()."""
         return {"updates": self.updates, "shadow": self.shadow}
 
     @torch.no_grad()
     def load_state_dict(self, updates: int, shadow: dict[str, Tensor]) -> None:
-        """Go on from a saved average."""
+        """Restore a saved average."""
         self.updates = updates
         for name, value in self.shadow.items():
             value.copy_(shadow[name])
 
 
-GROWTH = 1000  # finite steps after which a factor that was halved is doubled again
-
-
 class LossScale:
-    """Keep the gradients of a step in float16's range.
+    """Scale the loss so that gradients stay in float16's range; unscaled, small ones would vanish.
 
-    Without a factor small ones would vanish. After a step whose gradients are not finite it is half as much, down to 1,
-    and in time as much as before again.
+    After a step with gradients that are not finite the factor is halved, down to 1; after GROWTH finite steps it is
+    doubled, up to `maximum`.
     """
 
-    def __init__(self, most: float, device: torch.device) -> None:
-        self.most = most
-        self.factor = torch.tensor(most, device=device)  # where a recorded step reads it
+    def __init__(self, maximum: float, device: torch.device) -> None:
+        self.maximum = maximum
+        self.factor = torch.tensor(maximum, device=device)  # on the device, where a recorded CUDA graph reads it
         self.finite_steps = 0
 
     @property
-    def lowest(self) -> bool:
-        """Whether it cannot become less."""
+    def is_minimal(self) -> bool:
+        """Whether the factor cannot be reduced further."""
         return float(self.factor) <= 1
 
     def adapt(self, finite: bool) -> None:
-        """Take note of a step."""
+        """Adapt the factor after a step."""
         self.finite_steps += finite
         if not finite:
             self.factor.mul_(0.5).clamp_(min=1.0)
         elif self.finite_steps % GROWTH == 0:
-            self.factor.mul_(2.0).clamp_(max=self.most)
+            self.factor.mul_(2.0).clamp_(max=self.maximum)
 
     def restore(self, factor: float, finite_steps: int) -> None:
-        """Go on where a run stopped; one that goes on elsewhere may be allowed less."""
-        self.factor.fill_(min(factor, self.most))
+        """Restore a saved factor, limited to the maximum of this device, which may not be the one it was saved on."""
+        self.factor.fill_(min(factor, self.maximum))
         self.finite_steps = finite_steps
-
-
-VERSION = 1
 
 
 @dataclass
 class TrainingState:
-    """Hold what changes while a run goes on.
+    """Hold what changes during a run.
 
-    step          steps done; `seconds`: training time, over all interruptions.
-    body_rests    whether only the upsampler is trained now; `joined`: the step at which the body joined in.
-    validated     validations done; `best_psnr` and the two baselines are dB on the held-out pictures.
-    skipped       steps skipped in a row because they were not finite.
-    The data need no entry: what is drawn depends on the seed and the step alone.
+    step         steps done; `seconds` is the training time, without interruptions.
+    freeze_body  whether only the upsampler is trained now; `unfrozen_at` is the step at which the body was unfrozen.
+    validated    validations done; `best_psnr` and the two baselines are in dB on the held-out pictures.
+    skipped      steps skipped in a row because they were not finite.
+
+    The position in the data needs no entry: batches depend only on the seed and the step.
     """
 
     network: ESRT
@@ -106,8 +116,8 @@ class TrainingState:
     optimizers: list[Optimizer] = field(default_factory=list)
     step: int = 0
     seconds: float = 0.0
-    body_rests: bool = False
-    joined: int | None = None
+    freeze_body: bool = False
+    unfrozen_at: int | None = None
     validated: int = 0
     skipped: int = 0
     bicubic_psnr: float = 0.0
@@ -117,53 +127,44 @@ class TrainingState:
     last_psnr: float = 0.0
 
     def save(self, path: Path) -> None:
-        """Write the state to a file that is either the old or the new one, never half of it."""
+        """Write the state to a file atomically.
+
+        Raises: TargetError if it cannot be written.
+        """
         content = {
             "version": VERSION,
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "loss_scale": (float(self.scale.factor), self.scale.finite_steps),
-            "counters": {name: getattr(self, name) for name in COUNTERS},
+            "counters": {key: getattr(self, name) for name, key in COUNTERS.items()},
         }
         with atomic_write(path, overwrite=True) as temporary:
-            torch.save(content, temporary)
-
-
-COUNTERS = (
-    "step",
-    "seconds",
-    "body_rests",
-    "joined",
-    "validated",
-    "skipped",
-    "bicubic_psnr",
-    "start_psnr",
-    "best_psnr",
-    "best_step",
-    "last_psnr",
-)
+            write_pickled(content, temporary)
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a saved state; raises TrainingError when it is damaged."""
+    """Read a saved state.
+
+    Raises: TrainingError if the file is damaged or was written by another version.
+    """
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything at all
         raise TrainingError(
-            f"{path} is damaged, so the run cannot go on; delete its folder or choose another."
+            f"{path} is damaged, so the run cannot be resumed; delete its folder or choose another --out"
         ) from error
-    if "optimisers" in content:  # how 0.1.0 spelled it
+    if "optimisers" in content:  # the spelling of 0.1.0
         content["optimizers"] = content.pop("optimisers")
     if content.get("version") != VERSION:
-        raise TrainingError(f"{path} was written by another version of esrt; finish the run with that one.")
+        raise TrainingError(f"{path} was written by another version of esrt; use that version to finish the run")
     return content
 
 
 def restore_counters(state: TrainingState, content: dict[str, Any]) -> None:
-    """Take over weights, average, scale and counters. The optimizers follow once they have been built for the phase."""
+    """Restore weights, average, loss scale and counters; optimizers are restored once built for the phase."""
     state.network.load_state_dict(content["network"])
     state.ema.load_state_dict(**content["ema"])
-    state.scale.restore(*content.get("loss_scale", (state.scale.most, 0)))  # older files have none
-    for name in COUNTERS:
-        setattr(state, name, content["counters"][name])
+    state.scale.restore(*content.get("loss_scale", (state.scale.maximum, 0)))  # older files have none
+    for name, key in COUNTERS.items():
+        setattr(state, name, content["counters"][key])

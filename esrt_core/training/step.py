@@ -1,8 +1,7 @@
-"""One training step: forward, backward, clipping, update.
+"""One training step: forward, loss, backward, gradient clipping and update.
 
-CUDA graphs of forward and backward, and of the update: hundreds of small kernels started at once.
-
-What training minimizes.
+On a GPU, forward and backward are recorded as one CUDA graph and the update as another, so that hundreds of small
+kernels are launched at once.
 """
 
 import contextlib
@@ -20,15 +19,52 @@ from esrt_core.engine.geometry import windows_of
 from esrt_core.errors import TrainingError
 from esrt_core.training.state import LossScale
 
-WARM_UP = 3  # runs before the recording, as torch.cuda.CUDAGraph asks for
+WARM_UP = 3  # runs before recording, as torch.cuda.CUDAGraph requires
+MAX_NORM = 1.0
 
 Compute = Callable[[Tensor, Tensor], Tensor]
 
 
-class GradientGraph:
-    """Replay `compute`, which takes LR and HR, leaves gradients in the parameters and returns the loss.
+@dataclass(frozen=True)
+class Loss:
+    """Compute L1 plus `fft_weight` times the L1 of the spectra, or MSE, as a float32 scalar.
 
-    The shapes are fixed. Every replay overwrites the same gradients, so they must not be set to None in between.
+    Result and truth are (B, 3, H, W) in [0, 1]. The frequency term is that of MIMO-UNet (arXiv 2108.05054, eq. 4) with
+    orthonormal transforms.
+    """
+
+    fft_weight: float = 0.0
+    mse: bool = False
+
+    def __call__(self, result: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss."""
+        result = result.float()
+        if self.mse:
+            return F.mse_loss(result, truth)
+        loss = F.l1_loss(result, truth)
+        if self.fft_weight:
+            spectrum = torch.fft.rfft2(result - truth, norm="ortho")
+            loss = loss + self.fft_weight * torch.view_as_real(spectrum).abs().mean()
+        return loss
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Hold the loss of a step and the gradient norm before clipping."""
+
+    loss: float
+    norm: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and norm are finite; otherwise no weight was changed."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+class GradientGraph:
+    """Record and replay `compute`, which maps LR and HR to the loss and leaves gradients in the parameters.
+
+    The shapes are fixed. Every replay overwrites the same gradient tensors, so they must not be set to None in between.
     """
 
     def __init__(self, compute: Compute, lr: Tensor, hr: Tensor) -> None:
@@ -52,17 +88,17 @@ class GradientGraph:
 
 
 class UpdateGraph:
-    """Replay the steps of optimizers whose gradients stay where they are and whose learning rates lie on the GPU."""
+    """Record and replay the steps of optimizers; gradients must keep their memory, learning rates be on the GPU."""
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self._optimizers = optimizers
-        self._begun = False
+        self._has_state = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
         """Update the parameters."""
-        if not self._begun:  # the first step makes the optimizers' state and cannot be recorded
-            self._begun = True
+        if not self._has_state:  # the first step creates the optimizers' state and cannot be recorded
+            self._has_state = True
             self._step()
             return
         if self._graph is None:
@@ -76,52 +112,11 @@ class UpdateGraph:
             optimizer.step()
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Compare results with the truth: L1 plus `fft_weight` times the L1 of their spectra, or MSE.
-
-    Both are (B, 3, H, W) in [0, 1]; the result is a float32 scalar. The frequency term is that of MIMO-UNet
-    (arXiv 2108.05054, eq. 4) with orthonormal transforms.
-    """
-
-    fft_weight: float = 0.0
-    mse: bool = False
-
-    def __call__(self, result: Tensor, truth: Tensor) -> Tensor:
-        """Return the loss."""
-        result = result.float()
-        if self.mse:
-            return F.mse_loss(result, truth)
-        loss = F.l1_loss(result, truth)
-        if self.fft_weight:
-            spectrum = torch.fft.rfft2(result - truth, norm="ortho")
-            loss = loss + self.fft_weight * torch.view_as_real(spectrum).abs().mean()
-        return loss
-
-
-MAX_NORM = 1.0
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Hold the loss of a step and the norm of its gradients before clipping."""
-
-    loss: float
-    norm: float
-
-    @property
-    def finite(self) -> bool:
-        """Whether the step could be used; otherwise no weight was changed."""
-        return math.isfinite(self.loss) and math.isfinite(self.norm)
-
-
 class Stepper:
-    """Train a network, perhaps wrapped for several processes, step by step on batches of one shape.
+    """Train a network, which may be wrapped for several processes, on batches of one shape.
 
-    Patches larger than the attention's windows are cut into windows as in inference.
-
-    On a GPU a graph is replayed. When its memory does not suffice the batch is halved and the gradients of its parts
-    are added up; `parts` says into how many.
+    Attention uses the same windows as in inference. On a GPU CUDA graphs are replayed. If the batch does not fit into
+    memory, it is split into `parts` (1, 2, 4, ...) and their gradients are accumulated.
     """
 
     def __init__(self, network: nn.Module, loss: Loss, device: torch.device, scale: LossScale, parts: int = 1) -> None:
@@ -136,9 +131,9 @@ class Stepper:
         self._update_graph: UpdateGraph | None = None
 
     def begin(self, lr: Tensor, hr: Tensor) -> Tensor:
-        """Leave the clipped gradients of LR (B, 3, H, W) and HR in the parameters; return loss and norm, (2,).
+        """Compute clipped gradients from LR (B, 3, H, W) and HR into the parameters; return loss and norm, (2,).
 
-        A GPU may still be at work when this returns.
+        A GPU may still be computing when this returns.
         """
         loss = self._gradients(lr, hr)
         gradients = [value.grad for value in self.trained if value.grad is not None]
@@ -147,10 +142,7 @@ class Stepper:
         return torch.stack([loss, norm])
 
     def finish(self, begun: Tensor, optimizers: Sequence[Optimizer]) -> StepResult:
-        """Update the weights; they stay as they are when the loss or a gradient is not finite.
-
-        The optimizers are the same in every step.
-        """
+        """Update the weights unless loss or norm are not finite; the optimizers must be the same in every call."""
         result = StepResult(*begun.tolist())
         if result.finite:
             self._update(optimizers)
@@ -158,7 +150,7 @@ class Stepper:
         return result
 
     def _update(self, optimizers: Sequence[Optimizer]) -> None:
-        if self._graph is None:  # gradients lie elsewhere after each step
+        if self._graph is None:  # every step has new gradient tensors
             for optimizer in optimizers:
                 optimizer.step()
             return
@@ -167,28 +159,28 @@ class Stepper:
         self._update_graph()
 
     def _gradients(self, lr: Tensor, hr: Tensor) -> Tensor:
-        """Leave fresh gradients in the parameters; return the loss."""
+        """Compute gradients into the parameters; return the loss."""
         while True:
             try:
-                return self._graphed(lr, hr) if self._can_graph() else self._accumulated(lr, hr)
+                return self._replay(lr, hr) if self._can_record() else self._accumulate(lr, hr)
             except torch.OutOfMemoryError as error:
                 if self._replicated or 2 * self.parts > len(lr):  # the other processes already wait for our gradients
-                    raise TrainingError("The memory is too small for the batch; give a smaller --batch.") from error
+                    raise TrainingError("the batch does not fit into memory; use a smaller --batch") from error
             self.parts *= 2
             self._graph = self._update_graph = None
             self._clear()
             torch.cuda.empty_cache()
 
-    def _can_graph(self) -> bool:
+    def _can_record(self) -> bool:
         return self.device.type == "cuda" and not self._replicated and self.parts == 1
 
-    def _graphed(self, lr: Tensor, hr: Tensor) -> Tensor:
+    def _replay(self, lr: Tensor, hr: Tensor) -> Tensor:
         if self._graph is None:
-            self._graph = GradientGraph(self._accumulated, lr, hr)
+            self._graph = GradientGraph(self._accumulate, lr, hr)
         return self._graph(lr, hr)
 
-    def _accumulated(self, lr: Tensor, hr: Tensor) -> Tensor:
-        """Add up the gradients of the parts of a batch."""
+    def _accumulate(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """Accumulate the gradients of the parts of a batch; return the loss."""
         self._clear()
         total = torch.zeros((), device=self.device)
         pieces = list(zip(lr.chunk(self.parts), hr.chunk(self.parts), strict=True))
@@ -204,7 +196,7 @@ class Stepper:
         return self.loss(result, hr)
 
     def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Average gradients over the processes with the last part only."""
+        """Average gradients over the processes only with the last part."""
         if isinstance(self.network, DistributedDataParallel) and not last:
             return self.network.no_sync()
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""PSNR on held-out pictures: what decides which weights are the best."""
+"""Validation: PSNR on held-out pictures, which determines the best weights."""
 
 import math
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from esrt_core.training.distributed import Replica
 from esrt_core.training.events import Unusable
 from esrt_core.training.pictures import Picture
 
-CPU_PIXELS = 60_000  # LR px of all crops: a validation costs a few seconds
+CPU_PIXELS = 60_000  # LR px of all crops together, so that a validation takes a few seconds
 GPU_PIXELS = 2_000_000
-MOST_PSNR = 100.0  # dB, so that one flat crop that is hit exactly does not make the mean infinite
+MAX_PSNR = 100.0  # dB, so that one flat crop that is matched exactly does not make the mean infinite
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Hold the middle of a held-out picture, uint8 RGB: LR (h, w, 3) and HR (h * scale, w * scale, 3)."""
+    """Hold the center of a held-out picture, uint8 RGB: LR (h, w, 3) and HR (h * scale, w * scale, 3)."""
 
     name: str
     lr: Pixels
@@ -35,9 +35,11 @@ class Crop:
 
 
 def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[tuple[Crop, ...], tuple[Unusable, ...]]:
-    """Read held-out pictures and cut their middles, squares of such a side that all have `budget` LR px at most.
+    """Read held-out pictures and crop their centers to equal squares with at most `budget` LR px in total.
 
-    Returns the crops, and the pictures that turned out to be unusable. Raises TrainingError where all are.
+    Returns the crops and the pictures that turned out to be unusable.
+
+    Raises: TrainingError if all are unusable.
     """
     side = math.isqrt(budget // len(pictures))
     crops: list[Crop] = []
@@ -48,25 +50,25 @@ def cut_crops(pictures: Sequence[Picture], scale: int, budget: int) -> tuple[tup
         except MediaError as error:
             unusable.append(Unusable(picture.path, str(error)))
         else:
-            crops.append(_middle(picture.path.name, lr, hr, side, scale))
+            crops.append(_center_crop(picture.path.name, lr, hr, side, scale))
     if not crops:
         first = unusable[0]
-        raise TrainingError(f"No held-out picture can be used, such as {first.path}: {first.reason}.")
+        raise TrainingError(f"no held-out picture can be used, such as {first.path}: {first.reason}")
     return tuple(crops), tuple(unusable)
 
 
 def damaged(crops: Sequence[Crop], scale: int, seed: int) -> tuple[Crop, ...]:
-    """Return the crops with LR made by the damage that the seed decides."""
-    made = []
+    """Return the crops with LR made by random degradation, which the seed determines."""
+    degraded = []
     for index, crop in enumerate(crops):
         random = np.random.default_rng((seed, index))
         lr = degrade(as_network_input(crop.hr), scale, draw_damage(random, 1), int(random.integers(2**62)))
-        made.append(replace(crop, lr=as_pixels(lr)))
-    return tuple(made)
+        degraded.append(replace(crop, lr=as_pixels(lr)))
+    return tuple(degraded)
 
 
 class Validator:
-    """Measure networks on the crops; the processes share the work."""
+    """Measure networks on the crops, shared out among the processes."""
 
     def __init__(self, crops: tuple[Crop, ...], scale: int, replica: Replica) -> None:
         self.crops = crops
@@ -74,11 +76,11 @@ class Validator:
         self.replica = replica
 
     def bicubic_psnr(self) -> float:
-        """Return the mean PSNR of bicubic, dB."""
+        """Return the mean PSNR of bicubic in dB."""
         return _mean([psnr_y(bicubic(crop.lr, self.scale), crop.hr, self.scale) for crop in self.crops])
 
     def psnr(self, network: ESRT) -> float:
-        """Return the mean PSNR of a network, dB; the same number in every process."""
+        """Return the mean PSNR of a network in dB, the same in every process."""
         fast = fuse(network)
         own = self.crops[self.replica.rank :: self.replica.world]
         values = [psnr_y(enlarge(fast, crop.lr, self.replica.device), crop.hr, self.scale) for crop in own]
@@ -87,24 +89,24 @@ class Validator:
 
 @torch.inference_mode()
 def enlarge(network: nn.Module, lr: Pixels, device: torch.device) -> Pixels:
-    """Enlarge uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: attention in windows, colors kept, rounded."""
+    """Upscale uint8 RGB (H, W, 3) in float32 as `esrt upscale` does: windowed attention, corrected colors, rounded."""
     x = as_network_input(lr).to(device)
     return as_pixels(correct_colors(x, network(x, windows_of(*lr.shape[:2]))))
 
 
 def as_network_input(pixels: Pixels) -> Tensor:
-    """Turn uint8 (H, W, 3) into float32 (1, 3, H, W) in [0, 1]."""
+    """Convert uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div(255)
 
 
 def as_pixels(picture: Tensor) -> Pixels:
-    """Turn float (1, 3, H, W) into rounded uint8 (H, W, 3)."""
+    """Convert float (1, 3, H, W) to rounded uint8 (H, W, 3)."""
     rounded = picture[0].clamp(0, 1).mul(255).round().permute(1, 2, 0)
     pixels: Pixels = rounded.to("cpu", torch.uint8).contiguous().numpy()
     return pixels
 
 
-def _middle(name: str, lr: Pixels, hr: Pixels, side: int, scale: int) -> Crop:
+def _center_crop(name: str, lr: Pixels, hr: Pixels, side: int, scale: int) -> Crop:
     height, width = (min(side, length) for length in lr.shape[:2])
     top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
     small = lr[top : top + height, left : left + width]
@@ -113,4 +115,4 @@ def _middle(name: str, lr: Pixels, hr: Pixels, side: int, scale: int) -> Crop:
 
 
 def _mean(values: list[float]) -> float:
-    return sum(min(value, MOST_PSNR) for value in values) / len(values)
+    return sum(min(value, MAX_PSNR) for value in values) / len(values)

@@ -1,1 +1,1 @@
-"""Weights: what there is, where it is, and how it becomes a network."""
+"""Weights: list, find, download, verify, load and save them."""

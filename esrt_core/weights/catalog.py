@@ -1,9 +1,7 @@
-"""What weights there are: rows of data, bundled with the program or read from an index file.
+"""The catalog of weights: rows that are bundled with the program or read from an index, and the paths of their files.
 
 An index is a JSON object {"esrt_index": 1, "weights": [row, ...]}; the fields of a row are those of CatalogRow. `urls`
-are tried in order and may be relative to the index; without any, `file` lies beside the index.
-
-A row of the catalog together with the place of its file.
+are tried in order and may be relative to the index; without any, `file` is in the index's folder.
 """
 
 import dataclasses
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from esrt_core.architecture import SCALES, scales_text
 from esrt_core.errors import WeightsError
 from esrt_core.weights.download import Digest
 from esrt_core.weights.settings import StoreOptions
@@ -27,12 +26,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = re.compile(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}")  # no folders, nothing hidden
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+Origin = Literal["bundled", "imported", "url", "index", "file"]
+
 
 @dataclass(frozen=True)
 class CatalogRow:
     """Describe one weights file: `name` and `scale` are its key, `psnr` maps a test set to dB on Y.
 
-    Raises WeightsError for values that cannot be.
+    Raises: WeightsError if a value is invalid.
     """
 
     name: str
@@ -49,41 +50,61 @@ class CatalogRow:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if self.scale not in (2, 3, 4):
-            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected 2, 3 or 4")
+        if self.scale not in SCALES:
+            raise WeightsError(f"weights '{self.name}' have scale {self.scale}, expected {scales_text()}")
         if not _FILE.fullmatch(self.file):
             raise WeightsError(
-                f"weights '{self.name}' x{self.scale} name the file {self.file!r}, not a plain file name"
+                f"weights '{self.name}' x{self.scale} refer to {self.file!r}, which is not a plain file name"
             )
         if not _SHA256.fullmatch(self.sha256) or self.bytes <= 0:
-            raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lower-case hex digits")
+            raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lowercase hex digits")
 
     @property
     def title(self) -> str:
-        """Return what people call the file: name and scale."""
+        """Return the display name: name and scale."""
         return f"{self.name} x{self.scale}"
 
     @property
     def digest(self) -> Digest:
-        """Return what the file's content has to be."""
+        """Return the expected digest of the file."""
         return Digest(self.bytes, self.sha256)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """Hold a row, its origin, and the path of its file, which need not exist yet."""
+
+    row: CatalogRow
+    origin: Origin
+    path: Path
+
+    @property
+    def present(self) -> bool:
+        """Return whether the file is on this machine."""
+        return self.path.is_file()
+
+
 def check_name(name: str) -> None:
-    """Raise WeightsError unless the name can be used with --model."""
+    """Check that a name can be used with --model.
+
+    Raises: WeightsError if it cannot.
+    """
     if not _NAME.fullmatch(name):
         raise WeightsError(
-            f"{name!r} cannot name weights; expected up to 64 letters, digits, dots, dashes, underscores"
+            f"{name!r} is not a valid name for weights; use up to 64 letters, digits, dots, dashes and underscores"
         )
 
 
 def bundled_rows() -> tuple[CatalogRow, ...]:
-    """Return the rows of the weights that are part of the program."""
+    """Return the rows of the weights that are bundled with the program."""
     return read_rows(BUNDLED / INDEX_NAME)
 
 
 def read_rows(path: Path) -> tuple[CatalogRow, ...]:
-    """Return the rows of an index file. Raises WeightsError, naming the file, when it is not one."""
+    """Return the rows of an index file.
+
+    Raises: WeightsError, naming the file, if it cannot be read or is not an index.
+    """
     try:
         return parse_rows(path.read_bytes(), str(path))
     except OSError as error:
@@ -91,32 +112,55 @@ def read_rows(path: Path) -> tuple[CatalogRow, ...]:
 
 
 def parse_rows(content: bytes, source: str) -> tuple[CatalogRow, ...]:
-    """Return the rows of an index; `source` names it in a WeightsError."""
+    """Return the rows of an index, called `source` in messages.
+
+    Raises: WeightsError if it is not an index of this version, or a row is invalid or duplicate.
+    """
     try:
         index = json.loads(content)
     except ValueError as error:
-        raise WeightsError(f"index {source} is not JSON ({error}); make one with 'esrt models index'") from error
+        raise WeightsError(f"index {source} is not valid JSON ({error}); make one with 'esrt models index'") from error
     if not isinstance(index, dict) or "esrt_index" not in index or not isinstance(index.get("weights"), list):
         raise WeightsError(f"{source} is not an index of weights; make one with 'esrt models index'")
     if index["esrt_index"] != INDEX_VERSION:
-        raise WeightsError(f"index {source} has version {index['esrt_index']}, this program knows {INDEX_VERSION}")
+        raise WeightsError(f"index {source} has version {index['esrt_index']}, this program supports {INDEX_VERSION}")
     rows = tuple(_row(entry, number, source) for number, entry in enumerate(index["weights"], 1))
     keys = [(row.name, row.scale) for row in rows]
-    twice = next((row.title for row in rows if keys.count((row.name, row.scale)) > 1), None)
-    if twice:
-        raise WeightsError(f"index {source} has more than one row for {twice}; expected one")
+    duplicate = next((row.title for row in rows if keys.count((row.name, row.scale)) > 1), None)
+    if duplicate:
+        raise WeightsError(f"index {source} has more than one row for {duplicate}; expected one")
     return rows
 
 
 def dump_rows(rows: Iterable[CatalogRow]) -> str:
-    """Return the text of an index with these rows, in order of name and scale."""
+    """Return the JSON text of an index with these rows, sorted by name and scale."""
     ordered = sorted(rows, key=lambda row: (row.name, row.scale))
     index = {"esrt_index": INDEX_VERSION, "weights": [dataclasses.asdict(row) for row in ordered]}
     return json.dumps(index, indent=2, ensure_ascii=False) + "\n"
 
 
+def bundled_entry(row: CatalogRow) -> Entry:
+    """Return the entry of a bundled file."""
+    return Entry(row, "bundled", BUNDLED / row.file)
+
+
+def imported_entry(row: CatalogRow, options: StoreOptions) -> Entry:
+    """Return the entry of an imported file."""
+    return Entry(row, "imported", imported_folder(options) / row.file)
+
+
+def cached_entry(row: CatalogRow, origin: Origin, options: StoreOptions) -> Entry:
+    """Return the entry of a downloaded file; the file name contains the hash, so that versions never mix."""
+    return Entry(row, origin, options.cache / "weights" / f"{row.sha256[:16]}-{row.file}")
+
+
+def imported_folder(options: StoreOptions) -> Path:
+    """Return the folder of imported weights and their rows."""
+    return options.data / "weights"
+
+
 def _row(entry: Any, number: int, source: str) -> CatalogRow:
-    """Make a row of one entry of an index; keys that this version does not know are passed over."""
+    """Make a row from one entry of an index, ignoring unknown keys."""
     try:
         return CatalogRow(
             name=str(entry["name"]),
@@ -132,44 +176,7 @@ def _row(entry: Any, number: int, source: str) -> CatalogRow:
             card=str(entry.get("card", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise WeightsError(f"row {number} of index {source} cannot be used: it {problem}") from error
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(f"row {number} of index {source} is invalid: {problem}") from error
     except WeightsError as error:
-        raise WeightsError(f"row {number} of index {source} cannot be used: {error}") from error
-
-
-Origin = Literal["bundled", "imported", "url", "index", "file"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Hold a row, where it comes from, and where its file is or will be."""
-
-    row: CatalogRow
-    origin: Origin
-    path: Path
-
-    @property
-    def present(self) -> bool:
-        """Tell whether the file is on this machine."""
-        return self.path.is_file()
-
-
-def bundled_entry(row: CatalogRow) -> Entry:
-    """Return the entry of a file inside the program."""
-    return Entry(row, "bundled", BUNDLED / row.file)
-
-
-def imported_entry(row: CatalogRow, options: StoreOptions) -> Entry:
-    """Return the entry of a file that the user imported."""
-    return Entry(row, "imported", imported_folder(options) / row.file)
-
-
-def cached_entry(row: CatalogRow, origin: Origin, options: StoreOptions) -> Entry:
-    """Return the entry of a file that is downloaded; its name carries its hash, so that versions never mix."""
-    return Entry(row, origin, options.cache / "weights" / f"{row.sha256[:16]}-{row.file}")
-
-
-def imported_folder(options: StoreOptions) -> Path:
-    """Return the folder of imported weights and their records."""
-    return options.data / "weights"
+        raise WeightsError(f"row {number} of index {source} is invalid: {error}") from error

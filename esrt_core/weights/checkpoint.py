@@ -1,10 +1,6 @@
-"""A weights file becomes a network, and a network a weights file.
+"""Load a network from a weights file, checking every tensor, and save one; .pth files are read without running code."""
 
-Fit the tensors of a file to the network that they should fill.
-
-Read .pth and .pt files without running what is in them.
-"""
-
+import io
 import re
 import zipfile
 from collections.abc import Mapping
@@ -22,18 +18,85 @@ from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.detect import Shape, our_names, without_prefix
 from esrt_core.weights.header import MAX_BYTES, PICKLED, CheckpointMetadata, check_file, describe, open_safetensors
 
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+MAX_DEPTH = 3
+ZIP, PICKLE = b"PK", b"\x80"  # the first bytes of files by torch since 1.6, and before
+EXPECTED = "expected a state_dict saved by torch"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Hold a network (float32, on the CPU, in eval mode) and the metadata of its file."""
+
+    network: ESRT
+    metadata: CheckpointMetadata
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Load ESRT from a .safetensors, .pth or .pt file, with our parameter names or the authors'.
+
+    Other floating-point types are converted to float32.
+
+    Raises: WeightsError if the file is missing, damaged or not ESRT, or if tensors are missing, extra, of the wrong
+    shape or not finite.
+    """
+    state, entries = _read(path)
+    metadata = describe({name: tuple(tensor.shape) for name, tensor in state.items()}, entries, str(path))
+    config = _config(metadata)
+    network = empty_network(config)
+    network.load_state_dict(fit_tensors(state, config, str(path)), assign=True)
+    return Checkpoint(network, metadata)
+
+
+def save_checkpoint(
+    weights: ESRT | Mapping[str, Tensor], path: Path, metadata: CheckpointMetadata, half: bool = False
+) -> None:
+    """Write a network or its state_dict atomically to a safetensors file, with our parameter names.
+
+    `half` stores float16, which is loaded as float32.
+
+    Raises: WeightsError if the tensors do not match the metadata; TargetError if the file cannot be written.
+    """
+    content = checkpoint_bytes(weights, path.name, metadata, half)
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_bytes(content)
+
+
+def checkpoint_bytes(
+    weights: ESRT | Mapping[str, Tensor], name: str, metadata: CheckpointMetadata, half: bool = False
+) -> bytes:
+    """Return the content of the file that save_checkpoint() writes; messages call it `name`."""
+    state = weights.state_dict() if isinstance(weights, ESRT) else weights
+    tensors = fit_tensors(state, _config(metadata), name)
+    if half:
+        tensors = {key: tensor.half() for key, tensor in tensors.items()}
+        fit_tensors(tensors, _config(metadata), f"{name} in float16")  # whose largest number is 65,504
+    return save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata.to_strings())
+
+
+def write_pickled(content: Any, path: Path) -> None:
+    """Write a file as torch.save does, through memory.
+
+    torch's own writer turns an OSError such as a full disk into a RuntimeError without a reason.
+    """
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    path.write_bytes(memory.getbuffer())
+
 
 def empty_network(config: ESRTConfig) -> ESRT:
-    """Make the network without memory for its numbers, in eval mode."""
+    """Make a network on the meta device, in eval mode."""
     with torch.device("meta"):
         return ESRT(config).eval()
 
 
 def fit_tensors(state: Mapping[str, Tensor], config: ESRTConfig, name: str) -> dict[str, Tensor]:
-    """Return the tensors under our names, in float32 on the CPU.
+    """Return the tensors with our names, in float32 on the CPU.
 
-    `state` has our names or the authors', with or without `module.`. Raises WeightsError, naming the file `name`, for
-    missing, extra or mis-shaped tensors, for numbers that are not floating point and for non-finite ones.
+    `state` has our names or the authors', with or without the prefix `module.`.
+
+    Raises: WeightsError, naming the file `name`, if tensors are missing, extra, of the wrong shape, not floating point
+    or not finite.
     """
     expected = {ours: tuple(tensor.shape) for ours, tensor in empty_network(config).state_dict().items()}
     named = _match(state, expected, name)
@@ -42,59 +105,12 @@ def fit_tensors(state: Mapping[str, Tensor], config: ESRTConfig, name: str) -> d
     return {ours: state[full].detach().to("cpu", torch.float32) for ours, full in named.items()}
 
 
-def _match(state: Mapping[str, Tensor], expected: Mapping[str, Shape], name: str) -> dict[str, str]:
-    """Map every one of our names to a name in the file; none may be missing or left over."""
-    originals = without_prefix(state)
-    theirs = our_names(expected)
-    named = {ours: originals[ours] for ours in expected if ours in originals}
-    named |= {ours: originals[other] for other, ours in theirs.items() if ours not in named and other in originals}
-    missing = [ours for ours in expected if ours not in named]
-    extra = sorted(set(originals.values()) - set(named.values()))
-    if len(missing) > len(expected) // 2:
-        raise WeightsError(
-            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others"
-        )
-    for word, names in (("lacks", missing), ("has unknown", extra)):
-        if names:
-            raise WeightsError(f"{name} {word} {_listed(names)}; expected exactly the {len(expected)} tensors of ESRT")
-    return named
-
-
-def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -> None:
-    if tuple(tensor.shape) != shape:
-        raise WeightsError(
-            f"{what} has shape {_spelled(tuple(tensor.shape))}, expected {_spelled(shape)} for ESRT x{config.scale} "
-            f"with {config.channels} channels and {config.blocks} blocks"
-        )
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise WeightsError(f"{what} holds {kind} numbers, expected float32, float16 or bfloat16")
-    bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
-    if bad:
-        raise WeightsError(f"{what} has {bad} of {tensor.numel()} numbers that are NaN or infinite; expected none")
-
-
-def _spelled(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) or "()"
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
-
-
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
-MAX_DEPTH = 3
-ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin, since 1.6 and before
-EXPECTED = "expected a state_dict saved by torch"
-
-
 def read_pickled(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .pth or .pt file, taken out of the common wrappers.
+    """Return the tensors of a .pth or .pt file, unwrapped from common containers.
 
-    Only torch's restricted unpickler is used, which never runs code. Raises WeightsError for anything else than a
-    mapping of names to tensors.
+    Only torch's restricted unpickler is used, which never runs code.
+
+    Raises: WeightsError if the file holds anything but a mapping of names to tensors.
     """
     check_file(path)
     with path.open("rb") as file:
@@ -110,83 +126,6 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     return _tensors(content, path, MAX_DEPTH)
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse a damaged archive, a program, and one that unpacks to more than any ESRT needs, before it is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is cut off or damaged; download or make it again") from error
-    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-        raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
-    size = sum(entry.file_size for entry in entries)
-    if size > MAX_BYTES:
-        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
-
-
-def _reason(said: str) -> str:
-    """Return in our words why torch did not load a file; torch's own advise to trust it."""
-    refused = re.search(r"(?:Unsupported global: GLOBAL|class) (\S+)", said)
-    if refused:
-        return f"holds more than plain tensors ({refused[1]}), which is never loaded"
-    return "is cut off or damaged, or holds more than plain tensors"
-
-
-def _tensors(content: Any, path: Path, depth: int) -> dict[str, Tensor]:
-    """Return the mapping of names to tensors inside the wrappers."""
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
-    wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
-    if wrapper and depth:
-        return _tensors(content[wrapper], path, depth - 1)
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            found = type(value).__name__
-            raise WeightsError(f"{path} holds {str(key)[:60]!r}, a {found}; expected a mapping of names to tensors")
-    return content
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Hold a network (float32, on the CPU, in eval mode) and what its file says about it."""
-
-    network: ESRT
-    metadata: CheckpointMetadata
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Load ESRT from a .safetensors, .pth or .pt file, under our parameter names or the authors'.
-
-    Numbers stored in another floating-point type become float32. Raises WeightsError, in one sentence, for a missing,
-    damaged or foreign file, and for missing, extra, mis-shaped or non-finite tensors.
-    """
-    state, entries = _read(path)
-    metadata = describe({name: tuple(tensor.shape) for name, tensor in state.items()}, entries, str(path))
-    config = _config(metadata)
-    network = empty_network(config)
-    network.load_state_dict(fit_tensors(state, config, str(path)), assign=True)
-    return Checkpoint(network, metadata)
-
-
-def save_checkpoint(
-    weights: ESRT | Mapping[str, Tensor], path: Path, metadata: CheckpointMetadata, half: bool = False
-) -> None:
-    """Write a network or its state_dict to a safetensors file, under our names; an older file is replaced at once.
-
-    `half` stores float16, which loads as float32 again. Raises WeightsError when the tensors are not those that the
-    metadata describes, TargetError when the file cannot be written.
-    """
-    state = weights.state_dict() if isinstance(weights, ESRT) else weights
-    tensors = fit_tensors(state, _config(metadata), path.name)
-    if half:
-        tensors = {name: tensor.half() for name, tensor in tensors.items()}
-        fit_tensors(tensors, _config(metadata), f"{path.name} in float16")  # 65,504 is the largest number it holds
-    with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_bytes(
-            save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata.to_strings())
-        )
-
-
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file and the entries of its header."""
     if path.suffix.lower() in PICKLED:
@@ -197,3 +136,91 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _config(metadata: CheckpointMetadata) -> ESRTConfig:
     return ESRTConfig(metadata.scale, metadata.channels, metadata.blocks)
+
+
+def _match(state: Mapping[str, Tensor], expected: Mapping[str, Shape], name: str) -> dict[str, str]:
+    """Map each of our names to a name in the file.
+
+    Raises: WeightsError if a name is missing or left over.
+    """
+    originals = without_prefix(state)
+    theirs = our_names(expected)
+    named = {ours: originals[ours] for ours in expected if ours in originals}
+    named |= {ours: originals[other] for other, ours in theirs.items() if ours not in named and other in originals}
+    missing = [ours for ours in expected if ours not in named]
+    extra = sorted(set(originals.values()) - set(named.values()))
+    if len(missing) > len(expected) // 2:
+        raise WeightsError(
+            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others"
+        )
+    for problem, names in (("lacks", missing), ("has unknown", extra)):
+        if names:
+            found = _list_names(names)
+            raise WeightsError(f"{name} {problem} {found}; expected exactly the {len(expected)} tensors of ESRT")
+    return named
+
+
+def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -> None:
+    if tuple(tensor.shape) != shape:
+        raise WeightsError(
+            f"{what} has shape {_shape_text(tuple(tensor.shape))}, expected {_shape_text(shape)} for ESRT "
+            f"x{config.scale} with {config.channels} channels and {config.blocks} blocks"
+        )
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(f"{what} has type {dtype}, expected float32, float16 or bfloat16")
+    bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
+    if bad:
+        raise WeightsError(f"{what} has {bad} of {tensor.numel()} values that are NaN or infinite; expected none")
+
+
+def _shape_text(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "()"
+
+
+def _list_names(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
+
+
+def _check_archive(path: Path) -> None:
+    """Check an archive before it is unpacked.
+
+    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than any ESRT file has.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is truncated or damaged; download or create it again") from error
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
+    size = sum(entry.file_size for entry in entries)
+    if size > MAX_BYTES:
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+
+
+def _reason(message: str) -> str:
+    """Return why torch did not load a file; torch's own message would recommend to trust it."""
+    refused = re.search(r"(?:Unsupported global: GLOBAL|class) (\S+)", message)
+    if refused:
+        return f"holds more than plain tensors ({refused[1]}), which is never loaded"
+    return "is truncated or damaged, or holds more than plain tensors"
+
+
+def _tensors(content: Any, path: Path, depth: int) -> dict[str, Tensor]:
+    """Return the mapping of names to tensors inside the wrappers.
+
+    Raises: WeightsError if there is something else.
+    """
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
+    wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+    if wrapper and depth:
+        return _tensors(content[wrapper], path, depth - 1)
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            found = type(value).__name__
+            raise WeightsError(f"{path} holds {str(key)[:60]!r}, a {found}; expected a mapping of names to tensors")
+    return content

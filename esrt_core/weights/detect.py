@@ -1,6 +1,6 @@
-"""The parameter names of the authors' published code, and ours beside them.
+"""Detect a network's hyperparameters from its tensors' names and shapes, with our names or the authors', without torch.
 
-Read the network's hyper-parameters off the shapes of its tensors. No torch.
+The authors' names are those of their published code (https://github.com/luissen/ESRT).
 """
 
 import math
@@ -9,7 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from esrt_core.architecture import SCALES
 from esrt_core.errors import WeightsError
+
+MAX_CHANNELS = 256
+MAX_BLOCKS = 32
+PREFIX = "module."  # added by DataParallel to every name
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+
+# Several tensors show the same number, so that one damaged tensor is reported as such and does not change the result.
+_CHANNELS = ("head.bias", "head.weight", "reduce.bias", "reduce.weight", "ltb.conv.bias")
+_FIRST_STEP = ("up.steps.0.bias", "up.steps.0.weight", "tail.steps.0.bias", "tail.steps.0.weight")
+_SECOND_STEP = ("up.steps.1.bias", "up.steps.1.weight", "tail.steps.1.bias", "tail.steps.1.weight")
 
 _ARFB = {
     "enc": "encoder",
@@ -19,7 +32,7 @@ _ARFB = {
 }
 _RULES: list[
     tuple[str, str | Callable[[re.Match[str]], str]]
-] = [  # (ours, theirs), applied in order; a pattern matches a whole dotted piece
+] = [  # (ours, theirs), applied in order; a pattern matches whole dotted parts
     (r"^head\.", "head.0."),
     (r"^tail\.last\.", "tail.1."),
     (r"^up\.last\.", "up.1.conv."),
@@ -48,36 +61,9 @@ _RULES: list[
 ]
 
 
-def authors_name(name: str) -> str:
-    """Return what the authors' code calls one of our parameters."""
-    if name.startswith("reduce."):
-        return name
-    for pattern, replacement in _RULES:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-def our_names(names: Iterable[str]) -> dict[str, str]:
-    """Map the authors' names of our parameters to ours."""
-    return {authors_name(name): name for name in names}
-
-
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]
-
-MAX_CHANNELS = 256
-MAX_BLOCKS = 32
-PREFIX = "module."  # what DataParallel puts before every name
-
-# Several tensors show the same number, so that one damaged tensor is reported as such and does not change the reading.
-_CHANNELS = ("head.bias", "head.weight", "reduce.bias", "reduce.weight", "ltb.conv.bias")
-_FIRST_STEP = ("up.steps.0.bias", "up.steps.0.weight", "tail.steps.0.bias", "tail.steps.0.weight")
-_SECOND_STEP = ("up.steps.1.bias", "up.steps.1.weight", "tail.steps.1.bias", "tail.steps.1.weight")
-
-
 @dataclass(frozen=True)
 class Configuration:
-    """Hold the hyper-parameters of a file: scale, channels and number of HPBs."""
+    """Hold the hyperparameters of a network: scale, channels and number of HPBs."""
 
     scale: int
     channels: int
@@ -87,17 +73,10 @@ class Configuration:
         return f"ESRT x{self.scale} ({self.channels} channels, {self.blocks} blocks)"
 
 
-def without_prefix(names: Iterable[str]) -> dict[str, str]:
-    """Map names without DataParallel's prefix to the names in the file; a prefix counts only where all have it."""
-    names = list(names)
-    cut = len(PREFIX) if names and all(name.startswith(PREFIX) for name in names) else 0
-    return {name[cut:]: name for name in names}
-
-
 def read_configuration(shapes: Shapes, name: str) -> Configuration:
-    """Return the configuration that the shapes show, under our names or the authors', with or without prefix.
+    """Return the configuration that follows from the shapes, with our names or the authors', with or without prefix.
 
-    Raises WeightsError, naming the file `name`, when the tensors are not those of ESRT.
+    Raises: WeightsError, naming the file `name`, if the tensors are not those of ESRT.
     """
     shapes = {short: shapes[full] for short, full in without_prefix(shapes).items()}
     channels = _vote(shapes, _CHANNELS)
@@ -112,9 +91,30 @@ def read_configuration(shapes: Shapes, name: str) -> Configuration:
         )
     factor = math.isqrt(first // channels)
     scale = factor * factor if _vote(shapes, _SECOND_STEP) else factor
-    if channels * factor * factor != first or scale not in (2, 3, 4):
-        raise WeightsError(f"{name} enlarges by no known scale: its upsampler has {first} channels from {channels}")
+    if channels * factor * factor != first or scale not in SCALES:
+        raise WeightsError(f"{name} has an unknown scale: its upsampler makes {first} channels from {channels}")
     return Configuration(scale, channels, blocks)
+
+
+def authors_name(name: str) -> str:
+    """Return the name of one of our parameters in the authors' code."""
+    if name.startswith("reduce."):
+        return name
+    for pattern, replacement in _RULES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def our_names(names: Iterable[str]) -> dict[str, str]:
+    """Map the authors' names to ours."""
+    return {authors_name(name): name for name in names}
+
+
+def without_prefix(names: Iterable[str]) -> dict[str, str]:
+    """Map names without DataParallel's prefix, removed only if all have it, to the names in the file."""
+    names = list(names)
+    cut = len(PREFIX) if names and all(name.startswith(PREFIX) for name in names) else 0
+    return {name[cut:]: name for name in names}
 
 
 def _find(shapes: Shapes, ours: str) -> Shape | None:
@@ -122,7 +122,7 @@ def _find(shapes: Shapes, ours: str) -> Shape | None:
 
 
 def _vote(shapes: Shapes, names: Iterable[str]) -> int:
-    """Return the first dimension that most of the tensors show, 0 when none is there."""
+    """Return the most common first dimension of the tensors, 0 if there are none."""
     found = Counter(shape[0] for name in names if (shape := _find(shapes, name)))
     return found.most_common(1)[0][0] if found else 0
 

@@ -1,11 +1,7 @@
-"""Download one file, checked, by urllib.
+"""Download a file by urllib from an allowed address and verify its size and SHA-256.
 
 A ready-made downloader would do less: requests, and pooch on top of it, follow redirects from https to http, cannot
-tell a transfer that crawls from one that works, and retry what is hopeless as often as what is not.
-
-The size and the SHA-256 of a file.
-
-Which addresses weights may come from, and the hash that an address can carry.
+distinguish a stalled transfer from a slow one, and retry permanent errors as often as transient ones.
 """
 
 import hashlib
@@ -25,10 +21,14 @@ from esrt_core.errors import WeightsError
 from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.weights.header import MAX_BYTES
 
+CHUNK = 64 * 1024  # bytes
+MIN_RATE = 1_000  # bytes/s on average; slower transfers count as stalled
+TRANSIENT_STATUSES = (408, 425, 429)  # beside 500 and above
+
 
 @dataclass(frozen=True)
 class Digest:
-    """Hold what identifies a file's content; `sha256` is 64 lower-case hexadecimal digits."""
+    """Hold the size and the SHA-256 of a file; `sha256` is 64 lowercase hexadecimal digits."""
 
     bytes: int
     sha256: str
@@ -37,8 +37,58 @@ class Digest:
         return f"{self.bytes:,} bytes, sha256 {self.sha256}"
 
 
+@dataclass(frozen=True)
+class WeightsUrl:
+    """Hold an address without its fragment, and the sha256 in the fragment, "" if there is none."""
+
+    address: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """Return the file name at the end of the address, made safe for a local folder."""
+        name = PurePosixPath(unquote(urlsplit(self.address).path)).name
+        return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[-100:] or "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """Hold the limits of a download.
+
+    timeout   seconds without data.
+    attempts  attempts per address.
+    pause     seconds before the second attempt; doubled before each further one.
+    """
+
+    timeout: float = 20.0
+    attempts: int = 4
+    pause: float = 0.5
+    allow_http: bool = False
+
+
+def fetch(
+    urls: Sequence[str], target: Path, expected: Digest | None, options: DownloadOptions, progress: ProgressCallback
+) -> Digest:
+    """Download the first address that works to `target` and return the digest.
+
+    `target` is a temporary file; after an error its content is undefined.
+
+    Raises: WeightsError, with the problem of each address, if none delivers the `expected` content.
+    """
+    problems = []
+    for url in urls:
+        try:
+            return _try_repeatedly(url, target, expected, options, progress)
+        except WeightsError as error:
+            problems.append(str(error))
+    raise WeightsError("; ".join(problems))
+
+
 def digest_of(path: Path) -> Digest:
-    """Return the digest of a file. Raises WeightsError when it cannot be read."""
+    """Return the digest of a file.
+
+    Raises: WeightsError if it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -47,27 +97,16 @@ def digest_of(path: Path) -> Digest:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
 
 
-@dataclass(frozen=True)
-class WeightsUrl:
-    """Hold an address without its fragment, and the sha256 of the fragment, "" when it carries none."""
-
-    address: str
-    sha256: str
-
-    @property
-    def file(self) -> str:
-        """Return the name of the file that the address ends in, safe for a local folder."""
-        name = PurePosixPath(unquote(urlsplit(self.address).path)).name
-        return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[-100:] or "weights.safetensors"
-
-
 def is_url(text: str) -> bool:
-    """Tell an address from a name or a path."""
+    """Return whether the text is an address, not a name or a path."""
     return "://" in text
 
 
 def parse_url(text: str) -> WeightsUrl:
-    """Take an address apart. Raises WeightsError for a fragment that is no sha256."""
+    """Split an address from its fragment.
+
+    Raises: WeightsError if the fragment is not a sha256.
+    """
     address, fragment = urldefrag(text)
     if not fragment:
         return WeightsUrl(address, "")
@@ -78,66 +117,48 @@ def parse_url(text: str) -> WeightsUrl:
 
 
 def check_url(url: str, allow_http: bool) -> None:
-    """Raise WeightsError unless the address is https, or http on this machine, or http that the user allowed."""
+    """Check that an address is https, or http on this machine or allowed by the user.
+
+    Raises: WeightsError if it is not.
+    """
     if not re.fullmatch(r"[!-~]+", url):
-        raise WeightsError(f"{url} is not an address: spaces and letters beyond ASCII have to be percent-encoded")
+        raise WeightsError(f"{url} is not a valid address: spaces and non-ASCII letters must be percent-encoded")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        parts.port  # noqa: B018 - raises for a port that is no number
+        parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError as error:
-        raise WeightsError(f"{url} is not an address: {error}") from error
+        raise WeightsError(f"{url} is not a valid address: {error}") from error
     if not host or parts.scheme not in ("https", "http"):
-        raise WeightsError(f"{url} cannot be downloaded; expected an address that begins with https://")
+        raise WeightsError(f"{url} cannot be downloaded; use an address that begins with https://")
     if parts.username is not None:
-        raise WeightsError(f"the address on {host} carries a user name; expected one that needs none")
+        raise WeightsError(f"the address on {host} contains a user name; use one without")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
-        raise WeightsError(f"{url} is not encrypted; expected https://, or fetch it with --allow-http")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-CHUNK = 64 * 1024  # bytes
-MIN_RATE = 1_000  # bytes a second, on average; slower counts as stalled
-BUSY = (408, 425, 429)  # HTTP answers that ask to come again, beside 500 and above
-
-
-@dataclass(frozen=True)
-class DownloadOptions:
-    """Say how patient a download is: seconds without a byte, attempts, seconds before the second (doubling then)."""
-
-    timeout: float = 20.0
-    attempts: int = 4
-    pause: float = 0.5
-    allow_http: bool = False
+        raise WeightsError(f"{url} is not encrypted; use https://, or fetch it with --allow-http")
 
 
 class _TransientError(Exception):
-    """Something that may go well at the next attempt."""
+    """An error that the next attempt may not meet."""
 
 
-def fetch(
-    urls: Sequence[str], target: Path, expected: Digest | None, options: DownloadOptions, progress: ProgressCallback
-) -> Digest:
-    """Download the first address that works to `target`, and return what came.
+class _Redirects(HTTPRedirectHandler):
+    """Follow up to five redirects to allowed addresses on any host, but never from https to http."""
 
-    `target` is a temporary file: after an error it may hold anything. Raises WeightsError, with what each address did,
-    when none delivers the `expected` content.
-    """
-    problems = []
-    for url in urls:
+    max_redirections = 5
+
+    def __init__(self, allow_http: bool) -> None:
+        self.allow_http = allow_http
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            raise WeightsError(f"{req.full_url} redirects from https to the unencrypted {newurl}, which is refused")
         try:
-            return _try_repeatedly(url, target, expected, options, progress)
+            check_url(newurl, self.allow_http)
         except WeightsError as error:
-            problems.append(str(error))
-    raise WeightsError("; ".join(problems))
+            raise WeightsError(f"{req.full_url} redirects to an address that is not allowed: {error}") from error
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _try_repeatedly(
@@ -150,7 +171,7 @@ def _try_repeatedly(
             time.sleep(options.pause * 2 ** (attempt - 1))
         try:
             _receive(url, target, expected, options, progress)
-            return _checked(url, target, expected)
+            return _verify(url, target, expected)
         except _TransientError as error:
             problem = str(error)
     raise WeightsError(
@@ -161,18 +182,21 @@ def _try_repeatedly(
 def _receive(
     url: str, target: Path, expected: Digest | None, options: DownloadOptions, progress: ProgressCallback
 ) -> None:
-    """Make one attempt; raises _TransientError for what may pass and WeightsError for what will not."""
+    """Make one attempt.
+
+    Raises: _TransientError if another attempt may succeed, else WeightsError.
+    """
     opener = build_opener(_Redirects(options.allow_http))
     try:
         with (
             opener.open(Request(url, headers={"User-Agent": "esrt"}), timeout=options.timeout) as response,
             target.open("wb") as file,
         ):
-            total = _announced(response, url, expected)
+            total = _expected_bytes(response, url, expected)
             received = _copy(response, file, total, expected.bytes if expected else MAX_BYTES, options, progress)
     except HTTPError as error:
         error.close()
-        if error.code in BUSY or error.code >= 500:
+        if error.code in TRANSIENT_STATUSES or error.code >= 500:
             raise _TransientError(f"the server answered {error.code} {error.reason}") from error
         raise WeightsError(f"{url} cannot be downloaded: the server answered {error.code} {error.reason}") from error
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
@@ -180,15 +204,18 @@ def _receive(
     if received < total:
         raise _TransientError(f"the transfer ended after {received:,} of {total:,} bytes")
     if received > total > 0:
-        raise WeightsError(f"{url} sends more than the {total:,} bytes expected; nothing was kept")
+        raise WeightsError(f"{url} sends more than the expected {total:,} bytes; nothing was kept")
 
 
-def _announced(response: HTTPResponse, url: str, expected: Digest | None) -> int:
-    """Return how many bytes have to come, 0 when nobody knows."""
+def _expected_bytes(response: HTTPResponse, url: str, expected: Digest | None) -> int:
+    """Return the number of bytes to receive, 0 if it is unknown.
+
+    Raises: WeightsError if the server announces another size than expected.
+    """
     length = response.headers.get("Content-Length", "")
     announced = int(length) if length.isdecimal() else 0
     if expected and announced and announced != expected.bytes:
-        raise WeightsError(f"{url} offers a file of {announced:,} bytes, expected {expected.bytes:,}; it was changed")
+        raise WeightsError(f"{url} has {announced:,} bytes, expected {expected.bytes:,}; the file was changed")
     return expected.bytes if expected else announced
 
 
@@ -200,7 +227,7 @@ def _copy(
     options: DownloadOptions,
     progress: ProgressCallback,
 ) -> int:
-    """Copy the body and return its bytes, stopping just after `limit`."""
+    """Copy the body and return its number of bytes, stopping just after `limit`."""
     received = 0
     started = time.monotonic()
     while received <= limit and (chunk := response.read1(CHUNK)):
@@ -213,13 +240,16 @@ def _copy(
     return received
 
 
-def _checked(url: str, target: Path, expected: Digest | None) -> Digest:
-    """Compare what came with what was expected."""
+def _verify(url: str, target: Path, expected: Digest | None) -> Digest:
+    """Return the digest of the downloaded file.
+
+    Raises: WeightsError if it is not the expected one, or larger than any ESRT file.
+    """
     found = digest_of(target)
     if expected and found != expected:
         raise WeightsError(
-            f"{url} sent another file than expected: expected {expected}, found {found}; nothing was kept, ask its "
-            "owner which one is right"
+            f"{url} sent another file: expected {expected}, found {found}; nothing was kept, ask its owner which one "
+            "is right"
         )
     if found.bytes > MAX_BYTES:
         raise WeightsError(f"{url} sends more than {MAX_BYTES:,} bytes; no ESRT file is that large")
@@ -233,21 +263,10 @@ def _reason(error: Exception) -> str:
     return str(reason) or type(reason).__name__
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Follow up to five redirects, to any host that https vouches for, never from https to http."""
-
-    max_redirections = 5
-
-    def __init__(self, allow_http: bool) -> None:
-        self.allow_http = allow_http
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise WeightsError(f"{req.full_url} redirects from https to {newurl}, which is never followed")
-        try:
-            check_url(newurl, self.allow_http)
-        except WeightsError as error:
-            raise WeightsError(f"{req.full_url} redirects to an address that may not be used: {error}") from error
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

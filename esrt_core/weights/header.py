@@ -1,9 +1,4 @@
-"""Read the header of a safetensors file: names, shapes and metadata, without torch and without the numbers.
-
-What a weights file says about itself, as the strings of a safetensors header.
-
-The ends of weights files' names.
-"""
+"""The header of a weights file: read names, shapes and metadata without torch and without loading the tensors."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,14 +14,17 @@ from esrt_core.weights.detect import Configuration, Shapes, read_configuration
 
 FORMAT_VERSION = 1
 ARCHITECTURE = "ESRT"
+MAX_BYTES = 256 * 2**20  # the largest network that detect.py accepts has about 190 MB
+PICKLED = (".pth", ".pt")
+SUFFIXES = (".safetensors", *PICKLED)
 
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
     """Describe one weights file.
 
-    `kind` is `clean`, `photo` or a user's own word. `training` sums up the run (command, steps, hours, hardware ...),
-    `psnr` maps the name of a test set to dB on Y, `card` is free text for people.
+    `kind` is `clean`, `photo` or a word of the user's. `training` summarizes the run (command, steps, hours, hardware,
+    ...), `psnr` maps the name of a test set to dB on Y, `card` is free text for users.
     """
 
     scale: int
@@ -40,7 +38,7 @@ class CheckpointMetadata:
     card: str = ""
 
     def to_strings(self) -> dict[str, str]:
-        """Return the header's entries; from_strings() reads them back."""
+        """Return the entries of the header; from_strings() reads them back."""
         return {
             "format_version": str(FORMAT_VERSION),
             "architecture": ARCHITECTURE,
@@ -55,20 +53,62 @@ class CheckpointMetadata:
         }
 
 
-def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | None:
-    """Read a header's entries; None when they are not this program's.
+@dataclass(frozen=True)
+class Header:
+    """Hold the shapes and the metadata of a weights file."""
 
-    Raises WeightsError, naming the file `name`, for another architecture, a newer format or entries that do not parse.
+    shapes: Shapes
+    metadata: CheckpointMetadata
+
+
+def read_header(path: Path) -> Header:
+    """Return the shapes and the metadata of a safetensors file, inferred from the shapes if it has none of ours.
+
+    Raises: WeightsError if the file is missing, damaged, not ESRT, or contradicts its own metadata.
+    """
+    with open_safetensors(path, "numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        entries: dict[str, str] = file.metadata() or {}
+    return Header(shapes, describe(shapes, entries, str(path)))
+
+
+def scale_of(path: Path) -> int:
+    """Return the scale of a safetensors file.
+
+    Raises: WeightsError as read_header() does.
+    """
+    return read_header(path).metadata.scale
+
+
+def describe(shapes: Shapes, entries: dict[str, str], name: str) -> CheckpointMetadata:
+    """Return the metadata in `entries`, checked against the shapes, or metadata inferred from the shapes.
+
+    Raises: WeightsError if the shapes are not ESRT's or contradict the metadata.
+    """
+    found = read_configuration(shapes, name)
+    metadata = from_strings(entries, name)
+    if metadata is None:
+        return CheckpointMetadata(found.scale, found.channels, found.blocks)
+    declared = Configuration(metadata.scale, metadata.channels, metadata.blocks)
+    if declared != found:
+        raise WeightsError(f"the metadata of {name} describes {declared}, but its tensors are those of {found}")
+    return metadata
+
+
+def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | None:
+    """Parse the entries of a header; return None if they are not this program's.
+
+    Raises: WeightsError, naming the file `name`, for another architecture, a newer format or damaged entries.
     """
     if "format_version" not in entries:
         return None
     architecture = entries.get("architecture")
     if architecture != ARCHITECTURE:
-        raise WeightsError(f"{name} says that it holds {architecture or 'no architecture'}, not {ARCHITECTURE}")
+        raise WeightsError(f"the metadata of {name} names {architecture or 'no architecture'}, not {ARCHITECTURE}")
     version = entries["format_version"]
     if not version.isdecimal() or int(version) > FORMAT_VERSION:
         raise WeightsError(
-            f"{name} has format version {version}, this program knows up to {FORMAT_VERSION}; update esrt to use it"
+            f"{name} has format version {version}, this program supports up to {FORMAT_VERSION}; update esrt to use it"
         )
     try:
         configuration = json.loads(entries["configuration"])
@@ -84,22 +124,14 @@ def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | 
             card=entries.get("card", ""),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{name} has damaged metadata ({type(error).__name__}: {error}); make it again") from error
-
-
-MAX_BYTES = 256 * 2**20  # the largest network that configuration.py admits has about 190 MB
-
-
-@dataclass(frozen=True)
-class Header:
-    """Hold what a weights file says without its numbers."""
-
-    shapes: Shapes
-    metadata: CheckpointMetadata
+        raise WeightsError(f"{name} has damaged metadata ({type(error).__name__}: {error}); create it again") from error
 
 
 def check_file(path: Path) -> None:
-    """Raise WeightsError unless the path is a readable, non-empty file of a sensible size."""
+    """Check that a path is a readable file, not empty and not larger than MAX_BYTES.
+
+    Raises: WeightsError if it is not.
+    """
     try:
         if path.is_dir():
             raise WeightsError(f"{path} is a folder; expected a weights file")
@@ -118,7 +150,10 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
-    """Open a safetensors file; whatever is wrong with its form becomes one WeightsError."""
+    """Open a safetensors file.
+
+    Raises: WeightsError if it is missing or damaged.
+    """
     check_file(path)
     try:
         with safe_open(path, framework) as file:
@@ -126,44 +161,12 @@ def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[
     except SafetensorError as error:
         size = path.stat().st_size
         if "file not fully covered" in str(error) or "InvalidOffset" in str(error):
-            problem = f"is cut off or damaged: it has {size:,} bytes, not as many as its header describes"
+            problem = f"is truncated or damaged: its {size:,} bytes do not match its header"
         else:
             problem = f"is not a safetensors file, or its header is damaged ({_cause(error)})"
-        raise WeightsError(f"{path} {problem}; download or make it again") from error
+        raise WeightsError(f"{path} {problem}; download or create it again") from error
 
 
 def _cause(error: SafetensorError) -> str:
-    """Return the last part of the library's message, which is the one that says what is wrong."""
+    """Return the last part of the library's message, which names the problem."""
     return str(error).splitlines()[0].rpartition(": ")[2]
-
-
-def read_header(path: Path) -> Header:
-    """Return the shapes and the metadata of a safetensors file, inferred from the shapes where it has none of ours.
-
-    Raises WeightsError when the file is missing, damaged, not ESRT, or contradicts its own metadata.
-    """
-    with open_safetensors(path, "numpy") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        entries: dict[str, str] = file.metadata() or {}
-    return Header(shapes, describe(shapes, entries, str(path)))
-
-
-def describe(shapes: Shapes, entries: dict[str, str], name: str) -> CheckpointMetadata:
-    """Return the metadata in `entries`, checked against the shapes, or what the shapes alone show."""
-    found = read_configuration(shapes, name)
-    metadata = from_strings(entries, name)
-    if metadata is None:
-        return CheckpointMetadata(found.scale, found.channels, found.blocks)
-    said = Configuration(metadata.scale, metadata.channels, metadata.blocks)
-    if said != found:
-        raise WeightsError(f"{name} says that it holds {said}, but its tensors are those of {found}")
-    return metadata
-
-
-def scale_of(path: Path) -> int:
-    """Return the scale of a safetensors file, read off its shapes."""
-    return read_header(path).metadata.scale
-
-
-PICKLED = (".pth", ".pt")
-SUFFIXES = (".safetensors", *PICKLED)

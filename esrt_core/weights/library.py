@@ -1,16 +1,7 @@
-"""What any weights file says about itself, of whatever form it is.
+"""The library of weights: list, find, index and remove bundled, imported and downloaded ones and those of an index.
 
-Make an index of a folder of weights, so that anyone can host them.
-
-What an index file offers, on this machine or on the network.
-
-One small file for every weights file that the user imported or an address delivered.
-
-A file each, written atomically, so that two processes never lose each other's records.
-
-Everything on the shelf: bundled, imported, fetched from addresses, offered by an index.
-
-Delete weights that were imported or downloaded.
+Each imported or downloaded weights file has a row in a JSON file of its own, written atomically, so that two processes
+never lose each other's rows.
 """
 
 import dataclasses
@@ -40,11 +31,121 @@ from esrt_core.weights.download import digest_of, fetch, is_url, parse_url
 from esrt_core.weights.header import PICKLED, SUFFIXES, CheckpointMetadata, read_header
 from esrt_core.weights.settings import StoreOptions, make_folder
 
+AUTO = "clean"  # what `auto` means if there is no picture to choose by
+
+
+def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
+    """Return the entries of all weights; bundled and imported names hide those of an index.
+
+    `refresh` downloads the index again, see index_entries().
+
+    Raises: WeightsError if the index cannot be used.
+    """
+    own = _own_entries(options)
+    own_names = {entry.row.name for entry in own}
+    indexed = [entry for entry in index_entries(options, refresh) if entry.row.name not in own_names]
+    return own + [cached_entry(row, "url", options) for row in url_rows(options)] + indexed
+
+
+def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> list[Entry]:
+    """Return the entries of a model's name, one per scale, in order of scale.
+
+    The index is read only for a name that is neither bundled nor imported, and downloaded again if its copy does not
+    contain the name, or with `refresh`.
+
+    Raises: WeightsError, listing the available names, if the name is unknown.
+    """
+    wanted = AUTO if name == "auto" else name
+    found = _named(wanted, _own_entries(options))
+    if not found:
+        found = _named(wanted, index_entries(options, refresh)) or _named(wanted, index_entries(options, True))
+    if found:
+        return sorted(found, key=lambda entry: entry.row.scale)
+    names = ", ".join(sorted({entry.row.name for entry in all_entries(options) if entry.origin != "url"}))
+    raise WeightsError(f"unknown weights '{name}'; choose one of {names}, a file or an https:// address")
+
+
+def find_entries(model: str, scale: int | None, options: StoreOptions, refresh: bool = False) -> list[Entry]:
+    """Return the entries of a name, a path or an address that was used before, at one scale or all.
+
+    Nothing but an index is downloaded, see named_entries().
+
+    Raises: WeightsError if there are none.
+    """
+    if is_url(model):
+        row = url_row(parse_url(model).address, options)
+        if row is None:
+            raise WeightsError(f"{model} is not downloaded yet; fetch it with 'esrt models fetch'")
+        found = [cached_entry(row, "url", options)]
+    else:
+        found = [file_entry(Path(model).expanduser())] if is_path(model) else named_entries(model, options, refresh)
+    available = ", ".join(f"x{entry.row.scale}" for entry in found)
+    found = [entry for entry in found if scale in (None, entry.row.scale)]
+    if not found:
+        raise WeightsError(f"no '{model}' weights for x{scale}; available: {available}")
+    return found
+
+
+def file_entry(path: Path) -> Entry:
+    """Return the entry of any file.
+
+    Raises: WeightsError if it is not ESRT.
+    """
+    return Entry(describe_row(path), "file", path)
+
+
+def index_entries(options: StoreOptions, refresh: bool) -> list[Entry]:
+    """Return the entries of the configured index, if any.
+
+    With `refresh` an index on the network is downloaded again; otherwise a cached copy is used.
+
+    Raises: WeightsError if the index cannot be read or used, or contains a name reserved for bundled weights.
+    """
+    if not options.index:
+        return []
+    if is_url(options.index):
+        found = _remote_entries(options, refresh)
+    else:
+        found = _local_entries(Path(options.index).expanduser().absolute(), options)
+    reserved = next((entry.row.title for entry in found if entry.row.name in RESERVED_NAMES), None)
+    if reserved:
+        raise WeightsError(
+            f"index {options.index} contains '{reserved}', a name reserved for bundled weights; rename it there"
+        )
+    return found
+
+
+def is_path(model: str) -> bool:
+    """Return whether a model is a path, not a name, judging by its suffix or characters that no name contains."""
+    path = Path(model)
+    return path.suffix.lower() in SUFFIXES or len(path.parts) != 1 or model.startswith(("~", "."))
+
+
+def remove_weights(model: str, scale: int | None, options: StoreOptions) -> list[Entry]:
+    """Delete the files of a name or an address and their rows; return their entries.
+
+    Raises: WeightsError for bundled weights, for files outside the library, and if there is nothing to delete.
+    """
+    found = find_entries(model, scale, options)
+    for entry in found:
+        if entry.origin == "bundled":
+            raise WeightsError(f"'{entry.row.title}' is bundled with the program and cannot be removed")
+        if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
+            raise WeightsError(f"{entry.path} is your own file, not managed by esrt; delete it yourself")
+    removed = [entry for entry in found if entry.present or entry.origin != "index"]
+    if not removed:
+        raise WeightsError(f"'{model}' is not in the cache; there is nothing to remove")
+    for entry in removed:
+        _remove(entry, options)
+    return removed
+
 
 def describe_file(path: Path) -> CheckpointMetadata:
-    """Return the metadata of a weights file, read off its tensors where it has none.
+    """Return the metadata of a weights file, inferred from its tensors if it has none.
 
-    Only a .pth or .pt file costs the import of torch, which alone can read it. Raises WeightsError when it is not ESRT.
+    torch is imported only for a .pth or .pt file.
+
+    Raises: WeightsError if the file is not ESRT.
     """
     if path.suffix.lower() not in PICKLED:
         return read_header(path).metadata
@@ -54,16 +155,18 @@ def describe_file(path: Path) -> CheckpointMetadata:
 
 
 def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
-    """Describe every .safetensors file of a folder in `index.json` beside them, and return the rows.
+    """Write `index.json` with a row for every .safetensors file of a folder, so that it can be hosted; return the rows.
 
-    A file `mine_x4.safetensors` becomes the row `mine` x4. With `base_url` the rows carry full addresses, without they
-    are found beside the index, wherever that is. Raises WeightsError when a file is not ESRT or there is none.
+    A file `mine_x4.safetensors` becomes the row `mine` x4. With `base_url` the rows have full addresses; otherwise the
+    files are found beside the index, wherever that is.
+
+    Raises: WeightsError if a file is not ESRT or there are no files.
     """
     if not folder.is_dir():
         raise WeightsError(f"{folder} is not a folder; expected one with .safetensors files")
     paths = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("."))
     if not paths:
-        raise WeightsError(f"{folder} holds no .safetensors files; 'esrt models import' makes them from .pth files")
+        raise WeightsError(f"{folder} has no .safetensors files; convert .pth files with 'esrt models import'")
     rows = tuple(describe_row(path, base_url=base_url) for path in paths)
     with atomic_write(folder / INDEX_NAME, overwrite=True) as temporary:
         temporary.write_text(dump_rows(rows), encoding="utf-8")
@@ -71,7 +174,7 @@ def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
 
 
 def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
-    """Return the row of one weights file, from its content and its header; its name by default from the file's."""
+    """Return the row of one weights file, from its content and its header, by default named after the file."""
     metadata = describe_file(path)
     digest = digest_of(path)
     return CatalogRow(
@@ -90,31 +193,67 @@ def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
 
 
 def name_from_file(path: Path) -> str:
-    """Return the name that a file's name suggests: its stem without a scale at the end, in characters of a name."""
+    """Return a name for a file: its stem without a trailing scale, with invalid characters replaced."""
     stem = re.sub(r"[_-]x[234]$", "", path.stem)
     return re.sub(r"[^A-Za-z0-9._-]", "_", stem).lstrip("._-")[:64] or "weights"
 
 
-def offered_entries(options: StoreOptions, refresh: bool) -> list[Entry]:
-    """Return the entries of the configured index, none without one.
-
-    With `refresh` an index on the network is downloaded again; without, a copy that is here serves. Raises WeightsError
-    when the index cannot be had or used, or offers a name that is kept for bundled weights.
-    """
-    if not options.index:
-        return []
-    if is_url(options.index):
-        found = _on_network(options, refresh)
-    else:
-        found = _on_disk(Path(options.index).expanduser().absolute(), options)
-    kept = next((entry.row.title for entry in found if entry.row.name in RESERVED_NAMES), None)
-    if kept:
-        raise WeightsError(f"index {options.index} offers '{kept}', a name kept for bundled weights; rename it there")
-    return found
+def imported_rows(options: StoreOptions) -> list[CatalogRow]:
+    """Return the rows of imported weights."""
+    return _rows(imported_folder(options))
 
 
-def _on_disk(path: Path, options: StoreOptions) -> list[Entry]:
-    """Return the entries of an index file or of the one in a folder; files beside it are used where they lie."""
+def url_rows(options: StoreOptions) -> list[CatalogRow]:
+    """Return the rows of weights downloaded from addresses given with --model."""
+    return _rows(options.data / "urls")
+
+
+def url_row(address: str, options: StoreOptions) -> CatalogRow | None:
+    """Return the row of the weights that an address delivered at first use, None if it was never used."""
+    record = _url_record(address, options)
+    return read_rows(record)[0] if record.is_file() else None
+
+
+def save_imported_row(row: CatalogRow, options: StoreOptions) -> None:
+    """Write the row of an imported file, replacing an older one of that name and scale."""
+    _write(imported_folder(options) / f"{row.name}_x{row.scale}.json", row)
+
+
+def save_url_row(address: str, row: CatalogRow, options: StoreOptions) -> None:
+    """Write the row of weights downloaded from an address."""
+    _write(_url_record(address, options), row)
+
+
+def delete_imported(row: CatalogRow, options: StoreOptions) -> None:
+    """Delete the row of an imported file, then the file."""
+    (imported_folder(options) / f"{row.name}_x{row.scale}.json").unlink(missing_ok=True)
+    (imported_folder(options) / row.file).unlink(missing_ok=True)
+
+
+def delete_url_row(address: str, options: StoreOptions) -> None:
+    """Delete the row of an address."""
+    _url_record(address, options).unlink(missing_ok=True)
+
+
+def _own_entries(options: StoreOptions) -> list[Entry]:
+    bundled = [bundled_entry(row) for row in bundled_rows()]
+    return bundled + [imported_entry(row, options) for row in imported_rows(options)]
+
+
+def _named(name: str, entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.row.name == name]
+
+
+def _remove(entry: Entry, options: StoreOptions) -> None:
+    if entry.origin == "imported":
+        delete_imported(entry.row, options)
+    if entry.origin == "url":
+        delete_url_row(entry.row.urls[0], options)
+    entry.path.unlink(missing_ok=True)
+
+
+def _local_entries(path: Path, options: StoreOptions) -> list[Entry]:
+    """Return the entries of an index file, or of the one in a folder; files beside it are used in place."""
     path = path / INDEX_NAME if path.is_dir() else path
     return [
         cached_entry(row, "index", options) if row.urls else Entry(row, "index", path.parent / row.file)
@@ -122,7 +261,7 @@ def _on_disk(path: Path, options: StoreOptions) -> list[Entry]:
     ]
 
 
-def _on_network(options: StoreOptions, refresh: bool) -> list[Entry]:
+def _remote_entries(options: StoreOptions, refresh: bool) -> list[Entry]:
     url = parse_url(options.index)
     copy = options.cache / "indexes" / f"{hashlib.sha256(options.index.encode()).hexdigest()[:16]}.json"
     if not copy.is_file() or (refresh and not options.offline):
@@ -131,9 +270,11 @@ def _on_network(options: StoreOptions, refresh: bool) -> list[Entry]:
 
 
 def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> None:
-    """Bring the copy of an index up to date; one that does not parse never replaces it."""
+    """Update the cached copy of an index, which an index that does not parse never replaces."""
     if options.offline:
-        raise WeightsError(f"index {address} is not in the cache and ESRT_OFFLINE is set; list it once while online")
+        raise WeightsError(
+            f"index {address} is not in the cache and ESRT_OFFLINE is set; run 'esrt models list' once while online"
+        )
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
         found = fetch([address], temporary, None, options.download, ignore_progress)
@@ -143,45 +284,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
 
 
 def _with_addresses(row: CatalogRow, base: str) -> CatalogRow:
-    """Return the row with full addresses; without any, its file lies beside the index."""
+    """Return the row with full addresses, by default that of its file beside the index."""
     return dataclasses.replace(row, urls=tuple(urljoin(base, url) for url in row.urls or (quote(row.file),)))
-
-
-def imported_rows(options: StoreOptions) -> list[CatalogRow]:
-    """Return the rows of the weights that the user imported."""
-    return _rows(imported_folder(options))
-
-
-def url_rows(options: StoreOptions) -> list[CatalogRow]:
-    """Return the rows of the weights that addresses given with --model delivered."""
-    return _rows(options.data / "urls")
-
-
-def url_row(address: str, options: StoreOptions) -> CatalogRow | None:
-    """Return what an address delivered at its first use, None when it was never used."""
-    record = _url_record(address, options)
-    return read_rows(record)[0] if record.is_file() else None
-
-
-def keep_imported(row: CatalogRow, options: StoreOptions) -> None:
-    """Write the record of an imported file, in place of an older one of that name and scale."""
-    _write(imported_folder(options) / f"{row.name}_x{row.scale}.json", row)
-
-
-def keep_url(address: str, row: CatalogRow, options: StoreOptions) -> None:
-    """Write the record of what an address delivered."""
-    _write(_url_record(address, options), row)
-
-
-def drop_imported(row: CatalogRow, options: StoreOptions) -> None:
-    """Delete an imported file and its record, the record first."""
-    (imported_folder(options) / f"{row.name}_x{row.scale}.json").unlink(missing_ok=True)
-    (imported_folder(options) / row.file).unlink(missing_ok=True)
-
-
-def drop_url(address: str, options: StoreOptions) -> None:
-    """Delete the record of an address."""
-    _url_record(address, options).unlink(missing_ok=True)
 
 
 def _url_record(address: str, options: StoreOptions) -> Path:
@@ -196,99 +300,3 @@ def _write(path: Path, row: CatalogRow) -> None:
     make_folder(path.parent)
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(dump_rows([row]), encoding="utf-8")
-
-
-AUTO = "clean"  # what `auto` means where there is no picture to choose by
-
-
-def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries that have a name, and what addresses delivered; bundled and imported names hide an index's.
-
-    `refresh` asks the network for the index, see offered_entries(). Raises WeightsError for an index that is no good.
-    """
-    own = _own_entries(options)
-    taken = {entry.row.name for entry in own}
-    offered = [entry for entry in offered_entries(options, refresh) if entry.row.name not in taken]
-    return own + [cached_entry(row, "url", options) for row in url_rows(options)] + offered
-
-
-def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries that a model's name means, one a scale, in order of scale.
-
-    The index is read only for a name that is neither bundled nor imported, and asked for on the network when its copy
-    does not know the name, or with `refresh`. Raises WeightsError, listing the names there are, for an unknown name.
-    """
-    wanted = AUTO if name == "auto" else name
-    found = _named(wanted, _own_entries(options))
-    if not found:
-        found = _named(wanted, offered_entries(options, refresh)) or _named(wanted, offered_entries(options, True))
-    if found:
-        return sorted(found, key=lambda entry: entry.row.scale)
-    names = ", ".join(sorted({entry.row.name for entry in all_entries(options) if entry.origin != "url"}))
-    raise WeightsError(f"there are no weights called '{name}'; expected one of {names}, a file or an https:// address")
-
-
-def find_entries(model: str, scale: int | None, options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries that a name, a path or a used address means, at one scale or at all of them.
-
-    Nothing is downloaded but an index, see named_entries(). Raises WeightsError when there are none.
-    """
-    if is_url(model):
-        row = url_row(parse_url(model).address, options)
-        if row is None:
-            raise WeightsError(f"{model} was never used; fetch it with 'esrt models fetch'")
-        found = [cached_entry(row, "url", options)]
-    else:
-        found = [file_entry(Path(model).expanduser())] if is_path(model) else named_entries(model, options, refresh)
-    there = ", ".join(f"x{entry.row.scale}" for entry in found)
-    found = [entry for entry in found if scale in (None, entry.row.scale)]
-    if not found:
-        raise WeightsError(f"there are no '{model}' weights for x{scale}; expected {there}")
-    return found
-
-
-def file_entry(path: Path) -> Entry:
-    """Return the entry of a file anywhere. Raises WeightsError when it is not ESRT."""
-    return Entry(describe_row(path), "file", path)
-
-
-def is_path(model: str) -> bool:
-    """Tell a path from a name, by its ending or by what no name contains."""
-    path = Path(model)
-    return path.suffix.lower() in SUFFIXES or len(path.parts) != 1 or model.startswith(("~", "."))
-
-
-def _own_entries(options: StoreOptions) -> list[Entry]:
-    bundled = [bundled_entry(row) for row in bundled_rows()]
-    return bundled + [imported_entry(row, options) for row in imported_rows(options)]
-
-
-def _named(name: str, entries: list[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.row.name == name]
-
-
-def remove_weights(model: str, scale: int | None, options: StoreOptions) -> list[Entry]:
-    """Delete the files of a name or an address, with what is recorded about them; return their entries.
-
-    Raises WeightsError for bundled weights, for files outside the store, and where there is nothing to delete.
-    """
-    found = find_entries(model, scale, options)
-    for entry in found:
-        if entry.origin == "bundled":
-            raise WeightsError(f"'{entry.row.title}' is part of the program and cannot be removed")
-        if entry.origin == "file" or (entry.origin == "index" and not entry.row.urls):
-            raise WeightsError(f"{entry.path} is your own file, not one that esrt keeps; delete it yourself")
-    removed = [entry for entry in found if entry.present or entry.origin != "index"]
-    if not removed:
-        raise WeightsError(f"'{model}' is not in the cache; there is nothing to remove")
-    for entry in removed:
-        _remove(entry, options)
-    return removed
-
-
-def _remove(entry: Entry, options: StoreOptions) -> None:
-    if entry.origin == "imported":
-        drop_imported(entry.row, options)
-    if entry.origin == "url":
-        drop_url(entry.row.urls[0], options)
-    entry.path.unlink(missing_ok=True)

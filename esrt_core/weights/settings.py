@@ -1,13 +1,15 @@
-"""Where weights are kept, and whether and how the network may be used."""
+"""Options of the weights library: folders, index and network access."""
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
-from esrt_core.errors import OptionError, WeightsError
+from esrt_core.errors import OptionError, TargetError, WeightsError
 from esrt_core.weights.download import DownloadOptions
 
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
@@ -20,7 +22,7 @@ _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """Say where weights are kept and what may be downloaded.
+    """Hold the folders of the library and what may be downloaded.
 
     `cache` holds what can be downloaded again, `data` what cannot: imported weights and recorded hashes. `index` is the
     address or path of an index with more weights, "" for none.
@@ -34,10 +36,13 @@ class StoreOptions:
 
 
 def store_options(environment: Mapping[str, str] = os.environ) -> StoreOptions:
-    """Read ESRT_HOME, ESRT_INDEX and ESRT_OFFLINE; the folders are the system's own without ESRT_HOME."""
+    """Read ESRT_HOME, ESRT_INDEX and ESRT_OFFLINE; without ESRT_HOME the folders are the system's standard ones.
+
+    Raises: OptionError if ESRT_OFFLINE is neither on nor off.
+    """
     switch = environment.get("ESRT_OFFLINE", "").strip().lower()
     if switch not in _SWITCH:
-        raise OptionError(f"ESRT_OFFLINE is {switch!r}; expected 1 or 0.")
+        raise OptionError(f"ESRT_OFFLINE must be 1 or 0, not {switch!r}")
     home = environment.get("ESRT_HOME", "")
     if home:
         root = Path(home).expanduser().absolute()
@@ -49,12 +54,25 @@ def store_options(environment: Mapping[str, str] = os.environ) -> StoreOptions:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder of the store and return it. Raises WeightsError when it cannot be written."""
+    """Make a folder of the library and return it.
+
+    Raises: WeightsError if it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission"
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
-        raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a folder that can")
+        raise WeightsError(f"{folder} cannot be written: {reason}; set ESRT_HOME to a writable folder")
     return folder
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder in a folder of the library; a TargetError names the latter."""
+    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
+        try:
+            yield Path(temporary)
+        except TargetError as error:
+            raise TargetError(str(error).replace(temporary, str(folder))) from error

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.drawings import canvas as canvases
-from benchmarks.drawings import draw, draw_page, scene
+from benchmarks.drawings import draw, draw_graphic, draw_page, installed, scene
 from benchmarks.drawings.fonts import FONTS, load_font, random_word
+from benchmarks.drawings.scan import scanned
 
 
-@pytest.mark.parametrize("drawing", [draw, draw_page])
+@pytest.mark.parametrize("drawing", [draw, draw_page, draw_graphic])
 def test_equal_seeds_draw_equal_pictures(drawing: scene.Drawing) -> None:
     first = drawing(7, 48)
     assert first.shape == (48, 48, 3)
@@ -20,7 +22,7 @@ def test_other_seeds_draw_other_pictures_full_of_detail() -> None:
     assert np.median([picture.std() for picture in pictures]) > 25
 
 
-@pytest.mark.parametrize("painter", scene.EVERYTHING, ids=lambda painter: painter.__name__)
+@pytest.mark.parametrize("painter", {**scene.EVERYTHING, **scene.GRAPHICS}, ids=lambda painter: painter.__name__)
 def test_every_painter_covers_small_and_oblong_canvases(painter: scene.Painter) -> None:
     for width, height in ((30, 90), (120, 40), (96, 96)):
         untouched = canvases.Canvas(np.random.default_rng(5), width, height, 2, (1, 2, 3))
@@ -44,3 +46,18 @@ def test_every_font_writes_every_word_it_is_given(name: str) -> None:
     for _ in range(150):
         word = random_word(rng, name)
         assert all(bytes(font.getmask(letter)) != missing for letter in word), word
+
+
+def test_a_scan_keeps_its_size_and_what_is_written() -> None:
+    page = np.full((60, 80, 3), 255, np.uint8)
+    page[20:40, 30:50] = 0
+    seen = scanned(Image.fromarray(page), np.random.default_rng(3))
+    assert seen.shape == page.shape
+    assert seen[28:32, 38:42].mean() < 90 < 180 < seen[2:6, 2:6].mean()
+
+
+def test_a_missing_font_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "place", lambda name: None)
+    word = random_word(np.random.default_rng(1), "NotoSansCJK-Regular.ttc")
+    assert word.isascii()
+    assert load_font("NotoSansCJK-Regular.ttc", 16).getbbox(word)[2] > 0

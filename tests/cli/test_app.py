@@ -1,16 +1,23 @@
 """The program as a whole: help, version, exit codes, and what is not imported."""
 
+import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import esrt_cli
+import esrt_core
 from esrt_cli import app as app_module
 from esrt_cli.app import main
 from esrt_core.errors import StopError
+from esrt_core.media.frame import Frame
+from esrt_core.progress import ProgressCallback
 from esrt_core.system.process import SPIN_COUNT
 from tests.cli.conftest import Run
+from tests.conftest import MakePicture, WeightsOf
 
 LIGHT = """
 import sys
@@ -117,3 +124,25 @@ def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(app_module, "app", exhaust)
     assert main([]) == 1
     assert capsys.readouterr().err.startswith("error: out of memory")
+
+
+def test_the_network_is_at_most_eight_frames_away(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from esrt_core.engine.upscaler import Upscaled, Upscaler
+
+    make_picture("a.png")
+    own = (str(Path(esrt_cli.__file__).parent), str(Path(esrt_core.__file__).parent))
+    stacks: list[list[str]] = []
+    upscale = Upscaler.upscale
+
+    def recorded(upscaler: Upscaler, frame: Frame, progress: ProgressCallback) -> Upscaled:
+        calls = [each.frame for each in inspect.getouterframes(sys._getframe(1))]
+        stacks.append([call.f_code.co_name for call in calls if call.f_code.co_filename.startswith(own)])
+        return upscale(upscaler, frame, progress)
+
+    monkeypatch.setattr(Upscaler, "upscale", recorded)
+    assert run("upscale", "a.png", "--model", weights_of(2)).code == 0
+    (stack,) = stacks
+    assert stack[-1] == "main"
+    assert len(stack) <= 8, stack

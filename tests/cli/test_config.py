@@ -64,11 +64,11 @@ def test_the_environment_beats_the_file(run: Run, monkeypatch: pytest.MonkeyPatc
     ("arguments", "message"),
     [
         (["devise", "cpu"], "unknown setting 'devise', expected one of model, device"),
-        (["threads", "many"], "threads cannot be 'many', expected a whole number"),
-        (["offline", "perhaps"], "offline cannot be 'perhaps', expected true or false"),
+        (["threads", "many"], "threads is 'many', expected a whole number"),
+        (["offline", "perhaps"], "offline is 'perhaps', expected true or false"),
         (["device", "gpu"], "unknown device 'gpu'"),
         (["tile", "3"], "tile must be"),
-        (["model", ""], "model cannot be ''"),
+        (["model", ""], "model is ''"),
     ],
 )
 def test_what_cannot_be_set_is_refused(run: Run, file: Path, arguments: list[str], message: str) -> None:
@@ -87,7 +87,7 @@ def test_what_cannot_be_set_is_refused(run: Run, file: Path, arguments: list[str
         ("threads = true", "threads is True, expected a whole number"),
         ("device = 'gpu'", "unknown device 'gpu'"),
         ("[upscale]\ndevice = 'cpu'", "unknown setting 'upscale'"),
-        ("device = ", "is not TOML"),
+        ("device = ", "is not valid TOML"),
     ],
 )
 def test_a_bad_file_is_one_line_in_every_command(run: Run, file: Path, content: str, message: str) -> None:
@@ -103,7 +103,7 @@ def test_a_bad_file_is_one_line_in_every_command(run: Run, file: Path, content: 
 
 def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(OptionError, match="is not TOML"):
+    with pytest.raises(OptionError, match="is not valid TOML"):
         read_config(file)
 
 

@@ -12,7 +12,7 @@ from esrt_core.compare.run import Comparison, compare_models
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError, TargetError
-from esrt_core.evaluation.comparison import displayed
+from esrt_core.evaluation.comparison import to_display_rgb
 from esrt_core.evaluation.protocol import bicubic, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
@@ -85,7 +85,7 @@ def test_every_kind_of_picture_can_be_compared(make_picture: MakePicture, weight
 def test_a_picture_too_small_to_measure_is_still_shown(make_picture: MakePicture, weights_of: WeightsOf) -> None:
     found = compared(make_picture(width=5, height=9), [weights_of(2)])
     assert [score.psnr for score in found.scores] == [None, None]
-    assert found.notes == ("too small to be reduced by 2 and measured: no figures in dB",)
+    assert found.notes == ("the picture is too small to be reduced by 2 and measured: no figures in dB",)
     assert Path(found.target).exists()
 
 
@@ -95,7 +95,7 @@ def test_a_restored_picture_has_no_gain() -> None:
     perfect = reduction.score("perfect", lambda lr: Frame((np.full((20, 20, 3), 80, np.uint8),)))
     assert (perfect.psnr, perfect.gain) == (None, None)
     assert reduction.score_bicubic().psnr is None
-    assert displayed(Frame((flat,))).shape == (20, 20, 3)
+    assert to_display_rgb(Frame((flat,))).shape == (20, 20, 3)
 
 
 def test_only_the_first_page_counts_and_that_is_said(weights_of: WeightsOf, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_only_the_first_page_counts_and_that_is_said(weights_of: WeightsOf, tmp_
 
 
 def test_models_of_different_scales_do_not_go_together(make_picture: MakePicture, weights_of: WeightsOf) -> None:
-    with pytest.raises(OptionError, match=r"different factors \(tiny x2, tiny x3\); choose one with -s"):
+    with pytest.raises(OptionError, match=r"different scales \(tiny x2, tiny x3\); choose one with -s"):
         compared(make_picture(), [weights_of(2), weights_of(3)])
 
 
@@ -119,7 +119,7 @@ def test_what_exists_is_kept_and_the_picture_never_replaced(make_picture: MakePi
 
 
 def test_a_result_above_the_limit_is_refused(make_picture: MakePicture, weights_of: WeightsOf) -> None:
-    with pytest.raises(MediaError, match="40 x 24 px are more than --max-pixels"):
+    with pytest.raises(MediaError, match="40 x 24 px exceed --max-pixels"):
         compared(make_picture(), [weights_of(2)], limit=959)
     compared(make_picture(), [weights_of(2)], limit=960)
 
@@ -128,8 +128,8 @@ def test_a_result_above_the_limit_is_refused(make_picture: MakePicture, weights_
     ("models", "target", "message"),
     [
         (("a", "a"), None, "a model is named twice in a,a"),
-        (("a", ""), None, "a model's name is empty"),
-        (("a",), Path("sheet.gif"), "sheet.gif: a comparison is a .png, or a .html with a slider"),
+        (("a", ""), None, "the name of a model is empty"),
+        (("a",), Path("sheet.gif"), "sheet.gif: use .png, or .html for a page with a slider"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(models: tuple[str, ...], target: Path | None, message: str) -> None:

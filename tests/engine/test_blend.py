@@ -33,7 +33,7 @@ def cut(picture: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
     ]
 
 
-@pytest.mark.parametrize("ramp", [0, 2, 8])
+@pytest.mark.parametrize("feather", [0, 2, 8])
 @pytest.mark.parametrize(("height", "width"), [(40, 200), (150, 97), (48, 48), (131, 170)])
 def test_tiles_cut_from_a_picture_make_it_again(height: int, width: int, feather: int) -> None:
     rows, columns = split_axis(height, 48, 8, feather), split_axis(width, 48, 8, feather)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from esrt_core.engine.color import MARGIN, Coding, enlarge, halve
+from esrt_core.engine.color import MARGIN, Coding, double_axis, halve_axis
 from esrt_core.media.frame import ColorSpace, Frame
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def yuv(y: float, u: float, v: float, depth: int = 8, full: bool = False, matrix
     ],
 )
 def test_known_colors_are_read(frame: Frame, rgb: tuple[float, float, float]) -> None:
-    [x] = Coding.of(frame).decode([frame.planes], CPU)
+    [x] = Coding.from_frame(frame).decode([frame.planes], CPU)
     assert x.shape == (3, 4, 4)
     assert torch.allclose(x[:, 0, 0], torch.tensor(rgb, dtype=torch.float32), atol=0.01)
 
@@ -37,7 +37,7 @@ def test_known_colors_are_read(frame: Frame, rgb: tuple[float, float, float]) ->
 @pytest.mark.parametrize("depth", [8, 10, 12, 16])
 def test_numbers_survive_a_round_trip(matrix: str, full: bool, depth: int) -> None:
     frame = yuv(120 << (depth - 8), 118 << (depth - 8), 140 << (depth - 8), depth, full, matrix)
-    coding = Coding.of(frame)
+    coding = Coding.from_frame(frame)
     luma, chroma = coding.encode(coding.decode([frame.planes], CPU)[0])
     assert (coding.round(luma)[0].numpy() == frame.planes[0]).all()
     assert (coding.round(chroma).numpy() == np.stack(frame.planes[1:])).all()
@@ -47,19 +47,19 @@ def test_numbers_survive_a_round_trip(matrix: str, full: bool, depth: int) -> No
 def test_rgb_numbers_survive_a_round_trip(depth: int, dtype: type) -> None:
     peak = 1 if depth == 32 else 2**depth - 1
     values = (np.linspace(0, 1, 48).reshape(4, 4, 3) * peak).astype(dtype)
-    coding = Coding.of(Frame((values,), ColorSpace.RGB, depth))
+    coding = Coding.from_frame(Frame((values,), ColorSpace.RGB, depth))
     numbers = coding.round(coding.encode(coding.decode([(values,)], CPU)[0])[0])
     assert np.allclose(numbers.permute(1, 2, 0).numpy(), values)
 
 
 def test_gray_is_the_mean_of_three_channels() -> None:
-    coding = Coding.of(Frame((np.zeros((4, 4), np.uint8),), ColorSpace.GRAY))
+    coding = Coding.from_frame(Frame((np.zeros((4, 4), np.uint8),), ColorSpace.GRAY))
     rgb = torch.tensor([0.0, 0.2, 0.4]).view(3, 1, 1)
     assert coding.encode(rgb)[0].item() == pytest.approx(0.2 * 255)
 
 
 def test_rounding_clips_and_takes_the_nearest() -> None:
-    coding = Coding.of(Frame((np.zeros((4, 4), np.uint8),), ColorSpace.GRAY))
+    coding = Coding.from_frame(Frame((np.zeros((4, 4), np.uint8),), ColorSpace.GRAY))
     assert coding.round(torch.tensor([-3.0, 0.4, 0.6, 254.7, 300.0])).tolist() == [0, 0, 1, 255, 255]
 
 
@@ -71,13 +71,13 @@ def test_a_straight_slope_survives_both_ways(left: bool, dim: int) -> None:
     chroma = where.expand(1, 3, -1)
     if dim == 1:
         luma_positions, chroma = luma_positions.transpose(1, 2), chroma.transpose(1, 2)
-    assert torch.equal(enlarge(chroma, dim, left), luma_positions)
-    inner = halve(luma_positions, dim, left).narrow(dim, 1, 6)
+    assert torch.equal(double_axis(chroma, dim, left), luma_positions)
+    inner = halve_axis(luma_positions, dim, left).narrow(dim, 1, 6)
     assert torch.equal(inner, chroma.narrow(dim, MARGIN + 1, 6))
 
 
 def test_a_constant_stays_exact() -> None:
     x = torch.full((2, 6, 10), float(np.float32(0.3)))
     for left in (False, True):
-        assert (halve(halve(x, 1, left), 2, left) == x[0, 0, 0]).all()
-        assert (enlarge(x, 2, left) == x[0, 0, 0]).all()
+        assert (halve_axis(halve_axis(x, 1, left), 2, left) == x[0, 0, 0]).all()
+        assert (double_axis(x, 2, left) == x[0, 0, 0]).all()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from esrt_core.engine.device import choose_device, choose_precision, multiplies_bfloat16
+from esrt_core.engine.device import choose_device, choose_precision, supports_fast_bfloat16
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError
 
@@ -24,7 +24,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cuda(monkeypatch, 1)
-    with pytest.raises(DeviceError, match="there is no cuda:1"):
+    with pytest.raises(DeviceError, match="cannot use cuda:1"):
         choose_device("cuda:1")
     pretend_cuda(monkeypatch, 0)
     with pytest.raises(DeviceError, match="no CUDA device"):
@@ -58,11 +58,11 @@ def test_a_processor_says_whether_it_multiplies_bfloat16(
     able: dict[str, bool], answer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert multiplies_bfloat16(torch.device("cpu")) is answer
-    assert multiplies_bfloat16(torch.device("cuda"))
-    assert not multiplies_bfloat16(torch.device("mps"))
+    assert supports_fast_bfloat16(torch.device("cpu")) is answer
+    assert supports_fast_bfloat16(torch.device("cuda"))
+    assert not supports_fast_bfloat16(torch.device("mps"))
 
 
 def test_a_torch_that_cannot_say_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not multiplies_bfloat16(torch.device("cpu"))
+    assert not supports_fast_bfloat16(torch.device("cpu"))

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from esrt_core.engine.plan import (
-    LADDER,
+    TILE_LADDER,
     WHOLE_LIMIT,
     check_memory,
     estimate_memory,
@@ -74,8 +74,8 @@ def test_a_whole_picture_beyond_the_memory_is_refused_in_one_line() -> None:
 
 def test_the_ladder_goes_down_and_ends() -> None:
     assert smaller_tile(256) == 192
-    assert smaller_tile(LADDER[-1]) is None
-    assert sorted(LADDER, reverse=True) == list(LADDER)
+    assert smaller_tile(TILE_LADDER[-1]) is None
+    assert sorted(TILE_LADDER, reverse=True) == list(TILE_LADDER)
 
 
 def test_a_smaller_tile_needs_less_memory_on_a_gpu() -> None:

@@ -8,9 +8,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from esrt_core.engine import runner as runner_module
 from esrt_core.engine.fused import fuse
+from esrt_core.engine.native.library import load_library
 from esrt_core.engine.runner import RECORD_AT, CudaGraphRunner, Runner, is_invalid
 from esrt_core.errors import WeightsError
-from esrt_core.model import ESRT
+from esrt_core.model import ESRT, ESRTConfig
 
 CPU = torch.device("cpu")
 
@@ -62,10 +63,10 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
     if exact:
         bad = bad * float("nan")
     with runner.deferred_checks() as first:
-        runner(bad, (1, 1), exact=exact)
-        runner(good, (1, 1), exact=exact)
+        runner(bad, (1, 1), fp32=exact)
+        runner(good, (1, 1), fp32=exact)
     with runner.deferred_checks() as second:
-        runner(good, (1, 1), exact=exact)
+        runner(good, (1, 1), fp32=exact)
     assert [bool(doubt) for doubt in first] == [True, False]
     assert [bool(doubt) for doubt in second] == [False]
     assert runner.fallbacks == 0
@@ -74,7 +75,7 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
 def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, float("nan"))
     runner = Runner(network, CPU, "bf16")
-    assert torch.isfinite(runner(batch(0.1), (1, 1), exact=True)).all()
+    assert torch.isfinite(runner(batch(0.1), (1, 1), fp32=True)).all()
     assert runner.fallbacks == 0
 
 
@@ -195,3 +196,23 @@ def test_a_recording_gives_what_the_network_gives(network: ESRT) -> None:
             x = torch.rand(2, 3, height, 16, device="cuda").contiguous(memory_format=torch.channels_last)
             assert torch.allclose(replay(x, (1, 1)), counting.network(x, (1, 1)), atol=2e-3)
         assert counting.calls == RECORD_AT  # the last of them was recorded
+
+
+@pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
+@pytest.mark.parametrize("tta", [False, True])
+def test_a_cpu_runs_the_native_network_in_float32(tta: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2, 0.7)
+    monkeypatch.setattr(runner_module, "fuse", lambda network: pytest.fail("the fused form was made"))
+    with torch.inference_mode():
+        got, expected = (Runner(network, CPU, plain=plain, tta=tta)(x, (1, 2)) for plain in (False, True))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+def test_without_the_native_network_the_fused_form_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "load_library", lambda: None)
+    monkeypatch.setattr(runner_module, "NativeESRT", lambda *_: pytest.fail("the native network was made"))
+    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2)
+    with torch.inference_mode():
+        got, expected = (Runner(network, CPU, plain=plain)(x, (1, 1)) for plain in (False, True))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)

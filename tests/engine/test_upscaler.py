@@ -157,11 +157,16 @@ def test_bytes_do_not_depend_on_the_batch_or_on_company(network: ESRT, monkeypat
 def test_bytes_do_not_depend_on_the_threads(network: ESRT) -> None:
     before = torch.get_num_threads()
     try:
+        torch.set_num_threads(1)
+        during: list[int] = []
         results = [
-            Upscaler(network, EngineOptions(device="cpu", tile=48, threads=threads)).upscale(rgb(50, 60)).frame
+            Upscaler(network, EngineOptions(device="cpu", tile=48, threads=threads))
+            .upscale(rgb(50, 60), lambda progress: during.append(torch.get_num_threads()))
+            .frame
             for threads in (1, 2)
         ]
-        assert torch.get_num_threads() == 2
+        assert set(during) == {1, 2}
+        assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(results[0].planes[0], results[1].planes[0])
@@ -206,13 +211,13 @@ def test_a_device_that_is_waited_for_gets_the_next_group_first(monkeypatch: pyte
     frames = [rgb(300, 300, seed) for seed in range(3)]  # a group each
     begun = [0]
     upscaler = Upscaler(network, CPU)
-    real_run = upscaler_module.run_pictures
+    real_run = upscaler_module.run_tiles
 
-    def run_pictures(*arguments: Any) -> None:
+    def run_tiles(*arguments: Any) -> None:
         begun[0] += 1
         real_run(*arguments)
 
-    monkeypatch.setattr(upscaler_module, "run_pictures", run_pictures)
+    monkeypatch.setattr(upscaler_module, "run_tiles", run_tiles)
     seen = [(begun[0], result.frame.planes[0]) for result in upscaler.upscale_many(frames)]
     assert [count for count, _ in seen] == [2, 3, 3]
     for frame, (_, plane) in zip(frames, seen, strict=True):
@@ -279,15 +284,15 @@ def test_out_of_memory_makes_a_new_plan_with_smaller_tiles_and_says_so_once(
 
 def test_out_of_memory_at_the_smallest_tile_ends_on_the_cpu(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_repeat(monkeypatch)
-    real_run = upscaler_module.run_pictures
+    real_run = upscaler_module.run_tiles
 
-    def run_pictures(pictures: object, runner: runner_module.Runner, *rest: object) -> None:
+    def run_tiles(pictures: object, runner: runner_module.Runner, *rest: object) -> None:
         if runner.device.type != "cpu":
             raise torch.OutOfMemoryError("pretended")
         real_run(pictures, runner, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(upscaler_module, "choose_device", lambda name: torch.device("meta"))
-    monkeypatch.setattr(upscaler_module, "run_pictures", run_pictures)
+    monkeypatch.setattr(upscaler_module, "run_tiles", run_tiles)
     upscaler = Upscaler(network, EngineOptions())
     assert upscaler.upscale(rgb(20, 30)).notes != ()
     assert upscaler.device_name == "cpu"
@@ -297,7 +302,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
     def fail(*args: object) -> None:
         raise RuntimeError("pretended")
 
-    monkeypatch.setattr(upscaler_module, "run_pictures", fail)
+    monkeypatch.setattr(upscaler_module, "run_tiles", fail)
     with pytest.raises(RuntimeError, match="pretended"):
         Upscaler(network, CPU).upscale(rgb(20, 30))
 

@@ -14,11 +14,11 @@ from esrt_core.evaluation.comparison import (
     cell_differences,
     comparison_sheet,
     crop_side,
-    differing_places,
-    displayed,
     most_different,
-    pixels_of,
+    most_different_regions,
     result_sheet,
+    source_pixels,
+    to_display_rgb,
 )
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.resize import enlarge_bicubic
@@ -67,13 +67,13 @@ def test_three_crops_fit_into_small_and_narrow_pictures(size: tuple[int, int]) -
 
 def test_what_is_transparent_shows_on_white() -> None:
     frame = Frame((np.zeros((2, 2), np.uint16),), ColorSpace.GRAY, 16, np.zeros((2, 2), np.uint16))
-    assert (displayed(frame) == 255).all()
+    assert (to_display_rgb(frame) == 255).all()
 
 
 def test_the_sources_pixels_are_repeated_at_any_factor() -> None:
     source = Frame((np.arange(12, dtype=np.uint8).reshape(3, 4),), ColorSpace.GRAY)
     result = Frame((np.zeros((7, 10), np.uint8),), ColorSpace.GRAY)
-    pixels = pixels_of(source, Box(1, 2, 5, 6), result)[..., 0]
+    pixels = source_pixels(source, Box(1, 2, 5, 6), result)[..., 0]
     assert pixels.shape == (5, 6)
     assert pixels.tolist()[0] == [0, 1, 1, 2, 2, 2]
     assert pixels[:, 0].tolist() == [0, 0, 4, 4, 8]
@@ -84,9 +84,9 @@ def test_every_candidate_has_a_column_and_counts_for_the_choice() -> None:
     frames = [Frame((np.full((600, 600), 90, np.uint8),), ColorSpace.GRAY) for _ in range(3)]
     frames[1].planes[0][300:310, 400:410] = 255  # only the one in the middle differs
     sheet = comparison_sheet(source, candidates(*frames)).planes[0]
-    places = differing_places(source, candidates(*frames), 144)
+    places = most_different_regions(source, candidates(*frames), 144)
     assert sheet.shape[1] > 4 * 288  # the source and three candidates
-    assert places[0].box.cut(frames[1].planes[0]).max() == 255
+    assert places[0].box.crop(frames[1].planes[0]).max() == 255
     assert [crop.max() for crop in places[0].crops] == [90, 255, 90]
 
 
@@ -104,7 +104,7 @@ def test_boxes_do_not_overlap_and_stay_inside() -> None:
     boxes = most_different(list(noise), side=32, count=9)
     assert len(boxes) == 3  # the worst ones leave no room for a fourth
     assert not any(a.overlaps(b) for a in boxes for b in boxes if a is not b)
-    assert all(box.cut(noise[0]).shape == (32, 32) for box in boxes)
+    assert all(box.crop(noise[0]).shape == (32, 32) for box in boxes)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 3), (7, 5)])

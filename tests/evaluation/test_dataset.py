@@ -27,7 +27,7 @@ def test_pictures_are_listed_by_name_without_hidden_and_foreign_files(tmp_path: 
 
 
 def test_a_folder_without_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="holds no picture that can be read; give a folder"):
+    with pytest.raises(OptionError, match="has no readable pictures; name a folder"):
         find_pictures(tmp_path)
     save(tmp_path / "HR" / "a.png", 4, 4)
     with pytest.raises(OptionError, match="sub-folders are not searched"):
@@ -64,7 +64,7 @@ def test_given_lr_is_taken_as_it_is_and_its_size_checked(tmp_path: Path) -> None
     wrong = tmp_path / "wrong.png"
     save(wrong, 14, 17, 3)
     np.testing.assert_array_equal(read_pair(tmp_path / "a.png", tmp_path / "ax3.png", 3, ReadLimits()).lr, given)
-    with pytest.raises(MediaError, match=r"wrong.png is 17 x 14 px; x3 of a.png needs 17 x 13"):
+    with pytest.raises(MediaError, match=r"wrong.png has 17 x 14 px; a.png at x3 needs 17 x 13"):
         read_pair(tmp_path / "a.png", wrong, 3, ReadLimits())
 
 

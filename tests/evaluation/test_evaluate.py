@@ -69,7 +69,7 @@ def test_results_are_saved_and_never_silently_replaced(hr: Path, tmp_path: Path)
 
 def test_two_results_of_one_name_are_refused_before_the_work(hr: Path, tmp_path: Path) -> None:
     Image.open(hr / "a.png").save(hr / "a.jpg")
-    with pytest.raises(TargetError, match=r"ax2\.png would hold two results"):
+    with pytest.raises(TargetError, match=r"two results would be named ax2\.png"):
         evaluate_folder(EvaluationOptions(hr, 2, save_to=tmp_path), enlarge)
 
 

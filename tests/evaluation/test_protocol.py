@@ -61,7 +61,7 @@ def test_psnr_is_that_of_the_unrounded_studio_range_luma() -> None:
 
 def test_measure_refuses_what_is_smaller_than_the_window_of_ssim() -> None:
     tiny = picture(16, 40)
-    with pytest.raises(MediaError, match=r"40 x 16 px is too small to measure at x4: each side needs 20 px"):
+    with pytest.raises(MediaError, match=r"40 x 16 px are too small to measure at x4; each side needs 20 px"):
         measure(tiny, tiny, 4)
 
 

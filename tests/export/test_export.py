@@ -17,7 +17,7 @@ from esrt_core.export.programs import largest_difference, tile_form, whole_form
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
-from tests.conftest import WeightsOf
+from tests.conftest import WeightsOf, file_size_limit
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def network() -> ESRT:
 @pytest.mark.parametrize(
     ("name", "format_", "tile", "message"),
     [
-        ("a.bin", None, None, "a.bin does not say its format; give --format onnx, pt2, safetensors, authors"),
-        ("a.pt2", "torchscript", None, "unknown format 'torchscript': expected onnx, pt2, safetensors, authors"),
-        ("a.pt2", "onnx", None, "a.pt2: a file for --format onnx ends in .onnx"),
-        ("a.onnx", "authors", None, "a.onnx: a file for --format authors ends in .pth or .pt"),
-        ("a.pth", None, 48, "--tile is for onnx and pt2: a file for --format authors holds weights alone"),
+        ("a.bin", None, None, "cannot tell the format from a.bin; choose --format onnx, pt2, safetensors, authors"),
+        ("a.pt2", "torchscript", None, "unknown format 'torchscript'; choose one of onnx, pt2, safetensors, authors"),
+        ("a.pt2", "onnx", None, "a.pt2: --format onnx needs a file ending in .onnx"),
+        ("a.onnx", "authors", None, "a.onnx: --format authors needs a file ending in .pth or .pt"),
+        ("a.pth", None, 48, "--tile is only for onnx and pt2: --format authors writes only weights"),
         ("a.onnx", None, 47, "--tile must be from 48 to 512 px, not 47"),
     ],
 )
@@ -78,7 +78,7 @@ def test_nothing_is_left_when_the_result_is_not_the_network(
         torch.save(state, path)
 
     monkeypatch.setattr(export_module, "write_authors", write_something)
-    with pytest.raises(WeightsError, match="was not written as it is; nothing was kept"):
+    with pytest.raises(WeightsError, match="was not written correctly; nothing was kept"):
         export_network(ExportOptions(tmp_path / "a.pth", model=str(weights_of(2))))
     assert list(tmp_path.iterdir()) == []
 
@@ -201,3 +201,14 @@ def test_what_was_exported_is_the_same_network(tmp_path: Path) -> None:
         "body.0.encoder1.alise2.conv.weight": network.lcb.hpb[0].fuse.weight,
     }
     assert all(state[name].equal(tensor) for name, tensor in pairs.items())
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_full_disk_is_one_line_that_names_the_target(weights_of: WeightsOf, tmp_path: Path, name: str) -> None:
+    options = ExportOptions(tmp_path / name, None, str(weights_of(2)))
+    with (
+        file_size_limit(1000),
+        pytest.raises(TargetError, match=f"^{tmp_path / name} cannot be written: "),
+    ):
+        export_network(options)
+    assert list(tmp_path.iterdir()) == []

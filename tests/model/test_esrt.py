@@ -7,7 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from esrt_core.model import ESRT, MIN_SIDE, ESRTConfig
+from esrt_core.architecture import MIN_SIDE
+from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.weights.detect import authors_name
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "esrt_parity.npz"

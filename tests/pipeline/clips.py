@@ -16,7 +16,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
-from esrt_core.selection import ChainSelector, ModelChain, alone
+from esrt_core.selection import ChainSelector, ModelChain, single_chain
 
 
 def make(target: Path, *arguments: str) -> Path:
@@ -118,26 +118,26 @@ class Repeater:
 
 
 class Repeaters:
-    """Stand for Engines; `stop_at` is the call at which a Ctrl-C arrives."""
+    """Stand for UpscalerPool; `stop_at` is the call at which a Ctrl-C arrives."""
 
     model = "repeat"
     options = EngineOptions()
-    selector = ChainSelector("repeat", alone("repeat", (2, 3, 4)))
+    selector = ChainSelector("repeat", single_chain("repeat", (2, 3, 4)))
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
         self.device = device
         self.stop_at = stop_at
 
-    def of(self, chain: ModelChain) -> Repeaters:
-        """Return the same: there is one line-up."""
+    def for_chain(self, chain: ModelChain) -> Repeaters:
+        """Return the same: there is one chain."""
         return self
 
-    def weights(self, scale: int, place: int = 0) -> Weights:
+    def weights(self, scale: int, pass_index: int = 0) -> Weights:
         """Return a stand-in."""
         return Weights("0" * 64)
 
-    def upscaler(self, scale: int, place: int = 0) -> Repeater:
+    def upscaler(self, scale: int, pass_index: int = 0) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)
 
@@ -145,5 +145,5 @@ class Repeaters:
 def upscale(path: Path, pool: Repeaters | None = None, **options: Any) -> ClipResult:
     """Prepare and upscale a clip."""
     pool = pool or Repeaters()
-    plan = prepare_clip(path, VideoOptions(**options), pool)  # type: ignore[arg-type]  # stands for Engines
+    plan = prepare_clip(path, VideoOptions(**options), pool)  # type: ignore[arg-type]  # stands for UpscalerPool
     return upscale_clip(plan, pool)  # type: ignore[arg-type]

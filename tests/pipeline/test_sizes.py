@@ -37,7 +37,7 @@ def test_the_cheapest_chain_reaches_the_factor(text: str, passes: tuple[int, ...
 
 
 def test_the_small_scale_comes_first_because_later_passes_see_more_pixels() -> None:
-    assert chain_cost((2, 3)) == Fraction("0.70") + 4 * Fraction("0.80")
+    assert chain_cost((2, 3)) == 700_000 + 4 * 800_000
     assert chain_cost((2, 3)) < chain_cost((3, 2))
 
 
@@ -100,26 +100,26 @@ def test_the_passes_never_fall_short_of_the_target() -> None:
 def test_one_scale_works_in_a_chain_of_itself() -> None:
     assert plan_size(factor("9"), 4, 4, (3,)).passes == (3, 3)
     assert plan_size(factor("3"), 4, 4, (2,)) == SizePlan((2, 2), 12, 12, resample=True)
-    with pytest.raises(OptionError, match="x3 reach a factor of 9 at most, not 10"):
+    with pytest.raises(OptionError, match="x3 reach a factor of at most 9, not 10"):
         plan_size(factor("10"), 4, 4, (3,))
 
 
 @pytest.mark.parametrize("text", ["1", "0.5", "0", "-2"])
 def test_a_factor_that_does_not_enlarge_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=f"a factor of {text} does not enlarge"):
+    with pytest.raises(OptionError, match=f"scale must be above 1 and at most 16, not {text}"):
         factor(text)
 
 
 def test_a_factor_beyond_sixteen_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"16\.01 is beyond the largest, 16"):
+    with pytest.raises(OptionError, match=r"at most 16, not 16\.01"):
         factor("16.01")
-    with pytest.raises(OptionError, match="beyond the largest"):
+    with pytest.raises(OptionError, match="at most 16, not"):
         plan_size(SizeRequest(width=1601), 100, 50, ALL)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1e99", "1e999999999999", "-Infinity"])
 def test_a_number_without_an_ordinary_size_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="ordinary"):
+    with pytest.raises(OptionError, match="finite number"):
         exact(text, "--scale")
 
 
@@ -130,12 +130,12 @@ def test_what_is_not_a_number_is_refused() -> None:
 
 @pytest.mark.parametrize("request_", [SizeRequest(width=100), SizeRequest(longest=99), factor("1.001")])
 def test_a_target_that_is_not_larger_is_refused(request_: SizeRequest) -> None:
-    with pytest.raises(OptionError, match=r"100 x 50 px .* does not enlarge"):
+    with pytest.raises(OptionError, match=r"already 100 x 50 px, at least as large"):
         plan_size(request_, 100, 50, ALL)
 
 
 def test_only_one_way_to_ask_is_allowed() -> None:
-    with pytest.raises(OptionError, match="not several"):
+    with pytest.raises(OptionError, match="use only one of"):
         SizeRequest(factor=Fraction(2), width=5)
     with pytest.raises(OptionError, match="--height must be above 0, not -3"):
         SizeRequest(width=5, height=-3)

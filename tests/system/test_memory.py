@@ -1,18 +1,31 @@
 from pathlib import Path
+from types import SimpleNamespace
 
-from esrt_core.system.memory import ASSUMED, available_bytes
+import psutil
+import pytest
+
+from esrt_core.system.memory import available_bytes, total_bytes
 
 
-def test_the_smaller_of_machine_and_container_counts(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:  9000 kB\nMemAvailable:    4000 kB\n")
-    assert available_bytes(meminfo, tmp_path) == 4000 * 1024
-    (tmp_path / "memory.max").write_text("3000000\n")
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=9_000_000, available=4_000_000))
+
+
+def test_without_a_container_the_machine_counts(tmp_path: Path) -> None:
+    assert (total_bytes(tmp_path), available_bytes(tmp_path)) == (9_000_000, 4_000_000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "total", "available"),
+    [
+        ("3000000\n", 3_000_000, 2_000_000),
+        ("20000000\n", 9_000_000, 4_000_000),
+        ("max\n", 9_000_000, 4_000_000),
+        ("900000\n", 900_000, 0),  # lowered below what is in use
+    ],
+)
+def test_the_smaller_of_machine_and_container_counts(tmp_path: Path, limit: str, total: int, available: int) -> None:
+    (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text("1000000\n")
-    assert available_bytes(meminfo, tmp_path) == 2_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert available_bytes(meminfo, tmp_path) == 4000 * 1024
-
-
-def test_a_system_that_does_not_say_is_assumed_to_have_some(tmp_path: Path) -> None:
-    assert available_bytes(tmp_path / "nothing", tmp_path) == ASSUMED
+    assert (total_bytes(tmp_path), available_bytes(tmp_path)) == (total, available)

@@ -11,7 +11,7 @@ import pytest
 
 from esrt_core.system import process
 from esrt_core.system.process import (
-    PIXELS,
+    MIN_TRIM_PIXELS,
     SPIN_COUNT,
     HeapTrimmer,
     keep_freed_memory,
@@ -71,7 +71,7 @@ def test_the_heap_is_cleared_between_shapes_when_enough_has_gone_through(monkeyp
     for shape, tiles, times in [
         ((100, 100), 1, 0),
         ((100, 90), 1, 0),  # too soon
-        ((100, 100), PIXELS // 10_000, 0),
+        ((100, 100), MIN_TRIM_PIXELS // 10_000, 0),
         ((100, 100), 1, 0),  # the same shape
         ((90, 100), 1, 1),
         ((100, 90), 1, 1),  # too soon again
@@ -84,9 +84,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
+from esrt_core.system.process import configure_process, release_freed_memory
+
+configure_process()  # before torch is imported
+
 import numpy as np
 
-from esrt_core.system.process import release_freed_memory
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
@@ -107,3 +110,41 @@ def test_kernels_of_former_shapes_are_dropped(weights_of: WeightsOf) -> None:
     done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[2])
     early, late = map(int, done.stdout.split())
     assert late - early < 10e6
+
+
+LIBRARY = """
+import os
+import sys
+
+import torch
+
+environment, threads = dict(os.environ), torch.get_num_threads()
+
+import numpy as np
+
+import esrt_core
+from esrt_core.system import process
+
+called, function = [], process._libc_function
+process._libc_function = lambda name: called.append(name) or function(name)
+during = set()
+upscaler = esrt_core.Upscaler(2, sys.argv[1], "cpu", threads=threads + 1)
+upscaler.upscale(np.zeros((20, 20, 3), np.uint8), lambda progress: during.add(torch.get_num_threads()))
+assert during == {threads + 1}, during
+assert torch.get_num_threads() == threads, torch.get_num_threads()
+assert dict(os.environ) == environment, set(os.environ.items()) ^ set(environment.items())
+assert "mallopt" not in called, called
+process.configure_process()
+assert sys.platform != "linux" or "mallopt" in called, called
+assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], os.environ
+"""
+
+
+def test_use_as_a_library_leaves_the_process_alone(weights_of: WeightsOf) -> None:
+    cleared = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    environment = {name: value for name, value in os.environ.items() if name not in cleared}
+    command = [sys.executable, "-c", LIBRARY, str(weights_of(2))]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")

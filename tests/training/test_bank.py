@@ -12,6 +12,7 @@ from esrt_core.progress import Progress, ignore_progress
 from esrt_core.training import bank
 from esrt_core.training.bank import PictureBank, empty_bank, fill, open_store
 from esrt_core.training.pictures import find_pictures
+from tests.conftest import file_size_limit
 from tests.training.conftest import write_pictures
 
 
@@ -87,4 +88,12 @@ def test_a_full_disk_is_noticed_first(pictures: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(bank, "free_bytes", lambda folder: 1000)
     with pytest.raises(TrainingError, match="free"):
         open_store(tmp_path / "cache", find_pictures([pictures], 2, 8).usable, 2, ignore_progress)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks cannot be reserved here")
+def test_a_disk_that_fills_up_is_one_line(pictures: Path, tmp_path: Path) -> None:
+    found = find_pictures([pictures], 2, 8).usable
+    with file_size_limit(1000), pytest.raises(TrainingError, match="cannot be written"):
+        open_store(tmp_path / "cache", found, 2, ignore_progress)
     assert list((tmp_path / "cache").iterdir()) == []

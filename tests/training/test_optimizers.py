@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.training.optimizers import Muon, build_optimizers, is_matrix, orthogonalize, place_rates, set_rates
+from esrt_core.training.optimizers import Muon, build_optimizers, is_matrix, move_rates, orthogonalize, set_rates
 
 TINY = ESRTConfig(2, channels=16, blocks=1)
 
@@ -58,7 +58,7 @@ def test_rates_saved_on_a_gpu_serve_on_a_cpu() -> None:
     for group in state["param_groups"]:
         group["lr"], group["capturable"] = torch.tensor(5e-4), True  # as a GPU keeps them
     adam.load_state_dict(state)
-    place_rates([adam])
+    move_rates([adam])
     assert isinstance(adam.param_groups[0]["lr"], float)
     network(torch.rand(1, 3, 8, 8)).sum().backward()
     before = network.head.weight.detach().clone()

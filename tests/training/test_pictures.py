@@ -19,7 +19,7 @@ def test_pictures_are_found_recursively_and_the_rest_is_listed_with_reasons(tmp_
     assert [picture.path.name for picture in found.usable] == ["0.png", "1.png"]
     assert {each.path.name for each in found.unusable} == {"broken.png", "photo.nef", "0.png"}
     assert all(each.path.name in each.reason for each in found.unusable)
-    assert any("16 x 16 px; at least 24 x 24" in each.reason for each in found.unusable)
+    assert any("16 x 16 px, fewer than the required 24 x 24" in each.reason for each in found.unusable)
 
 
 def test_a_picture_named_twice_is_used_once(pictures: Path) -> None:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.training import precision
-from esrt_core.training.loop import choose_trained
-from esrt_core.training.precision import SCALE, Bfloat16Backbones, Float16, compile_blocks, in_half_precision
+from esrt_core.training.loop import set_trainable
+from esrt_core.training.precision import MAX_LOSS_SCALE, Bfloat16Backbones, Float16, compile_blocks, in_half_precision
 from esrt_core.training.state import LossScale
 from esrt_core.training.step import Loss, Stepper
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def network() -> ESRT:
     torch.manual_seed(0)
     net = ESRT(ESRTConfig(2, channels=16, blocks=1))
-    choose_trained(net, body_rests=False)
+    set_trainable(net, freeze_body=False)
     return net
 
 
@@ -41,8 +41,8 @@ def error(wrapped: nn.Module, scale: float = 1.0) -> float:
 
 
 def test_float16_gives_the_gradients_of_float32_if_the_loss_is_scaled() -> None:
-    assert 0 < error(Float16(network()), SCALE) < 0.02
-    assert error(Float16(network()), 2.0**-8) > 3 * error(Float16(network()), SCALE)
+    assert 0 < error(Float16(network()), MAX_LOSS_SCALE) < 0.02
+    assert error(Float16(network()), 2.0**-8) > 3 * error(Float16(network()), MAX_LOSS_SCALE)
 
 
 def test_with_its_backbones_in_bfloat16_a_network_keeps_its_gradients_better_than_all_in_it() -> None:
@@ -72,7 +72,7 @@ def test_the_backbones_compute_in_bfloat16_and_the_rest_does_not() -> None:
     ("device", "able", "kind"), [("cuda", True, Float16), ("cpu", True, Bfloat16Backbones), ("cpu", False, ESRT)]
 )
 def test_a_device_decides(device: str, able: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: able)
+    monkeypatch.setattr(precision, "supports_fast_bfloat16", lambda device: able)
     net = network()
     wrapped = in_half_precision(net, torch.device(device))
     assert type(wrapped) is kind

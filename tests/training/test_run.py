@@ -1,5 +1,6 @@
 """Whole runs of tiny networks."""
 
+import importlib.util
 import json
 import signal
 from pathlib import Path
@@ -105,7 +106,7 @@ def test_the_new_upsampler_is_trained_alone_first(
         return begin(self, *batch)
 
     monkeypatch.setattr(Stepper, "begin", spy)
-    monkeypatch.setattr("esrt_core.training.schedule.ALONE", 0.5)
+    monkeypatch.setattr("esrt_core.training.schedule.UPSAMPLER_SHARE", 0.5)
     train(make_options(from_scratch=False, start=str(weights_of(2)), scale=3))
     assert seen == [[True, False]] * 3 + [[True, True]] * 3
 
@@ -114,7 +115,7 @@ def test_worse_weights_are_never_called_best(make_options: MakeOptions, weights_
     start = weights_of(2)
     result = train(make_options(from_scratch=False, start=str(start), lr=30.0, ema=0.0))
     assert result.last_psnr < result.start_psnr == result.best_psnr
-    assert result.sentence.startswith("Nothing beat the start")
+    assert result.sentence.startswith("nothing beat the start")
     best, before = (load_checkpoint(path).network.state_dict() for path in (result.best, start))
     assert all(torch.equal(best[name], before[name]) for name in before)
 
@@ -175,11 +176,49 @@ def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOp
         train(make_options(name="mine", out=tmp_path / "other"))
 
 
+def test_what_beat_nothing_is_registered_only_by_force(
+    make_options: MakeOptions, weights_of: WeightsOf, tmp_path: Path
+) -> None:
+    worse = {"from_scratch": False, "start": str(weights_of(2)), "lr": 30.0, "ema": 0.0, "name": "mine"}
+    events: list[TrainEvent] = []
+    result = train(make_options(**worse), events.append)
+    assert result.name is None
+    assert "--model" not in result.sentence
+    assert Notice("nothing beat the start, so 'mine' is not registered; use --force to register it anyway") in events
+    assert list((tmp_path / "home").rglob("mine*")) == []
+    assert train(make_options(force=True, **worse)).name == "mine"
+    assert len(list((tmp_path / "home").rglob("mine_x2*.safetensors"))) == 1
+
+
+def test_a_run_that_is_too_short_says_so_at_its_start(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[TrainEvent] = []
+    train(make_options(), events.append)
+    [index] = [i for i, event in enumerate(events) if isinstance(event, Notice) and "too short" in event.text]
+    assert "about 6 steps" in events[index].text  # type: ignore[union-attr]
+    assert not any(isinstance(event, Validated) for event in events[:index])
+    monkeypatch.setattr(loop, "MIN_USEFUL_STEPS", 6)
+    events.clear()
+    train(make_options(seed=1, out=make_options().folder / "other"), events.append)
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "threadpoolctl"])
+def test_a_missing_package_is_one_sentence(
+    make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(TrainingError, match=rf'^training needs {package}: pip install "\.\[train\]"$'):
+        train(make_options())
+
+
 def test_ten_skipped_steps_stop_the_run(make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stepper, "finish", lambda self, *begun: StepResult(float("nan"), 1.0))
-    with pytest.raises(TrainingError, match="10 steps in a row"):
+    with pytest.raises(TrainingError, match="for 10 steps in a row"):
         train(make_options(steps=20))
-    assert loop.MOST_SKIPPED == 10
+    assert loop.MAX_SKIPPED == 10
 
 
 def test_steps_that_look_for_a_lower_scale_of_the_loss_do_not_stop_the_run(
@@ -187,7 +226,7 @@ def test_steps_that_look_for_a_lower_scale_of_the_loss_do_not_stop_the_run(
 ) -> None:
     monkeypatch.setattr("esrt_core.training.run.loss_scale", lambda device: LossScale(2.0**12, device))
     monkeypatch.setattr(Stepper, "begin", lambda self, *batch: torch.tensor([float("nan"), 1.0]))
-    with pytest.raises(TrainingError, match="12 steps in a row"):
+    with pytest.raises(TrainingError, match="for 12 steps in a row"):
         train(make_options(steps=20))
 
 
@@ -222,7 +261,7 @@ def test_other_options_in_the_same_folder_are_refused(make_options: MakeOptions)
 
 def test_pictures_that_cannot_be_used_are_listed_or_refused(make_options: MakeOptions, tmp_path: Path) -> None:
     write_pictures(tmp_path / "small", 2, 12, 12)
-    with pytest.raises(TrainingError, match="No usable picture"):
+    with pytest.raises(TrainingError, match="no usable picture"):
         train(make_options(sources=(tmp_path / "small",)))
     events: list[TrainEvent] = []
     train(make_options(sources=(tmp_path / "small", tmp_path / "pictures")), events.append)

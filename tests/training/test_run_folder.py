@@ -7,6 +7,7 @@ from esrt_core.errors import TrainingError
 from esrt_core.training import run_folder
 from esrt_core.training.events import Trained, Validated
 from esrt_core.training.run_folder import RunFolder
+from tests.conftest import file_size_limit
 from tests.training.conftest import MakeOptions
 
 
@@ -27,14 +28,14 @@ def test_a_new_or_empty_folder_is_taken(folder: RunFolder, make_options: MakeOpt
 
 def test_a_folder_with_other_files_is_refused(folder: RunFolder, make_options: MakeOptions) -> None:
     (folder.path / "photo.png").touch()
-    with pytest.raises(TrainingError, match="holds other files"):
+    with pytest.raises(TrainingError, match="has other files"):
         folder.prepare(make_options())
 
 
 def test_another_length_is_noticed_and_other_options_are_refused(folder: RunFolder, make_options: MakeOptions) -> None:
     folder.write_record(make_options(), {}, {})
     assert folder.prepare(make_options()) == []
-    assert folder.prepare(make_options(steps=9)) == ["The run goes on with steps 9 (before: 6)."]
+    assert folder.prepare(make_options(steps=9)) == ["resuming with steps 9 (before: 6)"]
     with pytest.raises(TrainingError, match="seed was 0, now 3"):
         folder.prepare(make_options(seed=3))
 
@@ -67,3 +68,26 @@ def test_rows_are_on_disk_at_once_and_those_after_the_saved_step_are_dropped(fol
     rows = folder.read_log()
     assert [(row["step"], row["psnr"]) for row in rows] == [("10", ""), ("10", "31.5"), ("18", "")]
     assert rows[0]["loss"] == "0.123457"
+
+
+@pytest.mark.parametrize(
+    "tail", ["20,1.5,0.2", "20,1.5,0.25,0.1,0.001,24,16,1000,3", "\0\0\0\0", "30,1,x,1,1,1,1,1,\n", "1,2\n"]
+)
+def test_torn_and_odd_rows_are_ignored(folder: RunFolder, tail: str) -> None:
+    log = folder.open_log(0)
+    log.write(trained(10))
+    log.close()
+    with folder.log.open("a") as file:
+        file.write(tail)
+    assert [row["step"] for row in folder.read_log()] == ["10"]
+
+
+def test_a_log_on_a_full_disk_is_one_line(folder: RunFolder) -> None:
+    log = folder.open_log(0)
+    with (
+        file_size_limit(folder.log.stat().st_size + 10),
+        pytest.raises(TrainingError, match=r"log\.csv cannot be written"),
+    ):
+        log.write(trained(10))
+    log.close()
+    assert folder.read_log() == []

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from esrt_core.progress import ignore_progress
 from esrt_core.training.bank import PictureBank, empty_bank, fill
 from esrt_core.training.pictures import find_pictures
-from esrt_core.training.sampler import Sampler, detail, draw_crops, turned_grid
+from esrt_core.training.sampler import Sampler, detail, draw_crops, oriented_grid
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ def test_all_of_a_picture_is_drawn(bank: PictureBank) -> None:
 
 
 def test_the_turns_are_the_eight_of_a_square() -> None:
-    down, across = turned_grid(3, CPU)
+    down, across = oriented_grid(3, CPU)
     square = torch.arange(9).reshape(3, 3)
     assert len({tuple(square[down[turn], across[turn]].flatten().tolist()) for turn in range(8)}) == 8
     assert torch.equal(square[down[0], across[0]], square)

@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from esrt_core.training.state import EMA, LossScale
+from esrt_core.errors import TargetError
+from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.training.state import EMA, LossScale, TrainingState
+from tests.conftest import file_size_limit
 
 
 def test_the_average_follows_quickly_at_first_and_slowly_later() -> None:
@@ -37,8 +42,8 @@ def test_a_factor_that_was_halved_grows_again_and_none_leaves_its_bounds(monkeyp
         scale.adapt(finite)
         factors.append(float(scale.factor))
     assert factors == [2, 2, 2, 4, 4, 4, 4, 4, 2, 1, 1, 1]
-    assert scale.lowest
-    assert not LossScale(4.0, CPU).lowest
+    assert scale.is_minimal
+    assert not LossScale(4.0, CPU).is_minimal
 
 
 def test_a_run_goes_on_as_it_would_have_and_within_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +56,13 @@ def test_a_run_goes_on_as_it_would_have_and_within_what_is_allowed(monkeypatch: 
     for scale in (whole, resumed, elsewhere):
         scale.adapt(finite=True)
     assert [float(scale.factor) for scale in (whole, resumed, elsewhere)] == [2.0**14, 2.0**14, 1]
+
+
+def test_a_full_disk_is_one_line_and_the_old_state_stays(tmp_path: Path) -> None:
+    network = ESRT(ESRTConfig(2, channels=16, blocks=1))
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"old")
+    with file_size_limit(50_000), pytest.raises(TargetError, match=r"state\.pt cannot be written: the file would be"):
+        TrainingState(network, EMA(network, 0.9), LossScale(1.0, CPU)).save(path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

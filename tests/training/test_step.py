@@ -10,7 +10,7 @@ from torch.optim import SGD, Optimizer
 from esrt_core.errors import TrainingError
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.model.transformer import Windows
-from esrt_core.training.loop import choose_trained
+from esrt_core.training.loop import set_trainable
 from esrt_core.training.optimizers import build_optimizers, set_rates
 from esrt_core.training.precision import Float16, compile_blocks, loss_scale
 from esrt_core.training.state import LossScale
@@ -175,7 +175,7 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
     for graphs in (True, False):
         torch.manual_seed(0)
         net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)
-        choose_trained(net, body_rests=False)
+        set_trainable(net, freeze_body=False)
         compile_blocks(net)
         stepper = Stepper(Float16(net), Loss(), device, loss_scale(device))
         optimizers = build_optimizers(net, kind, 1e-3, None)

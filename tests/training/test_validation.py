@@ -27,7 +27,7 @@ def test_held_out_pictures_that_are_damaged_are_left_out(pictures: Path) -> None
     crops, unusable = cut_crops(find_pictures([pictures], 2, 8).usable, 2, 2000)
     assert [crop.name for crop in crops] == [f"{index}.png" for index in range(1, 5)]
     assert [each.path for each in unusable] == [path]
-    with pytest.raises(TrainingError, match=r"No held-out picture can be used.*0\.png"):
+    with pytest.raises(TrainingError, match=r"no held-out picture can be used.*0\.png"):
         cut_crops(find_pictures([path], 2, 8).usable, 2, 1000)
 
 

@@ -44,14 +44,14 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff{", "index i is not JSON"),
+        (b"\xff{", "index i is not valid JSON"),
         (b"[]", "i is not an index"),
         (b'{"esrt_index": 1}', "i is not an index"),
-        (b'{"esrt_index": 9, "weights": []}', "has version 9, this program knows 1"),
-        (b'{"esrt_index": 1, "weights": [{"name": "a"}]}', "row 1 of index i cannot be used: it lacks 'scale'"),
-        (b'{"esrt_index": 1, "weights": [3]}', "row 1 of index i cannot be used"),
+        (b'{"esrt_index": 9, "weights": []}', "has version 9, this program supports 1"),
+        (b'{"esrt_index": 1, "weights": [{"name": "a"}]}', "row 1 of index i is invalid: 'scale' is missing"),
+        (b'{"esrt_index": 1, "weights": [3]}', "row 1 of index i is invalid"),
         (dump_rows([ROW, ROW]).encode(), "more than one row for mine x4"),
-        (dump_rows([ROW]).replace('"psnr": {', '"psnr": {"x": "high", ').encode(), "row 1 of index i cannot be used"),
+        (dump_rows([ROW]).replace('"psnr": {', '"psnr": {"x": "high", ').encode(), "row 1 of index i is invalid"),
     ],
 )
 def test_what_is_no_index_is_refused(content: bytes, words: str) -> None:
@@ -78,7 +78,7 @@ def test_what_is_no_index_is_refused(content: bytes, words: str) -> None:
 def test_rows_that_cannot_be_are_refused(change: dict[str, str | int]) -> None:
     index = json.loads(dump_rows([ROW]))
     index["weights"][0].update(change)
-    with pytest.raises(WeightsError, match="row 1 of index i cannot be used"):
+    with pytest.raises(WeightsError, match="row 1 of index i is invalid"):
         parse_rows(json.dumps(index).encode(), "i")
 
 

@@ -29,7 +29,7 @@ def test_a_base_address_makes_full_addresses(weights: Path) -> None:
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"holds no \.safetensors files"):
+    with pytest.raises(WeightsError, match=r"has no \.safetensors files"):
         make_index(tmp_path)
     with pytest.raises(WeightsError, match="is not a folder"):
         make_index(tmp_path / "none")

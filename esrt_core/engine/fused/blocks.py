@@ -1,4 +1,4 @@
-"""The convolutional blocks with their learned scalars folded into the weights. Plain forms: esrt_core.model.blocks."""
+"""CA, ARFB and HPB with their learned scalars folded into the weights. Reference: esrt_core.model.blocks."""
 
 from typing import cast
 
@@ -19,11 +19,14 @@ from esrt_core.engine.fused.layers import (
 )
 from esrt_core.model.blocks import ARFB, CA, HPB, resize_to
 
-WHOLE_VECTORS = 32  # values that torch's sigmoid takes at once on any CPU; a rest is computed with other last bits
+WHOLE_VECTORS = 32  # values; torch's sigmoid vectorizes multiples of it on any CPU and rounds a remainder otherwise
 
 
 class FusedCA(nn.Module):
-    """Channel attention, in place. A sample's gates are whole vectors, so that they do not depend on the batch."""
+    """Channel attention, in place.
+
+    The gates of a sample are padded to whole vectors, so that they do not depend on the batch.
+    """
 
     down_weight: Tensor
     down_bias: Tensor
@@ -39,7 +42,7 @@ class FusedCA(nn.Module):
             self.register_buffer(f"{name}_bias", F.pad(to_float32(cast(Tensor, layer.bias)), (0, more)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Overwrite x (B, C, H, W) and return it."""
+        """Scale x (B, C, H, W) in place and return it."""
         pooled = x.mean((2, 3))  # (B, C)
         hidden = F.relu(_sample_by_sample(pooled, self.down_weight, self.down_bias))
         gates = torch.sigmoid(_sample_by_sample(hidden, self.up_weight, self.up_bias))
@@ -47,15 +50,15 @@ class FusedCA(nn.Module):
 
 
 def _sample_by_sample(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Apply a small linear layer to (B, C); a matrix product's last bits would depend on B."""
+    """Apply a small linear layer to x (B, C); the rounding of a matrix product would depend on B."""
     return (x[:, None] * weight).sum(2).add_(bias)
 
 
 class FusedARFB(nn.Module):
-    """An ARFB in which the second residual unit ends in the 1 x 1 convolution that follows it.
+    """An ARFB whose second residual unit is merged with the 1 x 1 convolution that follows it.
 
     With r2 = m1 r1 + m2 expand(p), fuse([l2 r2, l3 r1]) = (l2 m1 A + l3 B) r1 + l2 m2 A expand(p), where A and B are
-    the halves of fuse: neither r2 nor the concatenation is made.
+    the halves of fuse: neither r2 nor the concatenation is computed.
     """
 
     def __init__(self, arfb: ARFB) -> None:
@@ -77,9 +80,9 @@ class FusedARFB(nn.Module):
         self.l4 = float(arfb.l4)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last, to the same.
+        """Map x (B, C, H, W), channels last, to the same shape.
 
-        The layers compute in the precision of their weights, the residual keeps that of x.
+        The layers compute in the dtype of their weights; the residual keeps that of x.
         """
         inner = x.to(self.conv.weight.dtype)
         r1: Tensor = self.expand1(self.reduce1(inner), inner, self.m1)
@@ -90,7 +93,7 @@ class FusedARFB(nn.Module):
 
 
 class FusedHPB(nn.Module):
-    """An HPB whose 1 x 1 convolution acts before the low branch is enlarged, on a quarter of the pixels."""
+    """An HPB whose 1 x 1 convolution runs before the low branch is enlarged, on a quarter of the pixels."""
 
     def __init__(self, hpb: HPB) -> None:
         super().__init__()
@@ -104,7 +107,7 @@ class FusedHPB(nn.Module):
         self.arfb_out = FusedARFB(hpb.arfb_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last, to the same; the residual keeps the precision of x."""
+        """Map x (B, C, H, W), channels last, to the same shape; the residual keeps the dtype of x."""
         encoded = self.arfb_enc(x)
         low = F.avg_pool2d(encoded, 2)
         high = self.arfb_high(encoded.sub_(resize_to(low, x)))

@@ -1,4 +1,4 @@
-"""FusedESRT: what runs when pictures are upscaled. Derived from the trained ESRT when weights are loaded."""
+"""The fused network, derived from a trained ESRT when its weights are loaded."""
 
 from typing import cast
 
@@ -16,11 +16,11 @@ from esrt_core.model.transformer import WHOLE, Windows
 
 
 class FusedESRT(nn.Module):
-    """Compute what an ESRT computes, for inference only: at most 1e-4 away from it in float32, everywhere.
+    """Compute the result of an ESRT, for inference only, within 1e-4 in float32.
 
     Input (B, 3, H, W) float32, RGB in [0, 1], H and W at least MIN_SIDE; output (B, 3, scale * H, scale * W) float32.
-    In half precision the backbones run in `dtype`; head, long residual, skip path and tail stay in float32. bfloat16
-    has few digits, so that with it the residuals inside the backbones stay in float32 too.
+    In half precision the backbones run in `dtype`; head, long residual, skip path and tail stay in float32. With
+    bfloat16, which has few digits, the residuals inside the backbones stay in float32 too.
     """
 
     def __init__(self, network: ESRT, dtype: torch.dtype = torch.float32) -> None:
@@ -39,14 +39,14 @@ class FusedESRT(nn.Module):
         self.up = ComposedUpsampler(network.up)
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
-        """Enlarge; see the class."""
+        """Upscale x; see the class for shapes and range."""
         features = self.head(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W)
         body = self._deep(features.to(self.residual), windows).float().add_(features, alpha=self.a1)
         pixels = self.up(features).relu_().add_(self.tail(self.reduce(body)))  # (B, 3 * scale ** 2, H, W)
         return F.pixel_shuffle(pixels, self.scale)
 
     def _deep(self, x: Tensor, windows: Windows) -> Tensor:
-        """Run both backbones on the head's features."""
+        """Run both backbones on the features of the head (B, C, H, W)."""
         results = []
         for hpb in self.hpb:
             x = hpb(x)
@@ -56,9 +56,9 @@ class FusedESRT(nn.Module):
 
 
 def fuse(network: ESRT, dtype: torch.dtype = torch.float32) -> FusedESRT:
-    """Rewrite a trained network for inference; call the result as the network, `(x, windows)`, in inference mode.
+    """Return a trained network rewritten for inference; call it as the network, `(x, windows)`, in inference mode.
 
-    The network is left as it is. `dtype` may be float16 (CUDA) or bfloat16.
+    The network itself is not changed. `dtype` may be float32, float16 (CUDA) or bfloat16.
     """
     with torch.no_grad():
         return FusedESRT(network, dtype).eval()

@@ -1,4 +1,4 @@
-"""The efficient transformer with its normalizations folded into the layers. Plain form: esrt_core.model.transformer."""
+"""The efficient transformer with layer norm folded into the linear layers. Reference: esrt_core.model.transformer."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esrt_core.engine.fused.kernels import kernel_attention
 from esrt_core.engine.fused.layers import FixedConv, FixedLinear, planes, rows, to_float32, to_float64
-from esrt_core.model.transformer import ET, WHOLE, Windows, windowed_attention
+from esrt_core.model.transformer import ET, WHOLE, Windows, attention, windowed_attention
 
-PATCH = 3  # px a side of the patch that makes a token
+PATCH = 3  # px; side of the patch that becomes a token
 
 
 class FusedET(nn.Module):
-    """ET with its first tokens never written.
+    """An ET whose unfolded tokens are never written before the attention.
 
     LayerNorm is (t - mean) / std, then an affine map, and a linear layer W follows. The affine map goes into W and a
     bias; subtracting the mean is linear too and goes into W (its rows lose their mean); 1 / std is one factor per token
@@ -46,7 +45,7 @@ class FusedET(nn.Module):
         self.register_buffer("fc2_bias", to_float32(et.mlp.fc2.bias[order]))
 
     def forward(self, x: Tensor, windows: Windows = WHOLE) -> Tensor:
-        """(B, C, H, W), channels last, to the same."""
+        """Map x (B, C, H, W), channels last, to the same shape."""
         pixels = rows(x)  # (B, H, W, C)
         reduced = rows(self.reduce(x))
         torch.addcmul(self.reduce_bias, reduced, _patch_rstd(pixels, self.eps1), out=reduced)
@@ -59,7 +58,7 @@ class FusedET(nn.Module):
         return planes(total[:, 1:-1, 1:-1].contiguous())
 
     def _transform(self, tokens: Tensor, reduced: Tensor, windows: Windows) -> None:
-        """Add attention and MLP to tokens (B, h, W, 9 * C) in place; `reduced` are theirs (B, h, W, 9 * C / 2)."""
+        """Add attention and MLP to tokens (B, h, W, 9 * C) in place, from `reduced` (B, h, W, 9 * C / 2)."""
         self.expand.add_to(tokens, self._attend(reduced, windows))
         hidden = self.fc1(tokens)
         torch.addcmul(self.fc1_bias, hidden, _rstd(tokens, self.eps2), out=hidden)
@@ -67,10 +66,10 @@ class FusedET(nn.Module):
         tokens.add_(self.fc2_bias)
 
     def _attend(self, reduced: Tensor, windows: Windows) -> Tensor:
-        """(B, h, W, 9 * C / 2) to the same."""
+        """Map `reduced` (B, h, W, 9 * C / 2) to the same shape."""
         attended = [
             windowed_attention(
-                self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), kernel_attention
+                self.qkv(reduced[:, :, left:right]), self.heads, self.scale, (windows[0], across), attention
             )
             for left, right, across in _parts(reduced.shape[2], windows[1], not reduced.is_cpu)
         ]
@@ -78,7 +77,7 @@ class FusedET(nn.Module):
 
 
 def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Fold a LayerNorm's affine map and its centring into the linear layer after it: weight, bias."""
+    """Fold the affine map and the centering of a LayerNorm into the linear layer after it; return weight and bias."""
     weight = to_float64(linear.weight) * to_float64(norm.weight)
     bias = to_float64(linear.weight) @ to_float64(norm.bias)
     if linear.bias is not None:
@@ -87,27 +86,27 @@ def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the mean square over the last axis, in float32; the axis stays with length 1."""
+    """Return mean and mean square over the last axis, which is kept with length 1, in float32."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
     return x.mean(-1, keepdim=True, dtype=torch.float32), norm.square_().div_(x.shape[-1])
 
 
 def _rstd(tokens: Tensor, eps: float) -> Tensor:
-    """Return 1 / std of every token: (..., D) to (..., 1)."""
+    """Return 1 / std of each token: (..., D) to (..., 1)."""
     mean, square = _moments(tokens)
     return torch.rsqrt(square - mean * mean + eps).to(tokens.dtype)
 
 
 def _patch_rstd(pixels: Tensor, eps: float) -> Tensor:
-    """Return 1 / std of every zero-padded 3 x 3 patch: (B, H, W, C) to (B, H, W, 1)."""
+    """Return 1 / std of each zero-padded 3 x 3 patch: (B, H, W, C) to (B, H, W, 1)."""
     mean, square = (F.avg_pool2d(planes(moment), PATCH, 1, 1) for moment in _moments(pixels))
     return rows(torch.rsqrt(square - mean * mean + eps)).to(pixels.dtype)
 
 
 def _parts(length: int, count: int, at_once: bool) -> Iterator[tuple[int, int, int]]:
-    """Cut an axis of `count` windows into parts: start, stop, windows inside.
+    """Yield (start, stop, number of windows) for the parts of an axis with `count` windows.
 
-    On a CPU one window follows the other, so that what lies between the layers stays small and in the cache.
+    On a CPU windows are processed one after the other, so that intermediate results stay in the cache.
     """
     if at_once:
         yield 0, length, count
@@ -121,9 +120,9 @@ def _parts(length: int, count: int, at_once: bool) -> Iterator[tuple[int, int, i
 
 
 def _patches(padded: Tensor, top: int, bottom: int, bias: Tensor) -> Tensor:
-    """Write the 3 x 3 patches of some rows plus a bias (3, 3 * C): (B, H + 2, W + 2, C) to (B, h, W, 9 * C)."""
+    """Unfold 3 x 3 patches of rows top..bottom plus a bias (3, 3 * C): (B, H + 2, W + 2, C) to (B, h, W, 9 * C)."""
     batch, _, width, channels = padded.shape
-    row = PATCH * channels  # the three pixels of a patch's row lie next to each other
+    row = PATCH * channels  # the three pixels of a row of the patch are adjacent in memory
     shape = (batch, bottom - top, width + 1 - PATCH, PATCH, row)
     strides = padded.stride()
     views = padded.as_strided(shape, (*strides[:3], strides[1], 1), top * strides[1])
@@ -131,7 +130,7 @@ def _patches(padded: Tensor, top: int, bottom: int, bias: Tensor) -> Tensor:
 
 
 def _fold_into(total: Tensor, top: int, tokens: Tensor) -> None:
-    """Add patches (B, h, W, 9 * C) from a row on where they lie in (B, H + 2, W + 2, C)."""
+    """Sum overlapping patches (B, h, W, 9 * C), whose first row is `top`, into `total` (B, H + 2, W + 2, C)."""
     height, width = tokens.shape[1:3]
     for index, part in enumerate(tokens.chunk(PATCH**2, -1)):
         down, right = divmod(index, PATCH)

@@ -1,4 +1,4 @@
-"""The image formats: what each can hold, as data, and what their encoders refuse."""
+"""The image formats as data: what each can hold, how large its files are, and what its encoder refuses."""
 
 import struct
 from collections.abc import Iterator
@@ -23,6 +23,10 @@ class Format:
     max_side         the largest side in px that the encoder accepts, or None.
     max_pixels       the largest area in px that the encoder accepts, or None.
     extra            the optional package that reads and writes it, or None.
+    least_bytes      per px of even a very smooth picture, at least: with less free space, writing must fail.
+    typical_bytes    per px of an ordinary photo at the default quality.
+    clean_from_bits  per px from which `--model auto` chooses the clean weights, for lossy formats whose files do not
+                     record their quality (benchmarks/auto.md); else None.
     """
 
     name: str
@@ -44,6 +48,9 @@ class Format:
     max_side: int | None = None
     max_pixels: int | None = None
     extra: str | None = None
+    least_bytes: float = 0.0
+    typical_bytes: float = 3.0
+    clean_from_bits: float | None = None
 
 
 PNG = Format(
@@ -59,6 +66,8 @@ PNG = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    least_bytes=0.02,
+    typical_bytes=1.3,
 )
 JPEG = Format(
     "jpeg",
@@ -72,6 +81,8 @@ JPEG = Format(
     dpi=True,
     default_quality=95,
     max_side=65_500,
+    least_bytes=0.015,
+    typical_bytes=0.4,
 )
 WEBP = Format(
     "webp",
@@ -87,6 +98,9 @@ WEBP = Format(
     xmp=True,
     default_quality=90,
     max_side=16_383,
+    least_bytes=0.003,
+    typical_bytes=0.25,
+    clean_from_bits=2.9,
 )
 TIFF = Format(
     "tiff",
@@ -102,8 +116,9 @@ TIFF = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    least_bytes=0.02,
 )
-BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True)
+BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=3.0)
 AVIF = Format(
     "avif",
     "AVIF",
@@ -118,6 +133,9 @@ AVIF = Format(
     default_quality=85,
     max_side=32_768,  # the encoder accepts 65,536, but decoders stop here
     max_pixels=16_384 * 16_384,
+    least_bytes=0.002,
+    typical_bytes=0.15,
+    clean_from_bits=1.9,
 )
 GIF = Format(
     "gif",
@@ -128,6 +146,7 @@ GIF = Format(
     alpha=True,
     animation=True,
     max_side=65_535,
+    typical_bytes=0.6,
 )
 JPEG2000 = Format(
     "jpeg2000",
@@ -154,6 +173,8 @@ HEIF = Format(
     default_quality=90,
     max_side=16_384,
     extra="pillow_heif",
+    typical_bytes=0.15,
+    clean_from_bits=2.0,
 )
 JXL = Format(
     "jxl",
@@ -167,6 +188,7 @@ JXL = Format(
     xmp=True,
     default_quality=95,
     extra="pillow_jxl",
+    typical_bytes=0.2,
 )
 ICO = Format("ico", "ICO", ("ICO",), (".ico",))
 ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))

@@ -1,7 +1,4 @@
-"""ClipInfo: what a clip holds, as far as it must be kept.
-
-PixelLayout: how the samples of a decoded picture lie in memory, and the ffmpeg names of the layouts we carry.
-"""
+"""Data model of a clip: its picture, its other streams, its colors, and the memory layout of its decoded samples."""
 
 import re
 from dataclasses import dataclass
@@ -23,8 +20,8 @@ class PixelLayout:
     """Describe planar samples, packed without gaps.
 
     chroma  "420", "422", "444" or "gray".
-    depth   8, or 9 to 16 bits in little-endian 16-bit words.
-    alpha   whether an alpha plane follows.
+    depth   8 bits in bytes, or 9 to 16 bits in little-endian 16-bit words.
+    alpha   an alpha plane follows.
     """
 
     chroma: str
@@ -33,13 +30,13 @@ class PixelLayout:
 
     @property
     def name(self) -> str:
-        """Its name in ffmpeg."""
+        """The name of the pixel format in ffmpeg."""
         bits = "" if self.depth == 8 else f"{self.depth}le"
         return f"gray{bits}" if self.chroma == "gray" else f"yuv{'a' if self.alpha else ''}{self.chroma}p{bits}"
 
     @property
     def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
-        """The type of one sample."""
+        """The dtype of one sample."""
         return np.dtype(np.uint8) if self.depth == 8 else np.dtype("<u2")
 
     def shapes(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
@@ -50,11 +47,11 @@ class PixelLayout:
         return (*planes, (height, width)) if self.alpha else tuple(planes)
 
     def byte_size(self, width: int, height: int) -> int:
-        """Return the bytes of one picture."""
+        """Return the size of one picture in bytes."""
         return sum(rows * columns for rows, columns in self.shapes(width, height)) * self.dtype.itemsize
 
     def planes(self, data: NDArray[np.uint8], width: int, height: int) -> tuple[Plane, ...]:
-        """Return the planes of one picture as views of its bytes."""
+        """Return the planes of one picture, each (rows, columns), as views of its bytes."""
         planes, start = [], 0
         for rows, columns in self.shapes(width, height):
             end = start + rows * columns * self.dtype.itemsize
@@ -72,7 +69,7 @@ class PixelLayout:
 
 
 def parse_layout(name: str) -> PixelLayout | None:
-    """Return the layout of an ffmpeg name, or None where it is not one that we carry as it is."""
+    """Return the layout of an ffmpeg pixel format, or None if it cannot be carried without conversion."""
     found = _NAME.fullmatch(name)
     if not found:
         return None
@@ -81,21 +78,21 @@ def parse_layout(name: str) -> PixelLayout | None:
 
 
 def frame_bytes(frame: Frame) -> bytes:
-    """Return the samples of a YUV or GRAY frame, packed as its layout says."""
+    """Return the samples of a YUV or GRAY frame, packed in the order of its layout."""
     return b"".join(np.ascontiguousarray(plane).tobytes() for plane in frame.all_planes())
 
 
-# The numbers are those of ITU-T H.273, which every container and codec shares; 2 means unspecified.
+# Code points of ITU-T H.273, which all containers and codecs share; 2 means unspecified.
 UNSPECIFIED = 2
 RGB_MATRIX = 0
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-FULL_RANGE = 2  # ffmpeg's number; 1 is studio range, 0 unspecified
+FULL_RANGE = 2  # AVCOL_RANGE_JPEG of ffmpeg; 1 is studio range, 0 unspecified
 
 
 @dataclass(frozen=True)
 class ColorTags:
-    """Carry what a clip says about its colors, as numbers; see above."""
+    """Hold the color tags of a clip: `range` as ffmpeg counts it, the rest as code points of ITU-T H.273."""
 
     range: int = 0
     matrix: int = UNSPECIFIED
@@ -104,41 +101,41 @@ class ColorTags:
 
     @property
     def hdr(self) -> str | None:
-        """Return "PQ" or "HLG" for a clip of high dynamic range."""
+        """The transfer function of a clip with high dynamic range, "PQ" or "HLG"; None for any other clip."""
         return HDR_TRANSFERS.get(self.transfer)
 
     def matrix_name(self, height: int) -> str:
-        """Return the matrix; where the clip doesn't say, as players guess it: by its size."""
+        """Return the matrix; if the clip does not state one, guess by height (px) as players do."""
         return MATRICES.get(self.matrix, "bt709" if height > 576 else "bt601")
 
 
 @dataclass(frozen=True)
 class Mastering:
-    """Hold the display that an HDR clip was graded on.
+    """Describe the display on which an HDR clip was mastered (SMPTE ST 2086).
 
-    primaries  x and y of red, green, blue and white, in 1/50000.
-    luminance  the least and the most, in 1/10000 cd/m2.
+    primaries  x and y of red, green, blue and white, in units of 1/50000.
+    luminance  minimum and maximum, in units of 1/10000 cd/m2.
     """
 
     primaries: tuple[tuple[int, int], ...]
     luminance: tuple[int, int]
 
     def text(self) -> str:
-        """Return it as encoders write it."""
+        """Return it in the notation of x264 and x265."""
         red, green, blue, white = (f"({x},{y})" for x, y in self.primaries)
-        least, most = self.luminance
-        return f"G{green}B{blue}R{red}WP{white}L({most},{least})"
+        minimum, maximum = self.luminance
+        return f"G{green}B{blue}R{red}WP{white}L({maximum},{minimum})"
 
 
 @dataclass(frozen=True)
 class VideoStream:
-    """Describe the picture.
+    """Describe the video stream that is upscaled.
 
-    width, height  px as they are stored, before rotation.
-    pixels         ffmpeg's name of the stored pixel format; `layout` is how we carry it.
-    rotation       counter-clockwise degrees by which players turn it: 0, 90, 180 or 270.
-    mirrored       players also mirror it, or turn it by another angle.
-    aspect         shape of a pixel, width to height.
+    width, height  px as stored, before rotation.
+    pixels         ffmpeg's name of the stored pixel format; `layout` is the one in which frames are carried.
+    rotation       counter-clockwise degrees by which players rotate it: 0, 90, 180 or 270.
+    mirrored       the display matrix also mirrors, or rotates by another angle.
+    aspect         sample aspect ratio, width to height.
     """
 
     index: int
@@ -159,20 +156,21 @@ class VideoStream:
 
     @property
     def is_rgb(self) -> bool:
-        """Whether it is stored as RGB."""
+        """Whether the samples are stored as RGB."""
         return "rgb" in self.pixels or "bgr" in self.pixels or self.pixels.startswith(("gbr", "pal"))
 
     @property
-    def exact(self) -> bool:
-        """Whether the layout carries the stored samples as they are."""
+    def is_carried_exactly(self) -> bool:
+        """Whether the layout carries the stored samples unchanged."""
         return self.pixels.replace("yuvj", "yuv") == self.layout.name
 
 
 @dataclass(frozen=True)
 class OtherStream:
-    """Describe a stream that is copied: sound, subtitle, attachment, data, or a cover picture ("cover").
+    """Describe a stream that is copied.
 
-    "timecode" and "chapters" are tracks that are written anew from the metadata.
+    kind  "audio", "subtitle", "attachment", "data", "video" or "cover" (cover art); "timecode" and "chapters" are
+          tracks that ffmpeg writes again from the metadata.
     """
 
     index: int
@@ -186,11 +184,20 @@ class OtherStream:
 class ClipInfo:
     """Describe a clip.
 
-    container  ffmpeg's name of the format, such as "mov" or "matroska".
-    is_counted frames have no times of their own, as in AVI and raw streams: they follow each other at the rate.
-    own_tags   it has tags beyond the common ones, such as those of phones ("com.apple.quicktime.model").
-    created    when it was shot, as its metadata say it.
-    start      seconds at which the container starts; streams may start later.
+    container   ffmpeg's name of the format, such as "mov" or "matroska".
+    is_counted  frames carry no times, as in AVI and raw streams: they follow each other at the frame rate.
+    slots       of AVI with empty frames: the number of every frame, counting the empty ones.
+    restarts    seconds at which the clock of the container restarts, as in joined recordings; times are those after
+                ffmpeg has closed the gaps.
+    has_captions  the frames contain closed captions.
+    own_tags    it has vendor tags, such as those of phones ("com.apple.quicktime.model").
+    created     its creation date, as written in its metadata.
+    start       seconds at which the container starts; streams may start later.
+    duration    seconds from `start` to the end of the longest stream.
+    size        bytes of the file.
+    notes       limitations that the user should know.
+    suspects    places that the container marks as damaged, one line each; perhaps no frame is missing.
+    damage      damage found without decoding, one line each.
     """
 
     path: Path
@@ -202,11 +209,20 @@ class ClipInfo:
     other_streams: tuple[OtherStream, ...]
     chapters: int = 0
     is_counted: bool = False
+    slots: tuple[int, ...] = ()
+    restarts: tuple[Fraction, ...] = ()
+    has_captions: bool = False
     own_tags: bool = False
     created: str = ""
     notes: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 
+    def seconds(self, tick: int) -> float:
+        """Return the seconds from the start of the clip to a tick of its video stream, counted from the first frame."""
+        timing = self.video.timing
+        return float((timing.first + tick) * timing.time_base - self.start)
+
     def of_kind(self, kind: str) -> tuple[OtherStream, ...]:
-        """Return the streams of a kind."""
+        """Return the other streams of one kind."""
         return tuple(stream for stream in self.other_streams if stream.kind == kind)

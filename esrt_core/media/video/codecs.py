@@ -1,4 +1,4 @@
-"""The codecs of a result as data: which encoder makes them, from which pixel formats, how large, and how good."""
+"""Table of the output codecs: their encoders, pixel formats, size limits and quality settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _HARDWARE = ("yuv420p", "p010le")
 
 @dataclass(frozen=True)
 class Encoder:
-    """Name an encoder of ffmpeg and the pixel formats that it takes."""
+    """Name an encoder of ffmpeg and the pixel formats it accepts."""
 
     name: str
     kind: str
@@ -27,10 +27,12 @@ class Encoder:
 class Codec:
     """Describe a codec.
 
-    crf          constant quality from which a person sees no loss, and the range that may be asked for; None where
-                 the codec has no such scale.
-    presets      from the fastest to the best compression; None where there is none.
-    bits         expected bits per pixel at the default quality, generously.
+    encoders     the software encoder first, then hardware encoders.
+    max_width, max_height  px.
+    crf          default constant quality, at which no loss is visible; `crf_range` is what --crf accepts. None if the
+                 codec has no such scale.
+    presets      from the fastest to the best compression; empty if it has none.
+    bits         upper estimate of the bits per pixel at the default quality.
     even_chroma  4:2:0 and 4:2:2 need even sides.
     """
 
@@ -47,16 +49,19 @@ class Codec:
 
     @property
     def software(self) -> Encoder:
-        """The encoder that runs everywhere."""
+        """The encoder that runs on every machine."""
         return self.encoders[0]
 
     def encoder_of(self, kind: str) -> Encoder:
-        """Return the encoder of a kind; raise OptionError where the codec has none."""
+        """Return the encoder of a kind.
+
+        Raises: OptionError if the codec has none of this kind.
+        """
         for encoder in self.encoders:
             if encoder.kind == kind:
                 return encoder
         kinds = ", ".join(encoder.kind for encoder in self.encoders)
-        raise OptionError(f"--encoder {kind} cannot make {self.name}; expected one of: auto, {kinds}")
+        raise OptionError(f"--encoder {kind} does not support {self.name}; use one of: auto, {kinds}")
 
 
 _X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -134,9 +139,9 @@ def encoder_arguments(
     mastering: Mastering | None,
     content_light: tuple[int, int] | None,
 ) -> list[str]:
-    """Return ffmpeg's arguments for an encoder.
+    """Return ffmpeg's arguments that select and configure an encoder.
 
-    The threads are fixed: x264's and x265's bytes depend on their number.
+    `threads` is always given, because the bytes of x264 and x265 depend on it.
     """
     quality = codec.crf if crf is None else crf
     speed = preset or codec.default_preset
@@ -161,24 +166,12 @@ def encoder_arguments(
         case "prores_ks":
             return ["-c:v", "prores_ks", "-vendor", "apl0", "-threads", str(threads)]
         case _:
-            return [
-                "-c:v",
-                "ffv1",
-                "-level",
-                "3",
-                "-g",
-                "1",
-                "-slices",
-                "4",
-                "-slicecrc",
-                "1",
-                "-threads",
-                str(threads),
-            ]
+            options = ["-level", "3", "-g", "1", "-slices", "4", "-slicecrc", "1", "-threads", str(threads)]
+            return ["-c:v", "ffv1", *options]
 
 
 def choose_pixels(layout: PixelLayout, encoder: Encoder, even_chroma: bool, width: int, height: int) -> str:
-    """Return the encoder's pixel format that keeps most of a layout; on odd sides one that has their chroma."""
+    """Return the encoder's pixel format that preserves most of a layout; 4:4:4 if an odd side (px) requires it."""
     odd = even_chroma and (width % 2 or height % 2)
 
     def loss(name: str) -> tuple[float, ...]:

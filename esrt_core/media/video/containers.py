@@ -1,6 +1,6 @@
-"""The containers of a result as data: which codecs, subtitles and attachments each one holds.
+"""Table of the output containers: the codecs, subtitles, attachments and metadata that each one supports.
 
-AVI is not among them: it counts frames and holds no times, so that sound and picture could not be kept together.
+AVI is left out: it stores no timestamps, so sound and picture could drift apart.
 """
 
 from collections.abc import Iterable
@@ -15,16 +15,18 @@ _ANY = frozenset({"*"})
 
 @dataclass(frozen=True)
 class Container:
-    """Describe a container.
+    """Describe what a container supports.
 
-    muxer        ffmpeg's name of it.
-    codecs       those of ours that it holds; the first is the default.
-    audio, subtitles  codecs that are copied as they are; "*" stands for all.
-    text         the subtitle codec that other text subtitles are turned into, or None.
-    attachments  whether it holds fonts and other files.
-    data         whether it holds timecodes and other data.
-    covers       whether it holds a cover picture.
-    turns        whether it carries a rotation.
+    muxer        its name in ffmpeg.
+    codecs       video codecs; the first is the default.
+    audio, subtitles  codecs that are copied unchanged; "*" means all.
+    text         the subtitle codec to which other text subtitles are converted, or None.
+    attachments  fonts and other files.
+    data         timecodes and other data streams.
+    covers       cover art.
+    supports_rotation  rotation as metadata.
+    layers_alpha       the alpha of VP9, which is a second layer of every packet.
+    sound              the audio codec to which sound that cannot be copied is converted, or None.
     """
 
     muxer: str
@@ -36,6 +38,8 @@ class Container:
     data: bool = False
     covers: bool = False
     supports_rotation: bool = False
+    layers_alpha: bool = False
+    sound: str | None = None
 
 
 def _names(text: str) -> frozenset[str]:
@@ -48,18 +52,18 @@ _MOV_AUDIO = _MP4_AUDIO - {"flac", "opus", "vorbis"} | _names(
 )
 _MP4 = Container(
     "mp4", ("h264", "hevc", "av1", "vp9", "ffv1"), _MP4_AUDIO, frozenset({"mov_text", "dvd_subtitle"}), "mov_text",
-    data=True, covers=True, supports_rotation=True,
+    data=True, covers=True, supports_rotation=True, sound="alac",
 )  # fmt: skip
 _MOV = Container(
     "mov", ("h264", "hevc", "prores", "ffv1"), _MOV_AUDIO, frozenset({"mov_text"}), "mov_text",
-    data=True, covers=True, supports_rotation=True,
+    data=True, covers=True, supports_rotation=True, sound="alac",
 )  # fmt: skip
 _MATROSKA = Container(
     "matroska",
     ("h264", "hevc", "av1", "vp9", "prores", "ffv1"),
     _ANY,
     _names("subrip ass ssa webvtt hdmv_pgs_subtitle hdmv_text_subtitle dvd_subtitle dvb_subtitle arib_caption"),
-    "subrip", attachments=True, covers=True, supports_rotation=True,
+    "subrip", attachments=True, covers=True, supports_rotation=True, layers_alpha=True, sound="flac",
 )  # fmt: skip
 _TS_AUDIO = _names("aac ac3 eac3 mp3 mp2 dts truehd opus aac_latm pcm_bluray s302m")
 _TS = Container("mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True)
@@ -71,7 +75,13 @@ CONTAINERS = {
     ".qt": _MOV,
     ".mkv": _MATROSKA,
     ".webm": Container(
-        "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), frozenset({"webvtt"}), "webvtt", supports_rotation=True
+        "webm",
+        ("vp9", "av1"),
+        frozenset({"opus", "vorbis"}),
+        frozenset({"webvtt"}),
+        "webvtt",
+        supports_rotation=True,
+        layers_alpha=True,
     ),
     ".ts": _TS,
     ".mts": _TS,
@@ -83,19 +93,19 @@ CONTAINERS = {
 
 
 def container_of(path: Path) -> Container | None:
-    """Return the container that a name asks for, or None where it is not one that we write."""
+    """Return the container of a file name's suffix, or None if it is not supported for writing."""
     return CONTAINERS.get(path.suffix.lower())
 
 
 def subtitle_codec(container: Container, codec: str) -> str | None:
-    """Return how a subtitle goes in: "copy", the text codec it is turned into, or None where it cannot."""
+    """Return "copy", the text codec to which a subtitle must be converted, or None if neither is supported."""
     if codec in container.subtitles:
         return "copy"
     return container.text if codec in _TEXT_SUBTITLES else None
 
 
 def holds(container: Container, stream: OtherStream) -> bool:
-    """Say whether a container holds a stream."""
+    """Return whether a container supports a stream."""
     match stream.kind:
         case "audio":
             return container.audio == _ANY or stream.codec in container.audio
@@ -112,5 +122,5 @@ def holds(container: Container, stream: OtherStream) -> bool:
 
 
 def lost_streams(container: Container, streams: Iterable[OtherStream]) -> tuple[OtherStream, ...]:
-    """Return the streams that a container cannot hold."""
+    """Return the streams that a container does not support."""
     return tuple(stream for stream in streams if not holds(container, stream))

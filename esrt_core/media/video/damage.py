@@ -1,28 +1,31 @@
-"""What a decoder complains about, and where in the clip that is.
+"""Locate damage in a clip.
 
-Find where a clip is damaged. ffmpeg's complaints carry no times, so a clip it complained about is decoded again.
+The decoder's error messages carry no times. If there were any, the clip is decoded a second time with PyAV to find
+which frames are missing or decoded with errors.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import av
 
 from esrt_core.media.video.clip import ClipInfo
-from esrt_core.media.video.ffmpeg import opened
+from esrt_core.media.video.ffmpeg import open_clip
 
-_MISSED = 3  # frames that are no longer a rate that varies
-_TOGETHER = 1.0  # seconds between bad frames that are told as one stretch
+_MISSING_FRAMES = 3  # a gap of this many frames is damage, not a variable rate
+_MISSING_FRAME = Fraction(3, 2)
+_MERGE_WITHIN = 1.0  # seconds between bad frames that are reported as one stretch
 
 
 def damaged_stretches(clip: ClipInfo) -> list[tuple[float, float]]:
-    """Return the stretches, in seconds after the clip's start, whose frames are missing, or decoded with errors."""
+    """Return (first, last) seconds after the clip's start of stretches with missing or damaged frames."""
     stretches: list[tuple[float, float]] = []
     for seconds in sorted(_bad_times(clip)):
-        if stretches and seconds - stretches[-1][1] <= _TOGETHER:
+        if stretches and seconds - stretches[-1][1] <= _MERGE_WITHIN:
             stretches[-1] = (stretches[-1][0], seconds)
         else:
             stretches.append((seconds, seconds))
@@ -30,7 +33,7 @@ def damaged_stretches(clip: ClipInfo) -> list[tuple[float, float]]:
 
 
 def _bad_times(clip: ClipInfo) -> Iterator[float]:
-    with opened(clip.path) as container:
+    with open_clip(clip.path) as container:
         stream = container.streams[clip.video.index]
         expected: set[int] = set()
         seen: set[int] = set()
@@ -40,32 +43,33 @@ def _bad_times(clip: ClipInfo) -> Iterator[float]:
             if packet.size and tick is not None:
                 expected.add(tick)
                 seen.add(tick)
-                if packet.is_corrupt:
-                    yield _after_start(clip, tick)
             for frame in _decoded(packet):
                 expected.discard(frame.pts)
                 if frame.is_corrupt and frame.pts is not None:
                     yield _after_start(clip, frame.pts)
-    yield from (_after_start(clip, tick) for tick in (*expected, *_gaps(clip, sorted(seen))))
+    gaps = () if clip.restarts else _gaps(clip, sorted(seen))
+    yield from (_after_start(clip, tick) for tick in (*expected, *gaps))
 
 
 def _gaps(clip: ClipInfo, ticks: list[int]) -> Iterator[int]:
-    """Yield both ends of the gaps in which several frames' packets are missing altogether."""
-    several = _MISSED / (clip.video.timing.rate * clip.video.timing.time_base)
+    """Yield both ends of every gap in which packets are missing: of one frame if data is marked as damaged."""
+    longest = (_MISSING_FRAME if clip.suspects else _MISSING_FRAMES) / (
+        clip.video.timing.rate * clip.video.timing.time_base
+    )
     for before, after in pairwise(ticks):
-        if after - before > several:
+        if after - before > longest:
             yield from (before, after)
 
 
 def _next(packets: Iterator[Any]) -> Any:
-    """Return the next packet, or None where the file ends or cannot be read any further."""
+    """Return the next packet, or None if the file ends or cannot be read any further."""
     with suppress(av.error.FFmpegError, OSError):
         return next(packets, None)
     return None
 
 
 def _decoded(packet: Any) -> list[Any]:
-    """Return the frames that come out with a packet; none where it cannot be decoded: they are found missing."""
+    """Return the frames decoded from a packet; none on an error, so that they are reported as missing."""
     with suppress(av.error.FFmpegError):
         return list(packet.decode())
     return []
@@ -75,48 +79,61 @@ def _after_start(clip: ClipInfo, tick: int) -> float:
     return max(float(tick * clip.video.timing.time_base - clip.start), 0.0)
 
 
-_KEPT = 5
-_SHORT = 0.5  # seconds by which a picture may be shorter than its clip
+_MAX_MESSAGES = 5  # per segment
+_SHORT = 0.5  # seconds by which the picture may be shorter than its clip
 
 
 class DamageLog:
-    """Gather complaints from the decoder's thread."""
+    """Collect the decoder's error messages, across threads."""
 
     def __init__(self, ignored_before: int) -> None:
         self._tick = -1
         self._ignored_before = ignored_before
-        self._complaints: list[str] = []
+        self._messages: list[str] = []
         self._lock = threading.Lock()
 
     def advance(self, tick: int) -> None:
-        """Note that the frame of this tick came out of the decoder."""
+        """Record that the frame of this tick has been decoded."""
         self._tick = tick
 
     def on_error(self, message: str) -> None:
-        """Take a complaint; those about what was decoded in an earlier run are known already."""
+        """Record a message, unless it is about frames whose damage an earlier run recorded."""
         if self._ignored_before and self._tick < self._ignored_before:
             return
         with self._lock:
-            self._complaints.append(message)
+            self._messages.append(message)
 
     def drain(self) -> tuple[str, ...]:
-        """Return the first complaints since the last call."""
+        """Return the first messages since the last call, and forget all of them."""
         with self._lock:
-            complaints, self._complaints = self._complaints, []
-        return tuple(complaints[:_KEPT])
+            messages, self._messages = self._messages, []
+        return tuple(messages[:_MAX_MESSAGES])
 
 
-def damage_report(clip: ClipInfo, complaints: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what is wrong with a clip, one line each, with its times; nothing where the decoder did not complain."""
-    if not complaints:
-        return clip.damage
-    stretches = damaged_stretches(clip)
-    lines = [f"{_times(*stretch)}: {complaints[0]}" for stretch in stretches]
+_DROPPED = "dropped a frame at "
+
+
+def dropped_frame(clip: ClipInfo, tick: int, reason: str) -> str:
+    """Return the message about a decoded frame that the result does not contain; it already has its time."""
+    return f"{_DROPPED}{clip.seconds(tick):.2f} s: {reason}"
+
+
+def damage_report(clip: ClipInfo, messages: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (damage, notes), one line each; damage means lost frames, and has their times.
+
+    `messages` are the decoder's. If it complained but all frames are there, that is a note.
+    """
+    dropped = tuple(message for message in messages if message.startswith(_DROPPED))
+    others = [*(message for message in messages if not message.startswith(_DROPPED)), *clip.suspects]
+    if not others:
+        return (*clip.damage, *dropped), ()
+    lines = [f"{_times(*stretch)}: {others[0]}" for stretch in damaged_stretches(clip)]
     timing = clip.video.timing
     end = float(timing.end * timing.time_base - clip.start)
     if float(clip.duration) - end > _SHORT and not clip.damage:
         lines.append(f"the picture ends at {end:.2f} s of {float(clip.duration):.2f} s")
-    return (*clip.damage, *(lines or complaints[:1]))
+    notes = () if lines else (f"errors in the file, but no frame is missing: {others[0]}",)
+    return (*clip.damage, *dropped, *lines), notes
 
 
 def _times(begin: float, end: float) -> str:

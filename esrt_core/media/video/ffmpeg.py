@@ -1,7 +1,4 @@
-"""The ffmpeg that imageio-ffmpeg brings: one way to start it, without a shell, a terminal or a network.
-
-Open a clip for PyAV, so that nothing but the clip itself is read.
-"""
+"""Run the ffmpeg of imageio-ffmpeg, and open clips with PyAV: no shell, no terminal, no network, no other files."""
 
 import functools
 import os
@@ -26,7 +23,10 @@ _CONTEXT = re.compile(r"^(\[[^\]]*\] )+")
 
 @functools.cache
 def program() -> str:
-    """Return the path of ffmpeg; raise MediaError where there is none."""
+    """Return the path of the ffmpeg executable.
+
+    Raises: MediaError if there is none.
+    """
     import imageio_ffmpeg
 
     try:
@@ -36,12 +36,12 @@ def program() -> str:
 
 
 def file_url(path: Path) -> str:
-    """Return a path as ffmpeg takes it literally: no protocol, option or pattern can hide in it."""
+    """Return a URL that ffmpeg takes literally: no protocol, option or pattern in the path is interpreted."""
     return f"file:{path.absolute()}"
 
 
-def said(arguments: Sequence[str]) -> str:
-    """Run ffmpeg to its end and return its standard output."""
+def output_of(arguments: Sequence[str]) -> str:
+    """Run ffmpeg until it exits and return its standard output."""
     done = subprocess.run(
         [program(), "-hide_banner", "-nostdin", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
@@ -50,27 +50,36 @@ def said(arguments: Sequence[str]) -> str:
 
 @functools.cache
 def version() -> str:
-    """Return ffmpeg's own version text, such as "9.0.2"."""
-    found = re.search(r"version (\S+)", said(["-version"]))
+    """Return the version of ffmpeg, such as "9.0.2"."""
+    found = re.search(r"version (\S+)", output_of(["-version"]))
     return found.group(1) if found else "unknown"
 
 
 @functools.cache
 def encoders() -> frozenset[str]:
     """Return the names of the encoders that this ffmpeg was built with."""
-    return frozenset(re.findall(r"^ [VAS][F.][S.][X.][B.][D.] (\S+)", said(["-encoders"]), re.MULTILINE))
+    return frozenset(re.findall(r"^ [VAS][F.][S.][X.][B.][D.] (\S+)", output_of(["-encoders"]), re.MULTILINE))
 
 
 @functools.cache
 def has_option(name: str) -> bool:
-    """Say whether this ffmpeg's command line knows an option, such as "mastering_display"."""
-    return re.search(rf"^-{name}\b", said(["-h", "long"]), re.MULTILINE) is not None
+    """Return whether this ffmpeg's command line has an option, such as "mastering_display"."""
+    return re.search(rf"^-{name}\b", output_of(["-h", "long"]), re.MULTILINE) is not None
+
+
+def stream_tags(path: Path, container: str) -> dict[int, str]:
+    """Return the four-character codes of the streams of a file by their index, which PyAV gives for no data stream."""
+    arguments = [program(), "-hide_banner", "-nostdin", *LOCAL_ONLY, "-f", container, "-i", file_url(path)]
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    tags = (re.match(r" +Stream #0:(\d+).*?: \w+: .*\((....) / 0x[0-9A-F]+\)", line) for line in lines)
+    return {int(found[1]): found[2] for found in tags if found}
 
 
 class Process:
-    """One running ffmpeg; `errors` gathers what it says, one message each.
+    """Run ffmpeg in the background; `errors` collects the messages it prints.
 
-    It gets its own process group, so that Ctrl-C in a terminal reaches this program alone, which then ends it.
+    It has its own process group, so that Ctrl-C in a terminal reaches only this program, which then ends ffmpeg.
     """
 
     def __init__(
@@ -80,17 +89,19 @@ class Process:
         feeds: bool = False,
         reads: bool = False,
         on_error: Callable[[str], None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [program(), "-hide_banner", "-nostdin", "-loglevel", "repeat+error", *arguments],
             stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
             stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            cwd=folder,
             creationflags=_NEW_GROUP if os.name == "nt" else 0,
             start_new_session=os.name != "nt",
         )
         self.errors: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._heard = on_error
+        self._on_error = on_error
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -102,24 +113,24 @@ class Process:
 
     @property
     def stdin(self) -> IO[bytes]:
-        """Where its input is written."""
+        """The pipe to its standard input."""
         assert self._process.stdin is not None
         return self._process.stdin
 
     @property
     def stdout(self) -> IO[bytes]:
-        """Where its output is read."""
+        """The pipe from its standard output."""
         assert self._process.stdout is not None
         return self._process.stdout
 
     def finish(self) -> int:
-        """Wait for its end and return its exit status."""
+        """Wait until it exits and return the exit status."""
         status = self._process.wait()
         self._listener.join()
         return status
 
     def kill(self) -> None:
-        """End it now, if it still runs, and close its pipes."""
+        """Kill it if it is still running, and close its pipes."""
         if self._process.poll() is None:
             self._process.kill()
         self.finish()
@@ -127,12 +138,12 @@ class Process:
             if pipe is not None:
                 try:
                     pipe.close()
-                except BrokenPipeError:  # what was still to be flushed has no reader any more
+                except BrokenPipeError:  # data still to be flushed has no reader any more
                     continue
 
     def reason(self) -> str:
-        """Return the message that tells most: the first one."""
-        return self.errors[0] if self.errors else "it gave no reason"
+        """Return the first message, which is usually the cause."""
+        return self.errors[0] if self.errors else "no reason given"
 
     def _listen(self) -> None:
         assert self._process.stderr is not None
@@ -140,23 +151,29 @@ class Process:
             message = _CONTEXT.sub("", line.decode("utf-8", "replace").strip())
             if message:
                 self.errors.append(message)
-                if self._heard is not None:
-                    self._heard(message)
+                if self._on_error is not None:
+                    self._on_error(message)
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Run ffmpeg to its end; raise MediaError with its first message where it fails."""
-    with Process(arguments) as process:
+def run(arguments: Sequence[str], folder: Path | None = None) -> None:
+    """Run ffmpeg until it exits, in a working folder if one is given.
+
+    Raises: MediaError with its first message if it fails.
+    """
+    with Process(arguments, folder=folder) as process:
         if process.finish() != 0:
-            raise MediaError(f"ffmpeg stopped: {process.reason()}")
+            raise MediaError(f"ffmpeg failed: {process.reason()}")
 
 
-_LISTS = {"hls", "concat", "dash", "applehttp", "imf", "image2", "tty", "sdp", "rtsp", "lavfi"}
+_PLAYLISTS = {"hls", "concat", "dash", "applehttp", "imf", "image2", "tty", "sdp", "rtsp", "lavfi"}
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """Yield the container of a clip; raise MediaError where it is none."""
+def open_clip(path: Path) -> Iterator[Any]:
+    """Open a clip with PyAV and yield its container.
+
+    Raises: MediaError if the file is missing or not a clip.
+    """
     if path.is_dir():
         raise MediaError(f"{path} is a folder, not a clip")
     try:
@@ -173,5 +190,5 @@ def opened(path: Path) -> Iterator[Any]:
 
 @functools.cache
 def _only_clips() -> dict[str, str]:
-    """Return the options that keep a file from leading to others: no network, no list that is named like a clip."""
-    return {LOCAL_ONLY[0][1:]: LOCAL_ONLY[1], "format_whitelist": ",".join(sorted(av.formats_available - _LISTS))}
+    """Return options that keep a file from referring to others: no network, no playlist that is named like a clip."""
+    return {LOCAL_ONLY[0][1:]: LOCAL_ONLY[1], "format_whitelist": ",".join(sorted(av.formats_available - _PLAYLISTS))}

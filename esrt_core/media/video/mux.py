@@ -1,36 +1,38 @@
-"""Join segments and everything else of the source into the result. Packets are copied; nothing is encoded again.
+"""Mux the encoded segments with the other streams and the metadata of the source, and make previews.
 
-Cover pictures of a clip as files of their own.
-
-A preview: the source, enlarged by bicubic interpolation, and the result, side by side.
+Packets are copied, not encoded again; only a preview, which shows the source enlarged by bicubic interpolation beside
+the result, is encoded.
 """
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from esrt_core.errors import MediaError
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, Mastering, OtherStream
 from esrt_core.media.video.containers import Container, subtitle_codec
-from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, opened, run
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, open_clip, run
+from esrt_core.media.video.reader import ReadRequest, layered_decoder, read_all_streams
 from esrt_core.media.video.writer import REPEATABLE, EncodeSettings
 
 _SUFFIXES = {"png": ".png", "mjpeg": ".jpg"}
 
 
 def write_covers(source: Path, covers: Sequence[OtherStream], folder: Path) -> list[Path]:
-    """Write the covers of a clip that are PNG or JPEG, as they are, into a folder; return their paths."""
+    """Write the PNG and JPEG cover art of a clip, unchanged, into a folder; return the paths."""
     wanted = [stream for stream in covers if stream.codec in _SUFFIXES]
     return [_write(source, stream, folder / _name(number, stream)) for number, stream in enumerate(wanted)]
 
 
 def _name(number: int, stream: OtherStream) -> str:
-    """Name the first one as players look for it."""
+    """Return the file name; players look for the first one as `cover`."""
     return f"cover{number or ''}{_SUFFIXES[stream.codec]}"
 
 
 def _write(source: Path, stream: OtherStream, target: Path) -> Path:
-    with opened(source) as container:
+    with open_clip(source) as container:
         packets = container.demux(container.streams[stream.index])
         target.write_bytes(next((bytes(packet) for packet in packets if packet.size), b""))
     return target
@@ -41,14 +43,17 @@ _UNTAGGED = ColorTags()
 
 @dataclass(frozen=True)
 class MuxRequest:
-    """Say what the result holds.
+    """Describe the result.
 
-    streams   those of the source that are copied, beside the picture.
-    offset    seconds of the first frame after the start of the result.
-    start     seconds of the source, after its own start, at which the result starts.
-    duration  seconds after which the result ends, or None for all.
+    streams   streams of the source that are copied.
+    offset    seconds from the start of the result to its first frame.
     codec     of the picture.
-    rotation  counter-clockwise degrees, carried as metadata.
+    has_alpha the picture is transparent.
+    converted indices of audio streams that are encoded again, because no container can hold them as they are.
+    captions  closed captions of the picture become a subtitle stream.
+    start     seconds after the source's start at which the result starts.
+    duration  seconds of the result, or None for all of the source.
+    rotation  counter-clockwise degrees, written as metadata.
     """
 
     source: ClipInfo
@@ -58,29 +63,35 @@ class MuxRequest:
     codec: str = "h264"
     start: Fraction = Fraction(0)
     duration: Fraction | None = None
+    has_alpha: bool = False
+    converted: tuple[int, ...] = ()
+    captions: bool = False
     rotation: int = 0
     colors: ColorTags = _UNTAGGED
     mastering: Mastering | None = None
     content_light: tuple[int, int] | None = None
 
     def has(self, kind: str) -> bool:
-        """Say whether a stream of a kind is copied."""
+        """Return whether a stream of a kind is copied."""
         return any(stream.kind == kind for stream in self.streams)
 
 
 @dataclass(frozen=True)
 class SegmentFile:
-    """Name a segment's file and the seconds until the next one begins."""
+    """Name the file of a segment, and the seconds from its start to the start of the next."""
 
     path: Path
     start: Fraction
     end: Fraction
 
 
-def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
-    """Write the list of segments in ffconcat form; the names are relative to it and hold no special character.
+LIST_NAME = "segments.ffconcat"
 
-    ffconcat counts microseconds: rounding the times, not the durations, keeps the sum from drifting.
+
+def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
+    """Write the list of segments in ffconcat format; the names are relative to it and hold no special characters.
+
+    ffconcat counts microseconds: the times are rounded, not the durations, so that the sum does not drift.
     """
     lines = ["ffconcat version 1.0"]
     for piece in pieces:
@@ -89,32 +100,70 @@ def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
     target.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def join(pieces: Path, target: Path, request: MuxRequest) -> None:
-    """Make the result of a list of segments and its source; raise MediaError where ffmpeg cannot.
+def mux(pieces: Path, target: Path, request: MuxRequest, captions: Path | None = None) -> None:
+    """Mux a list of segments, the source and a file of captions in SRT into `target`.
 
-    Covers that go into Matroska are written beside the list first.
+    Cover art for Matroska is first written beside the list.
+
+    Raises: MediaError if ffmpeg fails.
     """
     covers = write_covers(request.source.path, _attached_covers(request), pieces.parent)
-    run(mux_arguments(pieces, target, request, covers))
+    run(mux_arguments(pieces, target, request, covers, captions), pieces.parent)
 
 
-def mux_arguments(pieces: Path, target: Path, request: MuxRequest, covers: Sequence[Path] = ()) -> list[str]:
-    """Return ffmpeg's arguments for `join`."""
+def write_captions(clip: ClipInfo, folder: Path) -> Path | None:
+    """Write the closed captions (CEA-608) of a clip's picture in SRT into a folder, None if there are none.
+
+    Only ffmpeg's movie filter splits them off. A link in the folder stands for the clip, because the filter's syntax
+    does not take every path. The times are those of the clip's container.
+
+    Raises: MediaError if ffmpeg fails.
+    """
+    link, target = folder / "captions.source", folder / "captions.srt"
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(clip.path.absolute())
+    except OSError:  # links need a privilege on Windows
+        shutil.copyfile(clip.path, link)
+    movie = f"movie=filename=captions.source:f={clip.container}:si={clip.video.index}[out0+subcc]"
+    url = f"file:{target.name}"
+    run([*LOCAL_ONLY, "-copyts", "-f", "lavfi", "-i", movie, "-map", "0:s", "-f", "srt", "-y", url], folder)
+    link.unlink()
+    return target if target.stat().st_size else None
+
+
+def _list_url(pieces: Path) -> str:
+    """Return the list's URL relative to its folder, in which ffmpeg runs.
+
+    Names in a list are resolved against its URL, in which `#` and `?` of a folder would end the path.
+    """
+    return f"file:{pieces.name}"
+
+
+def mux_arguments(
+    pieces: Path, target: Path, request: MuxRequest, covers: Sequence[Path] = (), captions: Path | None = None
+) -> list[str]:
+    """Return ffmpeg's arguments for `mux`."""
     shift = -(request.source.start + request.start)
-    picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", file_url(pieces)]
+    picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", _list_url(pieces)]
+    closes_gaps = bool(request.source.restarts)
     source = ["-itsoffset", _seconds(shift), "-f", request.source.container, "-i", file_url(request.source.path)]
     # fmt: off
     return [
-        "-copyts", *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source,
-        "-map", "0:v:0", *_maps(request), *_attach(request, covers),
-        "-c", "copy", *_subtitle_codecs(request), *_metadata(request), *_tags(request), *_window(request),
+        *([] if closes_gaps else ["-copyts"]), *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source,
+        *([*LOCAL_ONLY, "-itsoffset", _seconds(shift), "-f", "srt", "-i", f"file:{captions.name}"] if captions else []),
+        "-map", "0:v:0", *_maps(request), *(["-map", "2:0"] if captions else []), *_attach(request, covers),
+        "-c", "copy", *_audio_codecs(request), *_subtitle_codecs(request), *_metadata(request), *_tags(request),
+        *(_caption_options(request) if captions else []), *_window(request),
+        *(["-copypriorss", "1"] if closes_gaps else []),
         "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
+        *(read_all_streams(1) if closes_gaps else []),
     ]
     # fmt: on
 
 
 def _picture_tags(request: MuxRequest) -> list[str]:
-    """Return the tags that raw pictures lost on their way; old releases of ffmpeg know only the first."""
+    """Return the side data that raw pictures cannot carry; old releases of ffmpeg support only the first."""
     tags = ["-display_rotation:v:0", str(request.rotation)] if request.rotation else []
     if request.mastering and has_option("mastering_display"):
         tags += ["-mastering_display:v:0", request.mastering.text()]
@@ -124,27 +173,29 @@ def _picture_tags(request: MuxRequest) -> list[str]:
 
 
 def _dispositions(request: MuxRequest) -> list[str]:
-    """Name the dispositions of all streams: those of raw pictures are lost, and ffmpeg would choose its own."""
-    flags = [request.source.video.dispositions, *(stream.dispositions for stream in _tracks(request))]
+    """Set the dispositions of all streams: raw pictures lose them, and ffmpeg would choose its own."""
+    flags = [request.source.video.dispositions, *(stream.dispositions for stream in copied_streams(request))]
     texts = ["+".join(each) or "0" for each in flags]
     return [argument for number, text in enumerate(texts) for argument in (f"-disposition:{number}", text)]
 
 
 def _window(request: MuxRequest) -> list[str]:
-    """Leave out the packets outside the part that is made.
+    """Drop packets outside the part between --start and --end.
 
-    An output's -ss would take the picture's first packets too: their decoding times lie before its start.
+    -ss as an output option would also drop the picture's first packets: their decoding times lie before the start.
     """
-    length = [] if request.duration is None else ["-t", _seconds(request.duration)]
-    if not request.start:
-        return length
-    early = r"noise=drop=lt(pts*tb\,0)"
-    kinds = [name for name, kind in (("a", "audio"), ("s", "subtitle"), ("d", "data")) if request.has(kind)]
-    return [*(argument for name in kinds for argument in (f"-bsf:{name}", early)), *length]
+    arguments = []
+    for name, kind in (("a", "audio"), ("s", "subtitle"), ("d", "data")):
+        filters = [r"noise=drop=lt(pts*tb\,0)"] if request.start else []
+        if request.duration is not None and kind != "audio":  # a packet that begins inside may last much longer
+            filters.append(rf"setts=duration=min(DURATION\,max({_seconds(request.duration)}/TB-PTS\,1))")
+        if filters and (request.has(kind) or (request.captions and kind == "subtitle")):
+            arguments += [f"-bsf:{name}", ",".join(filters)]
+    return arguments if request.duration is None else [*arguments, "-t", _seconds(request.duration)]
 
 
 def _colors(colors: ColorTags) -> list[str]:
-    """Return the tags for the container: not every codec carries all of them, and raw pictures none."""
+    """Return the color tags of the container: not every codec carries all of them, and raw pictures carry none."""
     tags = {"colorspace": colors.matrix, "color_primaries": colors.primaries, "color_trc": colors.transfer}
     known = {name: value for name, value in tags.items() if value != UNSPECIFIED}
     if colors.range:
@@ -152,14 +203,14 @@ def _colors(colors: ColorTags) -> list[str]:
     return [argument for name, value in known.items() for argument in (f"-{name}:v:0", str(value))]
 
 
-def _tracks(request: MuxRequest) -> list[OtherStream]:
-    """Return the streams that are copied packet by packet."""
+def copied_streams(request: MuxRequest) -> list[OtherStream]:
+    """Return the streams that are copied as packets."""
     covers = _attached_covers(request)
     return [stream for stream in request.streams if stream not in covers]
 
 
 def _attached_covers(request: MuxRequest) -> list[OtherStream]:
-    """Return the covers that are attached as files: Matroska has no other place for them."""
+    """Return the cover art that is attached as files, the only way Matroska stores it."""
     attach = request.container.muxer == "matroska"
     return [stream for stream in request.streams if attach and stream.kind == "cover"]
 
@@ -176,14 +227,40 @@ def _attach(request: MuxRequest, covers: Sequence[Path]) -> list[str]:
 
 
 def _maps(request: MuxRequest) -> list[str]:
-    return [argument for stream in _tracks(request) for argument in ("-map", f"1:{stream.index}")]
+    return [argument for stream in copied_streams(request) for argument in ("-map", f"1:{stream.index}")]
 
 
 def _metadata(request: MuxRequest) -> list[str]:
-    """Take metadata and chapters from the source; naming one stream's takes naming all of them."""
-    sources = [request.source.video.index, *(stream.index for stream in _tracks(request))]
+    """Copy metadata and chapters from the source; if one stream's are mapped, all must be."""
+    sources = [request.source.video.index, *(stream.index for stream in copied_streams(request))]
     pairs = [(f"-map_metadata:s:{number}", f"1:s:{index}") for number, index in enumerate(sources)]
-    return ["-map_metadata", "1", *(argument for pair in pairs for argument in pair), "-map_chapters", "1"]
+    changed = range(len(sources) if request.start or request.duration is not None else 1)
+    stale = [(f"-metadata:s:{number}", f"{tag}{end}=") for number in changed for tag in _STATISTICS for end in _ENDS]
+    alpha = [("-metadata:s:v:0", "alpha_mode=1" if request.has_alpha and request.codec == "vp9" else "alpha_mode=")]
+    arguments = [argument for pair in (*pairs, *stale, *alpha) for argument in pair]
+    return ["-map_metadata", "1", *arguments, "-map_chapters", "1"]
+
+
+# What mkvmerge writes about a stream's packets, which are others now; some versions append a language.
+_STATISTICS = (
+    "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP",
+    "_STATISTICS_WRITING_DATE_UTC",
+)  # fmt: skip
+_ENDS = ("", "-eng")
+
+
+def _audio_codecs(request: MuxRequest) -> list[str]:
+    sounds = [stream for stream in request.streams if stream.kind == "audio"]
+    numbers = [number for number, stream in enumerate(sounds) if stream.index in request.converted]
+    return [argument for number in numbers for argument in (f"-c:a:{number}", request.container.sound or "copy")]
+
+
+def _caption_options(request: MuxRequest) -> list[str]:
+    """Return the codec, title and disposition of the closed captions, the last subtitle stream."""
+    number = sum(stream.kind == "subtitle" for stream in request.streams)
+    codec = request.container.text or "copy"
+    title = ["-metadata:s:s:" + str(number), "title=Closed captions"]
+    return [f"-c:s:{number}", codec, *title, f"-disposition:s:{number}", "captions"]
 
 
 def _subtitle_codecs(request: MuxRequest) -> list[str]:
@@ -193,14 +270,14 @@ def _subtitle_codecs(request: MuxRequest) -> list[str]:
 
 
 def _tags(request: MuxRequest) -> list[str]:
-    """Return what the container says of the picture; Apple's players take HEVC under one of its two names only."""
+    """Return the tags of the container; Apple's players accept HEVC only under the name hvc1."""
     tags = [*_dispositions(request), *_colors(request.colors)]
     if request.container.muxer not in ("mp4", "mov"):
         return tags
     name = ["-tag:v:0", "hvc1"] if request.codec == "hevc" else []
-    # Tags are kept in one of two places: one takes any tag, the other a cover.
+    # MOV stores tags in one of two places: one accepts any tag, the other supports cover art.
     anywhere = "+use_metadata_tags" if request.source.own_tags and not request.has("cover") else ""
-    # A file that has its date in both places is read with "date;date", which is no date.
+    # A file with its date in both places is read as "date;date", which is not a valid date.
     date = ["-metadata", f"creation_time={request.source.created}"] if request.source.created else []
     return [*tags, *name, *date, "-movflags", f"+faststart{anywhere}"]
 
@@ -209,37 +286,69 @@ def _seconds(value: Fraction) -> str:
     return f"{float(value):.6f}"
 
 
-def mux_preview(pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings) -> None:
-    """Make the preview of a list of segments and their source; the picture alone, and the first sound.
+def mux_preview(
+    pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings, read: ReadRequest, frames: int
+) -> None:
+    """Encode the preview of a list of segments beside their source, with the first audio stream.
 
-    Raise MediaError where ffmpeg cannot.
+    `read` has the proven seek at or before the first frame; `frames` are those of the segments.
+
+    Raises: MediaError if ffmpeg fails, or the preview does not have all frames.
     """
-    run(preview_arguments(pieces, target, request, settings))
+    run(preview_arguments(pieces, target, request, settings, read), pieces.parent)
+    made = count_frames(target)
+    if made < frames:
+        raise MediaError(f"the preview of {request.source.path} has only {made} of {frames} frames; report this clip")
 
 
-def preview_arguments(pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings) -> list[str]:
-    """Return ffmpeg's arguments for `mux_preview`."""
+def count_frames(path: Path) -> int:
+    """Return the number of frames in the first video stream of a file, counting its packets."""
+    with open_clip(path) as container:
+        return sum(1 for packet in container.demux(video=0) if packet.size)
+
+
+def preview_arguments(
+    pieces: Path, target: Path, request: MuxRequest, settings: EncodeSettings, read: ReadRequest
+) -> list[str]:
+    """Return ffmpeg's arguments for `mux_preview`.
+
+    Both sides count time from the first frame of the result. The source shows the frame nearest to that of every frame
+    of the result, as the result itself does.
+    """
     source, video = request.source, request.source.video
     width, height, rate = settings.final_width, settings.final_height, settings.rate
-    start = float(request.start + request.offset)
-    turn = "" if request.rotation == 0 else _TURNS[request.rotation]
+    begin = source.start + request.start + request.offset
+    rotate = "" if request.rotation == 0 else _ROTATE[request.rotation]
     sizing = f"scale={width}:{height}:flags=bicubic+accurate_rnd,format={settings.pixels}"
     even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
+    if source.is_counted and not source.slots:
+        times = f"setpts=round((N/({video.timing.rate})-({begin - source.start - video.timing.start}))/TB)"
+    else:
+        times = f"setpts=round(PTS-({begin})/TB)"
+    deinterlace = "bwdif=mode=send_frame," if read.deinterlace else ""
+    rotate_left = "" if read.rotation else rotate
     graph = (
-        f"[1:{video.index}]setpts=PTS-STARTPTS,fps={rate.numerator}/{rate.denominator},{sizing},setsar=1{turn}[left];"
-        f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{turn}[right];[left][right]hstack=shortest=1,{even}[both]"
+        f"[1:{video.index}]{deinterlace}{times},fps={rate.numerator}/{rate.denominator}:start_time=0,{sizing},"
+        f"setsar=1{rotate_left},tpad=stop_mode=clone:stop=-1[left];"
+        f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
     sound = [stream for stream in request.streams if stream.kind == "audio"][:1]
+    decoder = ["-c:v", "libvpx-vp9"] if settings.layers_alpha else []
+    seek = [] if read.after is None else ["-noaccurate_seek", "-ss", _seconds(read.after)]
+    shift = ["-itsoffset", _seconds(-(source.start + request.start))]
+    clip = ["-f", source.container, "-i", file_url(source.path)]
     # fmt: off
     return [
-        *LOCAL_ONLY, "-f", "concat", "-i", file_url(pieces),
-        *LOCAL_ONLY, "-noautorotate", "-ss", f"{start:.6f}", "-f", source.container, "-i", file_url(source.path),
+        *([] if source.restarts else ["-copyts"]),
+        *LOCAL_ONLY, *decoder, "-f", "concat", "-i", _list_url(pieces),
+        *LOCAL_ONLY, *seek, *layered_decoder(video), *([] if read.rotation else ["-noautorotate"]), *clip,
+        *([*LOCAL_ONLY, *shift, *seek, *clip] if sound else []),
         "-filter_complex", graph, "-map", "[both]",
-        *[argument for stream in sound for argument in ("-map", f"1:{stream.index}")],
-        "-c:a", "copy", "-shortest", *settings.encoder, *REPEATABLE,
+        *[argument for stream in sound for argument in ("-map", f"2:{stream.index}")],
+        "-c:a", "copy", *_window(replace(request, streams=tuple(sound))), *settings.encoder, *REPEATABLE,
         "-f", request.container.muxer, "-y", file_url(target),
     ]
     # fmt: on
 
 
-_TURNS = {90: ",transpose=cclock", 180: ",transpose=clock,transpose=clock", 270: ",transpose=clock"}
+_ROTATE = {90: ",transpose=cclock", 180: ",transpose=clock,transpose=clock", 270: ",transpose=clock"}

@@ -1,12 +1,12 @@
-"""The first frames of a clip, decoded: what only they tell.
+"""Probe a clip: its streams, the time of every frame, and what only decoded frames reveal.
 
-Read the binary side data that comes with frames, as ffmpeg's public structures lay it out.
-
-Read what a clip holds. PyAV reads it: ffmpeg's own text rounds times and leaves out half of it.
+PyAV reads it, because the text that ffmpeg prints rounds times and leaves out half of the facts.
 """
 
+import itertools
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,44 +24,55 @@ from esrt_core.media.video.clip import (
     VideoStream,
     parse_layout,
 )
-from esrt_core.media.video.ffmpeg import opened
-from esrt_core.media.video.timing import Scan, Timing, missing_end, scan_packets
+from esrt_core.media.video.ffmpeg import open_clip
+from esrt_core.media.video.reader import closed_up_ticks, decoded_size
+from esrt_core.media.video.timing import Scan, Timing, counted, missing_end, scan_packets, timed
 
 _DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
-_LOOKED_AT = 12  # frames decoded to see interlacing; some clips begin progressive
+_INSPECTED_FRAMES = 12  # to detect interlacing; some clips begin with progressive frames
 
 
 @dataclass
 class FirstFrames:
-    """Gather what only decoded frames tell."""
+    """Hold what only decoded frames reveal: the first frame, interlacing and side data."""
 
     frame: Any = None
     interlaced: bool = False
     side_data: dict[Any, bytes] = field(default_factory=dict)
     dynamic: bool = False
+    has_captions: bool = False
+    spherical: bool = False
 
 
 def inspect_first_frames(container: Any, stream: Any) -> FirstFrames:
-    """Decode the first frames of a stream, as far as that goes."""
-    look = FirstFrames()
+    """Decode the first frames of a stream, as many as can be decoded."""
+    first = FirstFrames()
+    for frame in itertools.islice(_decoded_frames(container, stream), _INSPECTED_FRAMES):
+        first.frame = first.frame or frame
+        first.interlaced |= bool(frame.interlaced_frame)
+        first.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
+        first.has_captions |= frame.side_data.get(SideData.A53_CC) is not None
+        first.spherical |= frame.side_data.get(SideData.SPHERICAL) is not None
+        for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
+            data = frame.side_data.get(kind)
+            if data is not None:
+                first.side_data.setdefault(kind, bytes(data))
+    return first
+
+
+def _decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield frames up to the first error: the reader reports the damage with its time."""
     try:
-        for number, frame in enumerate(container.decode(stream)):
-            look.frame = look.frame or frame
-            look.interlaced |= bool(frame.interlaced_frame)
-            look.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
-            for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
-                data = frame.side_data.get(kind)
-                if data is not None:
-                    look.side_data.setdefault(kind, bytes(data))
-            if number + 1 == _LOOKED_AT:
-                break
+        yield from container.decode(stream)
     except av.error.FFmpegError:
-        return look  # what decodes is enough here; the reader reports the damage with its time
-    return look
+        return
 
 
 def rotation_of(matrix: bytes | None) -> tuple[int, bool]:
-    """Return the counter-clockwise degrees of a display matrix, and whether it does more than turn by right angles."""
+    """Return the counter-clockwise degrees of a display matrix, and whether it mirrors or rotates by another angle.
+
+    The layout is that of libavutil/display.h.
+    """
     if matrix is None:
         return 0, False
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
@@ -71,7 +82,7 @@ def rotation_of(matrix: bytes | None) -> tuple[int, bool]:
 
 
 def mastering_of(data: bytes | None) -> Mastering | None:
-    """Return the display of an HDR clip from AVMasteringDisplayMetadata, or None where it is not all there."""
+    """Return the mastering display from the bytes of AVMasteringDisplayMetadata, or None if it is incomplete."""
     if data is None:
         return None
     numbers = struct.unpack("=22i", data[:88])
@@ -84,54 +95,100 @@ def mastering_of(data: bytes | None) -> Mastering | None:
 
 
 def content_light_of(data: bytes | None) -> tuple[int, int] | None:
-    """Return the most and the average light of AVContentLightMetadata, in cd/m2."""
+    """Return MaxCLL and MaxFALL from the bytes of AVContentLightMetadata, in cd/m2."""
     if data is None:
         return None
     most, average = struct.unpack("=2I", data[:8])
     return most, average
 
 
-_DYNAMIC_NOTE = "Dolby Vision or HDR10+ data of single frames are not carried; the static HDR tags are"
-_CLEANED_DEPTHS = (8, 9, 10, 12, 14, 16)
+_DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
+_CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
 def probe_clip(path: Path) -> ClipInfo:
     """Describe a clip: its streams, and the time of every frame, read from the packets without decoding them.
 
-    Raise MediaError: not readable, not a clip, a play list, or without a picture.
+    Raises: MediaError if the file cannot be read, is not a clip, is a playlist, or has no video stream.
     """
-    with opened(path) as container:
+    with open_clip(path) as container:
         stream = _picture_stream(container, path)
         index, scan = stream.index, scan_packets(container, stream)
     if not scan.count:
-        raise MediaError(f"{path} holds no frame that can be read; the file is damaged or empty")
-    with opened(path) as container:
-        look = inspect_first_frames(container, container.streams[index])
-        if look.frame is None:
-            raise MediaError(f"{path}: not one frame could be decoded; the file is damaged, or its codec is unknown")
-        return _described(path, container, container.streams[index], scan, look)
+        raise MediaError(f"{path} contains no readable frame; the file is damaged or empty")
+    with open_clip(path) as container:
+        first = inspect_first_frames(container, container.streams[index])
+        if first.frame is None:
+            raise MediaError(f"{path}: {_why_undecodable(path, index)}")
+        clip = _describe(path, container, container.streams[index], scan, first)
+    size = decoded_size(clip) or (clip.video.width, clip.video.height)
+    return replace(clip, video=replace(clip.video, width=size[0], height=size[1]))
 
 
-def _described(path: Path, container: Any, stream: Any, scan: Scan, look: FirstFrames) -> ClipInfo:
+def _why_undecodable(path: Path, index: int) -> str:
+    with open_clip(path) as container:
+        if any(str(data.data_type).startswith("encryption") for data in _first_side_data(container, index)):
+            return "the clip is encrypted (DRM); only a copy without encryption can be upscaled"
+        if container.format.name.startswith(("webp", "gif", "apng")):
+            return f"this animation cannot be decoded as a clip; use: esrt upscale {path}"
+    return "no frame could be decoded; the file is damaged, or its codec is unknown"
+
+
+def _first_side_data(container: Any, index: int) -> Iterator[Any]:
+    try:
+        yield from next(container.demux(container.streams[index])).iter_sidedata()
+    except av.error.FFmpegError:
+        return
+
+
+def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
-    timing = scan.timing(stream, is_counted)
-    start = Fraction(container.start_time or 0, av.time_base)
+    slots = scan.missing_slots() if name == "avi" and stream.time_base * (stream.average_rate or 0) == 1 else ()
+    ticks = closed_up_ticks(path, name, stream.index) if scan.restarts else scan.ticks
+    timing = counted(scan.packets, slots, stream) if is_counted else timed(ticks, stream)
+    start = Fraction(0 if scan.restarts else container.start_time or 0, av.time_base)
     return ClipInfo(
         path=path,
         container=name,
         start=start,
         duration=max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start),
         size=path.stat().st_size,
-        video=_video(stream, look, timing),
+        video=_video(stream, first, timing),
         other_streams=tuple(_other(each) for each in container.streams if each.index != stream.index),
         chapters=len(container.chapters()),
         is_counted=is_counted,
+        slots=slots,
+        restarts=_restart_times(scan, ticks, timing),
         own_tags=any(key.startswith("com.") for key in container.metadata),
         created=container.metadata.get("creation_time", "").partition(";")[0],
-        notes=(_DYNAMIC_NOTE,) if look.dynamic else (),
-        damage=(*scan.damage, *missing_end(stream, timing)),
+        has_captions=first.has_captions,
+        notes=_notes(first, scan, stream),
+        suspects=tuple(scan.suspects),
+        damage=(*scan.damage, *(() if scan.restarts else missing_end(stream, timing))),
     )
+
+
+def _notes(first: FirstFrames, scan: Scan, stream: Any) -> tuple[str, ...]:
+    notes = [_DYNAMIC_NOTE] if first.dynamic else []
+    if first.spherical:
+        notes.append("the spherical (360 degree) metadata is lost: add it to the result with a metadata injector")
+    times = ", ".join(f"{float(tick * stream.time_base) - first_time(stream):.2f} s" for tick in scan.changes[:5])
+    if times:
+        notes.append(f"size or pixel shape of the picture change at {times}: shown as at the start")
+    return tuple(notes)
+
+
+def first_time(stream: Any) -> float:
+    """Return the seconds at which the container of a stream starts."""
+    return float(Fraction(stream.container.start_time or 0, av.time_base))
+
+
+def _restart_times(scan: Scan, ticks: dict[int, int], timing: Timing) -> tuple[Fraction, ...]:
+    """Return the seconds at which the clock restarts, in the times after the gaps have been closed."""
+    order = list(ticks)  # in decoding order, as they are in the file
+    numbers = [number for number in scan.restart_packets if number < len(order)]
+    return tuple(min(order[number:]) * timing.time_base for number in numbers)
 
 
 def _container_name(container: Any, path: Path) -> str:
@@ -144,11 +201,11 @@ def _container_name(container: Any, path: Path) -> str:
 def _picture_stream(container: Any, path: Path) -> Any:
     pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not pictures:
-        raise MediaError(f"{path} has no video stream; expected a clip with a picture")
+        raise MediaError(f"{path} has no video stream")
     default = [stream for stream in pictures if stream.disposition & av.stream.Disposition.default]
     stream = (default or pictures)[0]
     if stream.codec_context is None:
-        raise MediaError(f"{path}: its video codec is unknown to this ffmpeg")
+        raise MediaError(f"{path}: this ffmpeg does not support its video codec")
     return stream
 
 
@@ -156,9 +213,9 @@ def _is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _video(stream: Any, look: FirstFrames, timing: Timing) -> VideoStream:
-    frame = look.frame
-    rotation, mirrored = rotation_of(look.side_data.get(SideData.DISPLAYMATRIX))
+def _video(stream: Any, first: FirstFrames, timing: Timing) -> VideoStream:
+    frame = first.frame
+    rotation, mirrored = rotation_of(first.side_data.get(SideData.DISPLAYMATRIX))
     pixels = _alpha_pixels(stream, frame.format.name)
     return VideoStream(
         index=stream.index,
@@ -174,9 +231,9 @@ def _video(stream: Any, look: FirstFrames, timing: Timing) -> VideoStream:
         rotation=rotation,
         mirrored=mirrored,
         aspect=_aspect(stream),
-        interlaced=look.interlaced,
-        mastering=mastering_of(look.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
-        content_light=content_light_of(look.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
+        interlaced=first.interlaced,
+        mastering=mastering_of(first.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
+        content_light=content_light_of(first.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
         dispositions=_dispositions(stream),
     )
 
@@ -186,19 +243,19 @@ def _codec(stream: Any) -> str:
 
 
 def _alpha_pixels(stream: Any, name: str) -> str:
-    """Name the format with alpha where VP8 and VP9 keep it apart, in a second layer that only libvpx decodes."""
+    """Return the pixel format; VP8 and VP9 keep alpha in a second layer that only libvpx decodes, and a tag says so."""
     tagged = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    return "yuva420p" if tagged and name == "yuv420p" else name
+    return "yuva420p" if tagged and name == "yuv420p" and _codec(stream) in ("vp8", "vp9") else name
 
 
 def carried_layout(pixels: str) -> PixelLayout:
-    """Return the planar YUV layout nearest to any of ffmpeg's pixel formats, never with fewer samples."""
+    """Return the planar YUV layout that is nearest to a pixel format of ffmpeg and loses no samples."""
     layout = parse_layout(pixels)
     if layout is not None:
         return layout
     pixel_format = av.VideoFormat(pixels)
     bits = max(component.bits for component in pixel_format.components)
-    depth = min(max(each for each in _CLEANED_DEPTHS if each <= max(bits, 8)), 12)
+    depth = min(max(each for each in _CARRIED_DEPTHS if each <= max(bits, 8)), 12)
     alpha = any(component.is_alpha for component in pixel_format.components)
     across, down = 64 // pixel_format.chroma_width(64), 64 // pixel_format.chroma_height(64)
     chroma = "420" if across >= 2 and down >= 2 else "422" if across >= 2 else "444"
@@ -219,7 +276,7 @@ def _dispositions(stream: Any) -> tuple[str, ...]:
 
 
 def _kind(stream: Any) -> str:
-    """Name what a stream is; QuickTime keeps timecode and chapters as tracks, which ffmpeg writes from the metadata."""
+    """Return the kind; QuickTime stores timecode and chapters as tracks, which ffmpeg writes from the metadata."""
     if _is_cover(stream):
         return "cover"
     if stream.type == "data" and "timecode" in stream.metadata:

@@ -1,34 +1,47 @@
-"""Timing: when the frames of a clip are shown, and whether at a constant rate. Exact fractions only.
+"""Find when the frames of a clip are shown and at which rate, from its packets, without decoding: exact fractions.
 
-The packets of a clip's picture, read without decoding: when its frames are shown, and what is missing.
+A constant rate is one on whose grid all frames lie. Times that were once rounded to milliseconds lie on it to within
+that rounding, whatever the time base of the container is now. Otherwise the rate is chosen by counting, over the whole
+clip, the frames that it would lose and repeat. Rates that the container states and standard rates come before computed
+ones: an average that is stated is often inexact.
 """
 
 import itertools
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
-_WHOLE_RATES = (12, 15, 24, 25, 30, 48, 50, 60, 100, 120, 144, 240)
-_NTSC_RATES = (24, 30, 48, 60, 120)
-_COMMON_RATES = (*map(Fraction, _WHOLE_RATES), *(Fraction(rate * 1000, 1001) for rate in _NTSC_RATES))
-_HIGHEST = Fraction(240)
+_NTSC_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
+_WHOLE_RATES = tuple(map(Fraction, (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120, 144, 240)))
+_STANDARD_RATES = (*_WHOLE_RATES, *_NTSC_RATES)
+_HIGHEST = Fraction(240)  # to which a variable rate is converted; a constant one may be higher
 _NEAR = Fraction(1, 200)
+_ROUNDING = Fraction(1, 1000)  # seconds; times pass through containers that count milliseconds
+_DRIFT = Fraction(1, 10_000)  # relative; 24000/1001 and 24 differ by ten times as much
+_FEW_REPEATS = 10  # one repeated frame in this many makes a rate a poor fit
+_FEW_LOST = 200  # losing one frame in this many is better than repeating most of them
+_SECOND = Fraction(1)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Say when frames are shown.
+    """Describe when frames are shown.
 
     time_base  seconds of one tick.
     first      tick of the first frame.
     last       tick of the last frame.
     end        tick at which the last frame ends.
-    frames     how many packets hold a frame; a damaged clip may give fewer.
-    rate       frames a second; where `variable`, the constant rate that shows them best.
+    frames     packets that contain a frame; fewer may be decodable if the clip is damaged.
+    rate       frames a second; if `variable`, the constant rate that fits best.
+    repeats    frames that have to be repeated at this rate.
+    lost       frames that have to be dropped at this rate.
     """
 
     time_base: Fraction
@@ -38,6 +51,8 @@ class Timing:
     frames: int
     rate: Fraction
     variable: bool
+    repeats: int = 0
+    lost: int = 0
 
     @property
     def start(self) -> Fraction:
@@ -55,116 +70,278 @@ def timing_of(
 ) -> Timing:
     """Find the rate of frames shown at sorted, distinct `ticks`.
 
-    `last_duration` is that of the last frame in ticks, 0 where it is unknown. `stated_rates` are those that the
-    container states: one of them counts where the frames lie on its grid, to within the rounding of a tick.
+    `last_duration` is that of the last frame in ticks, 0 if unknown. `stated_rates` are those of the container.
     """
-    candidates = [rate for rate in stated_rates if 0 < rate <= _HIGHEST]
-    likely = _likely_rate(ticks, time_base)
-    rate = next((rate for rate in (*candidates, *likely) if _on_grid(ticks, time_base, rate)), None)
-    variable = rate is None
-    if rate is None:
-        rate = likely[0]
-    if not last_duration or (not variable and len(ticks) > 1):
-        last_duration = max(round(1 / (rate * time_base)), 1)
-    return Timing(time_base, ticks[0], ticks[-1], ticks[-1] + last_duration, len(ticks), rate, variable)
+    if len(ticks) == 1:
+        rate = next((rate for rate in stated_rates if 0 < rate <= _HIGHEST), Fraction(25))
+        end = ticks[0] + (last_duration or _frame_ticks(rate, time_base))
+        return Timing(time_base, ticks[0], ticks[0], end, 1, rate, variable=False)
+    stated = [rate for rate in stated_rates if rate > 0]
+    times = np.asarray(ticks, dtype=np.int64) - ticks[0]
+    constant = _constant_rate(times, time_base, stated)
+    if constant is not None:
+        return _timing(ticks, _frame_ticks(constant, time_base), time_base, _Fit(constant, 0, 0, 0.0), variable=False)
+    best = _best_fit(times, time_base, stated)
+    last_duration = last_duration or _frame_ticks(best.rate, time_base)
+    return _timing(ticks, last_duration, time_base, best, variable=True)
 
 
-def _on_grid(ticks: Sequence[int], time_base: Fraction, rate: Fraction) -> bool:
-    """Say whether frame i is shown at i / rate, give or take a tick and a half (less where a frame has few ticks)."""
-    first, step = ticks[0], 1 / (rate * time_base)
-    slack = min(Fraction(3, 2), step / 4)
-    # Cheap integers for what may be a million frames: |tick - first - i * n / d| <= slack
-    numerator, denominator = step.numerator, step.denominator
-    limit = slack * denominator
-    return all(abs((tick - first) * denominator - i * numerator) <= limit for i, tick in enumerate(ticks))
+@dataclass(frozen=True)
+class _Fit:
+    """Count what a constant rate does to the frames; `error` is the mean distance to the grid, in frames."""
+
+    rate: Fraction
+    lost: int
+    repeats: int
+    error: float
 
 
-def _likely_rate(ticks: Sequence[int], time_base: Fraction) -> list[Fraction]:
-    """Return the constant rates that fit best: of the mean distance, or of the shortest one that is common."""
-    if len(ticks) < 2:
-        return [Fraction(25)]
-    mean = Fraction(ticks[-1] - ticks[0], len(ticks) - 1) * time_base
-    distances = Counter(after - before for before, after in itertools.pairwise(ticks))
-    enough = max((len(ticks) - 1) // 20, 1)
+def _timing(ticks: Sequence[int], last_duration: int, time_base: Fraction, fit: _Fit, variable: bool) -> Timing:
+    end = ticks[-1] + last_duration
+    return Timing(time_base, ticks[0], ticks[-1], end, len(ticks), fit.rate, variable, fit.repeats, fit.lost)
+
+
+def _frame_ticks(rate: Fraction, time_base: Fraction) -> int:
+    return max(round(1 / (rate * time_base)), 1)
+
+
+def _constant_rate(times: NDArray[np.int64], time_base: Fraction, stated: Sequence[Fraction]) -> Fraction | None:
+    """Return the first rate on whose grid all frames lie: to within a tick, or else a rounding to milliseconds.
+
+    A container that rounds the length of a frame, such as 33,367 us, makes a standard rate drift a little.
+    """
+    mean = _mean_rate(times, time_base)
+    standard = sorted(_STANDARD_RATES, key=lambda rate: abs(rate - mean))
+    trusted = [rate for rate in stated if rate in _STANDARD_RATES]
+    computed = [rate for rate in (_tidy(1 / mean, Fraction(0)),) if rate <= _HIGHEST]
+    rates = list(dict.fromkeys((*trusted, *standard, *stated, *computed)))
+    tick = Fraction(3, 2)
+    for slack in (tick, tick + _ROUNDING / time_base):
+        for rate in rates:
+            if _on_grid(times, time_base, rate, slack):
+                return next((near for near in standard if _drifts_to(rate, near, len(times))), rate)
+    return None
+
+
+def _drifts_to(rate: Fraction, standard: Fraction, frames: int) -> bool:
+    """Return whether a rate is nearly a standard one, and the clip too short for them to differ by half a frame."""
+    difference = abs(rate / standard - 1)
+    return difference <= _DRIFT and difference * frames < Fraction(1, 2)
+
+
+def _on_grid(times: NDArray[np.int64], time_base: Fraction, rate: Fraction, slack: Fraction) -> bool:
+    """Return whether frame i is shown at i / rate, within `slack` ticks and a quarter of a frame."""
+    step = 1 / (rate * time_base)
+    slack = min(slack, step / 4)
+    if abs(int(times[-1]) - (len(times) - 1) * step) > slack:  # most rates end here
+        return False
+    # |time - i * n / d| <= slack in integers
+    grid = np.arange(len(times), dtype=object if _is_large(times, step) else np.int64) * step.numerator
+    return bool(np.all(np.abs(times.astype(grid.dtype) * step.denominator - grid) <= int(slack * step.denominator)))
+
+
+def _is_large(times: NDArray[np.int64], step: Fraction) -> bool:
+    """Return whether products of times could exceed 64 bits."""
+    largest = max(int(times[-1]), len(times)) + 1
+    return largest * max(step.numerator, step.denominator) * 4 >= 2**63
+
+
+def _best_fit(times: NDArray[np.int64], time_base: Fraction, stated: Sequence[Fraction]) -> _Fit:
+    """Return the rate that loses no frame and repeats fewest; few may be lost if the others repeat most frames."""
+    computed = _computed_rates(times, time_base)
+    rates = dict.fromkeys(rate for rate in (*stated, *_STANDARD_RATES, *computed) if rate <= _HIGHEST)
+    fits = [_fit(times, time_base, rate) for rate in rates]
+    frames = len(times)
+    lossless = [fit for fit in fits if not fit.lost]
+    close = [fit for fit in lossless if fit.repeats * _FEW_REPEATS <= frames]
+    almost = [fit for fit in fits if fit.lost * _FEW_LOST <= frames and fit.repeats * _FEW_REPEATS <= frames]
+    is_ntsc = any(rate in _NTSC_RATES for rate in stated)
+
+    def rank(fit: _Fit) -> tuple[int, int, bool, bool, bool, float]:
+        is_standard = fit.rate in stated or fit.rate in _STANDARD_RATES
+        return (fit.lost, fit.repeats, fit.rate not in stated, not is_standard,
+                (fit.rate in _NTSC_RATES) != is_ntsc, fit.error)  # fmt: skip
+
+    return min(close or almost or lossless or fits, key=rank)
+
+
+def _fit(times: NDArray[np.int64], time_base: Fraction, rate: Fraction) -> _Fit:
+    """Count the lost and repeated frames if every frame is shown in the nearest slot of a rate."""
+    step = 1 / (rate * time_base)
+    numbers = times.astype(object) if _is_large(times, step) else times
+    slots = (numbers * (2 * step.denominator) + step.numerator) // (2 * step.numerator)
+    slots = slots.astype(np.int64)
+    used = len(np.unique(slots))
+    error = float(np.mean(np.abs(times / float(step) - slots)))
+    return _Fit(rate, len(times) - used, int(slots[-1]) + 1 - used, error)
+
+
+def _mean_rate(times: NDArray[np.int64], time_base: Fraction) -> Fraction:
+    return (len(times) - 1) / (int(times[-1]) * time_base)
+
+
+def _computed_rates(times: NDArray[np.int64], time_base: Fraction) -> list[Fraction]:
+    """Return the rates of the shortest common distance, of the mean distance, and one that is a little faster."""
+    mean = 1 / _mean_rate(times, time_base)
+    distances = Counter((times[1:] - times[:-1]).tolist())
+    enough = max((len(times) - 1) // 20, 1)
     common = min(
         distance for distance, count in distances.items() if count >= enough or count == max(distances.values())
     )
-    return [_tidy(common * time_base, time_base), _tidy(mean, Fraction(0))]
+    periods = (mean, mean * Fraction(99, 100), mean * Fraction(96, 100))
+    return [_tidy(common * time_base, time_base), *(_tidy(period, Fraction(0)) for period in periods)]
 
 
 def _tidy(period: Fraction, rounding: Fraction) -> Fraction:
-    """Return the common rate that a distance between frames means, or its own rate with a small denominator."""
-    nearest = min(_COMMON_RATES, key=lambda common: abs(1 / common - period))
+    """Return the standard rate nearest to a distance between frames, or the distance's own rate."""
+    nearest = min(_STANDARD_RATES, key=lambda rate: abs(1 / rate - period))
     if abs(1 / nearest - period) <= max(rounding, period * _NEAR):
         return nearest
     return min(max((1 / period).limit_denominator(1001), Fraction(1)), _HIGHEST)
 
 
-_SECOND = Fraction(1)
-
-
 @dataclass
 class Scan:
-    """Gather the ticks of the frames with their durations, and what is wrong with the packets."""
+    """Collect the ticks of the frames with their durations, and damaged packets.
+
+    packets   packets that contain a frame.
+    slots     decoding times of the packets; in AVI they count frames, and empty ones are left out.
+    restart_packets  numbers of the packets at which the clock restarts, as in joined recordings.
+    corrupt   number and time of the packets that the container marks as damaged.
+    changes   ticks of key frames at which the size or pixel shape of the picture changes.
+    """
 
     ticks: dict[int, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
-    untimed: int = 0
+    packets: int = 0
+    slots: list[int] = field(default_factory=list)
+    restart_packets: list[int] = field(default_factory=list)
+    corrupt: list[tuple[int, str]] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
+
+    @property
+    def suspects(self) -> list[str]:
+        """Places marked as damaged, without the seams of joined recordings, which always are."""
+        seams = {number for restart in self.restart_packets for number in (restart - 1, restart)}
+        return [f"damaged data at {time}" for number, time in self.corrupt if number not in seams]
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the clock restarts."""
+        return bool(self.restart_packets)
 
     @property
     def count(self) -> int:
-        """Frames that can be expected."""
-        return len(self.ticks) or self.untimed
-
-    def timing(self, stream: Any, is_counted: bool) -> Timing:
-        """Return when the frames are shown: at their own times, or one after the other."""
-        return _counted(self.count, stream) if is_counted else _timed(self.ticks, stream)
+        """The number of frames to expect."""
+        return len(self.ticks) or self.packets
 
     def add(self, packet: Any) -> None:
-        """Note a packet; one without a time is the second field of a frame, or comes from AVI or a raw stream."""
-        if packet.pts is None:
-            self.untimed += 1
-        else:
+        """Record a packet; one without a time is a second field, or a frame of AVI or a raw stream."""
+        self.packets += 1
+        if packet.pts is not None:
             self.ticks.setdefault(packet.pts, packet.duration or 0)
+        if packet.dts is not None:
+            self.slots.append(packet.dts)
+
+    def missing_slots(self) -> tuple[int, ...]:
+        """Return the slots of the frames of AVI if some are left empty, else nothing."""
+        rising = all(before < after for before, after in itertools.pairwise(self.slots))
+        if len(self.slots) != self.packets or not rising:
+            return ()
+        return tuple(self.slots) if self.slots[-1] - self.slots[0] + 1 != self.packets or self.slots[0] else ()
 
 
 def scan_packets(container: Any, stream: Any) -> Scan:
-    """Read all packets of a stream, as far as the file goes."""
+    """Read all packets of a stream until the file ends or cannot be read any further."""
     scan = Scan()
-    try:
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard:
-                scan.add(packet)
-                if packet.is_corrupt:
-                    scan.damage.append(f"damaged data at {_clock(packet.pts, stream)}")
-    except (av.error.FFmpegError, OSError) as error:
-        last = max(scan.ticks, default=None)
-        scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")
+    header, shapes = b"", dict[bytes, tuple[int, int, Fraction] | None]()
+    jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
+    backward, forward = (round(seconds / stream.time_base) for seconds in (_BACKWARD, _FORWARD))
+    for packet in _packets(container, stream, scan):
+        if not packet.size or packet.is_discard:
+            continue
+        before = scan.slots[-1] if scan.slots else None
+        scan.add(packet)
+        restarts = (
+            jumps and before is not None and packet.dts is not None
+            and not -backward <= packet.dts - before <= forward
+        )  # fmt: skip
+        if restarts:
+            scan.restart_packets.append(scan.packets - 1)
+        if packet.is_corrupt:
+            scan.corrupt.append((scan.packets - 1, _clock(packet.pts, stream)))
+        found = _picture_header(packet) if packet.is_keyframe else b""
+        if found and found not in shapes:
+            shapes[found] = _shape(stream, packet)
+        if found and header and shapes[found] and shapes[header] and shapes[found] != shapes[header]:
+            scan.changes.append(packet.dts if packet.pts is None else packet.pts)
+        header = found or header
     return scan
 
 
+def _shape(stream: Any, packet: Any) -> tuple[int, int, Fraction] | None:
+    """Return width and height in px and the sample aspect ratio of a key frame, None if it cannot be decoded alone."""
+    try:
+        decoder = av.CodecContext.create(stream.codec_context.name, "r")
+        frame = next(iter([*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]), None)
+    except av.error.FFmpegError:
+        return None
+    return frame and (frame.width, frame.height, Fraction(decoder.sample_aspect_ratio or 1))
+
+
+_HEADERS = (
+    re.compile(rb"\x00\x00\x01\xb3(.{4})", re.DOTALL),  # MPEG-2 sequence header: size, aspect, rate
+    re.compile(rb"\x00\x00\x01[\x27\x47\x67](.+?)\x00\x00[\x00\x01]", re.DOTALL),  # H.264 sequence parameter set
+    re.compile(rb"\x00\x00\x01\x42\x01(.+?)\x00\x00[\x00\x01]", re.DOTALL),  # HEVC sequence parameter set
+)
+_HEADER_BYTES = 512
+
+
+def _picture_header(packet: Any) -> bytes:
+    """Return the header that describes the picture, of a key frame in a stream that repeats it, as broadcasts do."""
+    data = bytes(memoryview(packet)[:_HEADER_BYTES])
+    found = next((match for pattern in _HEADERS if (match := pattern.search(data))), None)
+    return found[1] if found else b""
+
+
+_BACKWARD = Fraction(1, 10)  # seconds, both as ffmpeg detects a clock that restarts
+_FORWARD = Fraction(10)
+
+
+def _packets(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
+    try:
+        yield from container.demux(stream)
+    except (av.error.FFmpegError, OSError) as error:
+        last = max(scan.ticks, default=None)
+        scan.damage.append(f"the file cannot be read beyond {_clock(last, stream)} ({error.strerror})")
+
+
 def missing_end(stream: Any, timing: Timing) -> list[str]:
-    """Say so where the stream should go on for more than a second after its last frame."""
+    """Return a line of damage if the last frame ends more than a second before the stated end of the stream."""
     stated = (stream.duration or 0) * timing.time_base
     if stated and stated - timing.duration > _SECOND:
-        return [f"the file ends early: {float(timing.duration):.2f} s of {float(stated):.2f} s are there"]
+        return [f"the file ends early: {float(timing.duration):.2f} s of {float(stated):.2f} s are present"]
     return []
 
 
-def _timed(ticks: dict[int, int], stream: Any) -> Timing:
+def timed(ticks: dict[int, int], stream: Any) -> Timing:
+    """Return the timing of frames that have times: tick and duration of each."""
     shown = sorted(ticks)
-    return timing_of(shown, ticks[shown[-1]], Fraction(stream.time_base), _stated_rates(stream))
+    rates = [Fraction(rate) for rate in (stream.base_rate, stream.guessed_rate, stream.average_rate) if rate]
+    return timing_of(shown, ticks[shown[-1]], Fraction(stream.time_base), rates)
 
 
-def _counted(count: int, stream: Any) -> Timing:
-    """Return the timing of frames that follow each other at the stated rate, one tick each."""
-    rate = next(iter(_stated_rates(stream)), Fraction(25))
-    return timing_of(range(count), 1, 1 / rate, [rate])
+def counted(count: int, slots: Sequence[int], stream: Any) -> Timing:
+    """Return the timing of frames that follow each other at the stated rate, one tick each; `slots` if some are empty.
 
-
-def _stated_rates(stream: Any) -> list[Fraction]:
+    An empty frame of AVI is time: the frame before it is shown longer.
+    """
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return [Fraction(rate) for rate in rates if rate]
+    rate = next((Fraction(each) for each in rates if each), Fraction(25))
+    if not slots:
+        return Timing(1 / rate, 0, count - 1, count, count, rate, variable=False)
+    length = slots[-1] - slots[0] + 1
+    return Timing(1 / rate, slots[0], slots[-1], slots[-1] + 1, count, rate, variable=True, repeats=length - count)
 
 
 def _clock(tick: int | None, stream: Any) -> str:

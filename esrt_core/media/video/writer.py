@@ -1,4 +1,4 @@
-"""Write frames with their exact times to one segment: raw pictures in NUT through a pipe to ffmpeg's encoder."""
+"""Encode frames with their exact times into one file: raw pictures in NUT through a pipe to ffmpeg."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ REPEATABLE = ("-fflags", "+bitexact", "-flags:v", "+bitexact")
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """Say how frames become a segment.
+    """Options of encoding.
 
-    layout, width, height   of the frames that are given.
-    time_base, rate         of the ticks; the rate is what the encoder plans with.
+    layout, width, height   of the frames that are written; px.
+    time_base               seconds of one tick.
+    rate                    frames a second, for the encoder's rate control.
     pixels                  the encoder's pixel format.
-    final_width, final_height  of the segment; other than the frames' where they are to be reduced.
+    final_width, final_height  px of the encoded picture; if they differ from the frames', ffmpeg resizes.
+    aspect                  sample aspect ratio.
     encoder                 ffmpeg's arguments for the encoder.
     """
 
@@ -40,9 +42,19 @@ class EncodeSettings:
     colors: ColorTags
     encoder: tuple[str, ...]
 
+    @property
+    def layers_alpha(self) -> bool:
+        """Whether the encoder writes alpha as a second layer beside the picture, as libvpx does."""
+        return "libvpx-vp9" in self.encoder and self.pixels.startswith("yuva")
 
-class SegmentWriter:
-    """Encode the frames of one segment into `target`, a NUT file, which is complete once `finish` has returned."""
+    @property
+    def suffix(self) -> str:
+        """The suffix of an encoded file: .nut, which has exact times, or .mkv for layered alpha, which NUT drops."""
+        return ".mkv" if self.layers_alpha else ".nut"
+
+
+class FrameWriter:
+    """Encode frames into `target`, a file that is complete once `finish` has returned; see EncodeSettings.suffix."""
 
     def __init__(self, target: Path, settings: EncodeSettings) -> None:
         self._settings = settings
@@ -62,7 +74,10 @@ class SegmentWriter:
         self._process.kill()
 
     def write(self, data: bytes, tick: int, duration: int) -> None:
-        """Add a frame, packed as its layout says; ticks rise."""
+        """Write a frame, packed in the order of its layout, with increasing ticks.
+
+        Raises: MediaError if the encoder has exited.
+        """
         packet = av.Packet(data)
         packet.pts = packet.dts = tick
         packet.duration = duration
@@ -73,33 +88,36 @@ class SegmentWriter:
             self._container.mux(packet)
         except (OSError, av.error.FFmpegError) as error:
             self._process.finish()
-            raise MediaError(f"the encoder stopped: {self._process.reason()}") from error
+            raise MediaError(f"the encoder failed: {self._process.reason()}") from error
 
     def finish(self) -> None:
-        """Wait for the encoder; raise MediaError where it failed."""
+        """Wait until the encoder has finished.
+
+        Raises: MediaError if it failed.
+        """
         try:
             self._container.close()
             self._process.stdin.close()
         except (OSError, av.error.FFmpegError) as error:
             self._process.finish()
-            raise MediaError(f"the encoder stopped: {self._process.reason()}") from error
+            raise MediaError(f"the encoder failed: {self._process.reason()}") from error
         if self._process.finish() != 0:
-            raise MediaError(f"the encoder stopped: {self._process.reason()}")
+            raise MediaError(f"the encoder failed: {self._process.reason()}")
 
 
 def encode_arguments(target: Path, settings: EncodeSettings) -> list[str]:
-    """Return ffmpeg's arguments for encoding raw pictures from its standard input."""
+    """Return ffmpeg's arguments that encode raw pictures from its standard input."""
     # fmt: off
     return [
         *LOCAL_ONLY, "-f", "nut", "-i", "pipe:0", "-vf", ",".join(_filters(settings)),
         "-fps_mode", "passthrough", "-enc_time_base", "demux", *settings.encoder, *REPEATABLE,
-        "-f", "nut", "-y", file_url(target),
+        "-f", "matroska" if settings.layers_alpha else "nut", "-y", file_url(target),
     ]
     # fmt: on
 
 
 def _filters(settings: EncodeSettings) -> Sequence[str]:
-    """State the colors as they are, so that no filter converts them, then size and format, then state them again."""
+    """Tag the colors first, so that no filter converts them; resize and convert the format; tag them again."""
     colors, aspect = settings.colors, settings.aspect
     stated = f"setparams=range={colors.range}:colorspace={colors.matrix}"
     tags = f"{stated}:color_primaries={colors.primaries}:color_trc={colors.transfer}"

@@ -1,1 +1,1 @@
-"""A folder of pictures: plan, workers, manifest."""
+"""Upscale folders of pictures, resumably: sources, plan, manifest and worker threads."""

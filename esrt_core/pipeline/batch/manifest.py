@@ -1,13 +1,12 @@
-"""Manifest: what a folder of results holds and what failed, one JSON line an event, only ever appended to.
+"""Resume state of a folder of results: what is done and what failed, in one of two forms.
 
-It lies in the folder of the results as `.esrt-manifest.jsonl`. A line "writing" goes before a result gets its name and
-a line "done" after it, so that a run that ends in between is told from a file that somebody else put there.
+Manifest: `.esrt-manifest.jsonl` in the folder, append-only, one JSON line per event.
 
-Records: what became of every picture, a small object each, where nothing can be appended to or renamed.
+Records: one small object per picture in `.esrt-records/` below the folder, for object stores, where nothing can be
+appended to or renamed; a result's object is named by its target, a failure's by its source and job.
 
-They lie in `.esrt-records/` below the folder of the results: one object for a result, by its target, and one for a
-failure, by its source and job. A result's record says "writing" before the result is put and "done" after it, so that
-a run that ends in between is told from an object that somebody else put there.
+In both, "writing" is recorded before a result gets its name and "done" after it, so that a result of a run that ended
+in between can be told from a file that somebody else put there.
 """
 
 import dataclasses
@@ -26,18 +25,20 @@ from esrt_core.files import display_name
 NAME = ".esrt-manifest.jsonl"
 LOCK_NAME = ".esrt-manifest.lock"
 VERSION = 1
+FOLDER = ".esrt-records"
+JOB = "job-"  # prefix of the objects that say what a job id stands for
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Say what happened to one picture.
+    """Record what happened to one picture.
 
     state          "writing", "done" or "failed".
-    job            the id of the options and weights, as Manifest.begin() noted them.
-    source         its path from the manifest's folder; `size` in bytes and `mtime_ns` are the file's.
-    target         the result's path from the manifest's folder, `target_size` its bytes.
-    limits         what was accepted when the picture failed: more may be accepted later.
-    tile, device   where memory ran out: the smaller tile in px, and the kind of device.
+    job            the id of the options and weights, as recorded by Manifest.begin().
+    source         path relative to the manifest's folder; `size` (bytes) and `mtime_ns` are the file's.
+    target         the result's path relative to the manifest's folder, `target_size` its bytes.
+    limits         the read limits when the picture failed: others may accept it.
+    tile, device   after memory ran out: the smaller tile in px, and the kind of device.
     """
 
     state: str
@@ -55,12 +56,12 @@ class Entry:
 
 
 class Manifest:
-    """Read and append to the manifest of one folder; other runs may append meanwhile."""
+    """Read and append to the manifest of one folder; other runs may append at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / NAME
-        self.smaller_tile: dict[tuple[str, str], int] = {}  # (job, kind of device): the tile used last
+        self.smaller_tile: dict[tuple[str, str], int] = {}  # (job, kind of device): the last tile used
         self._jobs: set[str] = set()
         self._of_source: dict[tuple[str, str], Entry] = {}
         self._done: dict[str, Entry] = {}
@@ -70,11 +71,14 @@ class Manifest:
 
     @property
     def targets(self) -> Mapping[str, str]:
-        """The source of every result that was written here, by the result's path."""
+        """The source of every result in this folder, by the result's path."""
         return {target: entry.source for target, entry in (*self._writing.items(), *self._done.items())}
 
     def refresh(self) -> None:
-        """Take in the lines that were added since the last look. Raise TargetError where they cannot be read."""
+        """Read the lines that were appended since the last call.
+
+        Raises: TargetError if the file cannot be read.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self._read_to)
@@ -86,32 +90,35 @@ class Manifest:
         whole = lines.rfind(b"\n") + 1
         self._read_to += whole
         for line in lines[:whole].splitlines():
-            self._take(line)
+            self._parse(line)
 
     def begin(self, job: str, options: Mapping[str, Any]) -> None:
-        """Note what a job id stands for, once."""
+        """Record what a job id stands for, once."""
         if job not in self._jobs:
             self._append({"kind": "job", "version": VERSION, "job": job, "options": dict(options)})
 
     def add(self, entry: Entry) -> None:
-        """Note an event, for good: the line is on the disk when this returns."""
+        """Append an event; it is on the disk when this returns.
+
+        Raises: TargetError if the file cannot be written.
+        """
         values = dataclasses.asdict(entry).items()
         self._append({"kind": "picture", **{name: value for name, value in values if value not in (None, "", 0)}})
 
     def outcome(self, source: str, job: str) -> Entry | None:
-        """Return the last event of a picture in a job: "done" only where the result is there as it was written."""
+        """Return the last event of a picture in a job; a result counts only if it exists as it was written."""
         entry = self._of_source.get((source, job))
         if entry is None or entry.state == "failed":
             return entry
         return entry if self._holder(entry.target) == entry else None
 
     def owns(self, target: str, source: str) -> bool:
-        """Tell whether a picture's result lies there as it was written, so that it may be replaced by its next one."""
+        """Return whether `target` is this source's own result as it was written, so that it may be replaced."""
         holder = self._holder(target)
         return holder is not None and holder.source == source
 
     def _holder(self, target: str) -> Entry | None:
-        """Return the event that made the file lying at `target`, or None where there is none or another one."""
+        """Return the event that wrote the file at `target`, or None if that file is missing or a different one."""
         path = self.folder / target
         try:
             size = path.stat().st_size
@@ -123,8 +130,8 @@ class Manifest:
         done = self._done.get(target)
         return done if done is not None and done.target_size == size else None
 
-    def _take(self, line: bytes) -> None:
-        """Take in one line; one that a power cut left half written says nothing."""
+    def _parse(self, line: bytes) -> None:
+        """Read one line; ignore one that a power cut left incomplete."""
         try:
             record = json.loads(line)
             kind = record.pop("kind")
@@ -158,7 +165,7 @@ class Manifest:
                 os.fsync(file.fileno())
         except OSError as error:
             raise TargetError(
-                f"{display_name(self.path)} cannot be written: {error.strerror}; make room or choose another folder"
+                f"{display_name(self.path)} cannot be written: {error.strerror}; free space or choose another folder"
             ) from error
         self.refresh()
 
@@ -169,20 +176,16 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-FOLDER = ".esrt-records"
-JOB = "job-"  # how the objects begin that say what a job's id stands for
-
-
 @dataclass(frozen=True)
 class Record:
-    """Say what happened to one picture.
+    """Record what happened to one picture.
 
     state          "writing", "done" or "failed".
     job            the id of the options and weights.
-    source         the picture's address, or its path from the root; `stamp` tells its content from a later one.
+    source         the picture's address or absolute path; `stamp` changes with its content.
     target         the result's key below the folder of the results, `target_size` its bytes.
-    replaces       the bytes of our own earlier result that may still lie there while the state is "writing".
-    limits         what was accepted when the picture failed: more may be accepted later.
+    replaces       the bytes of our own earlier result that may still exist while the state is "writing".
+    limits         the read limits when the picture failed: others may accept it.
     """
 
     state: str
@@ -198,25 +201,25 @@ class Record:
 
     @property
     def key(self) -> str:
-        """Where the record lies, below the folder of the results."""
+        """The record's own key below the folder of the results."""
         what = ("failed", self.source, self.job) if self.state == "failed" else ("result", self.target)
         name = hashlib.sha256("\0".join(what).encode(errors="surrogateescape")).hexdigest()[:32]
         return f"{FOLDER}/{what[0]}-{name}.json"
 
     def content(self) -> bytes:
-        """Return the record as it is stored."""
+        """Return the record as stored: JSON, without empty fields."""
         values = dataclasses.asdict(self).items()
         return json.dumps({name: value for name, value in values if value not in (None, "")}).encode()
 
 
 class Records:
-    """Know what earlier runs did in one folder. `sizes` are the bytes of all that lies there, by key."""
+    """Look up what earlier runs did in one folder; `sizes` has the bytes of every object there, by key."""
 
     def __init__(self, records: Iterable[Record], sizes: Mapping[str, int]) -> None:
         self._sizes = sizes
         self._results: dict[str, Record] = {}
         self._of_source: dict[tuple[str, str], Record] = {}
-        for record in sorted(records, key=lambda record: record.state != "failed"):  # a result outweighs a failure
+        for record in sorted(records, key=lambda record: record.state != "failed"):  # results override failures
             if record.state != "failed":
                 self._results[record.target] = record
             if record.state == "failed" or self._is_done(record):
@@ -224,15 +227,15 @@ class Records:
 
     @property
     def targets(self) -> Mapping[str, str]:
-        """The source of every result that was written here, by the result's key."""
+        """The source of every result in this folder, by the result's key."""
         return {target: record.source for target, record in self._results.items()}
 
     def outcome(self, source: str, job: str) -> Record | None:
-        """Return what became of a picture in a job: "done" only where its result is there."""
+        """Return the record of a picture in a job; a result counts only if it exists."""
         return self._of_source.get((source, job))
 
     def owned_size(self, target: str, source: str) -> int | None:
-        """Return the bytes of what lies at `target` where it is a picture's own result, so that it may be replaced."""
+        """Return the bytes of `target` if it is this source's own result, which may be replaced; else None."""
         record, size = self._results.get(target), self._sizes.get(target)
         if record is None or record.source != source or size not in (record.target_size, record.replaces):
             return None
@@ -243,7 +246,7 @@ class Records:
 
 
 def parse_record(content: bytes) -> Record | None:
-    """Return a stored record; None for what is none."""
+    """Return a stored record, or None if the content is not one."""
     try:
         return Record(**json.loads(content))
     except (ValueError, TypeError):
@@ -251,16 +254,16 @@ def parse_record(content: bytes) -> Record | None:
 
 
 def is_record(key: str) -> bool:
-    """Tell whether a key is that of a picture's record."""
+    """Return whether a key is that of a picture's record."""
     folder, _, name = key.rpartition("/")
     return folder == FOLDER and not name.startswith(JOB) and name.endswith(".json")
 
 
 def recorded_targets(folder: Path) -> dict[str, str]:
-    """Return the source of every result that records in a folder of this machine tell of, by the result's key."""
+    """Return the source of every result recorded in a local folder, by the result's key."""
     try:
         paths = sorted((folder / FOLDER).iterdir())
         records = [parse_record(path.read_bytes()) for path in paths if is_record(f"{FOLDER}/{path.name}")]
-    except OSError:  # there are none, or they are not ours to read: then nothing of ours is in it
+    except OSError:  # missing or unreadable: it holds nothing of ours
         return {}
     return {record.target: record.source for record in records if record is not None and record.target}

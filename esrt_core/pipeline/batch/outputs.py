@@ -1,10 +1,7 @@
-"""What a result depends on besides its picture, as the manifest keys it: the options as asked and the weights.
+"""Output folders: each with its manifest, its lock, and the key of the job whose results it holds.
 
-RunLock: which runs are alive in a folder, and which of them has which file in hand.
-
-Locks belong to the process: the system lets go of them when it ends, however it ends.
-
-The folders of results that a command writes to, each with its manifest and its lock.
+The lock tells which runs are alive in a folder and which of them is working on which target. It belongs to the
+process: the operating system releases it when the process ends, however it ends.
 """
 
 import errno
@@ -29,28 +26,32 @@ from esrt_core.pipeline.sizes import SizeRequest, cheapest_chain, decimal_text, 
 from esrt_core.selection import ModelChain, UpscalerPool
 from esrt_core.weights.store import WeightsFile
 
+_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_ALIVE = 0  # byte that every run locks shared; the other bytes stand for files
+_LONG = 200  # bytes of a temporary name from which its stem may have been shortened
+
 
 @dataclass(frozen=True)
 class JobKey:
-    """Hold the options that decide a result's bytes, and their id."""
+    """Hold the options that decide a result's bytes, and a hash of them."""
 
     id: str
     options: Mapping[str, Any]
 
 
 def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
-    """Return the key of a command: neither the device nor what only selects pictures is a part of it."""
-    asked = options.upscale
-    size = {name: decimal_text(value) for name, value in asdict(asked.size).items() if value is not None}
+    """Return the key of a command; devices and options that only select pictures are not part of it."""
+    requested = options.upscale
+    size = {name: decimal_text(value) for name, value in asdict(requested.size).items() if value is not None}
     described = {
         "size": size or {"factor": decimal_text(own_factor(pool.scales))},
-        "format": asked.format,
-        "weights": {name: file.sha256 for name, file in weights_needed(asked.size, pool).items()},
-        "precision": asked.engine.precision,
-        "tile": asked.engine.tile,
-        "tta": asked.engine.tta,
-        "encode": asdict(asked.encode),
-        "compare": asked.compare,
+        "format": requested.format,
+        "weights": {name: file.sha256 for name, file in weights_needed(requested.size, pool).items()},
+        "precision": requested.engine.precision,
+        "tile": requested.engine.tile,
+        "tta": requested.engine.tta,
+        "encode": asdict(requested.encode),
+        "compare": requested.compare,
         "name": options.name,
     }
     text = json.dumps(described, sort_keys=True)
@@ -58,17 +59,21 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
 
 
 def weights_needed(size: SizeRequest, pool: UpscalerPool) -> dict[str, WeightsFile]:
-    """Return the weights that may be used, by kind and scale; raise OptionError for a factor out of their reach."""
+    """Return the weights that may be used, by kind of chain, pass and scale.
+
+    Raises: OptionError if the factor cannot be reached with them.
+    """
     files = {}
     for kind, chain in zip(("plain", "damaged"), pool.selector.all(), strict=False):
-        for place, scale in _passes_needed(size, chain):
-            files[f"{kind} {'later' if place else 'first'} x{scale}"] = pool.for_chain(chain).weights(scale, place)
+        for pass_index, scale in _passes_needed(size, chain):
+            name = f"{kind} {'later' if pass_index else 'first'} x{scale}"
+            files[name] = pool.for_chain(chain).weights(scale, pass_index)
     return files
 
 
 def _passes_needed(size: SizeRequest, chain: ModelChain) -> Iterator[tuple[int, int]]:
-    """Yield (place, scale) of the passes that a picture may take."""
-    if size.asks_side:
+    """Yield (pass index, scale) of the passes that a picture may take."""
+    if size.is_in_pixels:
         yield from chain.passes()
     else:
         factor = size.factor or Fraction(own_factor(chain.scales))
@@ -76,46 +81,43 @@ def _passes_needed(size: SizeRequest, chain: ModelChain) -> Iterator[tuple[int, 
 
 
 def limits_text(limits: ReadLimits) -> str:
-    """Return what is accepted, as a failure notes it."""
+    """Return the read limits as the manifest records them with a failure."""
     return f"{limits.max_pixels}{' truncated' if limits.allow_truncated else ''}"
 
 
-_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-_ALIVE = 0  # the byte that every run holds, shared; the other bytes stand for files
-
-
 class RunLock:
-    """Hold a place among the runs of one folder, and claim single files.
+    """Register this run in a folder and claim single files in it.
 
-    `alone` says that no other run was alive in the folder when this one came. Raise TargetError where the lock file
-    cannot be made.
+    `alone` is true if no other run was alive in the folder at the start.
+
+    Raises: TargetError if the lock file cannot be created or locked.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             self._file = path.open("a+b")
             self.alone = _try_lock(self._file, _ALIVE)
-            _stay(self._file, self.alone)
+            _hold_alive_byte(self._file, self.alone)
         except OSError as error:
             raise TargetError(
                 f"{display_name(path)} cannot be locked: {error.strerror}; choose another folder with -o"
             ) from error
 
     def claim(self, name: str) -> bool:
-        """Take a name for this run; say no where another run has it."""
+        """Claim a name for this run; return False if another run holds it."""
         return _try_lock(self._file, _byte_of(name))
 
     def release(self, name: str) -> None:
-        """Give a name back."""
+        """Release a name."""
         _unlock(self._file, _byte_of(name))
 
     def close(self) -> None:
-        """Leave the folder, with all names."""
+        """Release the folder and all names."""
         self._file.close()
 
 
 def _byte_of(name: str) -> int:
-    """Return the byte that stands for a name: far beyond the end of the file, and another one for every name."""
+    """Return the byte offset that stands for a name: far beyond the end of the file, distinct for every name."""
     digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
     return 1 + (int.from_bytes(digest, "big") >> 2)
 
@@ -133,8 +135,8 @@ if sys.platform == "win32":
             raise
         return True
 
-    def _stay(file: IO[bytes], alone: bool) -> None:
-        if not alone:  # there are no shared locks
+    def _hold_alive_byte(file: IO[bytes], alone: bool) -> None:
+        if not alone:  # Windows has no shared locks
             raise OSError(errno.EACCES, "another run is working in this folder")
 
     def _unlock(file: IO[bytes], byte: int) -> None:
@@ -152,93 +154,93 @@ else:
             raise
         return True
 
-    def _stay(file: IO[bytes], alone: bool) -> None:
+    def _hold_alive_byte(file: IO[bytes], alone: bool) -> None:
         fcntl.lockf(file, fcntl.LOCK_SH, 1, _ALIVE)
 
     def _unlock(file: IO[bytes], byte: int) -> None:
         fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
 
 
-_LONG = 200  # bytes of a temporary name from which on its stem may have been cut
-
-
 class OutputFolder:
-    """Hold one folder of results: read at once, made and locked by open()."""
+    """Manage one folder of results: its manifest is read at once; open() creates and locks the folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.manifest = Manifest(root)
         self._lock: RunLock | None = None
         self._disk: int | None = None
-        self._one_at_a_time = threading.Lock()
+        self._mutex = threading.Lock()
 
     def open(self, job: JobKey) -> None:
-        """Make the folder, join the runs that work in it, and note the job. Raise TargetError where that fails."""
+        """Create the folder, register this run in it, and record the job.
+
+        Raises: TargetError if the folder cannot be created, locked or written.
+        """
         make_folder(self.root)
         self._disk = self.root.stat().st_dev
         self._lock = RunLock(self.root / LOCK_NAME)
         self.manifest.begin(job.id, job.options)
 
     def close(self) -> None:
-        """Leave the folder."""
+        """Release the folder."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def is_reachable(self) -> bool:
-        """Tell whether the folder that was opened still lies there, on the same disk."""
+        """Return whether the opened folder still exists on the same disk."""
         try:
             return self.root.stat().st_dev == self._disk
         except OSError:
             return False
 
     def check_reachable(self) -> None:
-        """Raise TargetError where the folder is gone: making it anew would fill the disk below a drive's place."""
+        """Raise TargetError if the folder is gone: recreating it would fill the disk below the mount point."""
         if not self.is_reachable():
-            raise TargetError(f"{display_name(self.root)} is gone: its drive went away or it was moved; bring it back")
+            raise TargetError(f"{display_name(self.root)} is gone: it was moved or its drive disconnected; restore it")
 
     def claim(self, target: Path) -> bool:
-        """Take a target for this run, and look again at what is done; say no where another run has it in hand."""
+        """Claim a target for this run and reload the manifest; return False if another run holds it."""
         try:
             if self._lock is None or not self._lock.claim(self.name_of(target)):
                 return False
         except OSError as error:
             raise TargetError(f"{display_name(self.root)} cannot be locked: {error.strerror}") from error
-        with self._one_at_a_time:
+        with self._mutex:
             self.manifest.refresh()
         return True
 
     def release(self, target: Path) -> None:
-        """Give a target back."""
+        """Release a target."""
         if self._lock is not None:
-            with suppress(OSError):  # of a drive that is gone, and the lock with it
+            with suppress(OSError):  # the drive is gone, and the lock with it
                 self._lock.release(self.name_of(target))
 
     def name_of(self, path: Path) -> str:
-        """Return a path as the manifest writes it: from the folder, so that both can move together."""
+        """Return a path as the manifest records it: relative to the folder, so that both can move together."""
         try:
             return PurePath(os.path.relpath(path, self.root)).as_posix()
         except ValueError:  # another drive
             return path.absolute().as_posix()
 
     def note(self, entry: Entry) -> None:
-        """Write an event into the manifest."""
-        with self._one_at_a_time:
+        """Append an entry to the manifest."""
+        with self._mutex:
             self.manifest.add(entry)
 
     def outcome(self, source: Path, job: JobKey) -> Entry | None:
-        """Return the last event of a picture, as Manifest.outcome() does."""
-        with self._one_at_a_time:
+        """Return the last entry of a picture, as Manifest.outcome() does."""
+        with self._mutex:
             return self.manifest.outcome(self.name_of(source), job.id)
 
     def remove_leftovers(self, targets: Iterable[Path]) -> int:
-        """Remove the temporary files of dead runs beside targets, and count them; leave all while others are alive."""
+        """Remove the temporary files of dead runs beside targets and count them; skip while other runs are alive."""
         if self._lock is None or not self._lock.alone:
             return 0
         return sum(_remove(path) for path in self.leftovers(targets))
 
     def leftovers(self, targets: Iterable[Path]) -> list[Path]:
-        """Return the temporary files that were to become targets."""
+        """Return the temporary files of targets."""
         wanted: dict[Path, set[str]] = {}
         for target in targets:
             wanted.setdefault(target.parent, set()).add(target.stem)
@@ -248,13 +250,13 @@ class OutputFolder:
 def _leftovers(folder: Path, stems: set[str]) -> list[Path]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 (a folder can hold very many names)
-    except OSError:  # not made yet, or not ours to read: then nothing of ours is in it
+    except OSError:  # missing or unreadable: it holds nothing of ours
         return []
     return [folder / name for name in names if _is_temporary_of(name, stems)]
 
 
 def _is_temporary_of(name: str, stems: set[str]) -> bool:
-    """Tell whether a file was to become one of these: `.<stem>.<random>.esrt-tmp<suffix>`, a long stem cut short."""
+    """Return whether a name is `.<stem>.<random>.esrt-tmp<suffix>` of one of these stems, perhaps shortened."""
     before, mark, _ = name.rpartition(TEMPORARY_MARK)
     if not mark or not before.startswith("."):
         return False

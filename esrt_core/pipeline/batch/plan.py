@@ -1,7 +1,4 @@
-"""What many results take of their disks, against what is free there.
-
-What will be done for many pictures, decided and counted before any pixel is decoded.
-"""
+"""Plan a folder before any pixel is decoded: what to do, what to skip, and whether the disks have room for it."""
 
 import math
 import os
@@ -18,18 +15,14 @@ from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
 from esrt_core.pipeline.batch.sources import Filter, Findings, Found, find_sources
-from esrt_core.pipeline.image.plan import LEAST_BYTES, Input, UpscalePlan, decide_target, plan_upscale
+from esrt_core.pipeline.image.plan import Input, UpscalePlan, decide_target, plan_upscale
 from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
 from esrt_core.selection import UpscalerPool
-
-# Bytes per pixel that an ordinary photo takes at the default quality.
-TYPICAL_BYTES = {"png": 1.3, "jpeg": 0.4, "webp": 0.25, "avif": 0.15, "heic": 0.15, "jxl": 0.2, "gif": 0.6}
-_PLAIN = 3.0  # without compression
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Hold the bytes that are free on the disk of `folder`, those expected of the results, and the least they take."""
+    """Compare the free bytes on the disk of `folder` with the expected and the least size of the results."""
 
     folder: Path
     free: int
@@ -37,16 +30,16 @@ class Disk:
     least: int
 
     def check(self) -> None:
-        """Raise TargetError where the results surely have no room."""
+        """Raise TargetError if the results certainly do not fit."""
         if self.least > self.free:
             raise TargetError(
-                f"{display_name(self.folder)}: the results take at least {self.least:,} bytes and {self.free:,} are "
-                "free on this disk; free some space or choose another folder with -o"
+                f"{display_name(self.folder)}: the results need at least {self.least:,} bytes but only {self.free:,} "
+                "are free on this disk; free some space or choose another folder with -o"
             )
 
 
 def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
-    """Return the disks that plans write to."""
+    """Return the disks that the results of plans go to."""
     folders: dict[int, Path] = {}
     sums: dict[int, list[float]] = {}
     devices: dict[Path, int] = {}
@@ -59,7 +52,7 @@ def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
         folders.setdefault(device, folder)
         total = sums.setdefault(device, [0.0, 0.0])
         total[0] += expected_bytes(plan)
-        total[1] += LEAST_BYTES.get(plan.target.format.name, 0) * _pixels(plan)
+        total[1] += plan.target.format.least_bytes * _pixels(plan)
     return [
         Disk(folder, free_bytes(folder), math.ceil(sums[device][0]), math.ceil(sums[device][1]))
         for device, folder in folders.items()
@@ -67,11 +60,11 @@ def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
 
 
 def expected_bytes(plan: UpscalePlan) -> float:
-    """Return what one result probably takes: without loss, no more per pixel than a source of the same format.
+    """Return the expected size of one result in bytes: for a lossless source of the same format, at most its own rate.
 
-    A source with loss says little: its quality is often lower than that of results.
+    The rate of a lossy source says little: its quality is often lower than that of the results.
     """
-    typical = TYPICAL_BYTES.get(plan.target.format.name, _PLAIN) * (2 if plan.info.depth > 8 else 1)
+    typical = plan.target.format.typical_bytes * (2 if plan.info.depth > 8 else 1)
     if plan.target.format == plan.info.format and plan.info.lossless is not False:
         own = plan.info.byte_size / (plan.info.width * plan.info.height * plan.info.pages)
         typical = min(typical, own)
@@ -84,10 +77,10 @@ def _pixels(plan: UpscalePlan) -> int:
 
 @dataclass(frozen=True)
 class Task:
-    """Hold one picture to do: its plan, the folder of its result, and its file as it was when that was planned."""
+    """Hold one picture to upscale: its plan, the root folder of its result, and its file's size and mtime."""
 
     plan: UpscalePlan
-    place: OutputFolder
+    folder: OutputFolder
     size: int
     mtime_ns: int
 
@@ -104,14 +97,14 @@ class Task:
         return self.plan.target.path
 
     def entry(self, state: str, job: JobKey) -> Entry:
-        """Return what the manifest says when the picture comes to a state."""
-        names = self.place.name_of(self.source), self.place.name_of(self.target)
+        """Return the manifest entry of the picture in a state."""
+        names = self.folder.name_of(self.source), self.folder.name_of(self.target)
         return Entry(state, job.id, names[0], self.size, self.mtime_ns, names[1])
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Say why a picture, a file or an address, cannot be done."""
+    """Say why a picture (a file or an address) failed or was refused."""
 
     source: Path | str
     reason: str
@@ -119,17 +112,17 @@ class Failure:
 
 @dataclass
 class FolderPlan:
-    """Hold what run_folder() carries out, and what it leaves alone.
+    """Hold what run_folder() will do and what it skips.
 
-    done           pictures whose results are there; `kept` has those results.
-    large          pictures that are as large as is asked already.
+    done           pictures whose results exist already; `kept` has those results.
+    large          pictures that are already large enough.
     failed_before  pictures that failed in an earlier run and have not changed since.
-    refused        pictures that cannot be done.
+    refused        pictures that cannot be upscaled; `to_note` has the entries that the manifest must keep of them.
     """
 
     job: JobKey
     options: FolderOptions
-    places: Mapping[Path, OutputFolder]
+    folders: Mapping[Path, OutputFolder]
     skipped: Counter[str]
     tasks: list[Task] = field(default_factory=list)
     done: list[Path] = field(default_factory=list)
@@ -137,12 +130,12 @@ class FolderPlan:
     large: list[Path] = field(default_factory=list)
     failed_before: list[Failure] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
-    to_note: list[tuple[OutputFolder, Entry]] = field(default_factory=list)  # refusals that the manifest shall remember
+    to_note: list[tuple[OutputFolder, Entry]] = field(default_factory=list)
 
     @property
     def roots(self) -> list[str]:
         """The folders that results go to."""
-        return [str(root) for root in self.places]
+        return [str(root) for root in self.folders]
 
     @property
     def found(self) -> int:
@@ -156,10 +149,10 @@ class FolderPlan:
 
 
 def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
-    """Find the pictures, look at their headers, and decide what is to be done.
+    """Find the pictures, read their headers, and decide what to do.
 
-    Raise OptionError for inputs that are not there or options that cannot be meant, TargetError where the results
-    surely have no room.
+    Raises: OptionError if an input does not exist or an option is invalid, TargetError if the results certainly do
+    not fit.
     """
     job = job_key(options, pool)
     suffix = options.upscale.size.suffix(pool.scales)
@@ -180,54 +173,54 @@ def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
 
 
 def check_found(findings: Findings[Any], options: FolderOptions) -> None:
-    """Raise OptionError where there is nothing to do and nothing to report."""
+    """Raise OptionError if no picture was found and there is nothing to report."""
     if not findings.pictures and not findings.unreadable:
         names = ", ".join(display_name(Path(name)) for name in options.inputs[:3])
         reasons = ", ".join(f"{count} {reason}" for reason, count in findings.skipped.items())
-        raise OptionError(f"there are no pictures in {names}" + (f" (passed over: {reasons})" if reasons else ""))
+        raise OptionError(f"no pictures in {names}" + (f" (skipped: {reasons})" if reasons else ""))
 
 
 class _Sorter:
-    """Put every picture where it belongs in the plan."""
+    """Decide about every picture and add it to the plan."""
 
     def __init__(self, plan: FolderPlan, pool: UpscalerPool, pictures: Iterable[Found]) -> None:
         self._plan = plan
-        self._asked = plan.options.upscale
-        self._lineups = pool.selector
+        self._options = plan.options.upscale
+        self._selector = pool.selector
         self._targets: dict[str, Path] = {}
         self._sources = {os.path.realpath(found.source) for found in pictures}
-        self._limits = limits_text(self._asked.limits)
-        self._values = name_values(self._asked.size, pool)
+        self._limits = limits_text(self._options.limits)
+        self._values = name_values(self._options.size, pool)
 
     def sort(self, found: Found) -> None:
         """Decide about one picture."""
-        plan, place = self._plan, self._plan.places[found.root]
+        plan, folder = self._plan, self._plan.folders[found.root]
         try:
             status = found.source.stat()
         except OSError as error:
             plan.refused.append(Failure(found.source, f"{display_name(found.source)}: {error.strerror}"))
             return
         stamp = (status.st_size, status.st_mtime_ns)
-        earlier = place.outcome(found.source, plan.job)
-        if earlier is not None and (earlier.size, earlier.mtime_ns) == stamp and self._settled(found, earlier):
+        earlier = folder.outcome(found.source, plan.job)
+        if earlier is not None and (earlier.size, earlier.mtime_ns) == stamp and self._is_settled(found, earlier):
             return
         try:
-            task = self._checked(Task(self._planned(found), place, *stamp))
+            task = self._checked(Task(self._planned(found), folder, *stamp))
         except AlreadyLargeError:
             plan.large.append(found.source)
         except EsrtError as error:
             plan.refused.append(Failure(found.source, str(error)))
             if isinstance(error, MediaError):
-                entry = Entry("failed", plan.job.id, place.name_of(found.source), *stamp, error=str(error))
-                plan.to_note.append((place, replace(entry, limits=self._limits)))
+                entry = Entry("failed", plan.job.id, folder.name_of(found.source), *stamp, error=str(error))
+                plan.to_note.append((folder, replace(entry, limits=self._limits)))
         else:
             plan.tasks.append(task)
 
-    def _settled(self, found: Found, earlier: Entry) -> bool:
-        """Tell whether an earlier run has done a picture, or failed at it for good."""
+    def _is_settled(self, found: Found, earlier: Entry) -> bool:
+        """Return whether an earlier run has finished a picture or failed at it for good."""
         if earlier.state != "failed":
             self._plan.done.append(found.source)
-            self._plan.kept.append((self._plan.places[found.root], found.root / earlier.target))
+            self._plan.kept.append((self._plan.folders[found.root], found.root / earlier.target))
             self._targets[target_key(found.root / earlier.target)] = found.source
             return True
         if self._plan.options.retry_failed or earlier.limits != self._limits:
@@ -236,49 +229,49 @@ class _Sorter:
         return True
 
     def _planned(self, found: Found) -> UpscalePlan:
-        """Plan one picture as if whatever lies at its target may be replaced."""
-        options = replace(self._asked, output=None if found.alongside else f"{found.root}{os.sep}", overwrite=True)
+        """Plan one picture as if its target could be replaced; _checked() decides about that."""
+        options = replace(self._options, output=None if found.alongside else f"{found.root}{os.sep}", overwrite=True)
         template = self._plan.options.name
-        place = partial(target_in, found.root / found.relative_path.parent, template, self._values)
-        by_rule = decide_target if found.alongside and template is None else place
-        return plan_upscale(Input(found.source), options, self._lineups, by_rule)
+        in_folder = partial(target_in, found.root / found.relative_path.parent, template, self._values)
+        target_rule = decide_target if found.alongside and template is None else in_folder
+        return plan_upscale(Input(found.source), options, self._selector, target_rule)
 
     def _checked(self, task: Task) -> Task:
-        """Refuse a target that is another picture's, an input, or somebody else's file; our own may be replaced."""
+        """Refuse a target that belongs to another picture, is an input, or is not our own earlier result."""
         key = target_key(task.target)
         if key in self._targets:
             raise both_become(task.plan.source.name, display_name(self._targets[key]), task.plan.target.name)
         self._targets[key] = task.source
-        place = task.place
-        ours = place.manifest.owns(place.name_of(task.target), place.name_of(task.source))
+        folder = task.folder
+        ours = folder.manifest.owns(folder.name_of(task.target), folder.name_of(task.source))
         for path in _results(task):
             if os.path.realpath(path) in self._sources:
                 raise is_input(display_name(path))
-            if os.path.lexists(path) and not ours and not self._asked.overwrite:
+            if os.path.lexists(path) and not ours and not self._options.overwrite:
                 raise not_ours(display_name(path))
-        options = replace(task.plan.options, overwrite=ours or self._asked.overwrite)
+        options = replace(task.plan.options, overwrite=ours or self._options.overwrite)
         return replace(task, plan=replace(task.plan, options=options))
 
 
 def name_values(size: SizeRequest, pool: UpscalerPool) -> dict[str, str]:
-    """Return what fills {model} and {scale} in a --name."""
-    scale = "" if size.asks_side else decimal_text(size.factor or own_factor(pool.scales))
+    """Return the values of {model} and {scale} in a --name."""
+    scale = "" if size.is_in_pixels else decimal_text(size.factor or own_factor(pool.scales))
     return {"model": Path(pool.selector.requested).stem, "scale": scale}
 
 
 def both_become(first: str, second: str, target: str) -> OptionError:
-    """Return the refusal of a picture whose target is another one's."""
-    return OptionError(f"{first} and {second} would both become {target}; tell them apart with --name or -o")
+    """Return the error of a picture that has the same target as another one."""
+    return OptionError(f"{first} and {second} would both be written to {target}; use --name or -o to tell them apart")
 
 
 def is_input(target: str) -> TargetError:
-    """Return the refusal of a target that is an input."""
-    return TargetError(f"{target} is an input, which is never overwritten; choose another -o")
+    """Return the error of a target that is an input."""
+    return TargetError(f"{target} is an input and is never overwritten; choose another -o")
 
 
 def not_ours(target: str) -> TargetError:
-    """Return the refusal of a target that somebody else put there."""
-    return TargetError(f"{target} exists and is no result of this command; use --overwrite")
+    """Return the error of an existing target that is not a result of this command."""
+    return TargetError(f"{target} exists and is not a result of this command; use --overwrite")
 
 
 def _results(task: Task) -> Iterator[Path]:

@@ -1,19 +1,18 @@
-"""What an error says about a picture, and whether it concerns all of them.
-
-Carry out the plan of many pictures: nothing is lost, and one bad file never stops the rest.
-"""
+"""Run the plan of a folder: results are recorded as they appear, and one bad file never stops the rest."""
 
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
-from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task
+from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task, plan_folder
 from esrt_core.pipeline.batch.throughput import Planned, Status, Throughput
-from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome
+from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_workers
 from esrt_core.pipeline.image.run import Result
 from esrt_core.selection import UpscalerPool
 
@@ -30,26 +29,26 @@ STOPPING = (
 
 
 def stops_run(error: Exception, task: Task) -> bool:
-    """Tell whether an error concerns every picture: a full disk, a drive that went away, a device."""
+    """Return whether an error would affect every picture: a full disk, a disconnected drive, a device."""
     if isinstance(error, MediaError):
         return not is_reachable(task.source.parent)
     system = error if isinstance(error, OSError) else error.__cause__
     if isinstance(error, OSError | TargetError):
-        return not task.place.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
+        return not task.folder.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
     return isinstance(error, DeviceError)
 
 
 def reason_of(error: Exception) -> str:
-    """Say why a picture failed, on one line."""
+    """Return why a picture failed, on one line."""
     if isinstance(error, EsrtError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "memory ran out; a smaller size needs less"
+        return "out of memory; a smaller size needs less"
     return f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
 
 
 def is_reachable(path: Path) -> bool:
-    """Tell whether a path can be looked at; unlike Path.exists(), also where a drive that went away answers EIO."""
+    """Return whether a path exists; unlike Path.exists(), also if a disconnected drive answers EIO."""
     try:
         path.stat()
     except OSError:
@@ -59,7 +58,7 @@ def is_reachable(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Ended:
-    """Report one picture: its result or its failure, and how far the work is then."""
+    """Report one picture: its result or its failure, and the progress after it."""
 
     task: Planned
     status: Status
@@ -71,15 +70,16 @@ class Ended:
 class FolderResult:
     """Sum up a run.
 
-    elsewhere   pictures that another run did, or has in hand.
-    failures    those of this run; `left` counts pictures that were not begun.
-    stopped     why the run ended early, where no picture is to blame.
-    leftovers   temporary files of dead runs that were removed.
+    done_elsewhere  pictures that another run has done or is working on.
+    remaining       pictures that were not started.
+    leftovers       temporary files of dead runs that were removed.
+    failures        those of this run.
+    stopped         why the run ended early if no single picture is the cause.
     """
 
     done: int = 0
     done_elsewhere: int = 0
-    left: int = 0
+    remaining: int = 0
     leftovers: int = 0
     failures: list[Failure] = field(default_factory=list)
     stopped: EsrtError | None = None
@@ -87,38 +87,67 @@ class FolderResult:
 
 
 class StopRequest:
-    """Ask a run to end after the pictures in hand."""
+    """Ask a run to end after the pictures in progress."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def request(self) -> None:
-        """Let nothing new begin."""
+        """Start no more pictures."""
         self.requested = True
+
+
+class Listener(Protocol):
+    """Receive the events of upscale_folder()."""
+
+    def planned(self, plan: FolderPlan, workers: Sequence[UpscalerPool]) -> None:
+        """Handle the plan and the loaded networks, before the work."""
+
+    def note(self, text: str) -> None:
+        """Handle a note about the weights."""
+
+    def ended(self, ended: Ended) -> None:
+        """Handle a picture that ended."""
+
+
+def upscale_folder(
+    options: FolderOptions, listener: Listener, stop: StopRequest | None = None, *, dry_run: bool = False
+) -> FolderResult:
+    """Plan and upscale the pictures of folders, resuming what an earlier run left; with `dry_run`, only plan them.
+
+    Raises: OptionError if an input or an option is invalid, TargetError if a folder of results cannot be written,
+    WeightsError or DeviceError if weights or a device are unusable.
+    """
+    plan = plan_folder(options, UpscalerPool(options.upscale.model, options.upscale.engine))
+    workers = make_workers(plan) if plan.tasks else []
+    for note in dict.fromkeys(note for pool in workers for note in pool.notes):
+        listener.note(note)
+    listener.planned(plan, workers)
+    return FolderResult() if dry_run else run_folder(plan, workers, listener.ended, stop or StopRequest())
 
 
 def run_folder(
     plan: FolderPlan, workers: Sequence[UpscalerPool], on_end: Callable[[Ended], None], stop: StopRequest
 ) -> FolderResult:
-    """Make all results of a plan; `on_end` is told of every picture that ends.
+    """Upscale the pictures of a plan; `on_end` is called for every picture that ends.
 
-    Raise TargetError where a folder of results cannot be written at all. An error that is none of the user's, such as
-    a device that is lost, comes out as it is.
+    Raises: TargetError if a folder of results cannot be written at all. Errors in the network that are not an EsrtError
+    (our own bugs, a lost device) propagate unchanged.
     """
-    places = {id(task.place): task.place for task in plan.tasks} | {id(place): place for place, _ in plan.to_note}
+    folders = {id(task.folder): task.folder for task in plan.tasks} | {id(folder): folder for folder, _ in plan.to_note}
     targets = _targets(plan)
-    places |= {id(place): place for place, own in targets if place.leftovers(own)}
+    folders |= {id(folder): folder for folder, own in targets if folder.leftovers(own)}
     result = FolderResult()
     try:
-        for place in places.values():
-            place.open(plan.job)
-        result.leftovers = sum(place.remove_leftovers(own) for place, own in targets)
-        for place, entry in plan.to_note:
-            place.note(entry)
+        for folder in folders.values():
+            folder.open(plan.job)
+        result.leftovers = sum(folder.remove_leftovers(own) for folder, own in targets)
+        for folder, entry in plan.to_note:
+            folder.note(entry)
         _run(plan, workers, on_end, stop, result)
     finally:
-        for place in places.values():
-            place.close()
+        for folder in folders.values():
+            folder.close()
     return result
 
 
@@ -137,17 +166,17 @@ def _run(
     with closing(pipeline.run()) as outcomes:
         for outcome in outcomes:
             ended += 1
-            report = _settle(outcome, plan, throughput, result)
+            report = _count(outcome, plan, throughput, result)
             if report is not None:
                 result.status = report.status
                 on_end(report)
             if stop.requested or result.stopped is not None:
                 pipeline.finish()
-    result.left += len(plan.tasks) - ended
+    result.remaining += len(plan.tasks) - ended
 
 
-def _settle(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: FolderResult) -> Ended | None:
-    """Count an outcome, and note a failure in the manifest; None where nobody needs to hear of it."""
+def _count(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: FolderResult) -> Ended | None:
+    """Count an outcome and record a failure in the manifest; return None if there is nothing to report."""
     task, error = outcome.task, outcome.error
     if error is None:
         result.done += outcome.result is not None
@@ -162,25 +191,25 @@ def _settle(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: 
             _note_failure(failure, error, task, plan)
             result.failures.append(failure)
             return Ended(task, throughput.end(task, failed=True), failure=failure)
-    except TargetError as unwritten:  # the manifest: its disk is full or gone
+    except TargetError as unwritten:  # the manifest's disk is full or gone
         error = unwritten
     result.stopped = result.stopped or (error if isinstance(error, EsrtError) else TargetError(failure.reason))
-    result.left += 1
+    result.remaining += 1
     return None
 
 
 def _note_failure(failure: Failure, error: Exception, task: Task, plan: FolderPlan) -> None:
-    """Let the manifest remember a failure that lies in the picture's file."""
+    """Record a failure in the manifest unless the cause is the target or a source that is gone."""
     if isinstance(error, TargetError) or not is_reachable(task.source):
         return
     entry = task.entry("failed", plan.job)
-    task.place.note(replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits)))
+    task.folder.note(replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits)))
 
 
 def _targets(plan: FolderPlan) -> list[tuple[OutputFolder, list[Path]]]:
-    """Return all results by their folder: a run that died while it named one left a temporary file of that one too."""
-    by_place: dict[int, tuple[OutputFolder, list[Path]]] = {}
-    results = [(task.place, path) for task in plan.tasks for path in (task.target, task.plan.target.sheet) if path]
-    for place, target in (*plan.kept, *results):
-        by_place.setdefault(id(place), (place, []))[1].append(target)
-    return list(by_place.values())
+    """Return all targets by folder, finished ones too: a run that died while renaming left their temporary files."""
+    by_folder: dict[int, tuple[OutputFolder, list[Path]]] = {}
+    results = [(task.folder, path) for task in plan.tasks for path in (task.target, task.plan.target.sheet) if path]
+    for folder, target in (*plan.kept, *results):
+        by_folder.setdefault(id(folder), (folder, []))[1].append(target)
+    return list(by_folder.values())

@@ -1,4 +1,4 @@
-"""The pictures that folders, files and globs mean, found without opening any."""
+"""Find the pictures in folders, files and globs without opening any."""
 
 import glob
 import os
@@ -15,18 +15,18 @@ from esrt_core.media.extensions import RAW_EXTENSIONS
 from esrt_core.media.image.formats import format_for_path
 from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, Manifest, recorded_targets
 
+# Why a file is skipped. The texts are keys of the JSON summary as well.
 HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"
 OWN, EXCLUDED, LINK = "own result", "left out by --include or --exclude", "link that leads nowhere new"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
-
 Picture = TypeVar("Picture")
 
 
 @dataclass(frozen=True)
 class Found:
-    """Hold one picture's file, the folder its results go under, and its path below that folder (without a new name).
+    """Hold a picture's file, the root folder of its result, and its path relative to that root.
 
-    `alongside` says that the result goes beside the picture, where it needs a name of its own.
+    `alongside` is true if the result goes beside the picture, where it needs a new name.
     """
 
     source: Path
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass
 class Findings(Generic[Picture]):
-    """Collect the pictures, the files passed over by reason, and the folders that could not be read."""
+    """Collect pictures, counts of skipped files by reason, and (folder, reason) of unreadable folders."""
 
     pictures: list[Picture] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -46,30 +46,32 @@ class Findings(Generic[Picture]):
 
 @dataclass(frozen=True)
 class Filter:
-    """Decide by globs over a path below its folder, or over the bare name."""
+    """Match globs against a relative path or its file name."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     def includes(self, relative_path: PurePath) -> bool:
-        """Tell whether a picture is wanted."""
+        """Return whether a picture is to be upscaled."""
         return not self.excludes(relative_path) and (not self.include or _matches(relative_path, self.include))
 
     def excludes(self, relative_path: PurePath) -> bool:
-        """Tell whether a picture, or a whole folder, is unwanted."""
+        """Return whether a picture or a whole folder is excluded."""
         return _matches(relative_path, self.exclude)
 
 
-def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted: Filter) -> Findings[Found]:
-    """Return the pictures of all inputs, in order.
+def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, filter_: Filter) -> Findings[Found]:
+    """Return the pictures of all inputs, sorted by path.
 
-    `output` is the folder of all results; without it a folder's go to one beside it whose name ends in `suffix`, and
-    single files' beside themselves. Raise OptionError for an input that is not there.
+    `output` is the root folder of all results. Without it, the results of a folder go to a sibling folder whose name
+    ends in `suffix`, and those of single files beside them.
+
+    Raises: OptionError if an input does not exist.
     """
     paths = [path for each in inputs for path in _expanded(each)]
     folders = [path for path in paths if path.is_dir()]
     findings: Findings[Found] = Findings()
-    walk = _Walk(findings, wanted, output)
+    walk = _Walk(findings, filter_, output)
     for folder in folders:
         root = output or alongside(folder, suffix)
         if same_file(folder, root) and output is not None:
@@ -85,30 +87,30 @@ def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, wanted
 
 
 class _Walk:
-    """Go through folders; every folder and every file is taken once, whatever links lead to it."""
+    """Walk folders, visiting every folder and file once even if several links lead to it."""
 
-    def __init__(self, findings: Findings[Found], wanted: Filter, output: Path | None) -> None:
+    def __init__(self, findings: Findings[Found], filter_: Filter, output: Path | None) -> None:
         self._findings = findings
-        self._wanted = wanted
+        self._filter = filter_
         self._output = output
         self._folders: set[tuple[int, int]] = set()
         self._files: set[tuple[int, int]] = set()
-        self._results: set[str] = set()  # real paths of what this program wrote
+        self._results: set[str] = set()  # real paths of results of this program
 
     def folder(self, top: Path, root: Path, relative_path: PurePath) -> None:
-        """Take a tree: what really lies in it first, then what links in it lead to."""
+        """Walk a tree: first what really lies in it, then the targets of its links."""
         self._enter_results_in(top)
         waiting: list[tuple[Path, PurePath]] = [(top, relative_path)]
         links: list[tuple[Path, PurePath]] = []
         file_links: list[tuple[Path, PurePath]] = []
         while waiting or links:
-            folder, place = waiting.pop() if waiting else links.pop()
-            if not self._enters(folder, top):
+            folder, parent = waiting.pop() if waiting else links.pop()
+            if not self._is_new_folder(folder, top):
                 continue
             for entry in self._entries(folder):
-                path, under = folder / entry.name, place / entry.name
+                path, under = folder / entry.name, parent / entry.name
                 is_folder = _is_folder(entry)
-                if self._passes_over(path, under, is_folder):
+                if self._is_skipped(path, under, is_folder):
                     continue
                 if is_folder:
                     (links if entry.is_symlink() else waiting).append((path, under))
@@ -120,7 +122,7 @@ class _Walk:
             self.file(path, Found(path, root, under))
 
     def file(self, path: Path, found: Found) -> None:
-        """Take one file, or count why it is passed over."""
+        """Add one file, or count why it is skipped."""
         reason = self._reason(path, found.relative_path)
         if reason is None:
             self._findings.pictures.append(found)
@@ -128,12 +130,12 @@ class _Walk:
             self._findings.skipped[reason] += 1
 
     def enter_results_of(self, folder: Path) -> None:
-        """Learn what this program has written into a folder."""
+        """Remember what this program has written into a folder."""
         targets = (*Manifest(folder).targets, *recorded_targets(folder))
         self._results.update(os.path.realpath(folder / target) for target in targets)
 
     def _enter_results_in(self, top: Path) -> None:
-        """Learn what this program has written beside pictures in `top`; as results of other folders they may go in."""
+        """Remember the results of pictures in `top` itself; results of other folders may be upscaled further."""
         for target, source in Manifest(top).targets.items():
             if not source.startswith(".."):
                 self._results.add(os.path.realpath(top / target))
@@ -141,8 +143,8 @@ class _Walk:
             if Path(source).is_relative_to(top.absolute()):
                 self._results.add(os.path.realpath(top / target))
 
-    def _enters(self, folder: Path, top: Path) -> bool:
-        """Tell whether a folder is new and no folder of results."""
+    def _is_new_folder(self, folder: Path, top: Path) -> bool:
+        """Return whether a folder has not been visited yet and is not the output folder."""
         try:
             status = folder.stat()
         except OSError as error:
@@ -164,33 +166,33 @@ class _Walk:
             self._findings.unreadable.append((folder, error.strerror or str(error)))
             return []
 
-    def _passes_over(self, path: Path, relative_path: PurePath, is_folder: bool) -> bool:
-        """Count what is left out whatever it holds: hidden files and folders, and folders that --exclude names."""
+    def _is_skipped(self, path: Path, relative_path: PurePath, is_folder: bool) -> bool:
+        """Return whether an entry is ours, hidden or an excluded folder; count it unless it is ours."""
         if path.name in (NAME, LOCK_NAME, FOLDER) or (path.name.startswith(".") and TEMPORARY_MARK in path.name):
             return True
         if path.name.startswith("."):
             self._findings.skipped[HIDDEN] += 1
             return True
-        if is_folder and self._wanted.excludes(relative_path):
+        if is_folder and self._filter.excludes(relative_path):
             self._findings.skipped[EXCLUDED] += 1
             return True
         return False
 
     def _reason(self, path: Path, relative_path: PurePath) -> str | None:
-        """Return why a file is passed over, or None."""
-        reason = reason_by_name(relative_path, self._wanted)
+        """Return why a file is skipped, or None."""
+        reason = reason_by_name(relative_path, self._filter)
         if reason is not None:
             return reason
         if os.path.realpath(path) in self._results:
             return OWN
-        return self._seen(path)
+        return self._file_reason(path)
 
-    def _seen(self, path: Path) -> str | None:
-        """Return why a path is passed over as a file: it is none, or a link to one that is taken already."""
+    def _file_reason(self, path: Path) -> str | None:
+        """Return why a path is skipped by what it is: not a file, or a link to a file that was found already."""
         try:
             status = path.stat()
         except OSError:
-            return LINK if path.is_symlink() else None  # a file that cannot be looked at is reported when it is opened
+            return LINK if path.is_symlink() else None  # an unreadable file is reported when it is opened
         key = (status.st_dev, status.st_ino)
         if path.is_symlink() and key in self._files:
             return LINK
@@ -198,12 +200,12 @@ class _Walk:
         return None if path.is_file() else NO_PICTURE
 
 
-def reason_by_name(relative_path: PurePath, wanted: Filter) -> str | None:
-    """Return why a file is passed over by its name and where it lies, or None where it may be a picture."""
+def reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
+    """Return why a file is skipped by its path alone, or None if it may be a picture."""
     name = Path(relative_path.name)
     if name.name.startswith(".") or name.name.lower() in _SYSTEM_NAMES:
         return HIDDEN
-    if not wanted.includes(relative_path):
+    if not filter_.includes(relative_path):
         return EXCLUDED
     if format_for_path(name) is not None:
         return None
@@ -211,24 +213,27 @@ def reason_by_name(relative_path: PurePath, wanted: Filter) -> str | None:
 
 
 def _expanded(name: str) -> Iterator[Path]:
-    """Yield what one input names: itself, or what its glob matches."""
+    """Yield the path that an input names, or the paths that its glob matches.
+
+    Raises: OptionError if there are none.
+    """
     if os.path.lexists(name):
         yield Path(name)
         return
     matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []  # noqa: PTH207 (keeps "a/../b")
     if not matches:
         if "://" in name:
-            raise OptionError(f"{name} is an address; give --ray local to work on it with this machine")
+            raise OptionError(f"{name} is a remote address; use --ray local to process it on this machine")
         what = "matches nothing" if glob.has_magic(name) else "does not exist"
         raise OptionError(f"{display_name(Path(name))} {what}; check the path")
     yield from map(Path, matches)
 
 
 def alongside(folder: Path, suffix: str) -> Path:
-    """Return where a folder's results go by default."""
+    """Return the default folder for the results of `folder`: its sibling with `suffix`."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
     if not named.name:
-        raise OptionError(f"{folder} has no folder beside it; name one with -o")
+        raise OptionError(f"{folder} cannot have a sibling folder; name one with -o")
     return named.with_name(f"{named.name}_{suffix}")
 
 

@@ -1,4 +1,4 @@
-"""How far a folder has come, how fast, and how long it will take."""
+"""Measure the progress and throughput of a folder, and estimate the time it will take."""
 
 import threading
 import time
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
 
 CALIBRATION_SECONDS = 2.0
-LONG_FOLDER = 2_000_000  # px through the network; below that, finding out how long it takes is a good part of the work
-_SIDE = 240  # px; of the largest sample: one tile
-
+LONG_FOLDER = 2_000_000  # px through the network; for fewer, measuring would take a large part of the time
+_SIDE = 240  # px of the largest sample: one tile
 Clock = Callable[[], float]
 
 
 class Planned(Protocol):
-    """Know one picture to do: its file or address, and its plan."""
+    """A picture to upscale: its file or address, and its plan."""
 
     @property
     def plan(self) -> UpscalePlan:
-        """What will be done."""
+        """The plan."""
 
     @property
     def source(self) -> Path | str:
@@ -40,9 +39,12 @@ class Planned(Protocol):
 
 @dataclass(frozen=True)
 class Status:
-    """Say how far the work is: pictures, million px of results, and the share that the network has done.
+    """Hold the progress of a run.
 
-    `seconds_left` is what the rest takes at the pace so far, None where there is no pace yet.
+    pictures      in total; `ended` ones include the `failed` ones.
+    megapixels    million px of results.
+    share         of the network's work that is done, 0..1.
+    seconds_left  at the rate so far, None if there is no rate yet.
     """
 
     pictures: int
@@ -55,20 +57,20 @@ class Status:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures that ended, a second."""
+        """Pictures that ended per second."""
         return self.ended / self.seconds if self.seconds else 0.0
 
     @property
     def megapixels_per_second(self) -> float:
-        """Million px of results, a second."""
+        """Million px of results per second."""
         return self.megapixels / self.seconds if self.seconds else 0.0
 
 
 class Throughput:
-    """Count what ends, weighted by how much computation it takes.
+    """Count finished pictures, weighted by how much computation they take.
 
-    The pace is that of the network when it last finished something: pictures leave it in groups and are written while
-    it works on, so that at the end of one of them a part of the time belongs to pictures that are not counted yet.
+    The rate is the network's when it last finished something: pictures leave it in groups and are written while it
+    continues, so that some of the time until a picture is written belongs to pictures that are not counted yet.
     """
 
     def __init__(self, tasks: Sequence[Planned], pool: UpscalerPool, clock: Clock = time.perf_counter) -> None:
@@ -79,23 +81,23 @@ class Throughput:
         self._pictures = len(tasks)
         self._ended = self._failed = 0
         self._megapixels = self._computed = 0.0
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
     def compute(self, task: Planned) -> None:
-        """Count a task that the network has done; safe to call from any thread."""
-        with self._one_at_a_time:
+        """Count a task that the network has finished; may be called from any thread."""
+        with self._lock:
             self._computed += self._works.pop(id(task), 0.0)
             self._computed_at = self._clock()
 
     def end(self, task: Planned, failed: bool) -> Status:
-        """Count a task that ended, wherever it did, and return how far the work is."""
+        """Count a task that ended at any stage, and return the progress."""
         if id(task) in self._works:
             self.compute(task)
         self._ended += 1
         self._failed += failed
         size = task.plan.size
         self._megapixels += 0 if failed else size.width * size.height * task.plan.pages / 1e6
-        with self._one_at_a_time:
+        with self._lock:
             share = self._computed / self._total if self._total else 1.0
             now, spent = self._clock(), self._computed_at - self._started
             left = max(0.0, spent * (1 - share) / share - (now - self._computed_at)) if share else None
@@ -103,15 +105,17 @@ class Throughput:
 
 
 def work_of(plan: UpscalePlan, pool: UpscalerPool) -> float:
-    """Return about how many multiply-adds a picture takes over all its pages and passes."""
+    """Estimate the multiply-adds of a picture over all its pages and passes."""
     pool = pool.for_chain(plan.chain)
     steps = enumerate(zip(plan.size.passes, plan.size.entering(plan.info.width, plan.info.height), strict=True))
-    parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha goes through the network as a gray picture
-    return parts * sum(estimate_work(pool.upscaler(scale, place).plan(*size)) for place, (scale, size) in steps)
+    parts = plan.pages * (2 if plan.info.has_alpha else 1)  # alpha is a second, gray picture for the network
+    return parts * sum(
+        estimate_work(pool.upscaler(scale, pass_index).plan(*size)) for pass_index, (scale, size) in steps
+    )
 
 
 def is_long(tasks: Sequence[Planned]) -> bool:
-    """Tell whether an estimate is worth its two seconds."""
+    """Return whether the work is long enough to spend two seconds on an estimate."""
     plans = [task.plan for task in tasks]
     return sum(plan.info.width * plan.info.height * plan.pages for plan in plans) >= LONG_FOLDER
 
@@ -119,9 +123,9 @@ def is_long(tasks: Sequence[Planned]) -> bool:
 def expected_seconds(
     tasks: Sequence[Planned], workers: Sequence[UpscalerPool], clock: Clock = time.perf_counter
 ) -> float:
-    """Estimate the time for all tasks by two seconds of all networks at once, on pictures of the tasks' sizes.
+    """Estimate the seconds for all tasks by running all networks at once for two seconds on noise of the tasks' sizes.
 
-    They slow each other down, as they will in the work itself, and share the threads of the CPU.
+    They share the CPU's threads and slow each other down as they will in the actual run.
     """
     total = sum(work_of(task.plan, workers[0]) for task in tasks)
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
@@ -144,7 +148,7 @@ def expected_seconds(
 
 def _seconds_per_work(upscaler: "Upscaler", samples: Sequence[tuple[int, int]], clock: Clock) -> float:
     noise = np.random.default_rng(0)
-    upscaler.upscale(_sample(samples[0], noise))  # the first run also prepares the kernels
+    upscaler.upscale(_sample(samples[0], noise))  # the first run includes one-time preparations
     started, work = clock(), 0.0
     for size in cycle(samples):
         upscaler.upscale(_sample(size, noise))

@@ -1,11 +1,10 @@
-"""What a run may have in hand at once, so that its memory is bounded.
+"""Threads that run a folder's tasks: some load ahead, one per device enlarges, some write behind; memory is bounded.
 
-The engines that do the work of a folder: those of every device, or two for a CPU.
-
-The three stages of a picture in a folder: read, enlarge, write. Each may run in a thread of its own.
-
-Pictures in flow: some threads read ahead, one a device enlarges, some write behind; memory is bounded.
+The steps are those of a single picture. Small pictures with the same passes go through the network in groups; a file
+with several pages is streamed by the device's thread alone.
 """
+
+from __future__ import annotations
 
 import os
 import queue
@@ -16,76 +15,81 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from esrt_core.engine.batching import BATCHES, MOST_FRAMES
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan, tiling_for
 from esrt_core.errors import EsrtError
-from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import decode
-from esrt_core.media.image.picture import Page, Picture
 from esrt_core.pipeline.batch.manifest import Entry, digest
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
 from esrt_core.pipeline.batch.plan import FolderPlan, Task
-from esrt_core.pipeline.enlarge import Enlarged, enlarge_group, finished, prepared
-from esrt_core.pipeline.image.run import Result, make_result, upscale_picture, write_pages, write_sheet
-from esrt_core.pipeline.sizes import SizePlan
+from esrt_core.pipeline.enlarge import enlarge_frames, finish
+from esrt_core.pipeline.image.run import Loaded, LoadedPage, Result, load, upscale_picture, write
 from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.selection import ModelChain, UpscalerPool
 
-MAX_IN_FLIGHT_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in hand by itself
+if TYPE_CHECKING:
+    from esrt_core.engine.upscaler import Upscaled
+
+MAX_IN_FLIGHT_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in flight alone
 MAX_IN_FLIGHT = 48  # pictures
+LARGEST = 1 / 8  # of a folder's px in one picture; if it came last, half of the threads would have to upscale it
+CheckCancelled = Callable[[], None]
+Item = TypeVar("Item")
+_POLL = 0.2  # seconds between two checks of a waiting thread whether it should end
+_CANCEL_SECONDS = 5.0  # that reading and writing may still take after a cancellation
 
 
 class Budget:
-    """Count what the pictures in hand take."""
+    """Count the memory of the pictures in flight."""
 
     def __init__(self) -> None:
         self._pictures = 0
         self._bytes = 0
 
     def admits(self, task: Task) -> bool:
-        """Tell whether there is room for a task; there always is when nothing is in hand."""
+        """Return whether there is room for a task; there always is if nothing is in flight."""
         fits = self._pictures < MAX_IN_FLIGHT and self._bytes + in_flight_bytes(task) <= MAX_IN_FLIGHT_BYTES
         return fits or self._pictures == 0
 
     def add(self, task: Task) -> None:
-        """Take a task in hand."""
+        """Count a task that starts."""
         self._pictures += 1
         self._bytes += in_flight_bytes(task)
 
     def remove(self, task: Task) -> None:
-        """Let go of a task."""
+        """Count a task that ended."""
         self._pictures -= 1
         self._bytes -= in_flight_bytes(task)
 
 
 def in_flight_bytes(task: Task) -> int:
-    """Return about what a picture's frames take: of one page, before and after, and once more while it is encoded."""
+    """Estimate the bytes of a picture's frames: one page before and after, and once more during encoding."""
     info, size = task.plan.info, task.plan.size
     pixels = info.width * info.height + 2 * size.width * size.height
     return pixels * (4 if info.has_alpha else 3) * (info.depth // 8)
 
 
-LARGEST = 1 / 8  # of the px of a folder in one picture; were it the last one, half of the threads would have to do it
-
-
 def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
-    """Return engines for every device of a plan that has work, with the tile that an earlier run shrank to.
+    """Return a loaded pool for every device of a plan with tasks, with the smaller tile of an earlier run.
 
-    Two for a CPU alone, each with half of its threads, where no picture is a large part of the work: all threads take
-    longer for one picture than half of them for two. Raise WeightsError or DeviceError where they cannot be used.
+    A lone CPU gets two, each with half of its threads, if no picture is a large part of the work: all threads take
+    longer for one picture than half of them for two.
+
+    Raises: WeightsError or DeviceError if weights or a device are unusable.
     """
     options = plan.options.upscale
     chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
     chain, passes = plan.tasks[0].plan.chain, plan.tasks[0].plan.size.passes
     workers: list[UpscalerPool] = []
-    for device in _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks):
-        pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device)), chains)
+    devices = _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks)
+    threads = None if options.engine.threads is None else max(1, options.engine.threads // len(devices))
+    for device in devices:
+        pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device, threads=threads)), chains)
         kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
-        tile = _earlier_tile(plan.places.values(), plan.job, kind)
+        tile = _earlier_tile(plan.folders.values(), plan.job, kind)
         if tile is not None:
             smaller: EngineOptions = replace(pool.options, tile=tile)
             pool = _ready(UpscalerPool(options.model, smaller), chains)
@@ -94,7 +98,7 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
 
 
 def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
-    """Return the devices that are meant: "all" is every CUDA device, or what "auto" is where there is none."""
+    """Return the devices by name; "all" means every CUDA device, or "auto" if there is none."""
     if tuple(devices) != ("all",):
         return tuple(devices)
     from esrt_core.engine.device import cuda_devices
@@ -103,7 +107,7 @@ def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
 
 
 def _doubled(devices: Sequence[str], threads: int | None, tasks: Sequence[Task]) -> Sequence[str]:
-    """Return the devices, a lone CPU twice where its threads halve and no picture is a large part of the work."""
+    """Return the devices, a lone CPU twice if its threads are even and no picture is a large part of the work."""
     from esrt_core.engine.device import choose_device, cpu_threads
 
     pixels = [task.plan.info.width * task.plan.info.height * task.plan.pages for task in tasks]
@@ -118,89 +122,76 @@ def _ready(pool: UpscalerPool, chains: Iterable[tuple[ModelChain, tuple[int, ...
     return pool
 
 
-def _earlier_tile(places: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
-    """Return the smallest tile that an earlier run went on with on a kind of device after memory ran out."""
-    tiles = [tile for place in places if (tile := place.manifest.smaller_tile.get((job.id, kind))) is not None]
+def _earlier_tile(folders: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
+    """Return the smallest tile that an earlier run used on a kind of device after memory ran out."""
+    tiles = [tile for folder in folders if (tile := folder.manifest.smaller_tile.get((job.id, kind))) is not None]
     return min(tiles, default=None)
 
 
-CheckCancelled = Callable[[], None]
-
-
 @dataclass(frozen=True)
-class Loaded:
-    """Hold a picture of one page that is ready for the network."""
+class LoadedTask:
+    """Hold a task whose picture has one page and is decoded."""
 
     task: Task
-    picture: Picture
-    page: Page
-    size: SizePlan
-    frame: Frame
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Upscaled:
-    """Hold what the network made of a loaded picture, on which engines, and the seconds of both stages."""
-
     loaded: Loaded
-    enlarged: Enlarged
-    pool: UpscalerPool
-    seconds: float
+    page: LoadedPage
+
+    @property
+    def pixels(self) -> int:
+        """Source px of the page."""
+        return self.page.frame.width * self.page.frame.height
+
+    @property
+    def batch_key(self) -> tuple[str, tuple[int, ...]]:
+        """What tasks must have in common to share batches: the weights and the passes."""
+        return self.task.plan.chain.first, self.page.size.passes
 
 
-def load(task: Task) -> Loaded:
-    """Decode a picture of one page. Raise what decode() raises."""
-    started = time.perf_counter()
-    picture = decode(task.plan.source.source, task.plan.options.limits)
-    page = next(iter(picture.pages))
-    size = task.plan.size_of_page(page.frame.width, page.frame.height)
-    frame = prepared(page.frame, size)
-    return Loaded(task, picture, page, size, frame, time.perf_counter() - started)
+def load_task(task: Task) -> LoadedTask:
+    """Decode the one page of a task's picture."""
+    loaded = load(task.plan)
+    (page,) = loaded.pages
+    return LoadedTask(task, loaded, page)
 
 
-def upscale_group(group: Sequence[Loaded], pool: UpscalerPool, check_cancelled: CheckCancelled) -> list[Upscaled]:
-    """Take pictures with the same line-up and passes through the network together."""
+def enlarge_group(
+    group: Sequence[LoadedTask], pool: UpscalerPool, check_cancelled: CheckCancelled
+) -> list[tuple[LoadedTask, Upscaled]]:
+    """Take tasks with the same weights and passes through the network together."""
     started = time.perf_counter()
     pool = pool.for_chain(group[0].task.plan.chain)
-    frames = [loaded.frame for loaded in group]
-    enlarged = enlarge_group(frames, group[0].size.passes, pool, _watch(check_cancelled))
+    frames = [item.page.frame for item in group]
+    upscaled = enlarge_frames(frames, group[0].page.size.passes, pool, _watch(check_cancelled))
     seconds = (time.perf_counter() - started) / len(group)
-    return [
-        Upscaled(loaded, each, pool, loaded.seconds + seconds) for loaded, each in zip(group, enlarged, strict=True)
-    ]
+    timed = [replace(item, loaded=replace(item.loaded, seconds=item.loaded.seconds + seconds)) for item in group]
+    return list(zip(timed, upscaled, strict=True))
 
 
-def write(upscaled: Upscaled, job: JobKey, check_cancelled: CheckCancelled) -> Result:
-    """Write a result under its name, and note it in the manifest."""
+def write_task(
+    item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled
+) -> Result:
+    """Write an enlarged task to its target and record it in the manifest."""
     started = time.perf_counter()
-    loaded, task = upscaled.loaded, upscaled.loaded.task
-    plan, page = task.plan, loaded.page
-    enlarged = finished(upscaled.enlarged, loaded.size, page.frame.depth)
-    recorder = ManifestRecorder(task, job, check_cancelled)
-    task.place.check_reachable()
-    larger = Page(enlarged.frame, page.duration_ms, page.value_range, page.notes)
-    lost = write_pages(plan, task.target, [larger], loaded.picture.metadata, recorder)
-    sheet = write_sheet(plan, page.frame, enlarged.frame, upscaled.pool.model) if plan.options.compare else None
-    notes = (*plan.notes, *loaded.picture.info.notes, *loaded.picture.notes, *page.notes, *enlarged.notes, *lost)
-    seconds = upscaled.seconds + time.perf_counter() - started
-    tiles = (enlarged.tile, enlarged.computed, enlarged.reused)
-    result = make_result(plan, upscaled.pool, tiles, notes, seconds, sheet)
-    recorder.done(result, upscaled.pool)
+    recorder = ManifestRecorder(item.task, job, check_cancelled)
+    item.task.folder.check_reachable()
+    upscaled = finish(upscaled, item.page.size, item.page.page.frame.depth)
+    seconds = item.loaded.seconds + time.perf_counter() - started
+    result = write(item.loaded, [(item.page, upscaled)], pool, seconds, before_publish=recorder)
+    recorder.done(result, pool.for_chain(item.task.plan.chain))
     return result
 
 
-def run_whole(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled) -> Result:
-    """Take a picture of several pages from file to file, page by page."""
+def stream_task(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled) -> Result:
+    """Upscale a picture with several pages from file to file, page by page, and record it in the manifest."""
     recorder = ManifestRecorder(task, job, check_cancelled)
-    task.place.check_reachable()
+    task.folder.check_reachable()
     result = upscale_picture(task.plan, pool, _watch(check_cancelled), before_publish=recorder)
     recorder.done(result, pool.for_chain(task.plan.chain))
     return result
 
 
 class ManifestRecorder:
-    """Note a result in the manifest: "writing" when it is complete, "done" when it has its name."""
+    """Record a result in the manifest: "writing" when its file is complete, "done" when it has its name."""
 
     def __init__(self, task: Task, job: JobKey, check_cancelled: CheckCancelled) -> None:
         self._task = task
@@ -210,16 +201,16 @@ class ManifestRecorder:
         self._sha256 = ""
 
     def __call__(self, complete: Path) -> None:
-        """Note that a complete file is about to get its name."""
+        """Record that a complete file is about to get its name."""
         self._check_cancelled()
         self._size, self._sha256 = complete.stat().st_size, digest(complete)
-        self._task.place.note(self._entry("writing"))
+        self._task.folder.note(self._entry("writing"))
 
     def done(self, result: Result, pool: UpscalerPool) -> None:
-        """Note that it has it; a tile that is not the usual one is used again when the work goes on."""
+        """Record that the file has its name; a tile smaller than usual is recorded for a run that resumes."""
         kind = result.device.partition(":")[0]
-        usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
-        self._task.place.note(self._entry("done", None if usual else result.tile, None if usual else kind))
+        is_usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
+        self._task.folder.note(self._entry("done", None if is_usual else result.tile, None if is_usual else kind))
 
     def _entry(self, state: str, tile: int | None = None, device: str | None = None) -> Entry:
         entry = self._task.entry(state, self._job)
@@ -233,17 +224,11 @@ def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
     return watch
 
 
-_POLL = 0.2  # seconds after which a waiting thread looks whether it is still wanted
-_PATIENCE = 5.0  # seconds that reading and writing may still take when the work is broken off
-
-Item = TypeVar("Item")
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """Say what became of a task: a result, an error, or neither where another run has it.
+    """Report the end of a task: a result, an error, or neither if another run has the task.
 
-    `in_network` says that the error came while the network ran.
+    `in_network` is true if the error occurred in the network.
     """
 
     task: Task
@@ -253,27 +238,27 @@ class Outcome:
 
 
 class RunCancelledError(Exception):
-    """Unwind a thread when the work is broken off."""
+    """Unwind a thread after a cancellation."""
 
 
 class BatchPipeline:
-    """Take tasks through the three stages.
+    """Load, enlarge and write tasks in threads.
 
-    `workers` has the engines of every device, which share the threads of the CPU; `computed` is told, in the engines'
-    threads, of every task that a network has done.
+    `workers` has a pool per device thread; they share the threads of the CPU. `on_computed` is called in those threads
+    for every task that has left the network.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], workers: Sequence[UpscalerPool], job: JobKey, computed: Callable[[Task], None]
+        self, tasks: Sequence[Task], workers: Sequence[UpscalerPool], job: JobKey, on_computed: Callable[[Task], None]
     ) -> None:
         self._workers = workers
         self._job = job
-        self._computed = computed
+        self._on_computed = on_computed
         self._waiting = deque(tasks)
-        self._taking = threading.Lock()
+        self._lock = threading.Lock()
         self._budget = Budget()
-        self._loaded: queue.Queue[Loaded | Task] = queue.Queue()
-        self._upscaled: queue.Queue[Upscaled] = queue.Queue()
+        self._loaded: queue.Queue[LoadedTask | Task] = queue.Queue()
+        self._enlarged: queue.Queue[tuple[LoadedTask, Upscaled, UpscalerPool]] = queue.Queue()
         self._outcomes: queue.Queue[Outcome] = queue.Queue()
         self._in_flight = 0
         self._finishing = threading.Event()
@@ -281,17 +266,18 @@ class BatchPipeline:
         self._ended = threading.Event()
 
     def finish(self) -> None:
-        """Let nothing more into the network; what has gone in goes on to its end."""
+        """Start no more tasks in the network; finish those that are in it or behind it."""
         self._finishing.set()
-        with self._taking:
+        with self._lock:
             self._waiting.clear()
 
     def run(self) -> Generator[Outcome]:
-        """Yield what becomes of the tasks, as they end. When the iterator is closed early, the work is broken off."""
+        """Yield the outcomes of tasks as they end. Closing the iterator early cancels the work."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
-        coders = _started([self._read] * helpers + [self._write] * helpers)
+        coders = _started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
         threads = cpu_threads()
-        networks = _started([partial(self._enlarge, pool, threads // len(self._workers)) for pool in self._workers])
+        share = max(1, threads // len(self._workers))
+        networks = _started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
         try:
             while not self._idle():
                 try:
@@ -304,28 +290,28 @@ class BatchPipeline:
             if not self._ended.is_set():
                 self._cancelled.set()
             self._ended.set()
-            for thread in networks:  # they look after every batch; torch must not be left running
+            for thread in networks:  # they check after every batch; torch must not be left running
                 thread.join()
             take_cpu_threads(threads)
-            until = time.monotonic() + _PATIENCE
+            until = time.monotonic() + _CANCEL_SECONDS
             for thread in coders:
                 thread.join(max(0.0, until - time.monotonic()))
 
     def _idle(self) -> bool:
-        with self._taking:
+        with self._lock:
             return not self._waiting and self._in_flight == 0 and self._outcomes.empty()
 
-    def _read(self) -> None:
+    def _load_tasks(self) -> None:
         while not self._ended.is_set():
-            task = self._take()
+            task = self._next_task()
             if task is None:
                 self._ended.wait(_POLL)
             else:
                 self._guarded(task, partial(self._load, task))
 
-    def _take(self) -> Task | None:
-        """Return the next task when there is room for it: in order, so that a large one is not overtaken for ever."""
-        with self._taking:
+    def _next_task(self) -> Task | None:
+        """Return the next task if there is room for it; in order, so that a large one is not passed forever."""
+        with self._lock:
             if not self._waiting or not self._budget.admits(self._waiting[0]):
                 return None
             task = self._waiting.popleft()
@@ -334,24 +320,21 @@ class BatchPipeline:
             return task
 
     def _is_done(self, task: Task) -> bool:
-        """Tell whether another run has made a result since the plan."""
-        upscaled = task.place.outcome(task.source, self._job)
-        return (
-            upscaled is not None
-            and upscaled.state != "failed"
-            and (upscaled.size, upscaled.mtime_ns) == (task.size, task.mtime_ns)
-        )
+        """Return whether another run has finished a task since it was planned."""
+        entry = task.folder.outcome(task.source, self._job)
+        if entry is None or entry.state == "failed":
+            return False
+        return (entry.size, entry.mtime_ns) == (task.size, task.mtime_ns)
 
     def _load(self, task: Task) -> None:
-        if not task.place.claim(task.target) or self._is_done(task):
+        if not task.folder.claim(task.target) or self._is_done(task):
             self._end(Outcome(task))
             return
-        in_steps = task.plan.pages == 1 and task.plan.info.pages == 1
-        self._loaded.put(load(task) if in_steps else task)
+        self._loaded.put(load_task(task) if task.plan.pages == 1 else task)
 
-    def _enlarge(self, pool: UpscalerPool, threads: int) -> None:
-        take_cpu_threads(max(1, threads))
-        held: list[Loaded | Task] = []
+    def _enlarge_tasks(self, pool: UpscalerPool, threads: int) -> None:
+        take_cpu_threads(threads)
+        held: list[LoadedTask | Task] = []
         while True:
             item = held.pop() if held else self._next(self._loaded)
             if item is None:
@@ -359,58 +342,58 @@ class BatchPipeline:
             if self._finishing.is_set():
                 self._release(item if isinstance(item, Task) else item.task)
             elif isinstance(item, Task):
-                self._run_whole(item, pool)
+                self._guarded(item, partial(self._stream, item, pool))
             else:
                 group = [item]
                 held = self._fill(group, pool)
-                self._upscale_group(group, pool)
+                self._enlarge_group(group, pool)
 
-    def _fill(self, group: list[Loaded], pool: UpscalerPool) -> list[Loaded | Task]:
-        """Add what is ready to a group, as long as it is small and has the same passes; return what is not for it."""
-        chain, passes = group[0].task.plan.chain, group[0].size.passes
-        kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
-        room = BATCHES * tiling_for(kind).batch_pixels - _pixels(group[0])
+    def _fill(self, group: list[LoadedTask], pool: UpscalerPool) -> list[LoadedTask | Task]:
+        """Add loaded tasks to a group while it is small and they take the same passes; return the first other one."""
+        first = group[0]
+        upscaler = pool.for_chain(first.task.plan.chain).upscaler(first.page.size.passes[0])
+        kind = upscaler.device_name.partition(":")[0]
+        room = BATCHES * tiling_for(kind).batch_pixels - first.pixels
         while room > 0 and len(group) < MOST_FRAMES:
             try:
                 item = self._loaded.get_nowait()
             except queue.Empty:
                 return []
-            if isinstance(item, Task) or not _can_share_batch(item, group[0]) or _pixels(item) > room:
+            if isinstance(item, Task) or item.batch_key != first.batch_key or item.pixels > room:
                 return [item]
             group.append(item)
-            room -= _pixels(item)
+            room -= item.pixels
         return []
 
-    def _upscale_group(self, group: Sequence[Loaded], pool: UpscalerPool) -> None:
+    def _enlarge_group(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> None:
         try:
-            for upscaled in upscale_group(group, pool, self._check_cancelled):
-                self._computed(upscaled.loaded.task)
-                self._upscaled.put(upscaled)
+            for item, upscaled in enlarge_group(group, pool, self._check_cancelled):
+                self._on_computed(item.task)
+                self._enlarged.put((item, upscaled, pool))
         except RunCancelledError:
             return
         except EsrtError as error:
             if len(group) == 1:
                 self._end(Outcome(group[0].task, error=error, in_network=True))
                 return
-            for loaded in group:  # one of them is to blame; the others are made without it
-                self._upscale_group([loaded], pool)
-        except Exception as error:  # noqa: BLE001 (raised again by whoever takes the outcomes)
-            for loaded in group:
-                self._end(Outcome(loaded.task, error=error, in_network=True))
+            for item in group:  # one of them is the cause; the others are upscaled without it
+                self._enlarge_group([item], pool)
+        except Exception as error:  # noqa: BLE001 (raised again by whoever receives the outcomes)
+            for item in group:
+                self._end(Outcome(item.task, error=error, in_network=True))
 
-    def _run_whole(self, task: Task, pool: UpscalerPool) -> None:
-        self._guarded(task, lambda: self._end(Outcome(task, run_whole(task, pool, self._job, self._check_cancelled))))
+    def _stream(self, task: Task, pool: UpscalerPool) -> None:
+        self._end(Outcome(task, stream_task(task, pool, self._job, self._check_cancelled)))
 
-    def _write(self) -> None:
-        while (upscaled := self._next(self._upscaled)) is not None:
-            self._write_one(upscaled)
+    def _write_tasks(self) -> None:
+        while (enlarged := self._next(self._enlarged)) is not None:
+            self._guarded(enlarged[0].task, partial(self._write, *enlarged))
 
-    def _write_one(self, upscaled: Upscaled) -> None:
-        task = upscaled.loaded.task
-        self._guarded(task, lambda: self._end(Outcome(task, write(upscaled, self._job, self._check_cancelled))))
+    def _write(self, item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool) -> None:
+        self._end(Outcome(item.task, write_task(item, upscaled, pool, self._job, self._check_cancelled)))
 
     def _guarded(self, task: Task, work: Callable[[], None]) -> None:
-        """Do a part of a task; what goes wrong ends the task, not the thread."""
+        """Do one step of a task; an error ends the task, not the thread."""
         try:
             work()
         except RunCancelledError:
@@ -418,8 +401,8 @@ class BatchPipeline:
         except Exception as error:  # noqa: BLE001 (one bad file never stops the rest; the error is reported)
             self._end(Outcome(task, error=error))
 
-    def _next(self, waiting: "queue.Queue[Item]") -> Item | None:
-        """Wait for an item; None when there will be no more."""
+    def _next(self, waiting: queue.Queue[Item]) -> Item | None:
+        """Wait for an item; return None at the end of the run."""
         while not self._ended.is_set():
             try:
                 return waiting.get(timeout=_POLL)
@@ -436,18 +419,10 @@ class BatchPipeline:
         self._release(outcome.task)
 
     def _release(self, task: Task) -> None:
-        task.place.release(task.target)
-        with self._taking:
+        task.folder.release(task.target)
+        with self._lock:
             self._budget.remove(task)
             self._in_flight -= 1
-
-
-def _can_share_batch(one: Loaded, other: Loaded) -> bool:
-    return (one.task.plan.chain.first, one.size.passes) == (other.task.plan.chain.first, other.size.passes)
-
-
-def _pixels(loaded: Loaded) -> int:
-    return loaded.frame.width * loaded.frame.height
 
 
 def _started(works: Sequence[Callable[[], None]]) -> list[threading.Thread]:

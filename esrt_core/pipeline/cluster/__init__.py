@@ -1,1 +1,1 @@
-"""A folder of pictures on many machines, with Ray."""
+"""Upscale folders of pictures on a Ray cluster."""

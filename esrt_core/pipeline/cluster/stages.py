@@ -1,6 +1,8 @@
-"""The three stages of a picture on many machines: read, enlarge, write. Whatever goes wrong is an outcome.
+"""The three stages of a picture on a cluster: read, enlarge, write. Every error becomes an outcome.
 
-Between the stages a picture travels as pickled bytes: names that are no UTF-8 survive that, and Ray counts its size.
+Reading fetches the file, so that no actor waits for storage; an actor decodes, enlarges and encodes by the steps of a
+single picture. Between the stages a picture travels as pickled bytes: names that are not UTF-8 survive that, and Ray
+can count its size.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.image.run import Result, upscale_picture
 from esrt_core.selection import ChainSelector, ModelChain, ResolvedWeights, UpscalerPool
+from esrt_core.system.process import configure_process
 from esrt_core.weights.store import WeightsFile
 
 Row = Mapping[str, bytes]
@@ -34,39 +37,29 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Order:
-    """Hold a task and its number in the plan."""
+class Parcel:
+    """Hold a task between two stages: its number in the plan and its file, then the result and its files.
+
+    content  of the picture's file, then of the result's; `sheet` is that of its comparison, if one was requested.
+    host     the machine that enlarged it, and `process` the id of the process there.
+    """
 
     number: int
     task: StoreTask
-
-
-@dataclass(frozen=True)
-class Read:
-    """Hold a picture's file as it was read."""
-
-    order: Order
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Enlarged:
-    """Hold a result's file, its comparison where one was asked for, and the process that made them."""
-
-    order: Order
-    result: Result
-    content: bytes
-    sheet: bytes | None
-    host: str
-    process: int
+    content: bytes = b""
+    result: Result | None = None
+    sheet: bytes | None = None
+    host: str = ""
+    process: int = 0
 
 
 @dataclass(frozen=True)
 class StoreOutcome:
-    """Say what became of a task: a result, or why there is none.
+    """Report the end of a task: a result, or why there is none.
 
-    lasting   the picture itself is to blame, so that the failure is recorded; `stops` says that all others would fail.
-    host      the machine on which the network ran, and `process` its id there.
+    lasting  the picture itself is the cause, so that the failure is recorded.
+    stops    all other pictures would fail too.
+    host     the machine on which the network ran, and `process` the id of the process there.
     """
 
     number: int
@@ -80,7 +73,7 @@ class StoreOutcome:
 
 @dataclass(frozen=True)
 class Setup:
-    """Hold what every actor needs: options, and the weights' files themselves, by model and scale."""
+    """Hold what every actor needs: options, and the content of the weights files, by (model, scale)."""
 
     selector: ChainSelector
     engine: EngineOptions
@@ -88,9 +81,9 @@ class Setup:
 
 
 def passes_of(selector: ChainSelector) -> Iterator[tuple[ModelChain, int, int]]:
-    """Yield every pass that a picture may take: its line-up, its place in the chain and its scale."""
+    """Yield every pass that a picture may take: its chain, its index in the chain and its scale."""
     for chain in selector.all():
-        yield from ((chain, place, scale) for place, scale in chain.passes())
+        yield from ((chain, pass_index, scale) for pass_index, scale in chain.passes())
 
 
 def packed(item: object) -> Row:
@@ -99,102 +92,106 @@ def packed(item: object) -> Row:
 
 
 def unpacked(row: Mapping[str, Any]) -> Any:
-    """Return the item of a row that packed() made."""
+    """Return the item of a row made by packed()."""
     return pickle.loads(row["item"])
 
 
 def read_row(row: Row) -> Row:
-    """Read the picture of an order."""
-    order: Order = unpacked(row)
-    place = order.task.picture.place
-    return packed(_guarded(order, lambda: Read(order, store_of(place).read(place)), ()))
+    """Read the file of a task."""
+    parcel: Parcel = unpacked(row)
+    location = parcel.task.picture.location
+    return packed(_guarded(parcel, lambda: replace(parcel, content=store_of(location).read(location)), ()))
 
 
 class EnlargeRow:
-    """Enlarge pictures that were read; an actor loads its networks once."""
+    """Upscale pictures that were read; an actor loads its networks once."""
 
     def __init__(self, setup: Setup) -> None:
+        configure_process()  # the actor has its process to itself
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
             files = {key: _unpack(file, content, folder) for key, (file, content) in setup.weights.items()}
             self._pool = UpscalerPool(
                 setup.selector.requested, setup.engine, resolved=ResolvedWeights(setup.selector, files)
             )
-            for chain, place, scale in passes_of(setup.selector):
-                if (chain.model(place), scale) in files:
-                    self._pool.for_chain(chain).upscaler(scale, place)
+            for chain, pass_index, scale in passes_of(setup.selector):
+                if (chain.model(pass_index), scale) in files:
+                    self._pool.for_chain(chain).upscaler(scale, pass_index)
 
     def __call__(self, row: Row) -> Row:
-        """Enlarge the picture of a row; what is an outcome already goes on as it is."""
-        item: Read | StoreOutcome = unpacked(row)
+        """Upscale the picture of a row; pass an outcome on unchanged."""
+        item: Parcel | StoreOutcome = unpacked(row)
         if isinstance(item, StoreOutcome):
             return row
-        return packed(_guarded(item.order, lambda: self._enlarge(item), (DeviceError, WeightsError)))
+        return packed(_guarded(item, lambda: self._enlarge(item), (DeviceError, WeightsError)))
 
-    def _enlarge(self, read: Read) -> Enlarged:
-        task = read.order.task
+    def _enlarge(self, parcel: Parcel) -> Parcel:
+        task = parcel.task
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
-            source = Input(RemoteFile(task.source, lambda: io.BytesIO(read.content)))
+            source = Input(RemoteFile(task.source, lambda: io.BytesIO(parcel.content)))
             path = Path(folder, "result").with_suffix(Path(task.key).suffix)
             plan = replace(task.plan, source=source, target=replace(task.plan.target, path=path))
             made = upscale_picture(plan, self._pool)
             sheet = None if made.sheet is None else Path(made.sheet).read_bytes()
             content = path.read_bytes()
         named = replace(made, source=task.source, target=task.target, sheet=None)
-        return Enlarged(read.order, named, content, sheet, socket.gethostname(), os.getpid())
+        return Parcel(parcel.number, task, content, named, sheet, socket.gethostname(), os.getpid())
 
 
 def _unpack(file: WeightsFile, content: bytes, folder: str) -> WeightsFile:
-    """Write weights that came along into a file."""
+    """Write the content of weights into a file.
+
+    Raises: WeightsError if it was corrupted on its way.
+    """
     if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise WeightsError(f"{file.name} x{file.scale} came damaged to {socket.gethostname()}; run the command again")
+        raise WeightsError(f"{file.name} x{file.scale} arrived corrupted at {socket.gethostname()}; rerun the command")
     path = Path(folder, f"{file.sha256}{file.path.suffix}")
     path.write_bytes(content)
     return replace(file, path=path)
 
 
 class WriteRow:
-    """Put results and their records: "writing", the result, then "done"."""
+    """Write results and their records: "writing", the result, then "done"."""
 
     def __init__(self, job: JobKey) -> None:
         self._job = job
 
     def __call__(self, row: Row) -> Row:
-        """Put the result of a row; what is an outcome already goes on as it is."""
-        item: Enlarged | StoreOutcome = unpacked(row)
+        """Write the result of a row; pass an outcome on unchanged."""
+        item: Parcel | StoreOutcome = unpacked(row)
         if isinstance(item, StoreOutcome):
             return row
-        return packed(_guarded(item.order, lambda: self._write(item), (RemoteError,)))
+        return packed(_guarded(item, lambda: self._write(item), (RemoteError,)))
 
-    def _write(self, made: Enlarged) -> StoreOutcome:
-        task, result = made.order.task, made.result
-        put_result(task, self._job, made.content)
-        if made.sheet is not None:
-            place = task.place_of(task.sheet)
-            store_of(place).write(place, made.sheet)
+    def _write(self, parcel: Parcel) -> StoreOutcome:
+        task, result = parcel.task, parcel.result
+        write_result(task, self._job, parcel.content)
+        if result is not None and parcel.sheet is not None:
+            location = task.location_of(task.sheet)
+            store_of(location).write(location, parcel.sheet)
             result = replace(result, sheet=join(task.picture.root.name, task.sheet))
-        put_record(task, record_of(task, self._job, "done", made.content))
+        write_record(task, record_of(task, self._job, "done", parcel.content))
         if task.failed_before:
-            failed = task.place_of(record_of(task, self._job, "failed", b"").key)
+            failed = task.location_of(record_of(task, self._job, "failed", b"").key)
             store_of(failed).remove(failed)
-        return StoreOutcome(made.order.number, result, host=made.host, process=made.process)
+        return StoreOutcome(parcel.number, result, host=parcel.host, process=parcel.process)
 
 
-def put_result(task: StoreTask, job: JobKey, content: bytes) -> None:
-    """Say in the record that a result comes, and put it."""
-    put_record(task, record_of(task, job, "writing", content))
-    place = task.place_of(task.key)
-    store_of(place).write(place, content)
+def write_result(task: StoreTask, job: JobKey, content: bytes) -> None:
+    """Write a result after a record that says so."""
+    write_record(task, record_of(task, job, "writing", content))
+    location = task.location_of(task.key)
+    store_of(location).write(location, content)
 
 
-def put_record(task: StoreTask, record: Record) -> None:
-    """Put a picture's record."""
-    place = task.place_of(record.key)
-    store_of(place).write(place, record.content())
+def write_record(task: StoreTask, record: Record) -> None:
+    """Write a picture's record."""
+    location = task.location_of(record.key)
+    store_of(location).write(location, record.content())
 
 
 def record_of(task: StoreTask, job: JobKey, state: str, content: bytes) -> Record:
-    """Return the record of a picture whose result is `content`."""
-    record = Record(state, job.id, task.picture.place, task.picture.item.stamp)
+    """Return the record of a picture in a state; `content` is its result."""
+    record = Record(state, job.id, task.picture.location, task.picture.item.stamp)
     if state == "failed":
         return record
     sha256 = hashlib.sha256(content).hexdigest()
@@ -202,16 +199,16 @@ def record_of(task: StoreTask, job: JobKey, state: str, content: bytes) -> Recor
     return replace(record, target=task.key, target_size=len(content), sha256=sha256, replaces=replaces)
 
 
-def _guarded(order: Order, work: Callable[[], Item], stopping: tuple[type[EsrtError], ...]) -> Item | StoreOutcome:
-    """Do a part of a task; what goes wrong is its outcome, not the pipeline's end. `stopping` errors concern all."""
+def _guarded(parcel: Parcel, work: Callable[[], Item], stopping: tuple[type[EsrtError], ...]) -> Item | StoreOutcome:
+    """Run one stage of a task; return an outcome if it fails. `stopping` errors would affect all other tasks too."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001 (one bad picture never stops the rest; the error is reported)
         stops = isinstance(error, stopping) or _is_full(error)
-        return StoreOutcome(order.number, None, reason_of(error), isinstance(error, MediaError), stops)
+        return StoreOutcome(parcel.number, None, reason_of(error), isinstance(error, MediaError), stops)
 
 
 def _is_full(error: Exception) -> bool:
-    """Tell whether a disk is full or gone."""
+    """Return whether an error means a full or disconnected disk."""
     cause = error.__cause__
     return isinstance(error, TargetError) and isinstance(cause, OSError) and cause.errno in STOPPING

@@ -1,10 +1,6 @@
-"""Store: a folder of this machine or of an object store, in the few steps that many machines need of it.
+"""Storage behind a common interface: the local file system, and object stores (S3, Google Cloud Storage) by fsspec.
 
-LocalStore: the disks that every machine sees.
-
-ObjectStore: S3, Google Cloud Storage and whatever else fsspec reaches, with errors in one line.
-
-Which store a place lies in.
+Local paths do not go through fsspec: its local file system changes names such as `~/a.png`.
 """
 
 from __future__ import annotations
@@ -21,63 +17,71 @@ from typing import Any, BinaryIO, Protocol, cast
 from esrt_core.errors import EsrtError, RemoteError, TargetError
 from esrt_core.files import atomic_write, check_target, display_name, display_text, make_folder, target_key
 
+HEAD_BYTES = 256 * 1024  # of the beginning of an object; complete headers of most pictures
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_STAMPS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
+_LONGEST_KEY = 1024  # bytes, of S3 and of Google Cloud Storage
+
 
 @dataclass(frozen=True)
 class Item:
-    """Describe a stored object: its bytes, and a stamp that changes with its content."""
+    """Describe a stored object: its size in bytes, and a stamp that changes with its content."""
 
     size: int
     stamp: str
 
 
 class Store(Protocol):
-    """Reach what lies at places: absolute paths, or addresses."""
+    """Read and write objects by location: an absolute path or an address."""
 
     def listing(self, folder: str) -> Mapping[str, Item]:
-        """Return what lies below a folder, by key: its path from there, with slashes. Empty where there is none."""
+        """Return the objects below a folder by key, their relative path with slashes; empty if it does not exist."""
 
     def directly(self, folder: str) -> Mapping[str, Item]:
-        """Return what lies in a folder itself."""
+        """Return the objects directly in a folder."""
 
-    def read(self, place: str) -> bytes:
+    def read(self, location: str) -> bytes:
         """Return an object's content."""
 
-    def read_all(self, places: Sequence[str]) -> list[bytes | None]:
-        """Return the content of many small objects, None for those that are not there any more."""
+    def read_all(self, locations: Sequence[str]) -> list[bytes | None]:
+        """Return the content of many small objects, None for those that no longer exist."""
 
     def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
-        """Return what opens each place, without reading more than is asked for."""
+        """Return a function per location that opens it and reads no more than is requested."""
 
-    def write(self, place: str, content: bytes) -> None:
-        """Put a whole object: it is there with all of its content, or as before."""
+    def write(self, location: str, content: bytes) -> None:
+        """Write a whole object, all or nothing."""
 
-    def remove(self, place: str) -> None:
-        """Remove an object, where it is there."""
+    def remove(self, location: str) -> None:
+        """Remove an object if it exists."""
 
-    def check(self, place: str) -> None:
-        """Raise TargetError for a place that surely cannot be written."""
+    def check(self, location: str) -> None:
+        """Raise TargetError if a location certainly cannot be written."""
 
-    def same(self, place: str) -> str:
-        """Return a key that is equal for two places exactly when one would overwrite the other."""
-
-
-def is_address(place: str) -> bool:
-    """Tell an address in an object store from a path."""
-    return "://" in place
+    def same(self, location: str) -> str:
+        """Return a key that is equal for two locations exactly when one would overwrite the other."""
 
 
-def plain_path(place: str) -> str:
-    """Return the path that a file:// address means, and anything else as it is."""
-    return place.removeprefix("file://")
+def is_address(location: str) -> bool:
+    """Return whether a location is an address in an object store rather than a path."""
+    return "://" in location
+
+
+def plain_path(location: str) -> str:
+    """Return the path of a file:// address, and anything else unchanged."""
+    return location.removeprefix("file://")
 
 
 def join(folder: str, key: str) -> str:
-    """Return the place of a key below a folder."""
+    """Return the location of a key below a folder."""
     return f"{folder.rstrip('/')}/{key}" if is_address(folder) else os.path.join(folder, *key.split("/"))  # noqa: PTH118
 
 
 class LocalStore:
-    """Reach files that every machine sees under the same path. Raise RemoteError for what cannot be read."""
+    """Store objects in files that every machine sees under the same path.
+
+    Raises: RemoteError if a file cannot be read.
+    """
 
     def listing(self, folder: str) -> Mapping[str, Item]:
         """Return the files below a folder."""
@@ -94,64 +98,60 @@ class LocalStore:
         paths = [Path(folder, name) for name in names]
         return {path.name: item for path in paths if path.is_file() and (item := _local_item(path)) is not None}
 
-    def read(self, place: str) -> bytes:
+    def read(self, location: str) -> bytes:
         """Return a file's content."""
         try:
-            return Path(place).read_bytes()
+            return Path(location).read_bytes()
         except OSError as error:
-            raise RemoteError(f"{display_name(Path(place))} cannot be read: {error.strerror}") from error
+            raise RemoteError(f"{display_name(Path(location))} cannot be read: {error.strerror}") from error
 
-    def read_all(self, places: Sequence[str]) -> list[bytes | None]:
-        """Return the content of files, None for those that are not there any more."""
-        return [self.read(place) if os.path.lexists(place) else None for place in places]
+    def read_all(self, locations: Sequence[str]) -> list[bytes | None]:
+        """Return the content of files, None for those that no longer exist."""
+        return [self.read(location) if os.path.lexists(location) else None for location in locations]
 
     def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
-        """Return what opens each file."""
-        return {place: lambda path=Path(place): path.open("rb") for place in items}  # type: ignore[misc]
+        """Return a function per file that opens it."""
+        return {location: lambda path=Path(location): path.open("rb") for location in items}  # type: ignore[misc]
 
-    def write(self, place: str, content: bytes) -> None:
-        """Write a file beside its place and rename it. Raise TargetError where the file system refuses."""
-        make_folder(Path(place).parent)
-        with atomic_write(Path(place), overwrite=True) as temporary:
+    def write(self, location: str, content: bytes) -> None:
+        """Write a temporary file beside the location and rename it.
+
+        Raises: TargetError if the file system refuses.
+        """
+        make_folder(Path(location).parent)
+        with atomic_write(Path(location), overwrite=True) as temporary:
             temporary.write_bytes(content)
 
-    def remove(self, place: str) -> None:
-        """Remove a file, where it is there."""
-        Path(place).unlink(missing_ok=True)
+    def remove(self, location: str) -> None:
+        """Remove a file if it exists."""
+        Path(location).unlink(missing_ok=True)
 
-    def check(self, place: str) -> None:
-        """Raise TargetError for a path that cannot be written."""
-        check_target(Path(place), overwrite=True, sources=(), may_make_folder=True)
+    def check(self, location: str) -> None:
+        """Raise TargetError if a path cannot be written."""
+        check_target(Path(location), overwrite=True, sources=(), may_make_folder=True)
 
-    def same(self, place: str) -> str:
-        """Return the path as its disk tells it from others."""
-        return target_key(Path(place))
+    def same(self, location: str) -> str:
+        """Return a key of the path: links resolved, and case folded on a case-blind disk."""
+        return target_key(Path(location))
 
 
 def _local_item(path: Path) -> Item | None:
     try:
         status = path.stat()
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a dangling link
         return None
     return Item(status.st_size, file_stamp(status))
 
 
 def file_stamp(status: os.stat_result) -> str:
-    """Return what tells a file's content from a later one."""
+    """Return a stamp that changes with a file's content."""
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-HEAD_BYTES = 256 * 1024  # with so much of its beginning the headers of most pictures are complete
-
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-_STAMPS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
-_LONGEST_KEY = 1024  # bytes, of S3 and of Google Cloud Storage
-
-
 class ObjectStore:
-    """Reach the objects of one scheme. Credentials and endpoint are those that its package finds by itself.
+    """Store objects under one URL scheme; its package finds credentials and endpoint by itself.
 
-    Raise RemoteError where the package is missing or the store says no.
+    Raises: RemoteError if the package is missing or the store refuses.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -159,8 +159,8 @@ class ObjectStore:
         self._fs = _file_system(scheme)
 
     def listing(self, folder: str) -> Mapping[str, Item]:
-        """Return the objects below a folder, or the one object that the address names, under the key ""."""
-        with _spoken(folder):
+        """Return the objects below a folder, or the one object at that address under the key ""."""
+        with _remote_errors(folder):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.find(folder, detail=True)
@@ -169,8 +169,8 @@ class ObjectStore:
         return self._items(folder, found.values())
 
     def directly(self, folder: str) -> Mapping[str, Item]:
-        """Return the objects in a folder itself."""
-        with _spoken(folder):
+        """Return the objects directly in a folder."""
+        with _remote_errors(folder):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(folder, detail=True)
@@ -180,82 +180,84 @@ class ObjectStore:
 
     def matches(self, pattern: str) -> list[str]:
         """Return the addresses of the objects that a glob matches."""
-        with _spoken(pattern):
+        with _remote_errors(pattern):
             self._fs.invalidate_cache()
             found = self._fs.glob(pattern, detail=True)
         return sorted(f"{self._scheme}://{path.lstrip('/')}" for path, info in found.items() if info["type"] == "file")
 
-    def read(self, place: str) -> bytes:
+    def read(self, location: str) -> bytes:
         """Return an object's content."""
-        with _spoken(place):
-            return cast(bytes, self._fs.cat_file(place))
+        with _remote_errors(location):
+            return cast(bytes, self._fs.cat_file(location))
 
-    def read_all(self, places: Sequence[str]) -> list[bytes | None]:
-        """Return the content of small objects, many at a time, None for those that are gone."""
+    def read_all(self, locations: Sequence[str]) -> list[bytes | None]:
+        """Return the content of small objects, fetched in parallel; None for those that no longer exist."""
         contents: list[bytes | None] = []
-        for place, content in zip(places, self._starts(places, [None] * len(places)), strict=True):
+        for location, content in zip(locations, self._starts(locations, [None] * len(locations)), strict=True):
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
-                with _spoken(place):
+                with _remote_errors(location):
                     raise content
             contents.append(content if isinstance(content, bytes) else None)
         return contents
 
     def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
-        """Fetch the beginning of every object at once; the rest comes when it is asked for."""
+        """Fetch the beginning of all objects in parallel; the rest is fetched when it is read."""
         heads = self._starts(list(items), [min(item.size, HEAD_BYTES) for item in items.values()])
         return {
-            place: partial(self._open, place, item.size, head)
-            for (place, item), head in zip(items.items(), heads, strict=True)
+            location: partial(self._open, location, item.size, head)
+            for (location, item), head in zip(items.items(), heads, strict=True)
         }
 
-    def write(self, place: str, content: bytes) -> None:
-        """Put a whole object."""
-        with _spoken(place):
-            self._fs.pipe_file(place, content)
+    def write(self, location: str, content: bytes) -> None:
+        """Write a whole object."""
+        with _remote_errors(location):
+            self._fs.pipe_file(location, content)
 
-    def remove(self, place: str) -> None:
-        """Remove an object, where it is there."""
-        with _spoken(place):
+    def remove(self, location: str) -> None:
+        """Remove an object if it exists."""
+        with _remote_errors(location):
             try:
-                self._fs.rm_file(place)
+                self._fs.rm_file(location)
             except FileNotFoundError:
                 return
 
-    def check(self, place: str) -> None:
-        """Raise TargetError for a key that is too long."""
-        _, _, key = place.partition("://")[2].partition("/")
+    def check(self, location: str) -> None:
+        """Raise TargetError if a key is too long."""
+        _, _, key = location.partition("://")[2].partition("/")
         if len(key.encode()) > _LONGEST_KEY:
-            raise TargetError(f"{display_text(place[:60])}...: the key is longer than {_LONGEST_KEY} bytes; use --name")
+            raise TargetError(
+                f"{display_text(location[:60])}...: the key is longer than {_LONGEST_KEY} bytes; use --name"
+            )
 
-    def same(self, place: str) -> str:
-        """Return the address: every spelling is an object of its own."""
-        return place
+    def same(self, location: str) -> str:
+        """Return the address: every spelling is a different object."""
+        return location
 
     def _items(self, folder: str, found: Iterable[Mapping[str, Any]]) -> dict[str, Item]:
         top = self._fs._strip_protocol(folder)
         return {info["name"][len(top) :].lstrip("/"): _object_item(info) for info in found if info["type"] == "file"}
 
-    def _starts(self, places: Sequence[str], ends: Sequence[int | None]) -> list[bytes | Exception]:
-        paths = [self._fs._strip_protocol(place) for place in places]
+    def _starts(self, locations: Sequence[str], ends: Sequence[int | None]) -> list[bytes | Exception]:
+        paths = [self._fs._strip_protocol(location) for location in locations]
         if not paths:
             return []
-        with _spoken(places[0]):
+        with _remote_errors(locations[0]):
             found = self._fs.cat_ranges(paths, [0] * len(paths), list(ends), on_error="return")
         return cast("list[bytes | Exception]", found)
 
-    def _open(self, place: str, size: int, head: bytes | Exception) -> BinaryIO:
+    def _open(self, location: str, size: int, head: bytes | Exception) -> BinaryIO:
         if isinstance(head, Exception):
-            with _spoken(place):
+            with _remote_errors(location):
                 raise head
-        return cast(BinaryIO, io.BufferedReader(_Ranges(head, size, partial(self._range, place)), HEAD_BYTES))
+        return cast(BinaryIO, io.BufferedReader(_Ranges(head, size, partial(self._range, location)), HEAD_BYTES))
 
-    def _range(self, place: str, start: int, end: int) -> bytes:
-        with _spoken(place):
-            return cast(bytes, self._fs.cat_file(place, start, end))
+    def _range(self, location: str, start: int, end: int) -> bytes:
+        with _remote_errors(location):
+            return cast(bytes, self._fs.cat_file(location, start, end))
 
 
 class _Ranges(io.RawIOBase):
-    """Read an object by ranges; its beginning is here already."""
+    """Read an object by ranges; its beginning has been fetched already."""
 
     def __init__(self, head: bytes, size: int, fetch: Callable[[int, int], bytes]) -> None:
         self._head = head
@@ -275,7 +277,7 @@ class _Ranges(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError("a place before the beginning")
+            raise ValueError("negative seek position")
         self._at = base + offset
         return self._at
 
@@ -297,9 +299,9 @@ def _file_system(scheme: str) -> Any:
         return fsspec.filesystem(scheme)
     except ImportError as error:
         extra = _EXTRAS.get(scheme, "ray")
-        raise RemoteError(f'{scheme}:// needs an extra: pip install ".[ray,{extra}]"') from error
+        raise RemoteError(f'{scheme}:// addresses need an extra: pip install ".[ray,{extra}]"') from error
     except ValueError as error:
-        raise RemoteError(f"{scheme}:// is not known; use s3://, gs:// or file://") from error
+        raise RemoteError(f"unknown scheme {scheme}://; use s3://, gs:// or file://") from error
 
 
 def _object_item(info: Mapping[str, Any]) -> Item:
@@ -308,9 +310,9 @@ def _object_item(info: Mapping[str, Any]) -> Item:
 
 
 @contextmanager
-def _spoken(place: str) -> Iterator[None]:
-    """Turn what a store's package throws into one line; each has errors of its own."""
-    name = display_text(place)
+def _remote_errors(location: str) -> Iterator[None]:
+    """Turn the exceptions of a store's package, which each has its own, into a RemoteError of one line."""
+    name = display_text(location)
     try:
         yield
     except EsrtError:
@@ -327,9 +329,11 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def store_of(place: str) -> Store:
-    """Return the store in which a place lies; raise RemoteError where the package for it is missing."""
-    if not is_address(place):
-        return LocalStore()
+def store_of(location: str) -> Store:
+    """Return the store of a location.
 
-    return ObjectStore(place.partition("://")[0])
+    Raises: RemoteError if the package for its scheme is missing.
+    """
+    if not is_address(location):
+        return LocalStore()
+    return ObjectStore(location.partition("://")[0])

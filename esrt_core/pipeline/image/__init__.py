@@ -1,1 +1,1 @@
-"""One picture, from file to file."""
+"""Upscale one picture from file to file."""

@@ -1,4 +1,4 @@
-"""UpscaleOptions: everything a user can choose about turning one picture into a larger one."""
+"""The options of upscaling one picture, validated once."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,16 @@ STANDARD_STREAM = "-"
 
 @dataclass(frozen=True)
 class UpscaleOptions:
-    """Say what is wanted of every picture.
+    """Hold the options that apply to every picture.
 
-    size       how large the result becomes.
-    output     a file; a folder, where it ends in a slash; "-" for standard output; None for beside the input.
-    format     a format's name, or None: by the output's extension, else as the source.
-    model      a bundled kind ("auto", "clean", "photo") or the path of a weights file.
-    overwrite  replace results that exist (an input is never replaced).
+    size       the requested size of the result.
+    output     a file; a folder if it ends in a slash; "-" for standard output; None for beside the input.
+    format     the name of a format, or None for that of the output's extension, else that of the source.
+    model      a bundled model ("auto", "clean", "photo") or the path of a weights file.
+    overwrite  replace existing results (an input is never replaced).
     compare    write a sheet of crops beside the result.
+
+    Raises: OptionError if a value is empty, the format cannot be written, or options contradict each other.
     """
 
     size: SizeRequest = field(default_factory=SizeRequest)
@@ -35,20 +37,23 @@ class UpscaleOptions:
 
     def __post_init__(self) -> None:
         if self.output == "":
-            raise OptionError("-o is empty; name a file, a folder with a slash at its end, or -")
+            raise OptionError("-o needs a value: a file, a folder ending in /, or -")
         if not self.model:
-            raise OptionError("--model is empty; name a model (auto, clean) or a weights file")
+            raise OptionError("--model needs a value: auto, clean, photo or a weights file")
         if self.format is not None:
             writable_format(self.format)
         if self.compare and self.output == STANDARD_STREAM:
-            raise OptionError("--compare writes its sheet beside the result; give -o a file or a folder")
+            raise OptionError("--compare writes its sheet beside the result; use -o with a file or a folder")
 
 
 def writable_format(name: str) -> Format:
-    """Return the format of a `--format` value; raise OptionError, naming those there are, where it is no use."""
+    """Return the format of a `--format` value.
+
+    Raises: OptionError, listing the valid names, if the format is unknown or cannot be written.
+    """
     found = format_named(name)
     if found is None or not found.writable:
-        problem = "is read but not written" if found else "is not a format"
+        problem = "can be read but not written" if found else "is not a known format"
         names = ", ".join(entry.name for entry in FORMATS if entry.writable)
         raise OptionError(f"--format {name} {problem}; choose one of {names}")
     return found

@@ -1,9 +1,4 @@
-"""What will be done for one picture, decided and checked before any pixel is decoded.
-
-What the user names as input: a picture's file, or the bytes of one.
-
-Where a result goes and in which format, decided before any work.
-"""
+"""Decide and check what will be done for one picture before any pixel is decoded: weights, size, target, format."""
 
 import math
 import os
@@ -23,37 +18,39 @@ from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, wr
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.selection import ChainSelector, ModelChain, assess_image
 
+_SLASHES = tuple({"/", os.sep})
+
 
 @dataclass(frozen=True)
 class Input:
-    """Name one picture: its file's path, the bytes that came through standard input, or one that lies elsewhere."""
+    """Identify one picture: the path of its file, the bytes from standard input, or a remote one."""
 
     source: Source
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
         return source_name(self.source)
 
     @property
     def path(self) -> Path | None:
-        """Its file, where it has one."""
+        """Its file, or None."""
         return self.source if isinstance(self.source, Path) else None
 
 
 def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
-    """Describe a picture by its headers. Raise OptionError for a folder, MediaError for what cannot be read."""
+    """Return what the headers of a picture tell.
+
+    Raises: OptionError if it is a folder, MediaError if it cannot be read.
+    """
     if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
         raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
     return probe(picture.source, limits)
 
 
-_SLASHES = tuple({"/", os.sep})
-
-
 @dataclass(frozen=True)
 class Target:
-    """Hold a result's place, None for standard output, its format, and what the user should know of the choice."""
+    """Hold the file of a result (None for standard output), its format, and notes for the user about that choice."""
 
     path: Path | None
     format: Format
@@ -61,20 +58,21 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
         return "standard output" if self.path is None else display_name(self.path)
 
     @property
     def sheet(self) -> Path | None:
-        """Where the comparison goes: beside the result."""
+        """The file of the comparison, beside the result."""
         return None if self.path is None else self.path.with_name(f"{self.path.stem}_compare.png")
 
 
 def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleOptions) -> Target:
     """Return where the result of one picture goes.
 
-    `source` is the picture's own format and `suffix` what the new name says of its size ("x4"). Raise OptionError for
-    an output whose extension means no format, or another one than `--format`.
+    `source` is the picture's own format and `suffix` the size as it appears in the new name ("x4").
+
+    Raises: OptionError if the output's extension names no format, or another one than `--format`.
     """
     output = options.output
     if output is None and picture.path is None:
@@ -83,55 +81,50 @@ def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleO
         return Target(Path(output), _format_of_file(Path(output), options.format))
     chosen = writable_format(options.format) if options.format else written_as(source)
     changed = options.format is None and chosen != source
-    notes = (f"{source.label} is read but not written: the result is {chosen.label}",) if changed else ()
+    notes = (f"{source.label} can be read but not written: the result is {chosen.label}",) if changed else ()
     if output == STANDARD_STREAM:
         return Target(None, chosen, notes)
-    place = picture.path or Path("stdin")
-    folder = place.parent if output is None else Path(output)
-    return Target(folder / f"{place.stem}_{suffix}{_extension(place, chosen)}", chosen, notes)
+    named = picture.path or Path("stdin")
+    folder = named.parent if output is None else Path(output)
+    return Target(folder / f"{named.stem}_{suffix}{_extension(named, chosen)}", chosen, notes)
 
 
 def names_folder(output: str) -> bool:
-    """Tell whether an -o value means a folder: it ends in a slash."""
+    """Return whether an -o value names a folder, that is, ends in a slash."""
     return output.endswith(_SLASHES) or output in (".", "..")
 
 
-def _format_of_file(path: Path, asked: str | None) -> Format:
+def _format_of_file(path: Path, requested: str | None) -> Format:
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
-        raise OptionError(
-            f"{display_name(path)} is a folder; name a file, or end the path with a slash to write into it"
-        )
+        raise OptionError(f"{display_name(path)} is a folder; name a file, or end the path with / to write into it")
     named = format_for_path(path)
-    if asked is not None:
-        wanted = writable_format(asked)
+    if requested is not None:
+        wanted = writable_format(requested)
         if named is not None and named != wanted:
             raise OptionError(
-                f"{display_name(path)} is named as {named.label}, --format says {wanted.label}; change one of them"
+                f"{display_name(path)} is named as {named.label} but --format is {wanted.label}; change one of them"
             )
         return wanted
     if named is None:
-        problem = f"'{path.suffix}' is no format that can be written" if path.suffix else "the name has no extension"
-        raise OptionError(f"{display_name(path)}: {problem}; use one such as .png or .jpg, or give --format")
+        problem = f"cannot write '{path.suffix}'" if path.suffix else "the name has no extension"
+        raise OptionError(f"{display_name(path)}: {problem}; use an extension such as .png or .jpg, or --format")
     return writable_format(named.name)
 
 
 def _extension(source: Path, chosen: Format) -> str:
-    """Keep the source's own spelling of the extension where it names the format that is written."""
+    """Return the source's own extension if it names the format that is written, else that format's first one."""
     return source.suffix if format_for_path(source) == chosen else chosen.extensions[0]
 
 
-# Bytes per pixel that even a very smooth picture takes: with less than that free, the work cannot end well.
-LEAST_BYTES = {"bmp": 3.0, "png": 0.02, "tiff": 0.02, "jpeg": 0.015, "webp": 0.003, "avif": 0.002}
-
-Place = Callable[[Input, Format, str, UpscaleOptions], Target]
+TargetRule = Callable[[Input, Format, str, UpscaleOptions], Target]
 
 
 @dataclass(frozen=True)
 class UpscalePlan:
-    """Hold what upscale_picture() carries out.
+    """Hold everything that has been decided about one picture.
 
-    `pages` counts those that are written: one where the target's format has no room for more. `notes` says what the
-    choice of the format changes or loses.
+    `pages` counts the pages that are written: one if the target's format holds only one. `notes` says what the choice
+    of format changes or loses.
     """
 
     source: Input
@@ -145,14 +138,14 @@ class UpscalePlan:
 
     @property
     def encode(self) -> EncodeOptions:
-        """How to write: a lossless source stays lossless in its own format."""
+        """How to encode the result: a lossless source stays lossless in its own format."""
         options = self.options.encode
         if options.lossless is None and options.quality is None and self.target.format == self.info.format:
             return replace(options, lossless=self.info.lossless)
         return options
 
     def size_of_page(self, width: int, height: int) -> SizePlan:
-        """Return the size of a page of (width, height) px: one that differs from the first grows by the same factor."""
+        """Return the size plan of a page of (width, height) px; all pages grow by the factor of the first."""
         if (width, height) == (self.info.width, self.info.height):
             return self.size
         factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
@@ -160,25 +153,26 @@ class UpscalePlan:
 
 
 def plan_upscale(
-    source: Input, options: UpscaleOptions, selector: ChainSelector, place: Place = decide_target
+    source: Input, options: UpscaleOptions, selector: ChainSelector, target_rule: TargetRule = decide_target
 ) -> UpscalePlan:
-    """Look at a picture's headers and decide its weights, size, format and target.
+    """Read a picture's headers and decide its weights, size, format and target.
 
-    Raise what plan_result() raises, and TargetError for a place on this machine that cannot be written.
+    Raises: what plan_result() raises, and TargetError if the target cannot be written.
     """
-    plan = plan_result(source, options, selector, place)
-    _check_place(plan)
+    plan = plan_result(source, options, selector, target_rule)
+    _check_writable(plan)
     return plan
 
 
 def plan_result(
-    source: Input, options: UpscaleOptions, selector: ChainSelector, place: Place = decide_target
+    source: Input, options: UpscaleOptions, selector: ChainSelector, target_rule: TargetRule = decide_target
 ) -> UpscalePlan:
-    """Decide a picture's weights, size, format and target, without a look at where the result goes.
+    """Decide a picture's weights, size, format and target without checking that the target can be written.
 
-    `place` decides the target, from the source, its format, what a name says of the size, and the options.
-    Raise MediaError for a picture that cannot be read or a result that its format cannot hold, OptionError for a size
-    or an output that cannot be meant.
+    `target_rule` gets the source, its format, the size as it appears in a name, and the options.
+
+    Raises: MediaError if the picture cannot be read or the format cannot hold the result, OptionError if the size or
+    the output is invalid.
     """
     info = examine(source, options.limits)
     chain = selector.choose(assess_image(info))
@@ -186,7 +180,7 @@ def plan_result(
         size = plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales)
     except OptionError as error:
         raise type(error)(f"{source.name}: {error}") from error
-    target = place(source, info.format, options.size.suffix(chain.scales), options)
+    target = target_rule(source, info.format, options.size.suffix(chain.scales), options)
     if target.format.extra:
         load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)
@@ -196,26 +190,26 @@ def plan_result(
 
 
 def check_distinct(plans: Iterable[UpscalePlan]) -> None:
-    """Raise OptionError where two pictures would become one file."""
-    seen: dict[str, UpscalePlan] = {}
+    """Raise OptionError if two pictures would have the same target."""
+    by_target: dict[str, UpscalePlan] = {}
     for plan in plans:
         if plan.target.path is None:
             continue
         key = target_key(plan.target.path)
-        if key in seen:
-            both = f"{seen[key].source.name} and {plan.source.name}"
-            raise OptionError(f"{both} would both become {plan.target.name}; upscale them one by one with -o")
-        seen[key] = plan
+        if key in by_target:
+            both = f"{by_target[key].source.name} and {plan.source.name}"
+            raise OptionError(f"{both} would both be written to {plan.target.name}; upscale them one by one with -o")
+        by_target[key] = plan
 
 
 def _check_result(plan: UpscalePlan) -> None:
-    """Refuse a result that is larger than allowed, or than its format can be."""
+    """Raise MediaError if the result is larger than allowed or than its format can hold."""
     size, name = plan.size, plan.source.name
     limit = plan.options.limits.max_pixels
     if size.width * size.height > limit:
         raise MediaError(
             f"{name}: the result would have {size.width} x {size.height} px, more than the {limit:,} px allowed; "
-            "ask for a smaller size or raise --max-pixels"
+            "request a smaller size or raise --max-pixels"
         )
     try:
         check_fits(plan.target.format, size.width, size.height)
@@ -223,8 +217,8 @@ def _check_result(plan: UpscalePlan) -> None:
         raise MediaError(f"{name}: {error}") from error
 
 
-def _check_place(plan: UpscalePlan) -> None:
-    """Refuse a target that cannot be written, its sheet's included, and a disk that is surely too full."""
+def _check_writable(plan: UpscalePlan) -> None:
+    """Raise TargetError if the target or its comparison cannot be written or its disk is certainly too full."""
     path, options = plan.target.path, plan.options
     if path is None:
         return
@@ -233,10 +227,10 @@ def _check_place(plan: UpscalePlan) -> None:
     for each in (path, plan.target.sheet if options.compare else None):
         if each is not None:
             check_target(each, options.overwrite, sources, may_make_folder)
-    needed = math.ceil(LEAST_BYTES.get(plan.target.format.name, 0) * plan.size.width * plan.size.height * plan.pages)
+    needed = math.ceil(plan.target.format.least_bytes * plan.size.width * plan.size.height * plan.pages)
     free = free_bytes(path.parent)
     if free < needed:
         raise TargetError(
-            f"{plan.target.name}: at least {needed:,} bytes are needed and {free:,} are free on this disk; "
+            f"{plan.target.name}: needs at least {needed:,} bytes but only {free:,} are free on this disk; "
             "free some space or choose another folder with -o"
         )

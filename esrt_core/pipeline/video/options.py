@@ -1,7 +1,4 @@
-"""VideoOptions: everything a user can choose about turning a clip into a larger one.
-
-Which clips are meant: files as they are named, folders by what lies in them.
-"""
+"""VideoOptions, everything a user can choose about upscaling clips, and the search for clips in folders."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,26 +13,28 @@ from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
 VFR_MODES = ("constant", "keep")
-DEFAULT_FACTOR = Fraction(2)  # a clip has many frames; x4 is asked for, not assumed
+DEFAULT_FACTOR = Fraction(2)  # a clip has many frames, so that x4 must be requested
 PREVIEW_SECONDS = Fraction(4)
 _SEGMENT_RANGE = (Fraction(1, 2), Fraction(600))
 
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """Say what is wanted of every clip.
+    """Options of upscaling clips.
 
-    output       a file; a folder, where it ends in a slash; None for beside the clip.
-    codec        of the result; None for the container's first choice.
-    encoder      "auto" takes software, whose bytes can be repeated, and hardware only where there is no other.
-    crf, preset  the encoder's own; None for visually lossless at a medium speed.
+    output       a file, or a folder if it ends in a slash; None writes beside the clip.
+    codec        of the result; None for the default of the container.
+    encoder      "auto" uses software, which is reproducible, and hardware only if no software encoder exists.
+    crf, preset  values of the encoder; None for visually lossless at a medium speed.
     pixels       ffmpeg's pixel format of the result; None for the nearest to the source's.
-    vfr          "constant" repeats frames on an even grid, "keep" keeps every frame's own time.
-    start, end   seconds of the clip, counted from its start; None for all of it.
-    segment      seconds of one segment, the most that a power cut costs.
+    vfr          "constant" repeats frames on an even grid, "keep" keeps the time of every frame.
+    start, end   seconds from the start of the clip; None for its start and its end.
+    segment      seconds of one segment, the most work that a power cut can cost.
     preview      make a few seconds, source and result side by side.
-    restart      throw away what an earlier, other run left.
-    drop         leave out streams that the container cannot hold.
+    restart      discard unfinished work that was begun with other options.
+    drop         leave out streams that the container does not support.
+
+    Raises: OptionError if a value is unknown or out of range.
     """
 
     size: SizeRequest = field(default_factory=SizeRequest)
@@ -70,24 +69,25 @@ class VideoOptions:
         if not least <= self.segment <= most:
             raise OptionError(f"--segment must be from {decimal_text(least)} to {most} s")
         if self.size.megapixels is not None:
-            raise OptionError("--megapixels is for pictures; give --scale, --height, --width or --longest")
+            raise OptionError("--megapixels is for images; use --scale, --height, --width or --longest")
 
     @property
     def request(self) -> SizeRequest:
-        """The size asked for, or twice the sides."""
+        """The requested size, or twice the sides."""
         return SizeRequest(factor=DEFAULT_FACTOR) if self.size == SizeRequest() else self.size
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        raise OptionError(f"{name} {value} is unknown; expected one of {', '.join(choices)}")
+        raise OptionError(f"{name} {value} is unknown; use one of {', '.join(choices)}")
 
 
 def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
-    """Return the clips that are meant, those of a folder in the order of their names.
+    """Return the clips among files and folders, those of a folder sorted by name.
 
-    Results of an earlier run beside their sources are left out. Raise OptionError where a folder holds no clip, or
-    several clips would go to one file.
+    Results of an earlier run beside their sources are left out.
+
+    Raises: OptionError if a folder contains no clip, or several clips would be written to one file.
     """
     clips: list[Path] = []
     for name in inputs:
@@ -95,7 +95,9 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
         clips += _clips_of(path, options) if path.is_dir() else [path]
     clips = list(dict.fromkeys(clips))
     if len(clips) > 1 and options.output is not None and not names_folder(options.output):
-        raise OptionError(f"-o {options.output} is one place for {len(clips)} clips; give a folder, with a slash")
+        raise OptionError(
+            f"-o {options.output} names one file but there are {len(clips)} inputs; end it with / for a folder"
+        )
     return clips
 
 
@@ -106,11 +108,11 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
     ending = f"_{options.request.suffix(())}"
     clips = [path for path in files if not path.name.startswith(".") and not _is_result(path, ending, names)]
     if not clips:
-        raise OptionError(f"{folder} holds no clip; expected files such as .mp4, .mkv or .mov")
+        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov")
     return clips
 
 
 def _is_result(path: Path, ending: str, names: set[str]) -> bool:
-    """Say whether a file is the result of another one in the folder."""
+    """Return whether a file is the result of another file in the folder."""
     stem = path.stem.removesuffix("_preview")
     return stem.endswith(ending) and f"{stem.removesuffix(ending)}{path.suffix}" in names

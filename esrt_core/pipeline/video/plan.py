@@ -1,13 +1,4 @@
-"""Codec, encoder and pixel format of a result.
-
-What a user should know before a clip is made: what changes, and what is lost.
-
-How large a clip becomes: as any picture, but in whole chroma samples where the user leaves the choice.
-
-Where a clip's result goes, and where its unfinished work is kept.
-
-What will be done for one clip, decided and checked before any frame is upscaled.
-"""
+"""Plan one clip: size, target, codec, pixel format, timing and streams, decided and checked before the work."""
 
 import hashlib
 import math
@@ -33,18 +24,24 @@ from esrt_core.selection import ChainSelector, ModelChain, assess_clip
 
 
 def choose_codec(clip: ClipInfo, container: Container, options: VideoOptions, target: Path) -> Codec:
-    """Return the codec of the result; raise OptionError where the container cannot hold it, or it lacks an option."""
+    """Return the codec of the result.
+
+    Raises: OptionError if the container does not support the requested codec, or the codec a requested option.
+    """
     name = options.codec or container.codecs[0]
     if name not in container.codecs:
         raise OptionError(
-            f"{container.muxer} cannot hold {name}; use: esrt video {clip.path} --codec {name} "
+            f"{container.muxer} does not support {name}; use: esrt video {clip.path} --codec {name} "
             f"-o {target.with_suffix('.mkv')}"
         )
-    return _checked(CODECS[name], options)
+    return _check_codec_options(CODECS[name], options)
 
 
 def choose_encoder(codec: Codec, kind: str) -> Encoder:
-    """Return the encoder to use; raise MediaError where this ffmpeg has none."""
+    """Return the encoder of a kind, or the first available one for "auto".
+
+    Raises: MediaError if this ffmpeg has none, OptionError if the codec has no encoder of this kind.
+    """
     known = ffmpeg.encoders()
     if kind == "auto":
         found = next((encoder for encoder in codec.encoders if encoder.name in known), None)
@@ -52,24 +49,28 @@ def choose_encoder(codec: Codec, kind: str) -> Encoder:
         found = codec.encoder_of(kind)
     if found is None or found.name not in known:
         name = codec.software.name if found is None else found.name
-        other_streams = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
-        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({other_streams}) or --encoder")
+        available = ", ".join(each.name for each in CODECS.values() if each.software.name in known)
+        raise MediaError(f"this ffmpeg has no encoder {name}; choose another --codec ({available}) or --encoder")
     return found
 
 
 def decide_pixels(layout: PixelLayout, codec: Codec, encoder: Encoder, size: SizePlan, options: VideoOptions) -> str:
-    """Return the pixel format of the result; raise MediaError or OptionError where the codec cannot hold the size."""
+    """Return the pixel format of the result.
+
+    Raises: MediaError if the size exceeds the codec's limits, OptionError if --pix-fmt does not fit encoder or size.
+    """
     if not (size.width <= codec.max_width and size.height <= codec.max_height):
         raise MediaError(
-            f"{codec.name} holds at most {codec.max_width} x {codec.max_height} px and the result would have "
-            f"{size.width} x {size.height}; ask for a smaller size or another --codec"
+            f"the result would have {size.width} x {size.height} px but {codec.name} supports at most "
+            f"{codec.max_width} x {codec.max_height}; request a smaller size or another --codec"
         )
     if options.pixels is None:
         return choose_pixels(layout, encoder, codec.even_chroma, size.width, size.height)
     if options.pixels not in encoder.pixels:
-        raise OptionError(f"{encoder.name} takes no {options.pixels}; expected one of {', '.join(encoder.pixels)}")
-    asked = parse_layout(options.pixels)
-    odd = (size.width % 2 and asked and asked.chroma != "444") or (size.height % 2 and asked and asked.chroma == "420")
+        raise OptionError(f"{encoder.name} does not support {options.pixels}; use one of {', '.join(encoder.pixels)}")
+    layout_out = parse_layout(options.pixels)
+    chroma = layout_out.chroma if layout_out else "444"
+    odd = (size.width % 2 and chroma != "444") or (size.height % 2 and chroma == "420")
     if codec.even_chroma and odd:
         raise OptionError(
             f"{codec.name} in {options.pixels} needs even sides, not {size.width} x {size.height}; "
@@ -78,44 +79,74 @@ def decide_pixels(layout: PixelLayout, codec: Codec, encoder: Encoder, size: Siz
     return options.pixels
 
 
-def _checked(codec: Codec, options: VideoOptions) -> Codec:
+def _check_codec_options(codec: Codec, options: VideoOptions) -> Codec:
     least, most = codec.crf_range
     if options.crf is not None and (codec.crf is None or not least <= options.crf <= most):
         raise OptionError(
             f"--crf must be from {least} to {most} for {codec.name}, not {options.crf}"
             if codec.crf is not None
-            else f"{codec.name} has no --crf: its quality is fixed"
+            else f"{codec.name} has no --crf; its quality is fixed"
         )
     if options.preset is not None and options.preset not in codec.presets:
-        names = ", ".join(codec.presets)
-        raise OptionError(f"--preset {options.preset} is none of {codec.name}'s" + (f": {names}" if names else ""))
+        names = f"use one of {', '.join(codec.presets)}" if codec.presets else "it has none"
+        raise OptionError(f"{codec.name} does not support --preset {options.preset}; {names}")
     return codec
 
 
 def plan_notes(
-    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, join: MuxRequest
+    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, mux: MuxRequest
 ) -> tuple[str, ...]:
-    """Return what the user should know of a plan."""
+    """Return what the user should know before the work: what changes, and what is lost."""
     video, pixels = clip.video, parse_layout(encode.pixels)
     notes = []
     if video.interlaced and not options.deinterlace:
-        notes.append("the clip is interlaced and stays so, line by line; --deinterlace makes whole frames first")
+        notes.append("the clip is interlaced and stays interlaced; --deinterlace makes progressive frames first")
     if read.flatten:
-        notes.append("transparency was laid on black: this codec has none (--codec prores or ffv1 keeps it)")
+        notes.append("transparency is flattened onto black: this codec has no alpha (--codec prores or ffv1 keeps it)")
     if read.rotation:
-        notes.append("the rotation was applied to the picture")
+        notes.append("the picture is rotated: this container cannot store a rotation")
     if video.timing.variable and options.vfr == "constant":
-        notes.append(f"the frame rate varies: made constant at {_rate(video.timing.rate)} (--vfr keep keeps the times)")
+        notes.append(_variable_rate(clip))
+    if clip.has_captions and not options.preview:
+        notes.append(
+            "the closed captions of the picture become a subtitle stream" if mux.captions
+            else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
+        )  # fmt: skip
+    if clip.restarts:
+        times = ", ".join(f"{float(seconds):.2f} s" for seconds in clip.restarts[:_LISTED])
+        notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
     if pixels is not None and pixels.depth < video.layout.depth:
-        notes.append(f"{video.layout.depth} bits became {pixels.depth}, the most that this encoder takes")
+        notes.append(f"{video.layout.depth} bits are reduced to {pixels.depth}, the most that this encoder supports")
     odd = encode.final_width % 2 or encode.final_height % 2
     if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
         notes.append("the odd size needs full color resolution (4:4:4), which few players decode in hardware")
-    if join.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
+    if mux.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
         notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
-    gone = lost_streams(join.container, clip.other_streams)
-    notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) was left out" for stream in gone]
+    lost = lost_streams(mux.container, clip.other_streams)
+    notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) is left out" for stream in lost]
     return tuple(notes)
+
+
+_LISTED = 5
+
+
+def _variable_rate(clip: ClipInfo) -> str:
+    timing = clip.video.timing
+    if clip.slots:
+        return (
+            f"{timing.repeats} frames of the file are empty: the frame before is shown longer "
+            "(--vfr keep stores it once)"
+        )
+    rate = _rate(timing.rate)
+    if not timing.repeats and not timing.lost:
+        return (
+            f"the frames are unevenly spaced, as in telecined film: made even at {rate}, none repeated or dropped "
+            "(--vfr keep keeps the times)"
+        )
+    return (
+        f"the frame rate is variable: converted to constant {rate}, about {timing.repeats} frames repeated and "
+        f"{timing.lost} dropped (--vfr keep keeps the times)"
+    )
 
 
 def _rate(rate: Fraction) -> str:
@@ -123,7 +154,12 @@ def _rate(rate: Fraction) -> str:
 
 
 def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> SizePlan:
-    """Plan in the picture as it is seen, return it as it is stored; a side that was not asked for becomes even."""
+    """Return the size of the stored picture; the request refers to the picture as displayed, after rotation.
+
+    A side that was not requested becomes even, so that it consists of whole chroma samples.
+
+    Raises: OptionError if the requested size does not enlarge the clip.
+    """
     video, request = clip.video, options.request
     sideways = video.rotation in (90, 270)
     if sideways:
@@ -140,17 +176,17 @@ def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> 
 def _even_sides(request: SizeRequest, size: SizePlan) -> tuple[int, int]:
     if request.factor is not None and request.factor.denominator == 1:
         return size.width, size.height
-    asked = {request.width, request.height, request.longest}
+    requested = {request.width, request.height, request.longest}
     sides = (size.width, size.height)
-    width, height = (side if side in asked else side + side % 2 for side in sides)
+    width, height = (side if side in requested else side + side % 2 for side in sides)
     return width, height
 
 
-_LONG_NAME = 200  # bytes; most file systems take 255
+_LONG_NAME = 200  # bytes; most file systems allow 255
 
 
 def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
-    """Return where the result goes: beside the clip, into a folder, or where `-o` says."""
+    """Return the path of the result: beside the clip, in a folder, or the file given with -o."""
     path, output = clip.path, options.output
     if output is not None and not names_folder(output):
         return Path(output)
@@ -160,7 +196,7 @@ def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
 
 
 def work_folder(target: Path) -> Path:
-    """Return where the unfinished work for a target is kept; a long name is cut, and told apart by a digest."""
+    """Return the folder for the unfinished work of a target; a long name is replaced by its digest."""
     name = os.fsencode(target.name)
     if len(name) > _LONG_NAME:
         return target.with_name(f".{hashlib.sha256(name).hexdigest()[:32]}.esrt-work")
@@ -173,13 +209,13 @@ _BT709 = 1
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """Hold what upscale_clip() carries out.
+    """Describe everything that upscale_clip() does for one clip.
 
     work           folder of the unfinished work, beside the target.
     slots          frames of the result.
     segment_slots  frames of one segment.
-    needed         bytes that the work is expected to take on the disk, the result included.
-    threads        of the encoder: its bytes depend on them.
+    needed         bytes of disk space that the work is expected to need, the result included.
+    threads        of the encoder, whose bytes depend on them.
     """
 
     clip: ClipInfo
@@ -193,7 +229,7 @@ class VideoPlan:
     read: ReadRequest
     timeline: Timeline
     encode: EncodeSettings
-    join: MuxRequest
+    mux: MuxRequest
     slots: int
     segment_slots: int
     needed: int
@@ -203,11 +239,11 @@ class VideoPlan:
 
 
 def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, threads: int) -> VideoPlan:
-    """Decide weights, target, size, codec, timing and streams of a clip's result. `threads` are the encoder's.
+    """Decide weights, target, size, codec, timing and streams of a clip's result; `threads` are the encoder's.
 
-    Raise OptionError, MediaError or TargetError, in one line that says what to do, for whatever could fail later.
+    Raises: OptionError, MediaError or TargetError, in one line that says what to do, if the work would fail later.
     """
-    options = _windowed(options, clip)
+    options = _resolve_window(options, clip)
     chain = selector.choose(assess_clip(clip))
     size = plan_clip_size(clip, options, chain)
     target = decide_clip_target(clip, options)
@@ -219,21 +255,23 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     pixels = decide_pixels(layout, codec, encoder, size, options)
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
-    join = _mux_request(clip, container, codec, timeline, read, options, target)
+    mux = _mux_request(clip, container, codec, timeline, read, options, target)
+    captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
+    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
-    notes = (*clip.notes, *plan_notes(clip, read, options, encode, join))
+    notes = (*clip.notes, *plan_notes(clip, read, options, encode, mux))
     plan = VideoPlan(
-        clip, target, work_folder(target), container, codec, encoder, chain, size, read, timeline, encode, join,
+        clip, target, work_folder(target), container, codec, encoder, chain, size, read, timeline, encode, mux,
         timeline.slots, max(round(options.segment * timeline.rate), 1), needed, threads, notes, options,
     )  # fmt: skip
-    _check_place(plan)
+    _check_target(plan)
     return plan
 
 
-def _windowed(options: VideoOptions, clip: ClipInfo) -> VideoOptions:
-    """Turn a preview into a part of the clip: from --start, or from a third on, where most clips show something."""
+def _resolve_window(options: VideoOptions, clip: ClipInfo) -> VideoOptions:
+    """Return the options with the part of a preview: from --start, or after a third, when most clips show something."""
     if options.start is not None and options.start >= clip.duration:
-        raise OptionError(f"{clip.path} is {float(clip.duration):.2f} s long; --start lies beyond its end")
+        raise OptionError(f"{clip.path} is {float(clip.duration):.2f} s long; --start is beyond its end")
     if not options.preview:
         return options
     start = options.start
@@ -246,31 +284,33 @@ def _container(target: Path) -> Container:
     container = container_of(target)
     if container is None:
         raise OptionError(
-            f"{target}: '{target.suffix}' is no container that can be written; use -o {target.with_suffix('.mkv')}"
+            f"{target}: '{target.suffix}' is not a supported container; use -o {target.with_suffix('.mkv')}"
         )
     return container
 
 
 def _read_request(clip: ClipInfo, container: Container, encoder: Encoder, options: VideoOptions) -> ReadRequest:
     video = clip.video
-    can_be_clear = any(parse_layout(name) is not None and "yuva" in name for name in encoder.pixels)
+    has_alpha = any(parse_layout(name) is not None and "yuva" in name for name in encoder.pixels)
+    if encoder.name == "libvpx-vp9":  # its alpha is a second layer
+        has_alpha = container.layers_alpha
     wants_alpha = options.pixels is None or "yuva" in options.pixels
     return ReadRequest(
         rotation=video.mirrored or (video.rotation != 0 and not container.supports_rotation),
         deinterlace=options.deinterlace,
-        flatten=video.layout.alpha and not (can_be_clear and wants_alpha),
+        flatten=video.layout.alpha and not (has_alpha and wants_alpha),
     )
 
 
 def _timeline(clip: ClipInfo, options: VideoOptions) -> Timeline:
-    """Count --start and --end from the clip's start; its picture may begin later."""
+    """Return the timeline; --start and --end count from the clip's start, its picture may begin later."""
     timing = clip.video.timing
-    late = timing.start - clip.start
-    end = None if options.end is None else options.end - late
-    start = (options.start or Fraction(0)) - late
+    delay = timing.start - clip.start
+    end = None if options.end is None else options.end - delay
+    start = (options.start or Fraction(0)) - delay
     timeline = make_timeline(timing, options.vfr == "keep", start, end)
     if timeline.begin >= timeline.end:
-        raise OptionError(f"{clip.path} shows no frame between --start and --end")
+        raise OptionError(f"{clip.path} has no frame between --start and --end")
     return timeline
 
 
@@ -317,11 +357,11 @@ def _mux_request(
     if [stream for stream in lost if stream.kind != "data"] and not options.drop:
         names = ", ".join(f"{stream.index} ({stream.kind} {stream.codec})" for stream in lost)
         raise OptionError(
-            f"{target.name} cannot hold stream {names} of {clip.path.name}; "
+            f"{target.name} cannot contain stream {names} of {clip.path.name}; "
             f"use -o {target.with_suffix('.mkv')}, or --drop-streams to leave it out"
         )
-    written_anew = ("timecode", "chapters")
-    kept = tuple(stream for stream in clip.other_streams if stream not in lost and stream.kind not in written_anew)
+    from_metadata = ("timecode", "chapters")
+    kept = tuple(stream for stream in clip.other_streams if stream not in lost and stream.kind not in from_metadata)
     return MuxRequest(
         source=clip,
         container=container,
@@ -337,18 +377,27 @@ def _mux_request(
     )
 
 
-def _check_place(plan: VideoPlan) -> None:
+def _check_target(plan: VideoPlan) -> None:
     makes_folder = plan.options.output is not None and names_folder(plan.options.output)
     check_target(plan.target, plan.options.overwrite, [plan.clip.path], may_make_folder=makes_folder)
     free = free_bytes(plan.target.parent)
     if free < plan.needed:
         raise TargetError(
-            f"{plan.target}: about {plan.needed / 1e9:.1f} GB are needed for the work and {free / 1e9:.1f} GB are "
-            "free; free some space or choose another folder with -o"
+            f"{plan.target}: needs about {byte_text(plan.needed)} of disk space but {byte_text(free)} are free; "
+            "free some space or choose another folder with -o"
         )
 
 
+def byte_text(size: int) -> str:
+    """Return a size in bytes with two significant digits and a decimal unit."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            value = size / factor
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{size} bytes"
+
+
 def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:
-    """Return the disk space that the work may take: segments and result exist side by side for a moment."""
+    """Return the bytes of disk space that the work may need: segments and result exist together for a moment."""
     picture = math.ceil(codec.bits * size.width * size.height * slots / 8)
     return 2 * picture + source_bytes

@@ -1,10 +1,8 @@
-"""Journal: what of a clip is finished, one line a segment, so that the same command goes on after anything.
+"""Resume unfinished work on a clip.
 
-The frames of a clip from where an earlier run ended: found by a jump that is proven, or read from the start.
-
-What unfinished work was begun with, and whether a run may go on with it.
-
-The folder of unfinished work: one run at a time.
+The work folder holds the finished segments and the resume log: a header with everything that the result depends on,
+then one line a segment. One run at a time may use the folder. A run that resumes seeks to the frame after the last
+segment, and checks by a checksum that the seek reached it.
 """
 
 import dataclasses
@@ -15,7 +13,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,12 +36,14 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Segment:
-    """Say what a finished segment holds.
+    """Describe a finished segment.
 
-    slots               its number of frames; `first` is the number of the first in the result.
-    start, end          in the result's ticks: of the first frame, and when the last one ends.
-    source_tick, check  the clip's frame shown last, and a checksum of its decoded bytes: going on is proven by them.
-    tile                the tile that the engine used, in px.
+    slots               number of frames; `first` is the number of the first one in the result.
+    start, end          in ticks of the result: when the first frame begins, and when the last one ends.
+    source_tick, check  the source frame that is shown last, and the CRC-32 of its decoded bytes, to verify a resume.
+    tile                side of the engine's tiles, px.
+    reused              frames that equaled the frame before them.
+    damage              error messages of the decoder.
     """
 
     number: int
@@ -62,32 +62,32 @@ class Segment:
 
 
 class ResumeLog:
-    """Append to, and read, the journal of one work folder."""
+    """Read and append to the resume log of one work folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / "journal.jsonl"
 
     def header(self) -> dict[str, Any] | None:
-        """Return what the work was begun with, or None where there is no work yet."""
+        """Return the header with which the work was begun, or None if there is none of this version."""
         lines = self._lines()
         return lines[0] if lines and lines[0].get("version") == _VERSION else None
 
     def begin(self, header: Header, segments: Sequence[Segment] = ()) -> None:
-        """Write the journal anew, with the segments that are kept; a half-written line is gone then."""
+        """Write a new log with the given segments; this also removes an incomplete last line."""
         records = [{"version": _VERSION, **header}, *(dataclasses.asdict(segment) for segment in segments)]
         with atomic_write(self._path, overwrite=True) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
     def add(self, segment: Segment) -> None:
-        """Note a segment, for good: the line is on the disk when this returns."""
+        """Append a segment; the line is on the disk when this returns."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(segment)) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def segments(self) -> list[Segment]:
-        """Return the finished segments, in order, up to the first whose file is not what the journal says."""
+        """Return the finished segments, in order, up to the first whose file differs from its entry."""
         found: list[Segment] = []
         for line in self._lines()[1:]:
             segment = Segment(**{**line, "damage": tuple(line["damage"])})
@@ -99,7 +99,7 @@ class ResumeLog:
         return found
 
     def _lines(self) -> list[dict[str, Any]]:
-        """Return the whole lines; one that a power cut left half written is none."""
+        """Return the lines up to the first incomplete one, which a power cut may leave."""
         if not self._path.is_file():
             return []
         lines = []
@@ -112,7 +112,7 @@ class ResumeLog:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -121,31 +121,32 @@ def digest(path: Path) -> str:
 
 
 def check_header(earlier: Header, now: Header, folder: Path) -> None:
-    """Raise OptionError, naming what differs, where unfinished work was begun with another source or other options."""
+    """Check that unfinished work can be resumed.
+
+    Raises: OptionError, naming what differs, if the work was begun with another source or other options.
+    """
     here = json.loads(json.dumps(dict(now)))
     changed = [name for name in here if earlier.get(name) != here[name]]
     if not changed:
         return
     reason = "the source has changed since" if "source" in changed else f"other options ({', '.join(changed)})"
-    raise OptionError(
-        f"unfinished work in {folder} is of no use here: {reason}; "
-        "give the earlier options to go on with it, or --restart to begin anew"
-    )
+    raise OptionError(f"cannot resume {folder}: {reason}; rerun with the original options, or --restart")
 
 
-_MARGIN = Fraction(10)  # seconds decoded before the frame that is wanted, so that all it refers to is there
+# Seconds before the wanted frame to which to seek, so that its reference frames are decoded too; a seek may land late.
+_MARGINS = (Fraction(10), Fraction(40), Fraction(160))
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Name a frame by its tick and the checksum of its decoded bytes."""
+    """Identify a source frame by its tick and the checksum of its decoded bytes."""
 
     tick: int
     check: int
 
 
 def checksum(frame: ClipFrame) -> int:
-    """Return a checksum of a frame's bytes."""
+    """Return the CRC-32 of a frame's decoded bytes."""
     return zlib.crc32(frame.data.data)
 
 
@@ -156,42 +157,58 @@ def frames_from(
     resume_point: ResumePoint | None,
     on_error: Callable[[str], None],
 ) -> Generator[ClipFrame]:
-    """Yield the frames from the one shown at `first_tick` on, or from a mark on (the marked frame is the first).
+    """Yield the frames from the one shown at `first_tick` on, or from a resume point on (its frame is the first).
 
-    A jump to a key frame is trusted where the marked frame comes out with the same bytes as in the earlier run; without
-    that, the clip is decoded from its start.
+    A seek is trusted if the frame of the resume point decodes to the same bytes as in the earlier run; otherwise the
+    clip is decoded from its start.
     """
+    tick = first_tick if resume_point is None else resume_point.tick
+    request = replace(read, after=proven_seek(clip, read, tick))
     if resume_point is None:
-        yield from _jumped(clip, read, first_tick, on_error)
+        yield from read_frames(clip, request, on_error)
         return
-    jumped = (frame for frame in _jumped(clip, read, resume_point.tick, on_error) if frame.tick >= resume_point.tick)
-    first = next(jumped, None)
+    sought = (frame for frame in read_frames(clip, request, on_error) if frame.tick >= tick)
+    first = next(sought, None)
     if first is not None and (first.tick, checksum(first)) == (resume_point.tick, resume_point.check):
         yield first
-        yield from jumped
+        yield from sought
         return
-    jumped.close()
-    yield from (frame for frame in read_frames(clip, read, on_error) if frame.tick >= resume_point.tick)
+    sought.close()
+    yield from (frame for frame in read_frames(clip, read, on_error) if frame.tick >= tick)
 
 
-def _jumped(clip: ClipInfo, read: ReadRequest, tick: int, on_error: Callable[[str], None]) -> Generator[ClipFrame]:
+def proven_seek(clip: ClipInfo, read: ReadRequest, tick: int) -> Fraction | None:
+    """Return seconds to seek to so that decoding begins at or before a tick; None means from the start.
+
+    A container's seek may land late, in MPEG-TS by a whole group of pictures: the first frame decides.
+    """
+    if clip.is_counted or clip.restarts:
+        return None
     timing = clip.video.timing
-    if clip.is_counted:
-        yield from read_frames(clip, read, on_error)
-        return
-    wanted = (timing.first + tick) * timing.time_base - clip.start - _MARGIN
-    yield from read_frames(clip, replace(read, after=wanted) if wanted > 0 else read, on_error)
+    for margin in _MARGINS:
+        after = (timing.first + tick) * timing.time_base - clip.start - margin
+        if after <= 0:
+            return None
+        with closing(read_frames(clip, replace(read, after=after), _ignore)) as frames:
+            first = next(frames, None)
+        if first is not None and first.tick <= tick:
+            return after
+    return None
+
+
+def _ignore(message: str) -> None:
+    """Ignore an error message: the frames are read again."""
 
 
 def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
-    """Return everything that the result's bytes depend on, under the names that a user knows."""
+    """Return everything that the result's bytes depend on, under names that a user knows."""
     clip, timeline = plan.clip, plan.timeline
     stat = clip.path.stat()
     engine = pool.upscaler(plan.size.passes[0])
     return {
         "source": [stat.st_size, stat.st_mtime_ns],
         "size": [plan.size.passes, plan.encode.final_width, plan.encode.final_height],
-        "part": [str(timeline), str(plan.join.offset), str(plan.join.start), str(plan.join.duration)],
+        "part": [str(timeline), str(plan.mux.offset), str(plan.mux.start), str(plan.mux.duration)],
         "decoding": decode_arguments(clip, plan.read)[:-1],
         "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
         "segment": plan.segment_slots,
@@ -199,14 +216,17 @@ def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
         "model": [pool.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
         "device": [engine.device_name.partition(":")[0], engine.precision],
         "tile": [pool.options.tile, pool.options.tta],
-        "streams": [stream.index for stream in plan.join.streams],
+        "streams": [stream.index for stream in plan.mux.streams],
         "ffmpeg": ffmpeg.version(),
         "threads": plan.threads,
     }
 
 
 def begin_or_resume(resume_log: ResumeLog, header: dict[str, Any], restart: bool) -> list[Segment]:
-    """Return the segments that are finished; raise OptionError where they are of another source or other options."""
+    """Return the finished segments, and write the log for this run.
+
+    Raises: OptionError if they were made from another source or with other options.
+    """
     earlier = resume_log.header()
     segments = [] if restart or earlier is None else resume_log.segments()
     if segments and earlier is not None:
@@ -216,7 +236,7 @@ def begin_or_resume(resume_log: ResumeLog, header: dict[str, Any], restart: bool
 
 
 def earlier_threads(folder: Path) -> int | None:
-    """Return the encoder's threads of unfinished work: another number would make other bytes."""
+    """Return the encoder threads of unfinished work, because another number would change the bytes."""
     header = ResumeLog(folder).header()
     threads = header.get("threads") if header else None
     return threads if isinstance(threads, int) else None
@@ -224,25 +244,25 @@ def earlier_threads(folder: Path) -> int | None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder, and hold it while the block runs; raise TargetError where another run holds it.
+    """Create the folder and lock it while the block runs; the system releases the lock if the program dies.
 
-    The system lets go of the lock when the program ends, however it ends.
+    Raises: TargetError if another run has locked it, or it cannot be written.
     """
     try:
         folder.mkdir(exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError as error:
-        raise TargetError(f"{folder} cannot be written: {error.strerror}") from error
+        raise TargetError(f"cannot write {folder}: {error.strerror}") from error
     with file:
         try:
             _lock(file)
         except OSError as error:
-            raise TargetError(f"another run is working on this clip, in {folder}; wait for it") from error
+            raise TargetError(f"another run is working on this clip in {folder}; wait for it to finish") from error
         yield
 
 
 def remove(folder: Path) -> None:
-    """Remove a work folder with all that is in it."""
+    """Remove a work folder and everything in it."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

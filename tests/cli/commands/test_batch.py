@@ -43,7 +43,7 @@ def test_a_tree_becomes_a_tree_beside_it(run: Run, make_picture: MakePicture, we
     assert done.code == 0
     assert sorted(files("in_x2")) == ["a.png", "sub/b.jpg"]
     assert "2 pictures -> in_x2: 2 to do, 0 done already" in done.err
-    assert "left alone: 1 no picture" in done.err
+    assert "skipped: 1 no picture" in done.err
     assert "on cpu in fp32" in done.err
     assert done.err.splitlines()[-1].startswith("2 done; ")
     assert b"in_x2/a.png: 40 x 24, " in done.out
@@ -102,7 +102,7 @@ def test_failures_come_together_at_the_end_and_again_in_the_next_run(
     assert "1 done, 1 failed" in first.err.splitlines()[-1]
     second = run("batch", "in", "--model", weights_of(2))
     assert second.code == 1
-    assert second.error_lines == [f"{first.error_lines[0]} (in an earlier run; --retry-failed tries it again)"]
+    assert second.error_lines == [f"{first.error_lines[0]} (in an earlier run; use --retry-failed to retry)"]
     Path("in/b.png").write_bytes(whole)
     assert run("batch", "in", "--model", weights_of(2)).code == 0
 
@@ -126,16 +126,16 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
     ("arguments", "message"),
     [
         (["gone"], "gone does not exist"),
-        (["-"], "standard input and output (-) carry one picture"),
-        (["in", "--name", "x"], "is the same for every picture"),
+        (["-"], "standard input and output (-) hold a single picture"),
+        (["in", "--name", "x"], "gives every picture the same name"),
         (["in", "--device", "cuda:0,cuda:0"], "names a device twice"),
         (["in", "-o", "in/a.png"], "in/a.png is a file, not a folder"),
-        (["in", "-s", "17"], "a factor of 17 is beyond the largest, 16"),
-        (["in", "--ray", "ray://head:10001"], "Ray Data does not run through Ray's client"),
-        (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names devices of this machine"),
+        (["in", "-s", "17"], "scale must be above 1 and at most 16, not 17"),
+        (["in", "--ray", "ray://head:10001"], "Ray Data does not work through the Ray client"),
+        (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names a device of this machine"),
         (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
-        (["-", "--ray", "auto"], "standard input and output (-) carry one picture"),
-        (["s3://bucket/in"], "s3://bucket/in is an address; give --ray"),
+        (["-", "--ray", "auto"], "standard input and output (-) hold a single picture"),
+        (["s3://bucket/in"], "s3://bucket/in is a remote address; use --ray"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
@@ -183,7 +183,7 @@ def test_a_signal_leaves_nothing_half_done(
     for name in files("out"):
         with Image.open(Path("out", name)) as image:
             image.load()
-    assert (b"the same command goes on" in err) is (number == signal.SIGINT)
+    assert (b"rerun to resume" in err) is (number == signal.SIGINT)
     assert run("batch", "in", "-o", "out", "--model", weights_of(2)).code == 0
     assert len(files("out")) == 40
 
@@ -197,12 +197,12 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, make_picture: MakePicture, weig
     wait_for_files("out", 1, process)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while b"Ctrl-C again stops at once" not in process.stderr.readline():
+    while b"press Ctrl-C again to stop now" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert b"stopped by SIGINT" in err
+    assert b"interrupted; no partial files were written" in err
     done = [name for name in files("out") if TEMPORARY_MARK not in name]
     assert len(done) < 6
     for name in done:
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_stops_cleanly_and_the_next_run_goes_on(
     assert lines[-8:] == [f"{index}.{kind}" for index in range(8)]
     assert TEMPORARY_MARK not in done.stdout
     assert "the disk is full" in done.stderr
-    assert "pictures are left: the same command goes on with them" in done.stderr
+    assert "pictures remain: rerun to resume" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -12,10 +12,10 @@ def test_figures_and_sheet(run: Run, make_picture: MakePicture, weights_of: Weig
     ran = run("compare", "a.png", "--models", weights_of(2), "--device", "cpu")
     lines = ran.out.decode().splitlines()
     assert (ran.code, ran.err) == (0, "")
-    assert lines[0] == "a.png, reduced by 2 and enlarged again (PSNR on Y, gain over bicubic):"
+    assert lines[0] == "a.png, reduced by 2 and upscaled again (PSNR on Y, gain over bicubic):"
     assert re.fullmatch(r"bicubic      +\d+\.\d\d dB  \+0\.00", lines[1])
     assert re.fullmatch(r"ESRT \(tiny\)  +-?\d+\.\d\d dB  [+-]\d+\.\d\d", lines[2])
-    assert lines[3] == "a_x2_compare.png: where they differ most"
+    assert lines[3] == "a_x2_compare.png: crops where they differ most"
 
 
 def test_json_of_a_page(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
@@ -31,8 +31,8 @@ def test_json_of_a_page(run: Run, make_picture: MakePicture, weights_of: Weights
     ("arguments", "message"),
     [
         (["none.png"], "error: none.png does not exist; check the path"),
-        (["a.png", "-o", "a.txt"], "error: a.txt: a comparison is a .png, or a .html with a slider"),
-        (["a.png", "--models", "clean,nonsense"], "error: there are no weights called 'nonsense'"),
+        (["a.png", "-o", "a.txt"], "error: a.txt: use .png, or .html for a page with a slider"),
+        (["a.png", "--models", "clean,nonsense"], "error: unknown weights 'nonsense'"),
     ],
 )
 def test_what_goes_wrong_is_one_line(

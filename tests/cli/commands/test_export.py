@@ -29,10 +29,10 @@ def test_json_says_what_was_written(run: Run, weights_of: WeightsOf) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "a.zip"], "error: a.zip does not say its format; give --format onnx, pt2, safetensors, authors"),
+        (["-o", "a.zip"], "error: cannot tell the format from a.zip; choose --format onnx, pt2, safetensors, authors"),
         (["-o", "no/a.pth"], "error: no/a.pth: the folder no does not exist; create it first"),
-        (["-o", "a.pth", "-s", "4"], "enlarges by 2, not by 4; leave out -s or give other weights"),
-        (["-o", "a.pth", "--model", "nonsense"], "error: there are no weights called 'nonsense'"),
+        (["-o", "a.pth", "-s", "4"], "upscales by 2, not 4; omit -s or use other weights"),
+        (["-o", "a.pth", "--model", "nonsense"], "error: unknown weights 'nonsense'"),
     ],
 )
 def test_what_goes_wrong_is_one_line(run: Run, weights_of: WeightsOf, arguments: list[str], message: str) -> None:

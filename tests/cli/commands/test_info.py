@@ -23,7 +23,7 @@ def test_it_shows_versions_devices_weights_and_places(run: Run) -> None:
     done = run("info")
     text = done.out.decode()
     assert done.code == 0
-    for title in ("Versions", "Machine", "Devices", "Weights", "Places"):
+    for title in ("Versions", "Machine", "Devices", "Weights", "Folders"):
         assert f"\n{title}\n" in f"\n{text}"
     assert "  cpu: " in text
     assert "works" in text

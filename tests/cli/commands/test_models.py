@@ -56,12 +56,12 @@ def test_an_import_is_named_after_its_file(run: Run, weights_of: WeightsOf) -> N
     ("arguments", "message"),
     [
         (["import", "none.pth"], "none.pth does not exist"),
-        (["import", "none.pth", "--name", "auto"], "the name 'auto' is kept"),
-        (["info", "nix"], "no weights called 'nix'"),
+        (["import", "none.pth", "--name", "auto"], "the name 'auto' is reserved"),
+        (["info", "nix"], "unknown weights 'nix'"),
         (["info", "clean", "-s", "5"], "no 'clean' weights for x5"),
-        (["remove", "clean"], "part of the program"),
+        (["remove", "clean"], "bundled with the program"),
         (["fetch", "http://example.com/a"], "not encrypted"),
-        (["index", "."], "holds no .safetensors files"),
+        (["index", "."], "has no .safetensors files"),
         (["list", "--index", "none.json"], "cannot be read"),
     ],
 )

@@ -5,23 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
-from esrt_cli.commands.train import parse_time
 from tests.cli.conftest import Run
 from tests.conftest import WeightsOf
 from tests.training.conftest import write_pictures
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
-def test_times_are_read(text: str, seconds: float) -> None:
-    assert parse_time(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["30", "m", "1d", "-5m", "1h 30m"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="30m"):
-        parse_time(text)
 
 
 def test_a_run_prints_its_course_and_ends_with_one_sentence(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
@@ -42,8 +29,8 @@ def test_a_run_prints_its_course_and_ends_with_one_sentence(run: Run, tmp_path: 
     ("arguments", "message"),
     [
         (("nowhere", "-s", 2), "nowhere does not exist"),
-        ((".", "-s", 5), "There is no scale 5"),
-        ((".", "-s", 2, "--steps", 5, "--time", "5m"), "give one of the two"),
+        ((".", "-s", 5), "unknown scale 5"),
+        ((".", "-s", 2, "--steps", 5, "--time", "5m"), "use either --steps or --time, not both"),
         ((".", "-s", 2, "--init", "nobody"), "nobody"),
     ],
 )

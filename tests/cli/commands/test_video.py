@@ -70,10 +70,10 @@ def test_results_in_a_folder_are_not_upscaled_again(run: Run, tmp_path: Path) ->
     ("arguments", "message"),
     [
         (["none.mp4"], "none.mp4 does not exist"),
-        (["a.mp4", "--start", "soon"], "--start soon is no time"),
-        (["a.mp4", "a.mp4", "b.mp4", "-o", "x.mp4"], "-o x.mp4 is one place for 2 clips"),
-        (["a.mp4", "--codec", "divx"], "--codec divx is unknown; expected one of h264"),
-        (["."], ". holds no clip"),
+        (["a.mp4", "--start", "soon"], "--start soon is not a valid time"),
+        (["a.mp4", "a.mp4", "b.mp4", "-o", "x.mp4"], "-o x.mp4 names one file but there are 2 inputs"),
+        (["a.mp4", "--codec", "divx"], "--codec divx is unknown; use one of h264"),
+        (["."], ". contains no clips"),
     ],
 )
 def test_a_mistake_is_one_line(run: Run, arguments: list[str], message: str) -> None:
@@ -109,9 +109,9 @@ def test_after_any_end_the_same_command_goes_on(tmp_path: Path, sent: signal.Sig
     while first.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < 2):
         time.sleep(0.02)
     first.send_signal(sent)
-    _, said = first.communicate()
+    _, output = first.communicate()
     assert first.returncode == code
-    assert sent == signal.SIGKILL or "the same command goes on" in said
+    assert sent == signal.SIGKILL or "rerun to resume" in output
     assert not parts.exists()
     again = subprocess.run([*command, str(parts)], check=False, **where)  # type: ignore[call-overload]
     assert again.returncode == 0

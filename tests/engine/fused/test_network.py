@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from esrt_core.architecture import MIN_SIDE, SCALES
 from esrt_core.engine.fused import FusedESRT, fuse
 from esrt_core.engine.fused.layers import FixedPReLU
 from esrt_core.engine.fused.upsampler import ComposedUpsampler
-from esrt_core.model import ESRT, MIN_SIDE, SCALES, ESRTConfig
+from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.model.esrt import Upsampler
 from tests.engine.counting import Count
 
@@ -79,10 +80,7 @@ def test_fast_form_equals_the_network_up_to_its_borders(
     assert (got - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.std()))
 
 
-@pytest.mark.parametrize("compiled", [True, False])  # the attention, where there was a compiler
-def test_published_width_agrees_too(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not compiled:
-        monkeypatch.setattr("esrt_core.engine.fused.kernels.load_kernel", lambda name: None)
+def test_published_width_agrees_too() -> None:
     network = random_network(4, channels=32, blocks=3)
     x = picture(1, 3, 19, 14)
     with torch.inference_mode():
@@ -175,13 +173,6 @@ def test_half_precision_keeps_the_ends_in_float32() -> None:
     assert 0 < error < 0.02
 
 
-@pytest.fixture
-def torch_attends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the attention to torch, where it can be counted."""
-    monkeypatch.setattr("esrt_core.engine.fused.kernels.load_kernel", lambda name: None)
-
-
-@pytest.mark.usefixtures("torch_attends")
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
     fast = fuse(ESRT(ESRTConfig(scale)))
@@ -194,7 +185,6 @@ def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
     assert count.bytes // pixels <= BYTES[scale]
 
 
-@pytest.mark.usefixtures("torch_attends")
 def test_attention_goes_through_one_window_after_the_other() -> None:
     fast, largest = fuse(ESRT(ESRTConfig(2))), []
     for height, rows in ((48, 1), (144, 3)):

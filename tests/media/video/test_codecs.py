@@ -39,7 +39,7 @@ def test_the_pixel_format_keeps_most(codec: str, layout: PixelLayout, size: tupl
 
 
 def test_a_kind_of_encoder_that_a_codec_lacks_is_refused() -> None:
-    with pytest.raises(OptionError, match="--encoder nvenc cannot make ffv1; expected one of: auto, software"):
+    with pytest.raises(OptionError, match="--encoder nvenc does not support ffv1; use one of: auto, software"):
         CODECS["ffv1"].encoder_of("nvenc")
 
 

@@ -1,11 +1,19 @@
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from esrt_core.errors import MediaError
+from esrt_core.media.video import probe
 from esrt_core.media.video.clip import ColorTags, Mastering
+from esrt_core.media.video.ffmpeg import open_clip
 from esrt_core.media.video.probe import probe_clip
+from esrt_core.media.video.timing import Scan
 from tests.pipeline.clips import make, picture, sound, x264
 
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
@@ -73,7 +81,7 @@ def test_a_file_cut_off_is_told_with_its_length(tmp_path: Path) -> None:
     cut.write_bytes(whole[: len(whole) // 2])
     clip = probe_clip(cut)
     assert clip.damage[-1].startswith("the file ends early: ")
-    assert clip.damage[-1].endswith("of 4.00 s are there")
+    assert clip.damage[-1].endswith("of 4.00 s are present")
 
 
 @pytest.mark.parametrize(
@@ -108,3 +116,51 @@ def test_a_cover_is_no_picture_stream(tmp_path: Path) -> None:
     song = ["-i", str(cover), *sound(), "-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
     with pytest.raises(MediaError, match="has no video stream"):
         probe_clip(make(tmp_path / "song.m4a", *song, "-c:a", "aac", "-f", "mp4"))
+
+
+class Breaking:
+    """Wrap a container of PyAV, so that one of its methods fails."""
+
+    def __init__(self, container: Any, method: str, error: BaseException) -> None:
+        self._container = container
+        self._method = method
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._container, name)
+
+    def _fail(self, stream: Any) -> Iterator[Any]:
+        yield from itertools.islice(getattr(self._container, self._method)(stream), 3)
+        raise self._error
+
+
+@pytest.mark.parametrize("method", ["demux", "decode"])
+@pytest.mark.parametrize("bug", [TypeError, AttributeError, AssertionError, None])
+def test_only_errors_of_the_decoder_are_the_files_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, bug: type[Exception] | None
+) -> None:
+    path = make(tmp_path / "a.mkv", *picture(), *x264())
+
+    @contextmanager
+    def breaking(clip: Path) -> Iterator[Any]:
+        with open_clip(clip) as container:
+            yield Breaking(container, method, bug("ours") if bug else av.error.InvalidDataError(1, "bad data"))
+
+    monkeypatch.setattr(probe, "open_clip", breaking)
+    if bug is None:
+        assert any("bad data" in line for line in probe_clip(path).damage) == (method == "demux")
+        return
+    with pytest.raises(bug, match="ours"):
+        probe_clip(path)
+
+
+@pytest.mark.parametrize("bug", [TypeError, AttributeError, AssertionError])
+def test_our_own_errors_while_scanning_are_not_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: type[Exception]
+) -> None:
+    def add(scan: Scan, packet: Any) -> None:
+        raise bug("ours")
+
+    monkeypatch.setattr(Scan, "add", add)
+    with pytest.raises(bug, match="ours"):
+        probe_clip(make(tmp_path / "a.mkv", *picture(), *x264()))

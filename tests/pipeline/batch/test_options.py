@@ -50,11 +50,11 @@ def test_no_value_leads_out_of_the_folder(model: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("x.png", "is the same for every picture"),
-        ("{stem}/{size}", "holds a slash"),
-        ("{stem}{nothing}", r"\{nothing\} is not known; use \{stem\}, \{model\}"),
-        ("{stem!r}", "is not known"),
-        ("{stem:>400}", "is not known"),
+        ("x.png", "gives every picture the same name"),
+        ("{stem}/{size}", "contains a slash"),
+        ("{stem}{nothing}", r"unknown field \{nothing\}; use \{stem\}, \{model\}"),
+        ("{stem!r}", "unknown field"),
+        ("{stem:>400}", "unknown field"),
         ("{stem", "expected '}'"),
     ],
 )

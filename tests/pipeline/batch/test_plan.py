@@ -47,12 +47,12 @@ def test_a_file_that_is_no_result_is_not_replaced(asked: Asked, make_picture: Ma
     Path("in_x2").mkdir()
     Path("in_x2/a.png").write_bytes(b"mine")
     plan = planned(asked())
-    assert "exists and is no result" in plan.refused[0].reason
+    assert "exists and is not a result" in plan.refused[0].reason
     run_folder(plan, [], lambda ended: None, StopRequest())
     assert results() == {"a.png": b"mine"}
     assert run(asked(overwrite=True)).done == 1
     Path("in_x2/a.png").write_bytes(b"mine again")
-    assert "exists and is no result" in planned(asked()).refused[0].reason
+    assert "exists and is not a result" in planned(asked()).refused[0].reason
 
 
 def test_an_input_is_never_replaced(asked: Asked, make_picture: MakePicture) -> None:
@@ -70,7 +70,7 @@ def test_two_pictures_of_one_name_are_noticed_before_the_work(asked: Asked, make
     for done in (1, 0):
         plan = planned(asked())
         assert len(plan.tasks) == done
-        assert "a.png and in/a.ico would both become in_x2/a.png" in plan.refused[0].reason
+        assert "a.png and in/a.ico would both be written to in_x2/a.png" in plan.refused[0].reason
         run_folder(plan, make_workers(plan) if plan.tasks else [], lambda ended: None, StopRequest())
 
 
@@ -84,7 +84,7 @@ def test_pictures_that_are_large_enough_are_no_failures(asked: Asked, make_pictu
 def test_a_folder_without_pictures_is_refused(asked: Asked) -> None:
     Path("in").mkdir()
     Path("in/a.txt").write_bytes(b"x")
-    with pytest.raises(OptionError, match=r"no pictures in in \(passed over: 1 no picture\)"):
+    with pytest.raises(OptionError, match=r"no pictures in in \(skipped: 1 no picture\)"):
         planned(asked())
 
 
@@ -100,7 +100,7 @@ def test_results_without_room_are_refused_before_the_work(
     for index in range(4):
         make_picture(f"in/{index}.bmp", 50, 50)
     monkeypatch.setattr("esrt_core.pipeline.batch.plan.free_bytes", lambda folder: 100_000)
-    with pytest.raises(TargetError, match="at least 120,000 bytes and 100,000 are free"):
+    with pytest.raises(TargetError, match="at least 120,000 bytes but only 100,000 are free"):
         planned(asked())
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.engine.upscaler import Upscaled
 from esrt_core.errors import DeviceError, OptionError, TargetError
 from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline.batch import workers
@@ -82,9 +83,9 @@ def test_what_a_run_left_that_died_while_it_named_a_result_is_removed(
 def test_a_smaller_tile_is_used_again(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
     make_picture("in/a.png", 60, 60)
     make_picture("in/b.png", 60, 60)
-    make_result = workers.make_result
+    write = workers.write
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "make_result", lambda *arguments: replace(make_result(*arguments), tile=48))
+        patch.setattr(workers, "write", lambda *rest, **named: replace(write(*rest, **named), tile=48))
         run(asked("in/a.png", output="out"))
     plan = planned(asked("in/a.png", "in/b.png", output="out"))
     (pool,) = make_workers(plan)
@@ -158,11 +159,11 @@ def test_a_disk_that_takes_no_more_stops_all_and_is_nobodys_failure(
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", refuse)
         result = run(asked())
-    assert (result.done + result.left, result.failures) == (4, [])
+    assert (result.done + result.remaining, result.failures) == (4, [])
     assert result.done <= 1  # none, where another picture's writing came first
     assert "cannot be written" in str(result.stopped)
     assert sorted(results()) == ["0.png"][: result.done]
-    assert run(asked()).done == result.left
+    assert run(asked()).done == result.remaining
 
 
 def test_a_manifest_that_takes_no_more_stops_all(
@@ -179,7 +180,7 @@ def test_a_manifest_that_takes_no_more_stops_all(
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "add", refuse)
         result = run(asked())
-    assert (result.done, result.left, result.failures) == (0, 2, [])
+    assert (result.done, result.remaining, result.failures) == (0, 2, [])
     assert str(result.stopped) == "in_x2/.esrt-manifest.jsonl cannot be written"
     assert results() == {}
     again = run(asked())
@@ -195,8 +196,8 @@ def test_a_folder_that_goes_away_is_not_made_anew(asked: Asked, make_picture: Ma
             Path("in_x2").rename("unplugged")
 
     result = run(asked(), unplug)
-    assert (result.failures, result.done + result.left) == ([], 40)
-    assert result.left > 0
+    assert (result.failures, result.done + result.remaining) == ([], 40)
+    assert result.remaining > 0
     assert not Path("in_x2").exists()
     Path("unplugged").rename("in_x2")
     assert planned(asked()).refused == []
@@ -220,7 +221,7 @@ def test_a_source_drive_that_went_away_stops_all(asked: Asked, make_picture: Mak
     plan = planned(asked())
     Path("in").rename("unplugged")
     result = run_folder(plan, make_workers(plan), lambda ended: None, StopRequest())
-    assert (result.done, result.left, result.failures) == (0, 1, [])
+    assert (result.done, result.remaining, result.failures) == (0, 1, [])
 
 
 def test_a_lock_that_fails_ends_the_run(
@@ -234,7 +235,7 @@ def test_a_lock_that_fails_ends_the_run(
     monkeypatch.setattr(RunLock, "claim", refuse)
     monkeypatch.setattr(RunLock, "release", refuse)
     result = run(asked())
-    assert (result.done, result.left, str(result.stopped)) == (0, 1, "in_x2 cannot be locked: Input/output error")
+    assert (result.done, result.remaining, str(result.stopped)) == (0, 1, "in_x2 cannot be locked: Input/output error")
 
 
 def test_a_device_that_is_lost_is_nobodys_failure(
@@ -242,12 +243,12 @@ def test_a_device_that_is_lost_is_nobodys_failure(
 ) -> None:
     make_picture("in/a.png")
 
-    def lost(*arguments: object) -> list[workers.Upscaled]:
+    def lost(*arguments: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
         raise DeviceError("the device is lost")
 
-    monkeypatch.setattr(workers, "upscale_group", lost)
+    monkeypatch.setattr(workers, "enlarge_group", lost)
     result = run(asked())
-    assert (str(result.stopped), result.left, result.failures) == ("the device is lost", 1, [])
+    assert (str(result.stopped), result.remaining, result.failures) == ("the device is lost", 1, [])
 
 
 def test_an_error_of_the_program_in_the_network_comes_out(
@@ -255,10 +256,10 @@ def test_an_error_of_the_program_in_the_network_comes_out(
 ) -> None:
     make_picture("in/a.png")
 
-    def broken(*arguments: object) -> list[workers.Upscaled]:
+    def broken(*arguments: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
         raise RuntimeError("a kernel failed")
 
-    monkeypatch.setattr(workers, "upscale_group", broken)
+    monkeypatch.setattr(workers, "enlarge_group", broken)
     with pytest.raises(RuntimeError, match="a kernel failed"):
         run(asked())
 
@@ -268,14 +269,14 @@ def test_one_spoiled_picture_of_a_group_fails_alone(
 ) -> None:
     for index in range(5):
         make_picture(f"in/{index}.png")
-    make = workers.upscale_group
+    make = workers.enlarge_group
 
-    def spoiled(group: list[workers.Loaded], *rest: object) -> list[workers.Upscaled]:
-        if any(loaded.task.source.name == "3.png" for loaded in group):
+    def spoiled(group: list[workers.LoadedTask], *rest: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
+        if any(item.task.source.name == "3.png" for item in group):
             raise OptionError("not this one")
         return make(group, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "upscale_group", spoiled)
+    monkeypatch.setattr(workers, "enlarge_group", spoiled)
     result = run(asked())
     assert result.done == 4
     assert [(failure.source.name, failure.reason) for failure in result.failures] == [("3.png", "not this one")]

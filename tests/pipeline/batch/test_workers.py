@@ -10,10 +10,11 @@ import pytest
 
 from esrt_core.engine import device
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import CheckCancelled, Loaded, Upscaled, make_workers, named_devices
+from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask, make_workers, named_devices
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
@@ -69,9 +70,9 @@ def test_stopping_ends_the_pictures_in_hand(
     plan, stop = planned(asked()), StopRequest()
     result = run_folder(plan, make_workers(plan), lambda ended: stop.request(), stop)
     assert 1 <= result.done < 12
-    assert result.done + result.left == 12
+    assert result.done + result.remaining == 12
     assert len(results()) == result.done
-    assert run(asked()).done == result.left
+    assert run(asked()).done == result.remaining
 
 
 def test_large_pictures_are_in_hand_by_themselves(
@@ -111,13 +112,15 @@ def test_two_engines_share_the_threads_of_a_cpu(
     for index in range(10):
         make_picture(f"in/{index}.png", 20, 60 + index)
     seen = []
-    make = workers.upscale_group
+    make = workers.enlarge_group
 
-    def spy(group: Sequence[Loaded], pool: UpscalerPool, check_cancelled: CheckCancelled) -> list[Upscaled]:
+    def spy(
+        group: Sequence[LoadedTask], pool: UpscalerPool, check_cancelled: CheckCancelled
+    ) -> list[tuple[LoadedTask, Upscaled]]:
         seen.append((cpu_threads(), pool))
         return make(group, pool, check_cancelled)
 
-    monkeypatch.setattr(workers, "upscale_group", spy)
+    monkeypatch.setattr(workers, "enlarge_group", spy)
     monkeypatch.setattr(workers, "MOST_FRAMES", 1)
     before, upscale = cpu_threads(), asked().upscale
     try:
@@ -129,4 +132,4 @@ def test_two_engines_share_the_threads_of_a_cpu(
     finally:
         take_cpu_threads(before)
     assert {threads for threads, _ in seen} == {2}
-    assert all(pool in workers for _, pool in seen)
+    assert all(pool in pools for _, pool in seen)

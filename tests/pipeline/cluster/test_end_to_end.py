@@ -122,7 +122,7 @@ def test_one_bad_picture_stops_nothing_and_is_not_tried_again(asked: Asked, make
     whole = make_picture("in/b.png", 40, 40).read_bytes()
     Path("in/b.png").write_bytes(whole[: len(whole) // 2])
     result = run(asked())
-    assert (result.done, result.left, result.stopped) == (2, 0, None)
+    assert (result.done, result.remaining, result.stopped) == (2, 0, None)
     assert [failure.reason.partition(" (")[0] for failure in result.failures] == ["in/b.png is truncated or damaged"]
     again = planned(asked())
     assert (len(again.done), again.tasks) == (2, [])

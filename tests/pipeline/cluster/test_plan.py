@@ -12,8 +12,8 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
-from esrt_core.pipeline.cluster.run import put_failure
-from esrt_core.pipeline.cluster.stages import put_record, put_result, record_of
+from esrt_core.pipeline.cluster.run import write_failure
+from esrt_core.pipeline.cluster.stages import record_of, write_record, write_result
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.selection import UpscalerPool
@@ -42,9 +42,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_of: WeightsOf
 def put(make_picture: MakePicture) -> Callable[..., bytes]:
     """Return a maker of pictures at addresses."""
 
-    def put_(place: str, width: int = 20, height: int = 12) -> bytes:
-        content = make_picture(f"made{Path(place).suffix}", width, height).read_bytes()
-        fsspec.filesystem("memory").pipe_file(place, content)
+    def put_(location: str, width: int = 20, height: int = 12) -> bytes:
+        content = make_picture(f"made{Path(location).suffix}", width, height).read_bytes()
+        fsspec.filesystem("memory").pipe_file(location, content)
         return content
 
     return put_
@@ -64,8 +64,8 @@ def pairs(plan: StorePlan) -> list[tuple[str, str]]:
 def do(plan: StorePlan) -> None:
     """Put something as the result of every task, as the actors would."""
     for task in plan.tasks:
-        put_result(task, plan.job, b"result")
-        put_record(task, record_of(task, plan.job, "done", b"result"))
+        write_result(task, plan.job, b"result")
+        write_record(task, record_of(task, plan.job, "done", b"result"))
 
 
 def test_a_tree_is_mirrored_and_what_is_no_picture_is_passed_over(asked: Asked, put: Put) -> None:
@@ -121,7 +121,7 @@ def test_other_options_are_another_job_that_may_replace_its_own_results(asked: A
 def test_a_run_that_ended_between_result_and_record_redoes_one(asked: Asked, put: Put) -> None:
     put(f"{IN}/a.png")
     plan = planned(asked())
-    put_result(plan.tasks[0], plan.job, b"result")
+    write_result(plan.tasks[0], plan.job, b"result")
     again = planned(asked())
     assert (len(again.tasks), again.refused) == (1, [])
 
@@ -130,7 +130,7 @@ def test_what_somebody_else_put_there_is_not_replaced(asked: Asked, put: Put) ->
     put(f"{IN}/a.png")
     fsspec.filesystem("memory").pipe_file(f"{OUT}/a.png", b"mine")
     (failure,) = planned(asked()).refused
-    assert failure.reason == f"{OUT}/a.png exists and is no result of this command; use --overwrite"
+    assert failure.reason == f"{OUT}/a.png exists and is not a result of this command; use --overwrite"
     assert len(planned(asked(overwrite=True)).tasks) == 1
     fsspec.filesystem("memory").rm_file(f"{OUT}/a.png")
     fsspec.filesystem("memory").pipe_file(f"{OUT}/a_compare.png", b"mine")
@@ -139,11 +139,11 @@ def test_what_somebody_else_put_there_is_not_replaced(asked: Asked, put: Put) ->
 
 def test_inputs_are_never_targets_and_one_target_has_one_source(asked: Asked, put: Put) -> None:
     put(f"{IN}/a.png")
-    assert "is an input, which is never overwritten" in planned(asked(output=IN, overwrite=True)).refused[0].reason
+    assert "is an input and is never overwritten" in planned(asked(output=IN, overwrite=True)).refused[0].reason
     jpeg = put(f"{IN}/b.jpg")
     fsspec.filesystem("memory").pipe_file(f"{IN}/b.png", jpeg)
     (failure,) = planned(asked()).refused
-    assert failure.reason.startswith(f"{IN}/b.png and {IN}/b.jpg would both become {OUT}/b.jpg")
+    assert failure.reason.startswith(f"{IN}/b.png and {IN}/b.jpg would both be written to {OUT}/b.jpg")
 
 
 def test_a_broken_picture_is_refused_and_recorded(asked: Asked, put: Put) -> None:
@@ -152,7 +152,7 @@ def test_a_broken_picture_is_refused_and_recorded(asked: Asked, put: Put) -> Non
     plan = planned(asked())
     assert plan.refused[0].reason.startswith(f"{IN}/b.png is not in an image format")
     for root, record in plan.to_note:
-        put_failure(root, record)
+        write_failure(root, record)
     again = planned(asked())
     assert [failure.source for failure in again.failed_before] == [f"{IN}/b.png"]
     assert again.to_note == []
@@ -179,8 +179,8 @@ def test_paths_of_this_machine_are_the_same_for_all(asked: Asked, make_picture: 
     for name in ("in", Path("in").absolute().as_uri()):
         (task,) = planned(asked(name, output="out")).tasks
         assert task.target == "out/sub/a.png"
-        assert task.picture.place == str(Path("in/sub/a.png").absolute())
-        assert task.place_of(task.key) == str(Path("out/sub/a.png").absolute())
+        assert task.picture.location == str(Path("in/sub/a.png").absolute())
+        assert task.location_of(task.key) == str(Path("out/sub/a.png").absolute())
     assert pairs(planned(asked("in"))) == [("in/sub/a.png", f"{OUT}/sub/a.png")]
 
 
@@ -198,7 +198,7 @@ def test_results_with_records_are_known_to_a_folder_of_one_machine(asked: Asked,
     [
         (("memory://bucket/gone",), "memory://bucket/gone does not exist or is empty"),
         (("memory://bucket/*.gone",), "matches nothing"),
-        (("in", IN), "cannot go together"),
+        (("in", IN), "cannot be mixed"),
         (("gone",), "gone does not exist"),
     ],
 )
@@ -210,5 +210,5 @@ def test_what_cannot_be_meant_is_refused(asked: Asked, inputs: tuple[str, ...], 
 
 def test_a_bucket_has_nothing_beside_it(asked: Asked, put: Put) -> None:
     put("memory://bucket/a.png")
-    with pytest.raises(OptionError, match="has no folder beside it"):
+    with pytest.raises(OptionError, match="cannot have a sibling folder"):
         planned(asked("memory://bucket", output=None))

@@ -21,7 +21,7 @@ class Machines:
 
 
 @pytest.mark.parametrize(
-    ("resources", "devices", "threads", "crew"),
+    ("resources", "devices", "threads", "actors"),
     [
         ([{"CPU": 2.0}], "auto", None, ActorSpec(1, 2, 0, "cpu")),
         ([{"CPU": 2.0}], "auto", 1, ActorSpec(2, 1, 0, "cpu")),
@@ -65,11 +65,11 @@ def test_what_a_cluster_lacks_is_said(
 @pytest.mark.parametrize(
     ("address", "devices", "message"),
     [
-        ("", ("auto",), "--ray is empty"),
-        ("ray://head:10001", ("auto",), "does not run through Ray's client"),
-        ("auto", ("cuda:1",), "names devices of this machine"),
-        ("auto", ("cpu", "cuda"), "names devices of this machine"),
-        ("auto", ("all",), "names devices of this machine"),
+        ("", ("auto",), "--ray needs a value"),
+        ("ray://head:10001", ("auto",), "does not work through the Ray client"),
+        ("auto", ("cuda:1",), "names a device of this machine"),
+        ("auto", ("cpu", "cuda"), "names a device of this machine"),
+        ("auto", ("all",), "names a device of this machine"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(address: str, devices: tuple[str, ...], message: str) -> None:

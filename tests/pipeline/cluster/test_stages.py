@@ -16,7 +16,7 @@ from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import ActorSpec, setup_of
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
-    Order,
+    Parcel,
     Setup,
     StoreOutcome,
     WriteRow,
@@ -51,7 +51,7 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_of: Weights
 
 
 def through(plan: StorePlan, setup: Setup, number: int = 0) -> StoreOutcome:
-    read = read_row(packed(Order(number, plan.tasks[number])))
+    read = read_row(packed(Parcel(number, plan.tasks[number])))
     outcome = unpacked(WriteRow(plan.job)(EnlargeRow(setup)(read)))
     assert isinstance(outcome, StoreOutcome)
     return outcome
@@ -106,7 +106,7 @@ def test_a_store_that_takes_nothing_stops_all(
     make_picture("in/a.png")
     plan, setup = planned()
 
-    def refuse(store: LocalStore, place: str, content: bytes) -> None:
+    def refuse(store: LocalStore, location: str, content: bytes) -> None:
         raise RemoteError("no permission")
 
     monkeypatch.setattr(LocalStore, "write", refuse)
@@ -118,7 +118,7 @@ def test_weights_that_come_damaged_are_refused(planned: Planned, make_picture: M
     _, setup = planned()
     (((model, scale), (file, content)),) = setup.weights.items()
     assert hashlib.sha256(content).hexdigest() == file.sha256
-    with pytest.raises(WeightsError, match="came damaged"):
+    with pytest.raises(WeightsError, match="arrived corrupted"):
         EnlargeRow(replace(setup, weights={(model, scale): (file, content[:-1])}))
 
 

@@ -26,10 +26,10 @@ def test_what_is_put_is_listed_and_read_under_any_name(store: ObjectStore) -> No
     assert listing["a.png"].size == 5
     assert list(store.listing("memory://b/in/a.png")) == [""]
     assert store.listing("memory://b/nothing") == {}
-    places = [join("memory://b/in", key) for key in (*keys, "gone")]
-    assert store.read_all(places) == [*(key.encode() for key in keys), None]
+    locations = [join("memory://b/in", key) for key in (*keys, "gone")]
+    assert store.read_all(locations) == [*(key.encode() for key in keys), None]
     assert sorted(store.directly("memory://b/in")) == ["a.png"]
-    assert [place.rpartition("/")[2] for place in store.matches("memory://b/in/*.png")] == ["a.png"]
+    assert [location.rpartition("/")[2] for location in store.matches("memory://b/in/*.png")] == ["a.png"]
 
 
 def test_what_is_written_again_has_another_stamp(store: ObjectStore) -> None:
@@ -59,7 +59,7 @@ def test_a_large_object_is_read_where_it_is_asked_for(store: ObjectStore) -> Non
 def test_what_a_store_says_is_one_line(store: ObjectStore) -> None:
     with pytest.raises(RemoteError, match="memory://b/gone does not exist; check the bucket and the path"):
         store.read("memory://b/gone")
-    with pytest.raises(RemoteError, match="nonsense:// is not known; use s3://, gs:// or file://"):
+    with pytest.raises(RemoteError, match="unknown scheme nonsense://; use s3://, gs:// or file://"):
         store_of("nonsense://b/a")
     with pytest.raises(TargetError, match="the key is longer than 1024 bytes"):
         store.check("memory://b/" + 1025 * "a")

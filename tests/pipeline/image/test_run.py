@@ -1,6 +1,7 @@
 """Plans carried out, from file to file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.errors import MediaError, OptionError, TargetError
-from esrt_core.media.image.picture import ReadLimits
+from esrt_core.media.frame import Frame
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
 from esrt_core.pipeline.image import plan as plan_module
+from esrt_core.pipeline.image import run
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.image.run import LONG, estimate, upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest
-from esrt_core.progress import Progress
+from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
 from tests.pipeline.conftest import PoolOf
@@ -73,6 +77,39 @@ def test_the_precision_that_is_said_is_the_one_in_use(
         bytes_of[asked] = Path(result.target).read_bytes()
         Path(result.target).unlink()
     assert (bytes_of["bf16"] == bytes_of["fp32"]) is (precision == "fp32")
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_decoding_ends_before_the_network_and_encoding_begins_after_it(
+    pages: int, pool_of: PoolOf, tmp_path: Path, plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    decode, encode, upscale = run.decode, run.encode, Upscaler.upscale
+
+    def decoded(source: Source, limits: ReadLimits) -> Picture:
+        picture = decode(source, limits)
+
+        def each() -> Iterator[Page]:
+            for page in picture.pages:
+                events.append("decoded")
+                yield page
+
+        return replace(picture, pages=each())
+
+    def upscaled(upscaler: Upscaler, frame: Frame, progress: ProgressCallback) -> Upscaled:
+        events.append("network")
+        return upscale(upscaler, frame, progress)
+
+    def encoded(pages: Iterable[Page], file: Path, name: str, metadata: Metadata, options: EncodeOptions) -> object:
+        events.append("encoder")
+        return encode(pages, file, name, metadata, options)
+
+    monkeypatch.setattr(run, "decode", decoded)
+    monkeypatch.setattr(run, "encode", encoded)
+    monkeypatch.setattr(Upscaler, "upscale", upscaled)
+    upscale_picture(plan(animation(tmp_path / "a.gif", pages)), pool_of(2))
+    one = ["decoded", "network", "encoder"]
+    assert events == (one if pages == 1 else ["encoder", "decoded", "network", "decoded", "network"])
 
 
 def test_the_same_plan_gives_the_same_bytes(
@@ -167,7 +204,7 @@ def test_a_disk_that_is_surely_too_full_is_noticed(
 ) -> None:
     source = make_picture(width=200, height=100)
     monkeypatch.setattr(plan_module, "free_bytes", lambda folder: 1599)
-    with pytest.raises(TargetError, match="at least 1,600 bytes are needed and 1,599 are free"):
+    with pytest.raises(TargetError, match="needs at least 1,600 bytes but only 1,599 are free"):
         plan(source)
     monkeypatch.setattr(plan_module, "free_bytes", lambda folder: 1600)
     plan(source)
@@ -182,7 +219,7 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
     options = UpscaleOptions(output=f"{tmp_path}/out/")
     plans = [plan(make_picture("x/a.png"), options), plan(make_picture("y/a.png"), options)]
     check_distinct(plans[:1])
-    with pytest.raises(OptionError, match=r"would both become .*out/a_x2.png"):
+    with pytest.raises(OptionError, match=r"would both be written to .*out/a_x2.png"):
         check_distinct(plans)
 
 

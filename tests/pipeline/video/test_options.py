@@ -1,32 +1,6 @@
-from fractions import Fraction
 from pathlib import Path
 
-import pytest
-
-from esrt_cli.params import parse_seconds
-from esrt_core.errors import OptionError
 from esrt_core.pipeline.video.options import VideoOptions, find_clips
-
-
-@pytest.resume_point.parametrize(
-    ("text", "seconds"),
-    [
-        ("90", 90),
-        ("10s", 10),
-        ("1:30", 90),
-        ("1:00:00", 3600),
-        ("0:01:30.5", Fraction(181, 2)),
-        ("0.1", Fraction(1, 10)),
-    ],
-)
-def test_times_are_read_exactly(text: str, seconds: Fraction) -> None:
-    assert parse_seconds(text, "--start") == seconds
-
-
-@pytest.resume_point.parametrize("text", ["", "soon", "-5", "1:2:3:4", "1e3", "nan"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--end .* is no time; write seconds"):
-        parse_seconds(text, "--end")
 
 
 def test_a_folder_gives_its_clips_in_order_without_results_and_hidden_files(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_half_written_line_is_none(tmp_path: Path) -> None:
     assert resume_log.segments() == segments
 
 
-@pytest.resume_point.parametrize("damage", ["missing", "short", "changed"])
+@pytest.mark.parametrize("damage", ["missing", "short", "changed"])
 def test_a_segment_whose_file_is_damaged_and_what_follows_it_are_made_again(tmp_path: Path, damage: str) -> None:
     resume_log, segments = begun(tmp_path, 3)
     file = tmp_path / segments[1].name
@@ -71,7 +71,7 @@ def test_a_missing_or_foreign_journal_has_no_header(tmp_path: Path) -> None:
 
 
 def test_other_options_are_named() -> None:
-    with pytest.raises(OptionError, match=r"other options \(codec\); give the earlier options .* or --restart"):
+    with pytest.raises(OptionError, match=r"other options \(codec\); rerun with the original options, or --restart"):
         check_header(HEADER, {**HEADER, "codec": ["-crf", "20"]}, Path("work"))
 
 
@@ -101,7 +101,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
         upscale(path, Repeaters(stop_at=call), **options)
 
 
-@pytest.resume_point.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
     options = {"segment": HALF, "codec": codec}
@@ -114,9 +114,9 @@ def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: s
     assert Path(result.target).read_bytes() == undisturbed
 
 
-@pytest.resume_point.parametrize("vfr", ["constant", "keep"])
+@pytest.mark.parametrize("vfr", ["constant", "keep"])
 def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
-    monkeypatch.setattr(resume, "_MARGIN", Fraction(1, 10))
+    monkeypatch.setattr(resume, "_MARGINS", (Fraction(1, 10),))
     path = make(tmp_path / "a.mp4", *picture("64x48", "30", 3), *VARIABLE, *x264("-g", "10"))
     options = {"segment": HALF, "vfr": vfr}
     undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mp4"), **options).target).read_bytes()
@@ -171,7 +171,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(ResumeLog, "add", failing)
-        with pytest.raises(TargetError, match="No space left on device; the same command goes on"):
+        with pytest.raises(TargetError, match="No space left on device; rerun to resume"):
             upscale(path, segment=HALF)
     assert upscale(path, segment=HALF).resumed_at == noted[0].slots
 

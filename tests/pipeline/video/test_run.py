@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.media.video import mux as mux_module
 from esrt_core.media.video.clip import ColorTags
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
@@ -48,7 +49,7 @@ def test_a_clip_is_doubled_and_keeps_its_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.resume_point.parametrize(
+@pytest.mark.parametrize(
     ("pixels", "tags"),
     [
         ("yuv420p", "range=tv:colorspace=smpte170m"),
@@ -70,7 +71,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
                                   large.to_ndarray(channel_last=True)[: large.height])  # fmt: skip
 
 
-@pytest.resume_point.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
     parameters = f"mastering-display={DISPLAY}:cll=1000,400"
@@ -111,7 +112,7 @@ def test_a_variable_rate_becomes_constant_and_repeated_frames_are_not_computed(t
     assert abs(after.duration - clip.video.timing.duration) < Fraction(1, 30)
     assert pool.calls == result.frames_computed <= clip.video.timing.frames
     assert result.frames == result.frames_computed + result.frames_reused
-    assert any("the frame rate varies: made constant at 30" in note for note in result.notes)
+    assert any("the frame rate is variable: converted to constant 30" in note for note in result.notes)
 
 
 def test_a_variable_rate_can_keep_its_times(tmp_path: Path) -> None:
@@ -120,8 +121,8 @@ def test_a_variable_rate_can_keep_its_times(tmp_path: Path) -> None:
     assert times(target) == times(path)
 
 
-@pytest.resume_point.parametrize("name", ["a.mkv", "a.mp4"])
-@pytest.resume_point.parametrize("late", ["audio", "video"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.mark.parametrize("late", ["audio", "video"])
 def test_late_streams_stay_late(tmp_path: Path, name: str, late: str) -> None:
     delay = ["-itsoffset", "0.32"]
     inputs = [*picture(), *delay, *sound()] if late == "audio" else [*delay, *picture(), *sound(1)]
@@ -177,13 +178,15 @@ def test_what_a_container_cannot_hold_is_refused_with_a_way_out_or_left_out(tmp_
     font.write_bytes(bytes(100))
     path = make(tmp_path / "a.mkv", *picture(), *x264(), "-attach", str(font), "-metadata:s:t:0", "mimetype=font/ttf")
     output = str(tmp_path / "b.mp4")
-    with pytest.raises(OptionError, match=r"b.mp4 cannot hold stream 1 \(attachment .* use -o .*b.mkv, or --drop-str"):
+    with pytest.raises(
+        OptionError, match=r"b.mp4 cannot contain stream 1 \(attachment .* use -o .*b.mkv, or --drop-str"
+    ):
         upscale(path, output=output)
     result = upscale(path, output=output, drop=True)
-    assert any("was left out" in note for note in result.notes)
+    assert any("is left out" in note for note in result.notes)
 
 
-@pytest.resume_point.parametrize(
+@pytest.mark.parametrize(
     ("name", "codec", "expected"),
     [("a.webm", None, "vp9"), ("a.mp4", "hevc", "hevc"), ("a.mp4", "av1", "av1"), ("a.mov", "prores", "prores")],
 )
@@ -202,7 +205,7 @@ def test_alpha_is_kept_by_a_codec_that_has_it_and_else_laid_on_black(tmp_path: P
     flat, kept = upscale(path), upscale(path, codec="prores", output=str(tmp_path / "kept.mov"))
     assert probe_clip(Path(kept.target)).video.layout.alpha
     assert not probe_clip(Path(flat.target)).video.layout.alpha
-    assert any("transparency was laid on black" in note for note in flat.notes)
+    assert any("transparency is flattened onto black" in note for note in flat.notes)
 
 
 def test_odd_sizes_are_exact(tmp_path: Path) -> None:
@@ -246,10 +249,10 @@ def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> 
 def test_a_part_has_its_frames_and_its_sound(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=2), *sound(2), *x264(), "-c:a", "libopus")
     target = Path(upscale(path, start=Fraction(4, 5), end=Fraction(8, 5)).target)
-    on_error = [time - 0.8 for time in times(path, "audio") if 0.8 <= time < 1.6]
+    expected = [time - 0.8 for time in times(path, "audio") if 0.8 <= time < 1.6]
     assert len(times(target)) == 20
     assert times(target)[0] == 0
-    assert np.allclose(times(target, "audio"), on_error, atol=0.0011)
+    assert np.allclose(times(target, "audio"), expected, atol=0.0011)
 
 
 def test_a_preview_shows_both_side_by_side(tmp_path: Path) -> None:
@@ -279,13 +282,13 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
     path = make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264())
     pool = Repeaters()
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
-        (OptionError, "mp4 cannot hold prores; use: esrt video .* -o .*mkv", {"codec": "prores"}),
-        (OptionError, r"'.xyz' is no container", {"output": str(tmp_path / "a.xyz")}),
-        (MediaError, "h264_nvenc cannot make 64 x 48 px", {"encoder": "nvenc"}),
+        (OptionError, "mp4 does not support prores; use: esrt video .* -o .*mkv", {"codec": "prores"}),
+        (OptionError, r"'.xyz' is not a supported container", {"output": str(tmp_path / "a.xyz")}),
+        (MediaError, "h264_nvenc cannot encode 64 x 48 px", {"encoder": "nvenc"}),
         (OptionError, "--crf must be from 0 to 51", {"crf": 99}),
-        (OptionError, "--preset silly is none of h264's", {"preset": "silly"}),
-        (OptionError, "libx264 takes no rgb24", {"pixels": "rgb24"}),
-        (OptionError, "--start lies beyond its end", {"start": Fraction(9)}),
+        (OptionError, "h264 does not support --preset silly", {"preset": "silly"}),
+        (OptionError, "libx264 does not support rgb24", {"pixels": "rgb24"}),
+        (OptionError, "--start is beyond its end", {"start": Fraction(9)}),
         (OptionError, "not enlarge", {"size": SizeRequest(height=20)}),
         (TargetError, "is the input", {"output": str(path), "overwrite": True}),
     ]
@@ -293,14 +296,14 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(kind, match=message):
             upscale(path, pool, **options)
     monkeypatch.setattr("esrt_core.pipeline.video.plan.free_bytes", lambda folder: 1000)
-    with pytest.raises(TargetError, match="GB are needed"):
+    with pytest.raises(TargetError, match=r"about 3\.5 kB of disk space but 1\.0 kB are free"):
         upscale(path, pool)
     assert pool.calls == 0
 
 
 def test_a_codecs_largest_size_is_known(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", *picture("2400x2", seconds=0.04), *x264())
-    with pytest.raises(MediaError, match="av1 holds at most 16384 x 8704 px"):
+    with pytest.raises(MediaError, match="av1 supports at most 16384 x 8704"):
         upscale(path, codec="av1", size=SizeRequest(factor=Fraction(8)))
 
 
@@ -331,7 +334,34 @@ def test_ffmpeg_gets_no_network_and_literal_paths(tmp_path: Path, monkeypatch: p
         assert "-nostdin" in arguments
         assert arguments.count("-i") == arguments.count("-protocol_whitelist")
         inputs = [arguments[at + 1] for at, each in enumerate(arguments) if each == "-i"]
-        assert all(each == "pipe:0" or each.startswith("file:/") for each in inputs)
+        assert all(each in ("pipe:0", "file:segments.ffconcat") or each.startswith("file:/") for each in inputs)
+
+
+@pytest.mark.parametrize("character", [*"#?%:|\\'\"*@=,;[]{} &$!~", "\n", "\udcff"])
+def test_every_character_works_in_every_path(tmp_path: Path, character: str) -> None:
+    folder = tmp_path / f"a{character}20b"
+    folder.mkdir()
+    path = make(tmp_path / "plain.mkv", *picture(seconds=0.12), *x264()).rename(folder / f"c{character}1 d.mkv")
+    whole, preview = upscale(path), upscale(path, preview=True, output=f"{folder}/out{character}/")
+    assert len(luma(Path(whole.target))) == len(luma(Path(preview.target))) == 3
+
+
+def test_the_preflight_muxes_in_the_folder_of_the_work_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264())
+    folders: list[Path] = []
+    run = mux_module.run
+
+    def spy(arguments: list[str], folder: Path) -> None:
+        folders.append(folder)
+        run(arguments, folder)
+
+    monkeypatch.setattr(mux_module, "run", spy)
+    prepare_clip(path, VideoOptions(output=f"{tmp_path}/C# new/"), Repeaters())  # type: ignore[arg-type]
+    assert folders
+    assert all(folder.parent == tmp_path / "C# new" / ".a_x2.mp4.esrt-work" for folder in folders)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_options_are_checked_once() -> None:

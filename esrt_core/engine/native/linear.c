@@ -1,0 +1,22 @@
+#include "linear.h"
+
+#include "network.h"
+
+/* Multiply `count` rows by `wide` vectors of columns, in whole blocks. */
+INLINE void multiply_columns(const float *x, long stride, const float *matrix, float *y, long y_stride, long count,
+                             long in, long out, const int wide) {
+    for (long r = 0; r < count; r += ROWS(wide))
+        multiply_block(x + r * stride, stride, matrix, out, y + r * y_stride, y_stride, in, ROWS(wide), wide);
+}
+
+/* Multiply x (count, in) by a matrix (in, out): y (count, out). Whole blocks of rows are read and written: up to
+   MOST_ROWS beyond the last one must be there. `out` comes in whole vectors. */
+void product(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in, long out) {
+    long done = 0;
+    for (; out - done >= WIDEST * LANES; done += WIDEST * LANES)
+        multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, WIDEST);
+    if (out - done >= 2 * LANES)
+        multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 2);
+    else if (out - done >= LANES)
+        multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 1);
+}

@@ -1,0 +1,44 @@
+/* Threads that share the work of one call. */
+
+#ifndef ESRT_TEAM_H
+#define ESRT_TEAM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The items of one phase: which is next, and how many are done. */
+typedef struct {
+    _Alignas(64) atomic_long next;
+    atomic_long done;
+    atomic_int complete;
+} Phase;
+
+typedef struct {
+    int size; /* threads */
+    pthread_mutex_t lock;
+    pthread_cond_t completed;
+    atomic_int sleepers;
+    Phase *phases; /* one for every call of `share`, all zero at first; null in a team of one */
+} Team;
+
+/* One thread of a team. All members make the same calls of `share` in the same order. */
+typedef struct {
+    Team *team;
+    int index;
+    long phase;     /* the next one */
+    float *scratch; /* memory of this thread alone */
+} Member;
+
+typedef void Work(const void *job, long item, Member *member);
+
+/* Do `items` pieces of work, each in whichever thread is free; then `finish`, which may be null, in one of them.
+
+   Returns when all are done. A thread that comes late finds nothing left and does not hold up the others. What an item
+   computes must not depend on the thread that does it, nor on the order of the items. */
+void share(Member *member, long items, Work *work, Work *finish, const void *job);
+
+/* Run `body` in the calling thread and size - 1 new ones, and return when all have ended. `members` has `size`. Threads
+   that cannot be started are done without. */
+void run_team(Team *team, Member *members, void (*body)(Member *member, void *job), void *job);
+
+#endif
