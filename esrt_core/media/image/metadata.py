@@ -12,8 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import exif
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, PNG, TIFF, Format
+from esrt_core.media.image import cicp, exif
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata
@@ -52,7 +52,8 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
-    return Metadata(icc, block, xmp, dpi, loop, *_png_chunks(opening)), orientation, tuple(notes)
+    color, color_chunks = _read_color(opening, icc)
+    return Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), color, color_chunks), orientation, tuple(notes)
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
@@ -71,12 +72,36 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
 
 def stripped(metadata: Metadata) -> Metadata:
     """Return what `--strip-metadata` keeps: the ICC profile, without which colors would change, and the loop count."""
-    return Metadata(icc=metadata.icc, loop=metadata.loop)
+    kept = Metadata(icc=metadata.icc, loop=metadata.loop, color=metadata.color, color_chunks=metadata.color_chunks)
+    return replace(kept, source_size=metadata.source_size)
+
+
+def _with_color(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
+    """Return metadata whose color is described in a form that the target holds, and a note if there is none."""
+    color, chunks = metadata.color, metadata.color_chunks
+    if color is not None and cicp.is_like_srgb(color) and target is not AVIF:
+        color = None
+    if target is PNG:
+        return replace(metadata, color=color), ()
+    if target is AVIF and color is not None:
+        return replace(metadata, icc=None, color_chunks=()), ()
+    metadata = replace(metadata, color=None, color_chunks=())
+    if color is None:
+        icc = metadata.icc or cicp.profile_of_chunks(chunks, space)
+        return replace(metadata, icc=icc), ()
+    if profile := cicp.profile_of(color, space):
+        return replace(metadata, icc=profile), ()
+    if metadata.icc is not None:
+        return metadata, ()
+    transfer, primaries = {cicp.PQ: "PQ", cicp.HLG: "HLG"}.get(color.transfer), {9: "BT.2020", 12: "P3"}
+    name = f"HDR color ({transfer}, {primaries.get(color.primaries, 'other primaries')})" if transfer else "color"
+    return metadata, (f"{name} is not described in the result: {target.label} cannot hold it; use --format png",)
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
-    notes = []
+    metadata, color_notes = _with_color(metadata, target, space)
+    notes = [*color_notes]
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
         notes.append(f"color profile left out: it does not describe {space.value} pixels")
@@ -108,7 +133,8 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["dpi"] = metadata.dpi
     if target is PNG:
         chunks = PngImagePlugin.PngInfo()
-        for kind, data in metadata.png_chunks:
+        color = () if metadata.color is None else (cicp.chunk(metadata.color),)
+        for kind, data in (*color, *metadata.color_chunks, *metadata.png_chunks):
             chunks.add(kind, data)
         if metadata.xmp is not None:
             chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
@@ -146,12 +172,20 @@ def _xmp_orientation(opening: Opened) -> int:
     return int(found[1]) if found else UPRIGHT
 
 
-def _png_chunks(opening: Opened) -> tuple[tuple[tuple[bytes, bytes], ...]]:
+def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
+    """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
+    if opening.format in (AVIF, HEIF):
+        return None if icc is not None else cicp.from_nclx(opening.head), ()  # there a profile goes first
+    chunks = () if opening.ancillary is None else opening.ancillary.color
+    return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
+
+
+def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
     """Return the chunks of a PNG that a PNG gets as they are: text and the time of the last change."""
     found = opening.ancillary
     if found is None:
-        return ((),)
-    return ((*found.texts, *([(b"tIME", found.time)] if found.time else [])),)
+        return ()
+    return (*found.texts, *([(b"tIME", found.time)] if found.time else []))
 
 
 def _read_icc(opening: Opened) -> bytes | None:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from esrt_core.errors import OptionError
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.cicp import CodePoints
 from esrt_core.media.image.formats import Format
 
 WHITE = (255, 255, 255)
@@ -113,6 +114,9 @@ class Metadata:
     (x, y). `loop` is how many times an animation plays, 0 for endlessly, None if the file does not say (once).
     `png_chunks` are the type and data of chunks that another PNG gets as they are. `source_size` is the source's
     oriented width and height in px.
+
+    Color is described by `color` (code points of CICP), which goes before `icc`, which goes before `color_chunks`: a
+    PNG's gAMA, cHRM and sRGB.
     """
 
     icc: bytes | None = None
@@ -121,6 +125,8 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     loop: int | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    color: CodePoints | None = None
+    color_chunks: tuple[tuple[bytes, bytes], ...] = ()
     source_size: tuple[int, int] | None = field(default=None, compare=False)
 
 

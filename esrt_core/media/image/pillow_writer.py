@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.cicp import with_nclx
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format, encoding
 from esrt_core.media.image.metadata import save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
@@ -43,7 +44,9 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
     image = to_palette(frame) if target is GIF else to_pillow(frame)
     parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
     parameters |= save_parameters(metadata, target)
-    if target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
+    if target is AVIF and metadata.color is not None:
+        file.write(with_nclx(_encoded(image, target, parameters).getvalue(), metadata.color))
+    elif target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
         file.write(_encoded(image, target, parameters).getbuffer())
     else:
         with encoding(target):
@@ -229,8 +232,11 @@ def _save(
     if target is not AVIF:
         parameters["loop"] = metadata.loop or _FOREVER
     times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
+    whole: BinaryIO = file if metadata.color is None else io.BytesIO()
     with encoding(target):
-        animation.save(file, target.pillow[0], save_all=True, duration=times, **parameters)
+        animation.save(whole, target.pillow[0], save_all=True, duration=times, **parameters)
+    if isinstance(whole, io.BytesIO) and metadata.color is not None:
+        file.write(with_nclx(whole.getvalue(), metadata.color) if target is AVIF else whole.getvalue())
 
 
 def _save_gif(

@@ -14,6 +14,7 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
+    cicp,
     decode,
     encode,
     exif,
@@ -31,7 +32,22 @@ from esrt_core.media.image.formats import PNG
 from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
-OURS = (composing, png, decode, encode, exif, icc, jpeg, jpeg_quality, metadata, opening, pillow_writer, pixels, tiff)
+OURS = (
+    cicp,
+    composing,
+    png,
+    decode,
+    encode,
+    exif,
+    icc,
+    jpeg,
+    jpeg_quality,
+    metadata,
+    opening,
+    pillow_writer,
+    pixels,
+    tiff,
+)
 BUGS = (TypeError, ValueError)
 
 
