@@ -18,7 +18,7 @@ from esrt_core.media.video.reader import ReadRequest, shape_of
 from esrt_core.media.video.writer import EncodeSettings
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions
+from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, result_name
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
 from esrt_core.selection import ChainSelector, ModelChain, assess_clip
 
@@ -99,6 +99,8 @@ def plan_notes(
     """Return what the user should know before the work: what changes, and what is lost."""
     video, pixels = clip.video, parse_layout(encode.pixels)
     notes = []
+    if options.many and container_of(clip.path) is None and mux.container.muxer == "matroska":
+        notes.append(f"{clip.path.suffix} cannot be written: the result is Matroska (.mkv)")
     if video.interlaced and not options.deinterlace:
         notes.append("the clip is interlaced and stays interlaced; --deinterlace makes progressive frames first")
     if read.flatten:
@@ -191,8 +193,8 @@ def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
     if output is not None and not names_folder(output):
         return Path(output)
     folder = path.parent if output is None else Path(output)
-    preview = "_preview" if options.preview else ""
-    return folder / f"{path.stem}_{options.request.suffix(())}{preview}{path.suffix}"
+    ending = options.request.suffix(()) + ("_preview" if options.preview else "")
+    return folder / result_name(path, ending, options.many)
 
 
 def work_folder(target: Path) -> Path:

@@ -111,6 +111,11 @@ class ResumeLog:
         return lines
 
 
+def finished_frames(folder: Path) -> int:
+    """Return the number of frames in the finished segments of a work folder."""
+    return sum(segment.slots for segment in ResumeLog(folder).segments())
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     found = hashlib.sha256()
