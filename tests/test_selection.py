@@ -199,7 +199,7 @@ def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
 def test_scales_without_drawing_weights_are_reached_by_two_passes(
     mixed: Path, scale: str, size: tuple[int, int]
 ) -> None:
-    result = upscaled(mixed / "a.png", asked(scale, "drawing"))
+    result = upscaled(mixed / "a.png", requested(scale, "drawing"))
     assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (2, 2), scale == "3", size)
 
 
