@@ -4,6 +4,7 @@ Packets are copied, not encoded again; only a preview, which shows the source en
 the result, is encoded.
 """
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -325,11 +326,12 @@ def preview_arguments(
         times = f"setpts=round((N/({video.timing.rate})-({begin - source.start - video.timing.start}))/TB)"
     else:
         times = f"setpts=round(PTS-({begin})/TB)"
+    held = math.ceil((request.duration or source.duration) * rate) + 1  # frames: an endless pad never stops
     deinterlace = "bwdif=mode=send_frame," if read.deinterlace else ""
     rotate_left = "" if read.rotation else rotate
     graph = (
         f"[1:{video.index}]{deinterlace}{times},fps={rate.numerator}/{rate.denominator}:start_time=0,{sizing},"
-        f"setsar=1{rotate_left},tpad=stop_mode=clone:stop=-1[left];"
+        f"setsar=1{rotate_left},tpad=stop_mode=clone:stop={held}[left];"
         f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
     sound = [stream for stream in request.streams if stream.kind == "audio"][:1]

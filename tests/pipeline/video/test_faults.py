@@ -143,6 +143,10 @@ def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None
     )
     ends = [times(target, kind)[-1] for kind in ("video", "audio")]
     assert abs(ends[0] - ends[1]) < 0.1
+    part = upscale(path, preview=True, start=Fraction(4, 5), end=Fraction(8, 5), output=str(tmp_path / "p.mkv"))
+    shown = planes(Path(part.target))
+    assert len(shown) == 20
+    assert all(np.abs(frame[:, :128].astype(int) - frame[:, 128:]).mean() < 12 for frame in shown)
 
 
 def test_a_frame_that_is_not_delivered_is_reported_with_its_time(
@@ -332,6 +336,22 @@ def test_data_that_lasts_longer_than_the_part_is_cut(tmp_path: Path) -> None:
     )
     clip = probe_clip(Path(upscale(path, end=Fraction(1, 2)).target))
     assert clip.duration <= Fraction(6, 10)
+
+
+def test_a_data_track_that_would_be_broken_is_left_out(tmp_path: Path) -> None:
+    """A track such as the `mebx` of phones: ffmpeg copies its packets, but writes no description of them."""
+    chapters = tmp_path / "c.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=One\n")
+    path = make(tmp_path / "a.mov", *picture(seconds=0.5), "-i", str(chapters), "-map_chapters", "1", *x264())
+    data = path.read_bytes()
+    assert data.count(b"text\x00\x00\x00\x00\x00\x00\x00\x01") == 1
+    data = data.replace(b"text\x00\x00\x00\x00\x00\x00\x00\x01", b"mebx\x00\x00\x00\x00\x00\x00\x00\x01")
+    data = data.replace(b"SubtitleHandler", b"Core Media Data").replace(b"chap", b"xxxx").replace(b"chpl", b"xxxx")
+    path.write_bytes(data)
+    assert [(each.kind, each.codec) for each in probe_clip(path).other_streams] == [("data", "unknown")]
+    result = upscale(path)
+    assert any("stream 1 (data unknown) is left out" in note for note in result.notes)
+    assert [kind for kind, _, _ in streams(Path(result.target))] == ["video"]
 
 
 def test_repeated_runs_use_no_other_names(tmp_path: Path) -> None:
