@@ -15,6 +15,7 @@ from esrt_core.media.video import ffmpeg, reader
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ReadRequest, read_frames
+from esrt_core.media.video.spherical import insert_boxes
 from esrt_core.pipeline.video.options import VideoOptions, find_clips, skipped_files
 from esrt_core.pipeline.video.plan import byte_text
 from esrt_core.pipeline.video.resume import proven_seek
@@ -358,3 +359,50 @@ def test_repeated_runs_use_no_other_names(tmp_path: Path) -> None:
     pool: Any = Repeaters()
     upscale(make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264()), pool)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
+
+
+def spherical(path: Path, folder: Path) -> Path:
+    """Write a clip with the boxes of a 360 degree clip, side by side and equirectangular."""
+
+    def box(kind: bytes, body: bytes) -> bytes:
+        return (len(body) + 8).to_bytes(4) + kind + body
+
+    projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+    mono = box(b"svhd", bytes(4) + b"test\0") + box(b"proj", projection)
+    make(path, *picture("64x32"), *sound(), *x264(), "-c:a", "aac", "-movflags", "+faststart")
+    insert_boxes(path, box(b"st3d", bytes(4) + b"\2") + box(b"sv3d", mono), folder)
+    return path
+
+
+@pytest.mark.parametrize(("profile", "refused"), [(5, True), (8, False)])
+def test_dolby_vision_without_a_base_layer_is_refused(tmp_path: Path, profile: int, refused: bool) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=0.2), "-c:v", "libx265", "-x265-params", "log-level=none")
+    flags = (profile << 9 | 6 << 3 | 0b101).to_bytes(2)  # level 6, with metadata and a base layer
+    body = b"\1\0" + flags + bytes([0 if refused else 1 << 4]) + bytes(19)
+    insert_boxes(path, (len(body) + 8).to_bytes(4) + b"dvcC" + body, tmp_path)
+    if refused:
+        with pytest.raises(MediaError, match="Dolby Vision profile 5"):
+            probe_clip(path)
+    else:
+        assert probe_clip(path).video.codec == "hevc"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_spherical_and_stereo_metadata_are_kept(tmp_path: Path, suffix: str) -> None:
+    path = spherical(tmp_path / "a.mp4", tmp_path)
+    before = planes(path)
+    assert len(before) == 10
+    result = upscale(path, output=str(tmp_path / f"b{suffix}"), codec="h264", crf=0)
+    clip = probe_clip(Path(result.target))
+    assert clip.spherical
+    assert [stream.kind for stream in clip.other_streams] == ["audio"]
+    assert len(times(Path(result.target), "audio")) == len(times(path, "audio"))
+    assert all(np.array_equal(np.repeat(np.repeat(small, 2, 0), 2, 1), large)
+               for small, large in zip(before, planes(Path(result.target)), strict=True))  # fmt: skip
+    if suffix == ".mkv":
+        assert tags(Path(result.target))["stereo_mode"] == "left_right"
+    else:
+        assert b"st3d\0\0\0\0\2" in Path(result.target).read_bytes()
+    again = upscale(Path(result.target), output=str(tmp_path / "c.mp4"))
+    assert probe_clip(Path(again.target)).spherical
+    assert b"st3d\0\0\0\0\2" in Path(again.target).read_bytes()
