@@ -24,7 +24,7 @@ from esrt_core.media.video.clip import (
     VideoStream,
     parse_layout,
 )
-from esrt_core.media.video.ffmpeg import open_clip, stream_tags
+from esrt_core.media.video.ffmpeg import dolby_vision_profile, open_clip, stream_tags
 from esrt_core.media.video.reader import closed_up_ticks, decoded_size
 from esrt_core.media.video.timing import Scan, Timing, counted, missing_end, scan_packets, timed
 
@@ -103,6 +103,7 @@ def content_light_of(data: bytes | None) -> tuple[int, int] | None:
 
 
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
+_INCOMPATIBLE_PROFILE = 5  # of Dolby Vision
 _CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
@@ -133,9 +134,19 @@ def _advice(container: Any, path: Path) -> str:
     return "the file is damaged, or its codec is unknown"
 
 
+def _refuse_dolby_vision_5(path: Path, stream: Any, name: str) -> None:
+    """Refuse colors (IPTPQc2) that ffmpeg decodes as if they were YUV; other profiles have a usable base layer."""
+    if _codec(stream) in ("hevc", "av1") and dolby_vision_profile(path, name) == _INCOMPATIBLE_PROFILE:
+        raise MediaError(
+            f"{path} is Dolby Vision profile 5, whose colors only a Dolby Vision decoder shows correctly; "
+            "convert it to HDR10 or SDR first"
+        )
+
+
 def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
+    _refuse_dolby_vision_5(path, stream, name)
     slots = scan.missing_slots() if name == "avi" and stream.time_base * (stream.average_rate or 0) == 1 else ()
     ticks = closed_up_ticks(path, name, stream.index) if scan.restarts else scan.ticks
     timing = counted(scan.packets, slots, stream) if is_counted else timed(ticks, stream)
@@ -159,6 +170,7 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
         own_tags=any(key.startswith("com.") for key in container.metadata),
         created=container.metadata.get("creation_time", "").partition(";")[0],
         has_captions=first.has_captions,
+        spherical=first.spherical,
         notes=_notes(first, scan, stream),
         suspects=tuple(scan.suspects),
         damage=(*scan.damage, *(() if scan.restarts else missing_end(stream, timing))),
@@ -167,8 +179,7 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
 
 def _notes(first: FirstFrames, scan: Scan, stream: Any) -> tuple[str, ...]:
     notes = [_DYNAMIC_NOTE] if first.dynamic else []
-    if first.spherical:
-        notes.append("the spherical (360 degree) metadata is lost: add it to the result with a metadata injector")
+
     times = ", ".join(f"{float(tick * stream.time_base) - first_time(stream):.2f} s" for tick in scan.changes[:5])
     if times:
         notes.append(f"size or pixel shape of the picture change at {times}: shown as at the start")

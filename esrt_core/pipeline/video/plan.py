@@ -114,6 +114,8 @@ def plan_notes(
             "the closed captions of the picture become a subtitle stream" if mux.captions
             else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
         )  # fmt: skip
+    if clip.spherical and not mux.spherical:
+        notes.append("the spherical (360 degree) metadata is lost: only .mp4, .mov and .mkv with most codecs hold it")
     if clip.restarts:
         times = ", ".join(f"{float(seconds):.2f} s" for seconds in clip.restarts[:_LISTED])
         notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
@@ -259,7 +261,8 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     mux = _mux_request(clip, container, codec, timeline, read, options, target)
     captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
-    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions)
+    spherical = clip.spherical and container.spherical and codec.name != "prores"
+    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions, spherical=spherical)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
     notes = (*clip.notes, *plan_notes(clip, read, options, encode, mux))
     plan = VideoPlan(

@@ -134,7 +134,9 @@ def check_header(earlier: Header, now: Header, folder: Path) -> None:
     changed = [name for name in here if earlier.get(name) != here[name]]
     if not changed:
         return
-    reason = "the source has changed since" if "source" in changed else f"other options ({', '.join(changed)})"
+    reason = f"other options, or another version of esrt ({', '.join(changed)})"
+    if "source" in changed:
+        reason = "the source has changed since"
     raise OptionError(f"cannot resume {folder}: {reason}; rerun with the original options, or --restart")
 
 

@@ -15,6 +15,7 @@ from esrt_core.media.video import ffmpeg, reader
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ReadRequest, read_frames
+from esrt_core.media.video.spherical import insert_boxes
 from esrt_core.pipeline.video.options import VideoOptions, find_clips, skipped_files
 from esrt_core.pipeline.video.plan import byte_text
 from esrt_core.pipeline.video.resume import proven_seek
@@ -143,6 +144,10 @@ def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None
     )
     ends = [times(target, kind)[-1] for kind in ("video", "audio")]
     assert abs(ends[0] - ends[1]) < 0.1
+    part = upscale(path, preview=True, start=Fraction(4, 5), end=Fraction(8, 5), output=str(tmp_path / "p.mkv"))
+    shown = planes(Path(part.target))
+    assert len(shown) == 20
+    assert all(np.abs(frame[:, :128].astype(int) - frame[:, 128:]).mean() < 12 for frame in shown)
 
 
 def test_a_frame_that_is_not_delivered_is_reported_with_its_time(
@@ -334,7 +339,70 @@ def test_data_that_lasts_longer_than_the_part_is_cut(tmp_path: Path) -> None:
     assert clip.duration <= Fraction(6, 10)
 
 
+def test_a_data_track_that_would_be_broken_is_left_out(tmp_path: Path) -> None:
+    """A track such as the `mebx` of phones: ffmpeg copies its packets, but writes no description of them."""
+    chapters = tmp_path / "c.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=One\n")
+    path = make(tmp_path / "a.mov", *picture(seconds=0.5), "-i", str(chapters), "-map_chapters", "1", *x264())
+    data = path.read_bytes()
+    assert data.count(b"text\x00\x00\x00\x00\x00\x00\x00\x01") == 1
+    data = data.replace(b"text\x00\x00\x00\x00\x00\x00\x00\x01", b"mebx\x00\x00\x00\x00\x00\x00\x00\x01")
+    data = data.replace(b"SubtitleHandler", b"Core Media Data").replace(b"chap", b"xxxx").replace(b"chpl", b"xxxx")
+    path.write_bytes(data)
+    assert [(each.kind, each.codec) for each in probe_clip(path).other_streams] == [("data", "unknown")]
+    result = upscale(path)
+    assert any("stream 1 (data unknown) is left out" in note for note in result.notes)
+    assert [kind for kind, _, _ in streams(Path(result.target))] == ["video"]
+
+
 def test_repeated_runs_use_no_other_names(tmp_path: Path) -> None:
     pool: Any = Repeaters()
     upscale(make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264()), pool)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
+
+
+def spherical(path: Path, folder: Path) -> Path:
+    """Write a clip with the boxes of a 360 degree clip, side by side and equirectangular."""
+
+    def box(kind: bytes, body: bytes) -> bytes:
+        return (len(body) + 8).to_bytes(4) + kind + body
+
+    projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+    mono = box(b"svhd", bytes(4) + b"test\0") + box(b"proj", projection)
+    make(path, *picture("64x32"), *sound(), *x264(), "-c:a", "aac", "-movflags", "+faststart")
+    insert_boxes(path, box(b"st3d", bytes(4) + b"\2") + box(b"sv3d", mono), folder)
+    return path
+
+
+@pytest.mark.parametrize(("profile", "refused"), [(5, True), (8, False)])
+def test_dolby_vision_without_a_base_layer_is_refused(tmp_path: Path, profile: int, refused: bool) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=0.2), "-c:v", "libx265", "-x265-params", "log-level=none")
+    flags = (profile << 9 | 6 << 3 | 0b101).to_bytes(2)  # level 6, with metadata and a base layer
+    body = b"\1\0" + flags + bytes([0 if refused else 1 << 4]) + bytes(19)
+    insert_boxes(path, (len(body) + 8).to_bytes(4) + b"dvcC" + body, tmp_path)
+    if refused:
+        with pytest.raises(MediaError, match="Dolby Vision profile 5"):
+            probe_clip(path)
+    else:
+        assert probe_clip(path).video.codec == "hevc"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_spherical_and_stereo_metadata_are_kept(tmp_path: Path, suffix: str) -> None:
+    path = spherical(tmp_path / "a.mp4", tmp_path)
+    before = planes(path)
+    assert len(before) == 10
+    result = upscale(path, output=str(tmp_path / f"b{suffix}"), codec="h264", crf=0)
+    clip = probe_clip(Path(result.target))
+    assert clip.spherical
+    assert [stream.kind for stream in clip.other_streams] == ["audio"]
+    assert len(times(Path(result.target), "audio")) == len(times(path, "audio"))
+    assert all(np.array_equal(np.repeat(np.repeat(small, 2, 0), 2, 1), large)
+               for small, large in zip(before, planes(Path(result.target)), strict=True))  # fmt: skip
+    if suffix == ".mkv":
+        assert tags(Path(result.target))["stereo_mode"] == "left_right"
+    else:
+        assert b"st3d\0\0\0\0\2" in Path(result.target).read_bytes()
+    again = upscale(Path(result.target), output=str(tmp_path / "c.mp4"))
+    assert probe_clip(Path(again.target)).spherical
+    assert b"st3d\0\0\0\0\2" in Path(again.target).read_bytes()
