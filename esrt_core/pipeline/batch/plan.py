@@ -14,8 +14,8 @@ from esrt_core.files import display_name, free_bytes, nearest_existing, target_k
 from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
-from esrt_core.pipeline.batch.sources import Filter, Findings, Found, find_sources
-from esrt_core.pipeline.image.plan import Input, UpscalePlan, decide_target, plan_upscale
+from esrt_core.pipeline.batch.sources import SHEET, Filter, Findings, Found, find_sources
+from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, decide_target, plan_upscale
 from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
 from esrt_core.selection import UpscalerPool
 
@@ -208,6 +208,8 @@ class _Sorter:
             task = self._checked(Task(self._planned(found), folder, *stamp))
         except AlreadyLargeError:
             plan.large.append(found.source)
+        except SheetError:
+            plan.skipped[SHEET] += 1
         except EsrtError as error:
             plan.refused.append(Failure(found.source, str(error)))
             if isinstance(error, MediaError):

@@ -28,6 +28,7 @@ from esrt_core.pipeline.batch.sources import (
     EXCLUDED,
     HIDDEN,
     OWN,
+    SHEET,
     Filter,
     Findings,
     Found,
@@ -36,7 +37,7 @@ from esrt_core.pipeline.batch.sources import (
 )
 from esrt_core.pipeline.cluster.storage import Item, ObjectStore, file_stamp, is_address, join, plain_path, store_of
 from esrt_core.pipeline.image.options import UpscaleOptions
-from esrt_core.pipeline.image.plan import Input, Target, UpscalePlan, decide_target, plan_result
+from esrt_core.pipeline.image.plan import Input, SheetError, Target, UpscalePlan, decide_target, plan_result
 from esrt_core.pipeline.sizes import AlreadyLargeError
 from esrt_core.selection import UpscalerPool
 
@@ -348,6 +349,8 @@ class _Sorter:
                 task = self._checked(self._planned(picture, RemoteFile(picture.name, openers[picture.location])))
             except AlreadyLargeError:
                 self._plan.large.append(picture.name)
+            except SheetError:
+                self._plan.skipped[SHEET] += 1
             except EsrtError as error:
                 self._refuse(picture, error)
             else:
