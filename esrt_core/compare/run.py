@@ -14,7 +14,7 @@ from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode, probe
 from esrt_core.media.image.encode import encode
-from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
+from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import AUTO, assess_image, find_chains
@@ -112,4 +112,4 @@ def _write(
         return
     sheet = comparison_sheet(source, candidates)
     with atomic_write(target, options.overwrite) as temporary:
-        encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())
+        encode([Page(sheet)], temporary, "png", SHEET, EncodeOptions())

@@ -20,6 +20,7 @@ from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
+    SHEET,
     ImageInfo,
     Metadata,
     Page,
@@ -130,6 +131,7 @@ def describe(opening: Opened) -> Description:
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
         reduced_color=opening.image is not None and has_reduced_color(opening.image),
+        is_sheet=opening.ancillary is not None and SHEET.png_chunks[0] in opening.ancillary.texts,
         notes=(*_oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=fitting, source_size=(width, height))

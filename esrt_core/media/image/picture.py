@@ -66,7 +66,8 @@ class ImageInfo:
 
     `width` and `height` are in px after the EXIF orientation; `depth` is the frames' (8, 16, or 32 for float);
     `pages` counts pages or animation frames; `byte_size` is the file's; `quality` is a JPEG's, 1 to 100, estimated from
-    its tables; `reduced_color` is whether a JPEG's chroma is subsampled.
+    its tables; `reduced_color` is whether a JPEG's chroma is subsampled; `is_sheet` is whether it is a
+    comparison sheet that esrt wrote.
     """
 
     format: Format
@@ -81,6 +82,7 @@ class ImageInfo:
     byte_size: int
     quality: int | None = None
     reduced_color: bool = False
+    is_sheet: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -128,6 +130,10 @@ class Metadata:
     color: CodePoints | None = None
     color_chunks: tuple[tuple[bytes, bytes], ...] = ()
     source_size: tuple[int, int] | None = field(default=None, compare=False)
+
+
+# Marks a comparison sheet, so that it is never taken as a photo.
+SHEET = Metadata(png_chunks=((b"tEXt", b"Software\0esrt comparison sheet"),))
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,21 @@ class Input:
         return self.source if isinstance(self.source, Path) else None
 
 
+class SheetError(MediaError):
+    """Reject a comparison sheet that esrt wrote, which is not a photo."""
+
+
 def examine(picture: Input, limits: ReadLimits) -> ImageInfo:
     """Return what the headers of a picture tell.
 
-    Raises: OptionError if it is a folder, MediaError if it cannot be read.
+    Raises: OptionError if it is a folder, MediaError if it cannot be read, SheetError if it is a comparison sheet.
     """
     if picture.path is not None and os.path.isdir(picture.path):  # noqa: PTH112 (Path.is_dir raises for long names)
         raise OptionError(f"{picture.name} is a folder; use: esrt batch {picture.name}")
-    return probe(picture.source, limits)
+    info = probe(picture.source, limits)
+    if info.is_sheet:
+        raise SheetError(f"{picture.name} is a comparison sheet written by esrt; give the picture itself")
+    return info
 
 
 @dataclass(frozen=True)

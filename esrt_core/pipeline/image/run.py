@@ -22,10 +22,10 @@ from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode
 from esrt_core.media.image.encode import encode
-from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture
+from esrt_core.media.image.picture import SHEET, EncodeOptions, Metadata, Page, Picture
 from esrt_core.pipeline.enlarge import enlarge_frames, finish, prepare, tiles_of_passes, total
 from esrt_core.pipeline.image.options import UpscaleOptions
-from esrt_core.pipeline.image.plan import Input, UpscalePlan, check_distinct, plan_upscale
+from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 from esrt_core.selection import UpscalerPool
@@ -158,6 +158,9 @@ def _plans(
         try:
             yield plan_upscale(_input(source), options, pool.selector)
         except EsrtError as error:
+            if isinstance(error, SheetError) and len(sources) > 1:  # a glob matched it
+                listener.note(f"skipped: {error}")
+                continue
             listener.failed(source if isinstance(source, str) else Input(source).name, error)
 
 
@@ -356,5 +359,5 @@ def _write_sheet(plan: UpscalePlan, source: Frame, result: Frame, model: str) ->
         return None
     sheet = result_sheet(source, result, model=model)
     with atomic_write(plan.target.sheet, plan.options.overwrite) as temporary:
-        encode([Page(sheet)], temporary, "png", Metadata(), EncodeOptions())
+        encode([Page(sheet)], temporary, "png", SHEET, EncodeOptions())
     return plan.target.sheet

@@ -271,6 +271,13 @@ def test_a_comparison_lies_beside_the_result(run: Run, make_picture: MakePicture
     Path("b.png").unlink()
     refused = run("upscale", "a.png", "--compare", "--model", weights_of(2), "-o", "b.png")
     assert "b_compare.png exists" in refused.err
+    sheet = run("upscale", "a_x2_compare.png", "--model", weights_of(2))
+    assert sheet.code == 1
+    assert "a_x2_compare.png is a comparison sheet written by esrt" in sheet.err
+    several = run("upscale", "a.png", "a_x2_compare.png", "--model", weights_of(2), "--overwrite")
+    assert several.code == 0
+    assert "skipped: a_x2_compare.png is a comparison sheet" in several.err
+    assert not Path("a_x2_compare_x2.png").exists()
     assert not Path("b.png").exists()
 
 

@@ -6,11 +6,15 @@ What results take of their disk.
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError, TargetError
+from esrt_core.media.frame import Frame
+from esrt_core.media.image.encode import encode
+from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
 from esrt_core.pipeline.batch.plan import expected_bytes
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
@@ -118,3 +122,13 @@ def test_a_source_of_low_quality_says_nothing_about_the_result(asked: Asked) -> 
         Image.effect_noise((80, 60), 60).save(f"in/{quality}.jpg", quality=quality)
     low, high = (expected_bytes(task.plan) for task in planned(asked()).tasks)
     assert low == high
+
+
+def test_comparison_sheets_are_skipped(asked: Asked, make_picture: MakePicture) -> None:
+    make_picture("in/a.png")
+    frame = Frame((np.zeros((8, 8, 3), np.uint8),))
+    with Path("in/a_x2_compare.png").open("wb") as file:
+        encode([Page(frame)], file, "png", SHEET, EncodeOptions())
+    plan = planned(asked())
+    assert [task.source for task in plan.tasks] == [Path("in/a.png")]
+    assert plan.skipped == {"comparison sheet": 1}
