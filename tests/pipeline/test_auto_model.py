@@ -68,12 +68,16 @@ def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (60, 36))
 
 
-@pytest.mark.parametrize(("scale", "size"), [("3", (60, 36)), ("4", (80, 48))])
-def test_scales_without_drawing_weights_are_two_passes_of_those_there_are(
-    mixed: Path, scale: str, size: tuple[int, int]
-) -> None:
-    result = upscaled(mixed / "a.png", asked(scale, "drawing"))
-    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (2, 2), scale == "3", size)
+def test_by_three_drawing_means_four_and_down(mixed: Path) -> None:
+    result = upscaled(mixed / "a.png", asked("3", "drawing"))
+    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (60, 36))
+
+
+def test_in_a_chain_every_pass_is_drawing(mixed: Path) -> None:
+    engines = Engines("drawing", ENGINE)
+    plan = plan_upscale(Input(mixed / "a.png"), asked("8", "drawing"), engines.lineups)
+    upscale_picture(plan, engines)
+    assert set(engines._upscalers) == {("drawing", scale) for scale in plan.size.passes}
 
 
 def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:

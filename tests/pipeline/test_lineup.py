@@ -31,7 +31,7 @@ def test_only_the_first_pass_sees_the_damage() -> None:
 
 
 def test_a_drawing_stays_one_in_every_pass() -> None:
-    assert find_lineups("drawing").all() == (alone("drawing", (2,)),)
+    assert find_lineups("drawing").all() == (alone("drawing", (2, 4)),)
 
 
 def test_weights_of_ones_own_make_all_passes(weights_of: WeightsOf) -> None:
