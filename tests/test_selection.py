@@ -65,7 +65,7 @@ def test_only_the_first_pass_sees_the_damage() -> None:
 
 
 def test_drawing_weights_make_every_pass() -> None:
-    assert find_chains("drawing").all() == (single_chain("drawing", (2,)),)
+    assert find_chains("drawing").all() == (single_chain("drawing", (2, 4)),)
 
 
 def test_weights_of_ones_own_make_all_passes(weights_of: WeightsOf) -> None:
@@ -195,12 +195,16 @@ def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (60, 36))
 
 
-@pytest.mark.parametrize(("scale", "size"), [("3", (60, 36)), ("4", (80, 48))])
-def test_scales_without_drawing_weights_are_reached_by_two_passes(
-    mixed: Path, scale: str, size: tuple[int, int]
-) -> None:
-    result = upscaled(mixed / "a.png", requested(scale, "drawing"))
-    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (2, 2), scale == "3", size)
+def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
+    result = upscaled(mixed / "a.png", requested("3", "drawing"))
+    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (60, 36))
+
+
+def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
+    pool = UpscalerPool("drawing", ENGINE)
+    plan = plan_upscale(Input(mixed / "a.png"), requested("8", "drawing"), pool.selector)
+    upscale_picture(plan, pool)
+    assert set(pool._upscalers) == {("drawing", scale) for scale in plan.size.passes}
 
 
 def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:

@@ -23,6 +23,7 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
         ["clean", "x3"],
         ["clean", "x4"],
         ["drawing", "x2"],
+        ["drawing", "x4"],
         ["photo", "x2"],
         ["photo", "x4"],
     ]
