@@ -30,7 +30,7 @@ def test_a_folder_without_pictures_is_refused_with_the_way_out(tmp_path: Path) -
     with pytest.raises(OptionError, match="has no readable pictures; name a folder"):
         find_pictures(tmp_path)
     save(tmp_path / "HR" / "a.png", 4, 4)
-    with pytest.raises(OptionError, match="sub-folders are not searched"):
+    with pytest.raises(OptionError, match="subfolders are not searched"):
         find_pictures(tmp_path)
     with pytest.raises(OptionError, match="does not exist"):
         find_pictures(tmp_path / "missing")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from esrt_core.engine import device
-from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.engine.device import cpu_threads
 from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.options import FolderOptions
@@ -117,19 +117,16 @@ def test_two_engines_share_the_threads_of_a_cpu(
     def spy(
         group: Sequence[LoadedTask], pool: UpscalerPool, check_cancelled: CheckCancelled
     ) -> list[tuple[LoadedTask, Upscaled]]:
-        seen.append((cpu_threads(), pool))
+        seen.append((pool.options.threads, pool))
         return make(group, pool, check_cancelled)
 
     monkeypatch.setattr(workers, "enlarge_group", spy)
     monkeypatch.setattr(workers, "MOST_FRAMES", 1)
     before, upscale = cpu_threads(), asked().upscale
-    try:
-        plan = planned(asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=4))))
-        pools = make_workers(plan)
-        assert len(pools) == 2
-        assert run_folder(plan, pools, lambda ended: None, StopRequest()).done == 10
-        assert cpu_threads() == 4
-    finally:
-        take_cpu_threads(before)
+    plan = planned(asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=4))))
+    pools = make_workers(plan)
+    assert len(pools) == 2
+    assert run_folder(plan, pools, lambda ended: None, StopRequest()).done == 10
+    assert cpu_threads() == before
     assert {threads for threads, _ in seen} == {2}
     assert all(pool in pools for _, pool in seen)
