@@ -42,11 +42,16 @@ _XMP_SCALED = (
     (rb"GPano:(?:FullPanoWidth|CroppedAreaImageWidth|CroppedAreaLeft)Pixels", 0),
     (rb"GPano:(?:FullPanoHeight|CroppedAreaImageHeight|CroppedAreaTop)Pixels", 1),
 )
+# Regions of faces (Metadata Working Group, Guidelines 2.0.1): center and size as shares of the width and height.
+_REGION = re.compile(rb"<mwg-rs:Area\b(?:[^>]*/>|.*?</mwg-rs:Area>)", re.DOTALL)
+_REGION_NUMBER = re.compile(rb'(stArea:([xywh])\s*(?:=\s*["\']|>))([0-9.]+)')
 _XMP_NUMBERS = (
     (rb"tiff:ImageWidth", 0),
     (rb"tiff:ImageLength", 1),
     (rb"exif:PixelXDimension", 0),
     (rb"exif:PixelYDimension", 1),
+    (rb"stDim:w", 0),
+    (rb"stDim:h", 1),
 )
 
 
@@ -63,6 +68,8 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
+    if xmp is not None:
+        xmp = _REGION.sub(partial(_turned_region, orientation=orientation), xmp)
     color, color_chunks = _read_color(opening, icc)
     read = Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), _jpeg_segments(opening), color, color_chunks)
     return read, orientation, tuple(notes)
@@ -281,6 +288,19 @@ def _xmp_text(xmp: bytes) -> str:
         return xmp.decode("utf-8")
     except UnicodeDecodeError:
         return xmp.decode("latin-1")
+
+
+def _turned_region(found: re.Match[bytes], orientation: int) -> bytes:
+    """Return the area of a region as it is in the oriented picture."""
+    values = {name: float(number) for _, name, number in _REGION_NUMBER.findall(found[0])}
+    if orientation == UPRIGHT or not {b"x", b"y"} <= values.keys():
+        return found[0]
+    x, y = values[b"x"], values[b"y"]
+    centers = [(x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y), (y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)]
+    turned = dict(zip((b"x", b"y"), centers[orientation - 1], strict=True))
+    if orientation in (5, 6, 7, 8):
+        turned |= {one: values[other] for one, other in ((b"w", b"h"), (b"h", b"w")) if other in values}
+    return _REGION_NUMBER.sub(lambda part: part[1] + f"{turned.get(part[2], float(part[3])):.6g}".encode(), found[0])
 
 
 def _xmp_for_size(xmp: bytes, size: tuple[int, int], factor: tuple[float, float]) -> bytes:

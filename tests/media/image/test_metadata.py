@@ -16,6 +16,10 @@ XMP = (
     b"</rdf:Description></x:xmpmeta>"
 )
 NOTE = b"Nikon\0\2 and offsets that count from here"
+ELEMENTS = (
+    "<mwg-rs:Area><stArea:x>{}</stArea:x><stArea:y>{}</stArea:y>"
+    "<stArea:w>{}</stArea:w><stArea:h>{}</stArea:h></mwg-rs:Area>"
+)
 FORMATS = ["jpeg", "png", "webp", "avif", "tiff"]
 
 
@@ -285,3 +289,19 @@ def test_the_sizes_of_a_360_degree_photo_scale():
     metadata, _ = for_size(Metadata(xmp=xmp, source_size=(50, 20)), 100, 60)
     expected = b'<x GPano:FullPanoWidthPixels="200" GPano:CroppedAreaTopPixels="21"><GPano:CroppedAreaLeftPixels>18</x>'
     assert metadata.xmp == expected
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [(1, (0.25, 0.4, 0.1, 0.2)), (3, (0.75, 0.6, 0.1, 0.2)), (6, (0.6, 0.25, 0.2, 0.1)), (8, (0.4, 0.75, 0.2, 0.1))],
+)
+@pytest.mark.parametrize("form", ['<mwg-rs:Area stArea:x="{}" stArea:y="{}" stArea:w="{}" stArea:h="{}"/>', ELEMENTS])
+def test_face_regions_turn_with_the_pixels(form, orientation, expected):
+    tags = Image.Exif()
+    tags[274] = orientation
+    xmp = '<x:xmpmeta><mwg-rs:AppliedToDimensions stDim:w="28" stDim:h="20"/>' + form + "</x:xmpmeta>"
+    data = saved(picture(), "JPEG", exif=tags.tobytes(), xmp=xmp.format(0.25, 0.4, 0.1, 0.2).encode())
+    decoded = read(data)
+    result = read(written(decoded.pages, "jpeg", decoded.metadata)[0]).metadata.xmp.decode()
+    assert form.format(*expected) in result
+    assert f'stDim:w="{decoded.info.width}" stDim:h="{decoded.info.height}"' in result
