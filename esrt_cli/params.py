@@ -43,7 +43,7 @@ LongestOpt = Annotated[int | None, typer.Option(metavar="PX", help="Longer side 
 MegapixelsOpt = Annotated[Decimal | None, _number(("--megapixels",), "Size of the result in million pixels.")]
 
 ModelOpt = Annotated[
-    str, typer.Option(envvar="ESRT_MODEL", metavar="NAME|FILE|URL", help="auto, clean, photo, or weights of your own.")
+    str, typer.Option(envvar="ESRT_MODEL", metavar="NAME|FILE|URL", help="auto, clean, photo, drawing, or your own.")
 ]
 DeviceOpt = Annotated[str, typer.Option(envvar="ESRT_DEVICE", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 ThreadsOpt = Annotated[int | None, typer.Option(envvar="ESRT_THREADS", metavar="N", help="CPU threads.")]

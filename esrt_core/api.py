@@ -101,8 +101,8 @@ class Upscaler:
     """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
     scale   a factor above 1 and at most 16, or None for the weights' own.
-    model   "clean", "photo", the path of a weights file, or "auto": "photo" for a Pillow image opened from a JPEG of
-            low quality, "clean" for all others and for arrays.
+    model   "clean", "photo", "drawing", the path of a weights file, or "auto": "photo" for a Pillow image opened from
+            a JPEG of low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
     The settings of the process are not changed. Call `esrt_core.system.process.configure_process()` before torch is

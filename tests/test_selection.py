@@ -51,7 +51,7 @@ def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones() -
 
 
 @pytest.mark.parametrize("damage", [None, "JPEG of quality 70"])
-@pytest.mark.parametrize("model", ["clean", "photo"])
+@pytest.mark.parametrize("model", ["clean", "photo", "drawing"])
 def test_a_named_model_is_taken_whatever_the_picture_is(model: str, damage: str | None) -> None:
     chain = find_chains(model).choose(damage)
     assert (chain.first, chain.reason) == (model, "")
@@ -62,6 +62,10 @@ def test_only_the_first_pass_sees_the_damage() -> None:
     assert [chain.model(pass_index) for pass_index in range(3)] == ["photo", "clean", "clean"]
     assert chain.scales == (2, 4)
     assert chain.later_scales == (2, 3, 4)
+
+
+def test_drawing_weights_make_every_pass() -> None:
+    assert find_chains("drawing").all() == (single_chain("drawing", (2, 4)),)
 
 
 def test_weights_of_ones_own_make_all_passes(weights_of: WeightsOf) -> None:
@@ -189,6 +193,18 @@ def test_the_choice_is_what_naming_it_gives(mixed: Path) -> None:
 def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     result = upscaled(mixed / "b.jpg", requested("3"))
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (60, 36))
+
+
+def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
+    result = upscaled(mixed / "a.png", requested("3", "drawing"))
+    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (60, 36))
+
+
+def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
+    pool = UpscalerPool("drawing", ENGINE)
+    plan = plan_upscale(Input(mixed / "a.png"), requested("8", "drawing"), pool.selector)
+    upscale_picture(plan, pool)
+    assert set(pool._upscalers) == {("drawing", scale) for scale in plan.size.passes}
 
 
 def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
     """Convert one file and make the catalog again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="weights as .safetensors or .pth, our names or the authors'")
-    parser.add_argument("kind", choices=("clean", "photo"))
+    parser.add_argument("kind", choices=("clean", "drawing", "photo"))
     parser.add_argument("--psnr", type=pair, action="append", default=[], metavar="SET=DB")
     parser.add_argument("--training", type=pair, action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--training-data", default="")

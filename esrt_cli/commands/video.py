@@ -32,10 +32,16 @@ def upscale_clips(
     inputs: Sequence[str], options: VideoOptions, console: Console, *, as_json: bool, dry_run: bool
 ) -> int:
     """Upscale clips, report each one, and return the exit code: 1 if one failed or was damaged."""
-    from esrt_core.pipeline.video.options import find_clips
+    from esrt_core.pipeline.image.plan import names_folder
+    from esrt_core.pipeline.video.options import find_clips, skipped_files
     from esrt_core.selection import UpscalerPool
 
     clips = find_clips(inputs, options)
+    skipped = skipped_files(inputs)
+    if skipped:
+        console.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
+    to_folder = options.output is not None and names_folder(options.output)
+    options = dataclasses.replace(options, many=to_folder or any(Path(name).is_dir() for name in inputs))
     pool = UpscalerPool(options.model, options.engine)
     reporter = ClipReporter(console, as_json)
     for path in clips:
@@ -50,6 +56,7 @@ def upscale_clips(
 
 def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter: ClipReporter, dry_run: bool) -> None:
     """Report the plan of a clip, carry it out (unless `dry_run`) and report the result."""
+    from esrt_core.pipeline.video.resume import finished_frames
     from esrt_core.pipeline.video.run import most_seconds, prepare_clip, upscale_clip
 
     plan = prepare_clip(path, options, pool)
@@ -60,7 +67,9 @@ def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter:
         with clip_progress(reporter.console) as progress:
             result = upscale_clip(plan, pool, progress)
     except Interrupted as stop:
-        raise StopError(f"{stop}; rerun to resume from the last segment", stop.exit_code) from stop
+        frames = finished_frames(plan.work)
+        kept = f"rerun to resume after {frames} frames" if frames else "no segment was finished; rerun to start again"
+        raise StopError(f"{stop}; {kept}", stop.exit_code) from stop
     reporter.result(result)
 
 

@@ -11,7 +11,11 @@ RAW_EXTENSIONS = frozenset(
 VIDEO_EXTENSIONS = frozenset(
     ("." + name)
     for name in (
-        *("3gp", "asf", "avi", "dv", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut"),
-        *("ogv", "qt", "ts", "vob", "webm", "wmv", "y4m"),
+        *("264", "265", "360", "3g2", "3gp", "3gpp", "amv", "asf", "avi", "bik", "bk2", "divx", "drc", "dv"),
+        *("dvr-ms", "evo", "f4v", "flc", "fli", "flv", "gxf", "h264", "h265", "hevc", "insv", "ivf", "lrv"),
+        *("m1v", "m2p", "m2t", "m2ts", "m2v", "m4s", "m4v", "mjpeg", "mjpg", "mk3d", "mkv", "mod", "mov"),
+        *("mp4", "mp4v", "mpeg", "mpg", "mpv", "mts", "mxf", "nsv", "nut", "nuv", "obu", "ogm", "ogv", "qt"),
+        *("rm", "rmvb", "roq", "smk", "swf", "tod", "tp", "trp", "ts", "viv", "vob", "vro", "webm", "wmv"),
+        *("wtv", "y4m", "yuv4"),
     )
 )

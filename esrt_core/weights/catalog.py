@@ -20,7 +20,7 @@ from esrt_core.weights.settings import StoreOptions
 INDEX_VERSION = 1
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX_NAME = "index.json"
-RESERVED_NAMES = ("auto", "clean", "photo")  # the bundled kinds
+RESERVED_NAMES = ("auto", "clean", "drawing", "photo")  # the bundled kinds
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = re.compile(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}")  # no folders, nothing hidden

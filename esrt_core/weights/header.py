@@ -23,8 +23,8 @@ SUFFIXES = (".safetensors", *PICKLED)
 class CheckpointMetadata:
     """Describe one weights file.
 
-    `kind` is `clean`, `photo` or a word of the user's. `training` summarizes the run (command, steps, hours, hardware,
-    ...), `psnr` maps the name of a test set to dB on Y, `card` is free text for users.
+    `kind` is `clean`, `photo`, `drawing` or a word of the user's. `training` summarizes the run (command, steps, hours,
+    hardware, ...), `psnr` maps the name of a test set to dB on Y, `card` is free text for users.
     """
 
     scale: int

@@ -88,7 +88,7 @@ def test_a_taken_name_needs_overwrite(options: StoreOptions, weights: Path, netw
     assert len(list(second.path.parent.iterdir())) == 2
 
 
-@pytest.mark.parametrize("name", ["auto", "photo", "a/b", ""])
+@pytest.mark.parametrize("name", ["auto", "photo", "drawing", "a/b", ""])
 def test_kept_and_odd_names_cannot_be_imported(options: StoreOptions, weights: Path, name: str) -> None:
     with pytest.raises(WeightsError, match="name"):
         import_weights(weights, name, False, options)

@@ -121,7 +121,7 @@ APART void score(const float *queries, const float *keys, long room, float *scor
     Row sum[BLOCK];
     UNROLLED(int j = 0; j < BLOCK; j++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] = (Lanes){0};
-    UNROLLED(int d = 0; d < DIM; d++) {
+    for (int d = 0; d < DIM; d++) {
         Row query;
         UNROLLED(int w = 0; w < WIDE; w++) query[w] = load(queries + d * QUERIES + w * LANES);
         UNROLLED(int j = 0; j < BLOCK; j++)

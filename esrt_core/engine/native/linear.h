@@ -6,10 +6,10 @@
 
 #include "simd.h"
 
-#define WIDEST 3                         /* vectors of output channels in a block */
-#define ROWS(wide) (SUMS / (wide))       /* rows in a block of `wide` vectors */
-#define MOST_ROWS 24                     /* of any block: what is read beyond the last row must be readable */
-typedef Lanes Block[SUMS][WIDEST];       /* its first ROWS(wide) rows are used */
+#define WIDEST 3 /* vectors of output channels in a block */
+#define ROWS(wide) (SUMS == 24 || (wide) == 1 ? 8 : 4)
+#define MOST_ROWS 8 /* of any block: what is read beyond the last row must be readable */
+typedef Lanes Block[MOST_ROWS][WIDEST]; /* its first ROWS(wide) rows are used */
 
 /* block[r][w] = sum over c of x[r * stride + c] * matrix[c * columns + w], w in vectors.
 

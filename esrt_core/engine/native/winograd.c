@@ -16,8 +16,7 @@
 
 #define SIDE 6
 #define MOST_OUTPUTS 4 /* along one axis of a tile */
-#define CHUNK 24       /* tiles transformed together, so that what lies between stays in the cache */
-#define GROUP 8        /* tiles whose outputs are summed up together; divides CHUNK */
+#define CHUNK 8        /* tiles transformed together, so that what lies between stays in the cache; a block of rows */
 #define A 0.70710678f  /* the square root of 1/2 */
 #define B 1.41421356f
 
@@ -173,18 +172,15 @@ static void multiply_skip(const Convolution *work, Tile tile, float *pixels, flo
                            CHANNELS, SUMS / 3, 2);
 }
 
-long sum_groups(Size size) { return (tiles_in(size, 4) + GROUP - 1) / GROUP; }
+static long chunks_in(Size size, long outputs) { return (tiles_in(size, outputs) + CHUNK - 1) / CHUNK; }
 
-/* Small maps come in smaller chunks, so that all threads have something to do. */
-static long chunk_for(const Convolution *work, int threads) {
-    return threads > 1 && tiles_in(work->size, 4) < 8 * CHUNK ? GROUP : CHUNK;
-}
+/* How many groups of pixels SKIPPED sums up: one for each chunk. */
+long sum_groups(Size size) { return chunks_in(size, 4); }
 
 static void convolve_chunk(const void *job, long item, Member *member) {
     const Convolution *work = job;
     const Filter *filter = &work->filter;
-    const long chunk = chunk_for(work, member->team->size), tiles = tiles_in(work->size, 4), first = item * chunk;
-    const long count = tiles - first < chunk ? tiles - first : chunk;
+    const long first = item * CHUNK, rest = tiles_in(work->size, 4) - first, count = rest < CHUNK ? rest : CHUNK;
     float *values = member->scratch, *products = values + POINTS * stride(filter->in) + MOST_ROWS * filter->in;
     float *patch = products + POINTS * stride(filter->out) + MOST_ROWS * filter->out;
     float *skipped = patch + 16 * CHANNELS;
@@ -202,8 +198,8 @@ static void convolve_chunk(const void *job, long item, Member *member) {
         else if (work->ending == NORMALIZED)
             transform_output(work, tile, from, NULL, NULL, NORMALIZED);
         else {
-            float *sums = work->sums + (first + t) / GROUP * filter->out;
-            if (t % GROUP == 0)
+            float *sums = work->sums + item * filter->out;
+            if (t == 0)
                 memset(sums, 0, filter->out * sizeof(float));
             multiply_skip(work, tile, patch, skipped);
             transform_output(work, tile, from, skipped, sums, SKIPPED);
@@ -218,9 +214,7 @@ static void finish_convolution(const void *job, long item, Member *member) {
 
 /* Convolve a map; see Convolution. y may be the residual's or the skip's map, never x's. */
 void convolve(Member *member, const Convolution *work) {
-    const long chunk = chunk_for(work, member->team->size);
-    share(member, (tiles_in(work->size, 4) + chunk - 1) / chunk, convolve_chunk, work->finish ? finish_convolution : NULL,
-          work);
+    share(member, chunks_in(work->size, 4), convolve_chunk, work->finish ? finish_convolution : NULL, work);
 }
 
 long tiles_5x5(Size size) { return tiles_in(size, 2); }

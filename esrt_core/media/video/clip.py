@@ -190,6 +190,7 @@ class ClipInfo:
     restarts    seconds at which the clock of the container restarts, as in joined recordings; times are those after
                 ffmpeg has closed the gaps.
     has_captions  the frames contain closed captions.
+    spherical   it has the metadata of a 360 degree clip.
     own_tags    it has vendor tags, such as those of phones ("com.apple.quicktime.model").
     created     its creation date, as written in its metadata.
     start       seconds at which the container starts; streams may start later.
@@ -212,6 +213,7 @@ class ClipInfo:
     slots: tuple[int, ...] = ()
     restarts: tuple[Fraction, ...] = ()
     has_captions: bool = False
+    spherical: bool = False
     own_tags: bool = False
     created: str = ""
     notes: tuple[str, ...] = ()

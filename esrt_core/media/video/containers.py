@@ -26,6 +26,7 @@ class Container:
     covers       cover art.
     supports_rotation  rotation as metadata.
     layers_alpha       the alpha of VP9, which is a second layer of every packet.
+    spherical          the metadata of 360 degree clips.
     sound              the audio codec to which sound that cannot be copied is converted, or None.
     """
 
@@ -39,6 +40,7 @@ class Container:
     covers: bool = False
     supports_rotation: bool = False
     layers_alpha: bool = False
+    spherical: bool = False
     sound: str | None = None
 
 
@@ -52,18 +54,18 @@ _MOV_AUDIO = _MP4_AUDIO - {"flac", "opus", "vorbis"} | _names(
 )
 _MP4 = Container(
     "mp4", ("h264", "hevc", "av1", "vp9", "ffv1"), _MP4_AUDIO, frozenset({"mov_text", "dvd_subtitle"}), "mov_text",
-    data=True, covers=True, supports_rotation=True, sound="alac",
+    data=True, covers=True, supports_rotation=True, sound="alac", spherical=True,
 )  # fmt: skip
 _MOV = Container(
     "mov", ("h264", "hevc", "prores", "ffv1"), _MOV_AUDIO, frozenset({"mov_text"}), "mov_text",
-    data=True, covers=True, supports_rotation=True, sound="alac",
+    data=True, covers=True, supports_rotation=True, sound="alac", spherical=True,
 )  # fmt: skip
 _MATROSKA = Container(
     "matroska",
     ("h264", "hevc", "av1", "vp9", "prores", "ffv1"),
     _ANY,
     _names("subrip ass ssa webvtt hdmv_pgs_subtitle hdmv_text_subtitle dvd_subtitle dvb_subtitle arib_caption"),
-    "subrip", attachments=True, covers=True, supports_rotation=True, layers_alpha=True, sound="flac",
+    "subrip", attachments=True, covers=True, supports_rotation=True, layers_alpha=True, sound="flac", spherical=True,
 )  # fmt: skip
 _TS_AUDIO = _names("aac ac3 eac3 mp3 mp2 dts truehd opus aac_latm pcm_bluray s302m")
 _TS = Container("mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True)

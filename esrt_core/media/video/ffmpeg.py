@@ -69,11 +69,22 @@ def has_option(name: str) -> bool:
 
 def stream_tags(path: Path, container: str) -> dict[int, str]:
     """Return the four-character codes of the streams of a file by their index, which PyAV gives for no data stream."""
-    arguments = [program(), "-hide_banner", "-nostdin", *LOCAL_ONLY, "-f", container, "-i", file_url(path)]
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    lines = _description(path, container)
     tags = (re.match(r" +Stream #0:(\d+).*?: \w+: .*\((....) / 0x[0-9A-F]+\)", line) for line in lines)
     return {int(found[1]): found[2] for found in tags if found}
+
+
+def dolby_vision_profile(path: Path, container: str) -> int | None:
+    """Return the profile of a file's Dolby Vision configuration, which PyAV does not give, or None."""
+    found = re.search(r"DOVI configuration record: .*?profile: (\d+)", "\n".join(_description(path, container)))
+    return int(found[1]) if found else None
+
+
+def _description(path: Path, container: str) -> list[str]:
+    """Return the lines that ffmpeg prints about a file."""
+    arguments = [program(), "-hide_banner", "-nostdin", *LOCAL_ONLY, "-f", container, "-i", file_url(path)]
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.stderr.decode("utf-8", "replace").splitlines()
 
 
 class Process:

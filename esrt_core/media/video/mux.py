@@ -4,6 +4,7 @@ Packets are copied, not encoded again; only a preview, which shows the source en
 the result, is encoded.
 """
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, Masteri
 from esrt_core.media.video.containers import Container, subtitle_codec
 from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, open_clip, run
 from esrt_core.media.video.reader import ReadRequest, layered_decoder, read_all_streams
+from esrt_core.media.video.spherical import insert_boxes, spherical_boxes, stereo_mode, write_spherical_picture
 from esrt_core.media.video.writer import REPEATABLE, EncodeSettings
 
 _SUFFIXES = {"png": ".png", "mjpeg": ".jpg"}
@@ -51,6 +53,7 @@ class MuxRequest:
     has_alpha the picture is transparent.
     converted indices of audio streams that are encoded again, because no container can hold them as they are.
     captions  closed captions of the picture become a subtitle stream.
+    spherical the metadata of a 360 degree clip is kept.
     start     seconds after the source's start at which the result starts.
     duration  seconds of the result, or None for all of the source.
     rotation  counter-clockwise degrees, written as metadata.
@@ -66,6 +69,7 @@ class MuxRequest:
     has_alpha: bool = False
     converted: tuple[int, ...] = ()
     captions: bool = False
+    spherical: bool = False
     rotation: int = 0
     colors: ColorTags = _UNTAGGED
     mastering: Mastering | None = None
@@ -108,7 +112,15 @@ def mux(pieces: Path, target: Path, request: MuxRequest, captions: Path | None =
     Raises: MediaError if ffmpeg fails.
     """
     covers = write_covers(request.source.path, _attached_covers(request), pieces.parent)
-    run(mux_arguments(pieces, target, request, covers, captions), pieces.parent)
+    boxes = spherical_boxes(request.source, pieces.parent) if request.spherical else b""
+    if boxes and request.container.muxer == "matroska":
+        pieces = write_spherical_picture(pieces, boxes)
+    mode = stereo_mode(boxes)
+    tags = ["-metadata:s:v:0", f"stereo_mode={mode}"] if mode else []
+    arguments = mux_arguments(pieces, target, request, covers, captions, tags)
+    run(arguments, pieces.parent)
+    if boxes and request.container.muxer in ("mp4", "mov"):
+        insert_boxes(target, boxes, pieces.parent)
 
 
 def write_captions(clip: ClipInfo, folder: Path) -> Path | None:
@@ -141,11 +153,17 @@ def _list_url(pieces: Path) -> str:
 
 
 def mux_arguments(
-    pieces: Path, target: Path, request: MuxRequest, covers: Sequence[Path] = (), captions: Path | None = None
+    pieces: Path,
+    target: Path,
+    request: MuxRequest,
+    covers: Sequence[Path] = (),
+    captions: Path | None = None,
+    stereo_tags: Sequence[str] = (),
 ) -> list[str]:
-    """Return ffmpeg's arguments for `mux`."""
+    """Return ffmpeg's arguments for `mux`; `pieces` is a list of segments, or of a spherical clip the whole picture."""
     shift = -(request.source.start + request.start)
-    picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), "-f", "concat", "-i", _list_url(pieces)]
+    kind = ["-f", "mp4" if pieces.suffix == ".mp4" else "concat"]
+    picture = [*_picture_tags(request), "-itsoffset", _seconds(request.offset), *kind, "-i", _list_url(pieces)]
     closes_gaps = bool(request.source.restarts)
     source = ["-itsoffset", _seconds(shift), "-f", request.source.container, "-i", file_url(request.source.path)]
     # fmt: off
@@ -154,7 +172,7 @@ def mux_arguments(
         *([*LOCAL_ONLY, "-itsoffset", _seconds(shift), "-f", "srt", "-i", f"file:{captions.name}"] if captions else []),
         "-map", "0:v:0", *_maps(request), *(["-map", "2:0"] if captions else []), *_attach(request, covers),
         "-c", "copy", *_audio_codecs(request), *_subtitle_codecs(request), *_metadata(request), *_tags(request),
-        *(_caption_options(request) if captions else []), *_window(request),
+        *stereo_tags, *(_caption_options(request) if captions else []), *_window(request),
         *(["-copypriorss", "1"] if closes_gaps else []),
         "-fflags", "+bitexact", "-f", request.container.muxer, "-y", file_url(target),
         *(read_all_streams(1) if closes_gaps else []),
@@ -325,11 +343,12 @@ def preview_arguments(
         times = f"setpts=round((N/({video.timing.rate})-({begin - source.start - video.timing.start}))/TB)"
     else:
         times = f"setpts=round(PTS-({begin})/TB)"
+    held = math.ceil((request.duration or source.duration) * rate) + 1  # frames: an endless pad never stops
     deinterlace = "bwdif=mode=send_frame," if read.deinterlace else ""
     rotate_left = "" if read.rotation else rotate
     graph = (
         f"[1:{video.index}]{deinterlace}{times},fps={rate.numerator}/{rate.denominator}:start_time=0,{sizing},"
-        f"setsar=1{rotate_left},tpad=stop_mode=clone:stop=-1[left];"
+        f"setsar=1{rotate_left},tpad=stop_mode=clone:stop={held}[left];"
         f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
     sound = [stream for stream in request.streams if stream.kind == "audio"][:1]

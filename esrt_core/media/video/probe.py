@@ -24,7 +24,7 @@ from esrt_core.media.video.clip import (
     VideoStream,
     parse_layout,
 )
-from esrt_core.media.video.ffmpeg import open_clip
+from esrt_core.media.video.ffmpeg import dolby_vision_profile, open_clip, stream_tags
 from esrt_core.media.video.reader import closed_up_ticks, decoded_size
 from esrt_core.media.video.timing import Scan, Timing, counted, missing_end, scan_packets, timed
 
@@ -103,6 +103,7 @@ def content_light_of(data: bytes | None) -> tuple[int, int] | None:
 
 
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
+_INCOMPATIBLE_PROFILE = 5  # of Dolby Vision
 _CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
@@ -116,46 +117,52 @@ def probe_clip(path: Path) -> ClipInfo:
         index, scan = stream.index, scan_packets(container, stream)
     if not scan.count:
         raise MediaError(f"{path} contains no readable frame; the file is damaged or empty")
+    if scan.is_encrypted:
+        raise MediaError(f"{path} is encrypted (DRM); only a copy without encryption can be upscaled")
     with open_clip(path) as container:
         first = inspect_first_frames(container, container.streams[index])
         if first.frame is None:
-            raise MediaError(f"{path}: {_why_undecodable(path, index)}")
+            raise MediaError(f"{path}: no frame could be decoded; {_advice(container, path)}")
         clip = _describe(path, container, container.streams[index], scan, first)
     size = decoded_size(clip) or (clip.video.width, clip.video.height)
     return replace(clip, video=replace(clip.video, width=size[0], height=size[1]))
 
 
-def _why_undecodable(path: Path, index: int) -> str:
-    with open_clip(path) as container:
-        if any(str(data.data_type).startswith("encryption") for data in _first_side_data(container, index)):
-            return "the clip is encrypted (DRM); only a copy without encryption can be upscaled"
-        if container.format.name.startswith(("webp", "gif", "apng")):
-            return f"this animation cannot be decoded as a clip; use: esrt upscale {path}"
-    return "no frame could be decoded; the file is damaged, or its codec is unknown"
+def _advice(container: Any, path: Path) -> str:
+    if container.format.name.startswith(("webp", "gif", "apng")):
+        return f"this may be an animated picture; use: esrt upscale {path}"
+    return "the file is damaged, or its codec is unknown"
 
 
-def _first_side_data(container: Any, index: int) -> Iterator[Any]:
-    try:
-        yield from next(container.demux(container.streams[index])).iter_sidedata()
-    except av.error.FFmpegError:
-        return
+def _refuse_dolby_vision_5(path: Path, stream: Any, name: str) -> None:
+    """Refuse colors (IPTPQc2) that ffmpeg decodes as if they were YUV; other profiles have a usable base layer."""
+    if _codec(stream) in ("hevc", "av1") and dolby_vision_profile(path, name) == _INCOMPATIBLE_PROFILE:
+        raise MediaError(
+            f"{path} is Dolby Vision profile 5, whose colors only a Dolby Vision decoder shows correctly; "
+            "convert it to HDR10 or SDR first"
+        )
 
 
 def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
+    _refuse_dolby_vision_5(path, stream, name)
     slots = scan.missing_slots() if name == "avi" and stream.time_base * (stream.average_rate or 0) == 1 else ()
     ticks = closed_up_ticks(path, name, stream.index) if scan.restarts else scan.ticks
     timing = counted(scan.packets, slots, stream) if is_counted else timed(ticks, stream)
+    length = Fraction(0 if scan.restarts else container.duration or 0, av.time_base)
+    tags = stream_tags(path, name) if container.chapters() else {}
     start = Fraction(0 if scan.restarts else container.start_time or 0, av.time_base)
     return ClipInfo(
         path=path,
         container=name,
         start=start,
-        duration=max(Fraction(container.duration or 0, av.time_base), timing.end * timing.time_base - start),
+        duration=max(length, timing.end * timing.time_base - start),
         size=path.stat().st_size,
         video=_video(stream, first, timing),
-        other_streams=tuple(_other(each) for each in container.streams if each.index != stream.index),
+        other_streams=tuple(
+            _other(each, tags.get(each.index, "")) for each in container.streams if each.index != stream.index
+        ),
         chapters=len(container.chapters()),
         is_counted=is_counted,
         slots=slots,
@@ -163,6 +170,7 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
         own_tags=any(key.startswith("com.") for key in container.metadata),
         created=container.metadata.get("creation_time", "").partition(";")[0],
         has_captions=first.has_captions,
+        spherical=first.spherical,
         notes=_notes(first, scan, stream),
         suspects=tuple(scan.suspects),
         damage=(*scan.damage, *(() if scan.restarts else missing_end(stream, timing))),
@@ -171,8 +179,7 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
 
 def _notes(first: FirstFrames, scan: Scan, stream: Any) -> tuple[str, ...]:
     notes = [_DYNAMIC_NOTE] if first.dynamic else []
-    if first.spherical:
-        notes.append("the spherical (360 degree) metadata is lost: add it to the result with a metadata injector")
+
     times = ", ".join(f"{float(tick * stream.time_base) - first_time(stream):.2f} s" for tick in scan.changes[:5])
     if times:
         notes.append(f"size or pixel shape of the picture change at {times}: shown as at the start")
@@ -267,20 +274,23 @@ def _aspect(stream: Any) -> Fraction:
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
 
-def _other(stream: Any) -> OtherStream:
-    return OtherStream(stream.index, _kind(stream), _codec(stream), stream.language or "", _dispositions(stream))
+def _other(stream: Any, tag: str) -> OtherStream:
+    return OtherStream(stream.index, _kind(stream, tag), _codec(stream), stream.language or "", _dispositions(stream))
 
 
 def _dispositions(stream: Any) -> tuple[str, ...]:
     return tuple(str(flag.name) for flag in av.stream.Disposition if flag in stream.disposition)
 
 
-def _kind(stream: Any) -> str:
-    """Return the kind; QuickTime stores timecode and chapters as tracks, which ffmpeg writes from the metadata."""
+def _kind(stream: Any, tag: str) -> str:
+    """Return the kind; QuickTime stores timecode and chapters as tracks, which ffmpeg writes from the metadata.
+
+    `tag` is its four-character code if there are chapters: not every program names their track as ffmpeg does.
+    """
     if _is_cover(stream):
         return "cover"
     if stream.type == "data" and "timecode" in stream.metadata:
         return "timecode"
-    if stream.type == "data" and stream.metadata.get("handler_name") == "SubtitleHandler":
+    if stream.type == "data" and (stream.metadata.get("handler_name") == "SubtitleHandler" or tag == "text"):
         return "chapters"
     return str(stream.type)

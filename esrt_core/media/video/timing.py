@@ -213,6 +213,7 @@ class Scan:
 
     ticks: dict[int, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
+    is_encrypted: bool = False
     packets: int = 0
     slots: list[int] = field(default_factory=list)
     restart_packets: list[int] = field(default_factory=list)
@@ -260,6 +261,8 @@ def scan_packets(container: Any, stream: Any) -> Scan:
     for packet in _packets(container, stream, scan):
         if not packet.size or packet.is_discard:
             continue
+        if not scan.packets:
+            scan.is_encrypted = any(str(data.data_type).startswith("encryption") for data in packet.iter_sidedata())
         before = scan.slots[-1] if scan.slots else None
         scan.add(packet)
         restarts = (

@@ -3,15 +3,15 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from esrt_core.errors import EsrtError, MediaError, OptionError, TargetError
-from esrt_core.files import display_name, free_bytes, nearest_existing, target_key
-from esrt_core.pipeline.batch.manifest import Entry
+from esrt_core.files import display_name, display_text, free_bytes, nearest_existing, target_key
+from esrt_core.pipeline.batch.manifest import Entry, Record
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
 from esrt_core.pipeline.batch.sources import SHEET, Filter, Findings, Found, find_sources
@@ -110,38 +110,124 @@ class Failure:
     reason: str
 
 
-@dataclass
-class FolderPlan:
-    """Hold what run_folder() will do and what it skips.
+AnyTask = TypeVar("AnyTask")
 
-    done           pictures whose results exist already; `kept` has those results.
+
+@dataclass
+class Plan(Generic[AnyTask]):
+    """Hold what a run will do and what it skips.
+
+    skipped        counts of files that are not pictures to upscale, by reason.
+    done           pictures whose results exist already.
     large          pictures that are already large enough.
     failed_before  pictures that failed in an earlier run and have not changed since.
-    refused        pictures that cannot be upscaled; `to_note` has the entries that the manifest must keep of them.
+    refused        pictures that cannot be upscaled.
     """
 
     job: JobKey
     options: FolderOptions
-    folders: Mapping[Path, OutputFolder]
     skipped: Counter[str]
-    tasks: list[Task] = field(default_factory=list)
-    done: list[Path] = field(default_factory=list)
-    kept: list[tuple[OutputFolder, Path]] = field(default_factory=list)
-    large: list[Path] = field(default_factory=list)
+    tasks: list[AnyTask] = field(default_factory=list)
+    done: list[Path | str] = field(default_factory=list)
+    large: list[Path | str] = field(default_factory=list)
     failed_before: list[Failure] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
-    to_note: list[tuple[OutputFolder, Entry]] = field(default_factory=list)
-
-    @property
-    def roots(self) -> list[str]:
-        """The folders that results go to."""
-        return [str(root) for root in self.folders]
 
     @property
     def found(self) -> int:
         """Number of pictures found."""
         failures = len(self.failed_before) + len(self.refused)
         return len(self.tasks) + len(self.done) + len(self.large) + failures
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """Describe a file that a task will write.
+
+    name       for messages.
+    key        equal for two files exactly if one would overwrite the other.
+    input_key  what is compared with the keys of inputs.
+    """
+
+    name: str
+    key: str
+    input_key: str
+    exists: bool
+
+
+class Rules(Generic[AnyTask]):
+    """Apply the rules that folders and clusters share to one picture after the other, and collect them in a plan."""
+
+    def __init__(self, plan: Plan[AnyTask], inputs: Set[str]) -> None:
+        self.limits = limits_text(plan.options.upscale.limits)
+        self._plan = plan
+        self._inputs = inputs
+        self._sources: dict[str, str] = {}  # by the key of their target
+
+    def settle(self, source: Path | str, earlier: Entry | Record, target_key: str) -> bool:
+        """Return whether an earlier run has finished an unchanged picture or failed at it for good."""
+        plan = self._plan
+        if earlier.state != "failed":
+            plan.done.append(source)
+            self._sources[target_key] = str(source)
+            return True
+        if plan.options.retry_failed or earlier.limits != self.limits:
+            return False
+        plan.failed_before.append(Failure(source, earlier.error))
+        return True
+
+    def decide(
+        self, source: Path | str, plan_task: Callable[[], AnyTask], note_failure: Callable[[MediaError], None]
+    ) -> None:
+        """Plan a picture; one that cannot be upscaled is refused, and remembered if its file is the cause."""
+        try:
+            self._plan.tasks.append(plan_task())
+        except AlreadyLargeError:
+            self._plan.large.append(source)
+        except SheetError:
+            self._plan.skipped[SHEET] += 1
+        except EsrtError as error:
+            self._plan.refused.append(Failure(source, str(error)))
+            if isinstance(error, MediaError):
+                note_failure(error)
+
+    def check(self, source: str, files: Sequence[ResultFile], is_ours: bool) -> None:
+        """Refuse a target that belongs to another picture, is an input, or is not our own earlier result.
+
+        The first of `files` is the target. Raises: OptionError or TargetError.
+        """
+        first = files[0]
+        if first.key in self._sources:
+            other = display_text(self._sources[first.key])
+            raise OptionError(
+                f"{display_text(source)} and {other} would both be written to {first.name}; use --name or -o to tell "
+                "them apart"
+            )
+        self._sources[first.key] = source
+        for file in files:
+            if file.input_key in self._inputs:
+                raise TargetError(f"{file.name} is an input and is never overwritten; choose another -o")
+            if file.exists and not is_ours and not self._plan.options.upscale.overwrite:
+                raise TargetError(f"{file.name} exists and is not a result of this command; use --overwrite")
+
+
+@dataclass
+class FolderPlan(Plan[Task]):
+    """Plan what run_folder() will do.
+
+    folders  the folders of results by path.
+    kept     results that exist already.
+    to_note  the entries that the manifest must keep of refused pictures.
+    """
+
+    folders: Mapping[Path, OutputFolder] = field(default_factory=dict)
+    kept: list[tuple[OutputFolder, Path]] = field(default_factory=list)
+    to_note: list[tuple[OutputFolder, Entry]] = field(default_factory=list)
+
+    @property
+    def roots(self) -> list[str]:
+        """The folders that results go to."""
+        return [str(root) for root in self.folders]
 
     def disks(self) -> list[Disk]:
         """Return the disks that results go to, and what they will take."""
@@ -160,7 +246,7 @@ def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
     findings = find_sources(options.inputs, output, suffix, Filter(options.include, options.exclude))
     check_found(findings, options)
     roots = dict.fromkeys(found.root for found in findings.pictures)
-    plan = FolderPlan(job, options, {root: OutputFolder(root) for root in roots}, findings.skipped)
+    plan = FolderPlan(job, options, findings.skipped, folders={root: OutputFolder(root) for root in roots})
     plan.refused += [
         Failure(folder, f"{display_name(folder)} cannot be read: {why}") for folder, why in findings.unreadable
     ]
@@ -187,9 +273,7 @@ class _Sorter:
         self._plan = plan
         self._options = plan.options.upscale
         self._selector = pool.selector
-        self._targets: dict[str, Path] = {}
-        self._sources = {os.path.realpath(found.source) for found in pictures}
-        self._limits = limits_text(self._options.limits)
+        self._rules = Rules(plan, {os.path.realpath(found.source) for found in pictures})
         self._values = name_values(self._options.size, pool)
 
     def sort(self, found: Found) -> None:
@@ -202,36 +286,22 @@ class _Sorter:
             return
         stamp = (status.st_size, status.st_mtime_ns)
         earlier = folder.outcome(found.source, plan.job)
-        if earlier is not None and (earlier.size, earlier.mtime_ns) == stamp and self._is_settled(found, earlier):
-            return
-        try:
-            task = self._checked(Task(self._planned(found), folder, *stamp))
-        except AlreadyLargeError:
-            plan.large.append(found.source)
-        except SheetError:
-            plan.skipped[SHEET] += 1
-        except EsrtError as error:
-            plan.refused.append(Failure(found.source, str(error)))
-            if isinstance(error, MediaError):
-                entry = Entry("failed", plan.job.id, folder.name_of(found.source), *stamp, error=str(error))
-                plan.to_note.append((folder, replace(entry, limits=self._limits)))
-        else:
-            plan.tasks.append(task)
+        if earlier is not None and (earlier.size, earlier.mtime_ns) == stamp:
+            target = found.root / earlier.target
+            if self._rules.settle(found.source, earlier, target_key(target)):
+                plan.kept += [(folder, target)] if earlier.state != "failed" else []
+                return
 
-    def _is_settled(self, found: Found, earlier: Entry) -> bool:
-        """Return whether an earlier run has finished a picture or failed at it for good."""
-        if earlier.state != "failed":
-            self._plan.done.append(found.source)
-            self._plan.kept.append((self._plan.folders[found.root], found.root / earlier.target))
-            self._targets[target_key(found.root / earlier.target)] = found.source
-            return True
-        if self._plan.options.retry_failed or earlier.limits != self._limits:
-            return False
-        self._plan.failed_before.append(Failure(found.source, earlier.error))
-        return True
+        def note_failure(error: MediaError) -> None:
+            entry = Entry("failed", plan.job.id, folder.name_of(found.source), *stamp, error=str(error))
+            plan.to_note.append((folder, replace(entry, limits=self._rules.limits)))
+
+        self._rules.decide(
+            found.source, lambda: self._checked(Task(self._planned(found), folder, *stamp)), note_failure
+        )
 
     def _planned(self, found: Found) -> UpscalePlan:
-        """Plan one picture as if its target could be replaced; _checked() decides about that."""
+        """Plan one picture as if its target could be replaced; Rules.check() decides about that."""
         options = replace(self._options, output=None if found.alongside else f"{found.root}{os.sep}", overwrite=True)
         template = self._plan.options.name
         in_folder = partial(target_in, found.root / found.relative_path.parent, template, self._values)
@@ -239,19 +309,10 @@ class _Sorter:
         return plan_upscale(Input(found.source), options, self._selector, target_rule)
 
     def _checked(self, task: Task) -> Task:
-        """Refuse a target that belongs to another picture, is an input, or is not our own earlier result."""
-        key = target_key(task.target)
-        if key in self._targets:
-            raise both_become(task.plan.source.name, display_name(self._targets[key]), task.plan.target.name)
-        self._targets[key] = task.source
         folder = task.folder
-        ours = folder.manifest.owns(folder.name_of(task.target), folder.name_of(task.source))
-        for path in _results(task):
-            if os.path.realpath(path) in self._sources:
-                raise is_input(display_name(path))
-            if os.path.lexists(path) and not ours and not self._options.overwrite:
-                raise not_ours(display_name(path))
-        options = replace(task.plan.options, overwrite=ours or self._options.overwrite)
+        is_ours = folder.manifest.owns(folder.name_of(task.target), folder.name_of(task.source))
+        self._rules.check(str(task.source), [_result_file(path) for path in _results(task)], is_ours)
+        options = replace(task.plan.options, overwrite=is_ours or self._options.overwrite)
         return replace(task, plan=replace(task.plan, options=options))
 
 
@@ -261,22 +322,11 @@ def name_values(size: SizeRequest, pool: UpscalerPool) -> dict[str, str]:
     return {"model": Path(pool.selector.requested).stem, "scale": scale}
 
 
-def both_become(first: str, second: str, target: str) -> OptionError:
-    """Return the error of a picture that has the same target as another one."""
-    return OptionError(f"{first} and {second} would both be written to {target}; use --name or -o to tell them apart")
-
-
-def is_input(target: str) -> TargetError:
-    """Return the error of a target that is an input."""
-    return TargetError(f"{target} is an input and is never overwritten; choose another -o")
-
-
-def not_ours(target: str) -> TargetError:
-    """Return the error of an existing target that is not a result of this command."""
-    return TargetError(f"{target} exists and is not a result of this command; use --overwrite")
-
-
 def _results(task: Task) -> Iterator[Path]:
     yield task.target
     if task.plan.options.compare and task.plan.target.sheet is not None:
         yield task.plan.target.sheet
+
+
+def _result_file(path: Path) -> ResultFile:
+    return ResultFile(display_name(path), target_key(path), os.path.realpath(path), os.path.lexists(path))

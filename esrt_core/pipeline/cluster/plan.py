@@ -7,28 +7,27 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 
-from esrt_core.errors import EsrtError, MediaError, OptionError
+from esrt_core.errors import MediaError, OptionError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.image.formats import Format
 from esrt_core.media.image.picture import RemoteFile
 from esrt_core.pipeline.batch.manifest import FOLDER, Record, Records, is_record, parse_record
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
-from esrt_core.pipeline.batch.outputs import JobKey, job_key, limits_text
+from esrt_core.pipeline.batch.outputs import job_key
 from esrt_core.pipeline.batch.plan import (
     Disk,
     Failure,
-    both_become,
+    Plan,
+    ResultFile,
+    Rules,
     check_found,
     disks_of,
-    is_input,
     name_values,
-    not_ours,
 )
 from esrt_core.pipeline.batch.sources import (
     EXCLUDED,
     HIDDEN,
     OWN,
-    SHEET,
     Filter,
     Findings,
     Found,
@@ -37,8 +36,7 @@ from esrt_core.pipeline.batch.sources import (
 )
 from esrt_core.pipeline.cluster.storage import Item, ObjectStore, file_stamp, is_address, join, plain_path, store_of
 from esrt_core.pipeline.image.options import UpscaleOptions
-from esrt_core.pipeline.image.plan import Input, SheetError, Target, UpscalePlan, decide_target, plan_result
-from esrt_core.pipeline.sizes import AlreadyLargeError
+from esrt_core.pipeline.image.plan import Input, Target, UpscalePlan, decide_target, plan_result
 from esrt_core.selection import UpscalerPool
 
 _AT_ONCE = 64  # pictures whose headers are fetched in parallel
@@ -262,30 +260,20 @@ class StoreTask:
 
 
 @dataclass
-class StorePlan:
-    """Hold what run_on_ray() will do and what it skips; fields as in FolderPlan."""
+class StorePlan(Plan[StoreTask]):
+    """Plan what run_on_ray() will do.
 
-    job: JobKey
-    options: FolderOptions
-    records: Mapping[Root, Records]
-    skipped: Counter[str]
-    tasks: list[StoreTask] = field(default_factory=list)
-    done: list[str] = field(default_factory=list)
-    large: list[str] = field(default_factory=list)
-    failed_before: list[Failure] = field(default_factory=list)
-    refused: list[Failure] = field(default_factory=list)
+    records  what earlier runs recorded, by the folder of the results.
+    to_note  the records that must be kept of refused pictures.
+    """
+
+    records: Mapping[Root, Records] = field(default_factory=dict)
     to_note: list[tuple[Root, Record]] = field(default_factory=list)
 
     @property
     def roots(self) -> list[str]:
         """The folders that results go to."""
         return [root.name for root in self.records]
-
-    @property
-    def found(self) -> int:
-        """Number of pictures found."""
-        failures = len(self.failed_before) + len(self.refused)
-        return len(self.tasks) + len(self.done) + len(self.large) + failures
 
     def disks(self) -> list[Disk]:
         """Return the disks that results go to and what they will take; object stores have no limit."""
@@ -304,7 +292,7 @@ def plan_store(options: FolderOptions, pool: UpscalerPool) -> StorePlan:
     trees = {picture.root for picture in findings.pictures if not picture.alongside}
     listings = {root: results_at(root.location, deep=root in trees) for root in roots}
     records = {root: read_records(root.location, listing) for root, listing in listings.items()}
-    plan = StorePlan(job, options, records, findings.skipped)
+    plan = StorePlan(job, options, findings.skipped, records=records)
     plan.refused += [
         Failure(folder, f"{display_name(folder)} cannot be read: {why}") for folder, why in findings.unreadable
     ]
@@ -332,9 +320,7 @@ class _Sorter:
         self._options = plan.options.upscale
         self._selector = pool.selector
         self._present = present
-        self._targets: dict[str, str] = {}
-        self._sources = {store_of(picture.location).same(picture.location) for picture in pictures}
-        self._limits = limits_text(self._options.limits)
+        self._rules = Rules(plan, {store_of(picture.location).same(picture.location) for picture in pictures})
         self._values = name_values(self._options.size, pool)
 
     def remaining(self, pictures: Sequence[StoredPicture]) -> list[StoredPicture]:
@@ -345,41 +331,28 @@ class _Sorter:
         """Decide about pictures whose headers are fetched in parallel."""
         openers = store_of(pictures[0].location).openers({picture.location: picture.item for picture in pictures})
         for picture in pictures:
-            try:
-                task = self._checked(self._planned(picture, RemoteFile(picture.name, openers[picture.location])))
-            except AlreadyLargeError:
-                self._plan.large.append(picture.name)
-            except SheetError:
-                self._plan.skipped[SHEET] += 1
-            except EsrtError as error:
-                self._refuse(picture, error)
-            else:
-                self._plan.tasks.append(task)
+            source = RemoteFile(picture.name, openers[picture.location])
+            self._rules.decide(picture.name, partial(self._task, picture, source), partial(self._note_failure, picture))
 
     def _is_settled(self, picture: StoredPicture) -> bool:
-        plan = self._plan
-        earlier = plan.records[picture.root].outcome(picture.location, plan.job.id)
+        earlier = self._plan.records[picture.root].outcome(picture.location, self._plan.job.id)
         if earlier is None or earlier.stamp != picture.item.stamp:
             return False
-        if earlier.state == "done":
-            plan.done.append(picture.name)
-            location = join(picture.root.location, earlier.target)
-            self._targets[store_of(location).same(location)] = picture.name
-            return True
-        if plan.options.retry_failed or earlier.limits != self._limits:
-            return False
-        plan.failed_before.append(Failure(picture.name, earlier.error))
-        return True
+        target = join(picture.root.location, earlier.target)
+        return self._rules.settle(picture.name, earlier, store_of(target).same(target))
 
-    def _refuse(self, picture: StoredPicture, error: EsrtError) -> None:
-        plan = self._plan
-        plan.refused.append(Failure(picture.name, str(error)))
-        if isinstance(error, MediaError):
-            failed = Record("failed", plan.job.id, picture.location, picture.item.stamp, error=str(error))
-            plan.to_note.append((picture.root, replace(failed, limits=self._limits)))
+    def _note_failure(self, picture: StoredPicture, error: MediaError) -> None:
+        failed = Record("failed", self._plan.job.id, picture.location, picture.item.stamp, error=str(error))
+        self._plan.to_note.append((picture.root, replace(failed, limits=self._rules.limits)))
+
+    def _task(self, picture: StoredPicture, source: RemoteFile) -> StoreTask:
+        task = self._planned(picture, source)
+        keys = (task.key, task.sheet) if task.plan.options.compare else (task.key,)
+        self._rules.check(task.source, [self._result_file(task, key) for key in keys], task.replaces is not None)
+        return task
 
     def _planned(self, picture: StoredPicture, source: RemoteFile) -> StoreTask:
-        """Plan one picture as if its target could be replaced; _checked() decides about that."""
+        """Plan one picture as if its target could be replaced; Rules.check() decides about that."""
         keyed = plan_result(Input(source), self._options, self._selector, partial(self._target, picture))
         assert keyed.target.path is not None
         key = PurePath(keyed.target.path).as_posix()
@@ -401,19 +374,9 @@ class _Sorter:
         folder = Path(picture.relative_path.parent)
         return target_in(folder, template, self._values, named, kind, suffix, options)
 
-    def _checked(self, task: StoreTask) -> StoreTask:
-        """Refuse a target that belongs to another picture, is an input, or is not our own earlier result."""
-        location = task.location_of(task.key)
-        store, name = store_of(location), display_text(task.target)
+    def _result_file(self, task: StoreTask, key: str) -> ResultFile:
+        location = task.location_of(key)
+        store, name = store_of(location), display_text(join(task.picture.root.name, key))
+        store.check(location)
         same = store.same(location)
-        if same in self._targets:
-            raise both_become(display_text(task.source), display_text(self._targets[same]), name)
-        self._targets[same] = task.source
-        for key in (task.key, task.sheet) if task.plan.options.compare else (task.key,):
-            each, shown = task.location_of(key), display_text(join(task.picture.root.name, key))
-            store.check(each)
-            if store.same(each) in self._sources:
-                raise is_input(shown)
-            if key in self._present[task.picture.root] and task.replaces is None and not self._options.overwrite:
-                raise not_ours(shown)
-        return task
+        return ResultFile(name, same, same, key in self._present[task.picture.root])

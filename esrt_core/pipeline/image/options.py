@@ -18,7 +18,7 @@ class UpscaleOptions:
     size       the requested size of the result.
     output     a file; a folder if it ends in a slash; "-" for standard output; None for beside the input.
     format     the name of a format, or None for that of the output's extension, else that of the source.
-    model      a bundled model ("auto", "clean", "photo") or the path of a weights file.
+    model      a bundled model ("auto", "clean", "photo", "drawing") or the path of a weights file.
     overwrite  replace existing results (an input is never replaced).
     compare    write a sheet of crops beside the result.
 

@@ -1,5 +1,7 @@
 """VideoOptions, everything a user can choose about upscaling clips, and the search for clips in folders."""
 
+import glob
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,9 +11,11 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
+from esrt_core.media.video.containers import CONTAINERS
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
+FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
 DEFAULT_FACTOR = Fraction(2)  # a clip has many frames, so that x4 must be requested
 PREVIEW_SECONDS = Fraction(4)
@@ -33,6 +37,7 @@ class VideoOptions:
     preview      make a few seconds, source and result side by side.
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
+    many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
     Raises: OptionError if a value is unknown or out of range.
     """
@@ -55,6 +60,7 @@ class VideoOptions:
     overwrite: bool = False
     restart: bool = False
     drop: bool = False
+    many: bool = False
     reuse: bool = True
 
     def __post_init__(self) -> None:
@@ -82,6 +88,16 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
         raise OptionError(f"{name} {value} is unknown; use one of {', '.join(choices)}")
 
 
+# Read but not written; of a folder's other files, still pictures, sound, subtitles and so on are left out silently.
+_READ_ONLY = (VIDEO_EXTENSIONS | {".gif", ".apng"}) - CONTAINERS.keys()
+_OTHER_FILES = frozenset((
+    ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".srt", ".ass", ".ssa", ".sub", ".idx", ".vtt",
+    ".sup", ".txt", ".nfo", ".xml", ".json", ".md", ".ini", ".db", ".log", ".mp3", ".flac", ".wav", ".m4a",
+    ".aac", ".ac3", ".ogg", ".opus", ".wma", ".zip", ".rar", ".7z", ".pdf", ".html", ".url", ".torrent",
+    ".part", ".thm", ".cpi", ".mpl", ".bup", ".ifo", ".py", ".sh", ".exe",
+))  # fmt: skip
+
+
 def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
     """Return the clips among files and folders, those of a folder sorted by name.
 
@@ -101,8 +117,17 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
     return clips
 
 
+def skipped_files(inputs: Sequence[str]) -> list[str]:
+    """Return what was left out of the folders among the inputs and may be a clip: suffixes, each with its count."""
+    folders = [Path(name) for name in inputs if Path(name).is_dir()]
+    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | {""}
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file() and path.name[:1] != "."]
+    counts = Counter(path.suffix.lower() for path in files)
+    return [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+
+
 def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
-    known = VIDEO_EXTENSIONS | {".gif"}
+    known = CONTAINERS.keys() | _READ_ONLY
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in known]
     names = {path.name for path in files}
     ending = f"_{options.request.suffix(())}"
@@ -115,4 +140,22 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
 def _is_result(path: Path, ending: str, names: set[str]) -> bool:
     """Return whether a file is the result of another file in the folder."""
     stem = path.stem.removesuffix("_preview")
-    return stem.endswith(ending) and f"{stem.removesuffix(ending)}{path.suffix}" in names
+    if not stem.endswith(ending):
+        return False
+    source = stem.removesuffix(ending)
+    if f"{source}{path.suffix}" in names:
+        return True
+    converted = {name for name in names if Path(name).suffix.lower() in _READ_ONLY}
+    return path.suffix == FALLBACK and (source in converted or source in {Path(name).stem for name in converted})
+
+
+def result_name(path: Path, ending: str, many: bool) -> str:
+    """Return the name of a clip's result; if its container cannot be written, one of many becomes Matroska.
+
+    Then the whole name is kept if another clip in the folder differs only in its suffix.
+    """
+    if not many or path.suffix.lower() in CONTAINERS:
+        return f"{path.stem}_{ending}{path.suffix}"
+    known = CONTAINERS.keys() | _READ_ONLY
+    alike = [each for each in path.parent.glob(f"{glob.escape(path.stem)}.*") if each.suffix.lower() in known]
+    return f"{path.name if len(alike) > 1 else path.stem}_{ending}{FALLBACK}"

@@ -18,7 +18,7 @@ from esrt_core.media.video.reader import ReadRequest, shape_of
 from esrt_core.media.video.writer import EncodeSettings
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions
+from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, result_name
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
 from esrt_core.selection import ChainSelector, ModelChain, assess_clip
 
@@ -99,6 +99,8 @@ def plan_notes(
     """Return what the user should know before the work: what changes, and what is lost."""
     video, pixels = clip.video, parse_layout(encode.pixels)
     notes = []
+    if options.many and container_of(clip.path) is None and mux.container.muxer == "matroska":
+        notes.append(f"{clip.path.suffix} cannot be written: the result is Matroska (.mkv)")
     if video.interlaced and not options.deinterlace:
         notes.append("the clip is interlaced and stays interlaced; --deinterlace makes progressive frames first")
     if read.flatten:
@@ -112,6 +114,8 @@ def plan_notes(
             "the closed captions of the picture become a subtitle stream" if mux.captions
             else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
         )  # fmt: skip
+    if clip.spherical and not mux.spherical:
+        notes.append("the spherical (360 degree) metadata is lost: only .mp4, .mov and .mkv with most codecs hold it")
     if clip.restarts:
         times = ", ".join(f"{float(seconds):.2f} s" for seconds in clip.restarts[:_LISTED])
         notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
@@ -191,8 +195,8 @@ def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
     if output is not None and not names_folder(output):
         return Path(output)
     folder = path.parent if output is None else Path(output)
-    preview = "_preview" if options.preview else ""
-    return folder / f"{path.stem}_{options.request.suffix(())}{preview}{path.suffix}"
+    ending = options.request.suffix(()) + ("_preview" if options.preview else "")
+    return folder / result_name(path, ending, options.many)
 
 
 def work_folder(target: Path) -> Path:
@@ -257,7 +261,8 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     mux = _mux_request(clip, container, codec, timeline, read, options, target)
     captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
-    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions)
+    spherical = clip.spherical and container.spherical and codec.name != "prores"
+    mux = replace(mux, has_alpha="yuva" in pixels, captions=captions, spherical=spherical)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
     notes = (*clip.notes, *plan_notes(clip, read, options, encode, mux))
     plan = VideoPlan(

@@ -111,6 +111,11 @@ class ResumeLog:
         return lines
 
 
+def finished_frames(folder: Path) -> int:
+    """Return the number of frames in the finished segments of a work folder."""
+    return sum(segment.slots for segment in ResumeLog(folder).segments())
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     found = hashlib.sha256()
@@ -129,7 +134,9 @@ def check_header(earlier: Header, now: Header, folder: Path) -> None:
     changed = [name for name in here if earlier.get(name) != here[name]]
     if not changed:
         return
-    reason = "the source has changed since" if "source" in changed else f"other options ({', '.join(changed)})"
+    reason = f"other options, or another version of esrt ({', '.join(changed)})"
+    if "source" in changed:
+        reason = "the source has changed since"
     raise OptionError(f"cannot resume {folder}: {reason}; rerun with the original options, or --restart")
 
 

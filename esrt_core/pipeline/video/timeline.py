@@ -84,7 +84,8 @@ def make_timeline(timing: Timing, keep: bool, start: Fraction, end: Fraction | N
         return Timeline(timing.time_base, unit, mean.limit_denominator(1001), True, first, last, length)
     rate = timing.rate
     unit = Fraction(1, rate.numerator * math.ceil(Fraction(_MIN_TICKS, rate.numerator)))
-    slots = max(math.floor(timing.duration * rate + Fraction(1, 2)), 1)
+    last_slot = math.floor((timing.last - timing.first) * timing.time_base * rate + Fraction(1, 2))
+    slots = max(math.floor(timing.duration * rate + Fraction(1, 2)), last_slot + 1)  # a short last frame is shown too
     first = max(math.ceil(start * rate), 0)
     last = slots if end is None else min(math.ceil(end * rate), slots)
     return Timeline(timing.time_base, unit, rate, False, first, last, length)

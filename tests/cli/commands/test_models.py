@@ -22,6 +22,8 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
         ["clean", "x2"],
         ["clean", "x3"],
         ["clean", "x4"],
+        ["drawing", "x2"],
+        ["drawing", "x4"],
         ["photo", "x2"],
         ["photo", "x4"],
     ]
