@@ -4,8 +4,10 @@ import codecs
 import io
 import math
 import re
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from PIL import Image, PngImagePlugin
@@ -13,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, PNG, TIFF, Format
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata
@@ -31,11 +33,25 @@ _XMP_STALE = re.compile(
     rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
     re.DOTALL,
 )
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_HAS_EXTENDED_XMP = re.compile(
+    rb'\sxmpNote:HasExtendedXMP="[^"]*"|<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>'
+)
+# Google's GPano: sizes and places of a 360-degree photo in px, and their axis.
+_XMP_SCALED = (
+    (rb"GPano:(?:FullPanoWidth|CroppedAreaImageWidth|CroppedAreaLeft)Pixels", 0),
+    (rb"GPano:(?:FullPanoHeight|CroppedAreaImageHeight|CroppedAreaTop)Pixels", 1),
+)
+# Regions of faces (Metadata Working Group, Guidelines 2.0.1): center and size as shares of the width and height.
+_REGION = re.compile(rb"<mwg-rs:Area\b(?:[^>]*/>|.*?</mwg-rs:Area>)", re.DOTALL)
+_REGION_NUMBER = re.compile(rb'(stArea:([xywh])\s*(?:=\s*["\']|>))([0-9.]+)')
 _XMP_NUMBERS = (
     (rb"tiff:ImageWidth", 0),
     (rb"tiff:ImageLength", 1),
     (rb"exif:PixelXDimension", 0),
     (rb"exif:PixelYDimension", 1),
+    (rb"stDim:w", 0),
+    (rb"stDim:h", 1),
 )
 
 
@@ -52,19 +68,23 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
+    if xmp is not None:
+        xmp = _REGION.sub(partial(_turned_region, orientation=orientation), xmp)
     color, color_chunks = _read_color(opening, icc)
-    return Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), color, color_chunks), orientation, tuple(notes)
+    read = Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), _jpeg_segments(opening), color, color_chunks)
+    return read, orientation, tuple(notes)
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
     """Return metadata with the result's size in px, and a note if EXIF is left out because it is damaged."""
     source = metadata.source_size or (width, height)
-    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height))
+    factor = (width / source[0], height / source[1])
+    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height), factor)
     metadata = replace(metadata, xmp=xmp)
     if metadata.exif is None:
         return metadata, ()
     try:
-        block = exif.for_size(metadata.exif, width, height, (width / source[0], height / source[1]))
+        block = exif.for_size(metadata.exif, width, height, factor)
     except MediaError as error:
         return replace(metadata, exif=None), (f"EXIF data left out: it cannot be rewritten ({error})",)
     return replace(metadata, exif=block), ()
@@ -115,6 +135,12 @@ def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[M
             without: dict[str, Any] = {field: None}
             metadata = replace(metadata, **without)
             notes.append(f"{_NAMES[field]} left out: {problem}")
+    if metadata.jpeg_segments and target is not JPEG:
+        kinds = {0xED: "IPTC", 0xFE: "comment", 0xE1: "extended XMP"}
+        names = ", ".join(dict.fromkeys(kinds[marker] for marker, _ in metadata.jpeg_segments))
+        xmp = None if metadata.xmp is None else _HAS_EXTENDED_XMP.sub(b"", metadata.xmp)
+        metadata = replace(metadata, jpeg_segments=(), xmp=xmp)
+        notes.append(f"{names} left out: {target.label} gets none")
     if metadata.png_chunks and target is not PNG:
         metadata = replace(metadata, png_chunks=())
         notes.append(f"text of the PNG left out: {target.label} cannot hold it")
@@ -131,6 +157,11 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["exif"] = _EXIF_PREFIX + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
+    if target is JPEG and metadata.jpeg_segments:
+        segments = ((marker, len(data) + 2, data) for marker, data in metadata.jpeg_segments)
+        parameters["extra"] = b"".join(
+            struct.pack(">BBH", 0xFF, marker, size) + data for marker, size, data in segments
+        )
     if target is PNG:
         chunks = PngImagePlugin.PngInfo()
         color = () if metadata.color is None else (cicp.chunk(metadata.color),)
@@ -170,6 +201,18 @@ def _xmp_orientation(opening: Opened) -> int:
     xmp = _info(opening, "xmp", "XMP")
     found = re.search(rb'tiff:Orientation(?:="|>)([1-8])', xmp) if isinstance(xmp, bytes) else None
     return int(found[1]) if found else UPRIGHT
+
+
+def _jpeg_segments(opening: Opened) -> tuple[tuple[int, bytes], ...]:
+    """Return the segments of a JPEG that a JPEG gets as they are: IPTC, comments and extended XMP."""
+    found: Iterable[tuple[str, bytes]] = getattr(opening.image, "applist", ())
+    kinds = (("APP13", 0xED, b"Photoshop 3.0\0"), ("COM", 0xFE, b""), ("APP1", 0xE1, _EXTENDED_XMP))
+    return tuple(
+        (marker, data)
+        for name, data in found
+        for kind, marker, start in kinds
+        if name == kind and data.startswith(start)
+    )
 
 
 def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
@@ -233,6 +276,10 @@ def _info(opening: Opened, key: str, tiff_tag: str) -> Any:
         return None if tag is None else tag.value
 
 
+def _scaled_number(found: re.Match[bytes], factor: float) -> bytes:
+    return found[1] + b"%d" % round(int(found[2]) * factor)
+
+
 def _xmp_text(xmp: bytes) -> str:
     """Return XMP as text: UTF-8 or UTF-16, or the Latin-1 that some programs write."""
     if xmp.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -243,7 +290,23 @@ def _xmp_text(xmp: bytes) -> str:
         return xmp.decode("latin-1")
 
 
-def _xmp_for_size(xmp: bytes, size: tuple[int, int]) -> bytes:
+def _turned_region(found: re.Match[bytes], orientation: int) -> bytes:
+    """Return the area of a region as it is in the oriented picture."""
+    values = {name: float(number) for _, name, number in _REGION_NUMBER.findall(found[0])}
+    if orientation == UPRIGHT or not {b"x", b"y"} <= values.keys():
+        return found[0]
+    x, y = values[b"x"], values[b"y"]
+    centers = [(x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y), (y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)]
+    turned = dict(zip((b"x", b"y"), centers[orientation - 1], strict=True))
+    if orientation in (5, 6, 7, 8):
+        turned |= {one: values[other] for one, other in ((b"w", b"h"), (b"h", b"w")) if other in values}
+    return _REGION_NUMBER.sub(lambda part: part[1] + f"{turned.get(part[2], float(part[3])):.6g}".encode(), found[0])
+
+
+def _xmp_for_size(xmp: bytes, size: tuple[int, int], factor: tuple[float, float]) -> bytes:
+    for pattern, axis in _XMP_SCALED:
+        scaled = partial(_scaled_number, factor=factor[axis])
+        xmp = re.sub(rb"(" + pattern + rb'(?:="|>))(\d+)', scaled, xmp)
     for name, axis in _XMP_NUMBERS:
         xmp = re.sub(rb"(" + name + rb'(?:="|>))\d+', rb"\g<1>%d" % size[axis], xmp)
     return xmp

@@ -114,8 +114,8 @@ class Metadata:
 
     `exif` starts with a TIFF header (without the "Exif" prefix), has the orientation 1 and no thumbnail. `dpi` is
     (x, y). `loop` is how many times an animation plays, 0 for endlessly, None if the file does not say (once).
-    `png_chunks` are the type and data of chunks that another PNG gets as they are. `source_size` is the source's
-    oriented width and height in px.
+    `png_chunks` are the type and data of chunks that another PNG gets as they are, `jpeg_segments` the marker and data
+    of segments that another JPEG gets. `source_size` is the source's oriented width and height in px.
 
     Color is described by `color` (code points of CICP), which goes before `icc`, which goes before `color_chunks`: a
     PNG's gAMA, cHRM and sRGB.
@@ -127,6 +127,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     loop: int | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    jpeg_segments: tuple[tuple[int, bytes], ...] = ()
     color: CodePoints | None = None
     color_chunks: tuple[tuple[bytes, bytes], ...] = ()
     source_size: tuple[int, int] | None = field(default=None, compare=False)

@@ -16,6 +16,10 @@ XMP = (
     b"</rdf:Description></x:xmpmeta>"
 )
 NOTE = b"Nikon\0\2 and offsets that count from here"
+ELEMENTS = (
+    "<mwg-rs:Area><stArea:x>{}</stArea:x><stArea:y>{}</stArea:y>"
+    "<stArea:w>{}</stArea:w><stArea:h>{}</stArea:h></mwg-rs:Area>"
+)
 FORMATS = ["jpeg", "png", "webp", "avif", "tiff"]
 
 
@@ -263,3 +267,41 @@ def test_sources_without_metadata_stay_without():
     decoded = read(saved(picture(), "PNG"))
     assert decoded.metadata == Metadata()
     assert "exif" not in Image.open(io.BytesIO(written(decoded.pages, "png")[0])).info
+
+
+def test_iptc_comment_and_extended_xmp_are_kept_in_a_jpeg_and_said_elsewhere():
+    iptc = b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\x0a\x1c\2\x69\0\5title\0"
+    extended = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + bytes(8) + b"<more/>"
+    segments = [(0xED, iptc), (0xE1, extended), (0xFE, "caf\u00e9".encode())]
+    extra = b"".join(bytes([255, m]) + (len(d) + 2).to_bytes(2, "big") + d for m, d in segments)
+    xmp = b'<x:xmpmeta xmpNote:HasExtendedXMP="AAAA"/>'
+    decoded = read(saved(picture(), "JPEG", extra=extra, xmp=xmp))
+    again = read(written(decoded.pages, "jpeg", decoded.metadata)[0])
+    assert again.metadata.jpeg_segments == tuple(segments)
+    assert b"HasExtendedXMP" in again.metadata.xmp
+    result, notes = written(decoded.pages, "png", decoded.metadata)
+    assert notes == ("IPTC, extended XMP, comment left out: PNG gets none",)
+    assert b"HasExtendedXMP" not in read(result).metadata.xmp
+
+
+def test_the_sizes_of_a_360_degree_photo_scale():
+    xmp = b'<x GPano:FullPanoWidthPixels="100" GPano:CroppedAreaTopPixels="7"><GPano:CroppedAreaLeftPixels>9</x>'
+    metadata, _ = for_size(Metadata(xmp=xmp, source_size=(50, 20)), 100, 60)
+    expected = b'<x GPano:FullPanoWidthPixels="200" GPano:CroppedAreaTopPixels="21"><GPano:CroppedAreaLeftPixels>18</x>'
+    assert metadata.xmp == expected
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [(1, (0.25, 0.4, 0.1, 0.2)), (3, (0.75, 0.6, 0.1, 0.2)), (6, (0.6, 0.25, 0.2, 0.1)), (8, (0.4, 0.75, 0.2, 0.1))],
+)
+@pytest.mark.parametrize("form", ['<mwg-rs:Area stArea:x="{}" stArea:y="{}" stArea:w="{}" stArea:h="{}"/>', ELEMENTS])
+def test_face_regions_turn_with_the_pixels(form, orientation, expected):
+    tags = Image.Exif()
+    tags[274] = orientation
+    xmp = '<x:xmpmeta><mwg-rs:AppliedToDimensions stDim:w="28" stDim:h="20"/>' + form + "</x:xmpmeta>"
+    data = saved(picture(), "JPEG", exif=tags.tobytes(), xmp=xmp.format(0.25, 0.4, 0.1, 0.2).encode())
+    decoded = read(data)
+    result = read(written(decoded.pages, "jpeg", decoded.metadata)[0]).metadata.xmp.decode()
+    assert form.format(*expected) in result
+    assert f'stDim:w="{decoded.info.width}" stDim:h="{decoded.info.height}"' in result
