@@ -27,6 +27,7 @@ _ROUNDING = Fraction(1, 1000)  # seconds; times pass through containers that cou
 _DRIFT = Fraction(1, 10_000)  # relative; 24000/1001 and 24 differ by ten times as much
 _FEW_REPEATS = 10  # one repeated frame in this many makes a rate a poor fit
 _FEW_LOST = 200  # losing one frame in this many is better than repeating most of them
+_NEARLY_EQUAL = 500  # rates that differ by less than one slot in this many, as 60 and 60000/1001 do
 _SECOND = Fraction(1)
 
 
@@ -157,12 +158,15 @@ def _best_fit(times: NDArray[np.int64], time_base: Fraction, stated: Sequence[Fr
     almost = [fit for fit in fits if fit.lost * _FEW_LOST <= frames and fit.repeats * _FEW_REPEATS <= frames]
     is_ntsc = any(rate in _NTSC_RATES for rate in stated)
 
-    def rank(fit: _Fit) -> tuple[int, int, bool, bool, bool, float]:
+    def rank(fit: _Fit) -> tuple[bool, int, bool, float]:
         is_standard = fit.rate in stated or fit.rate in _STANDARD_RATES
-        return (fit.lost, fit.repeats, fit.rate not in stated, not is_standard,
-                (fit.rate in _NTSC_RATES) != is_ntsc, fit.error)  # fmt: skip
+        size = 0 if is_standard else fit.rate.denominator  # of computed rates the simplest
+        return (fit.rate not in stated, size, (fit.rate in _NTSC_RATES) != is_ntsc, fit.error)
 
-    return min(close or almost or lossless or fits, key=rank)
+    choice = close or almost or lossless or fits
+    least = min(choice, key=lambda fit: (fit.lost, fit.repeats))
+    most = least.repeats + (frames + least.repeats) // _NEARLY_EQUAL
+    return min((fit for fit in choice if fit.lost == least.lost and fit.repeats <= most), key=rank)
 
 
 def _fit(times: NDArray[np.int64], time_base: Fraction, rate: Fraction) -> _Fit:
@@ -181,15 +185,18 @@ def _mean_rate(times: NDArray[np.int64], time_base: Fraction) -> Fraction:
 
 
 def _computed_rates(times: NDArray[np.int64], time_base: Fraction) -> list[Fraction]:
-    """Return the rates of the shortest common distance, of the mean distance, and one that is a little faster."""
+    """Return the rates of the shortest common distance, of the mean distance, and of a little less than that."""
     mean = 1 / _mean_rate(times, time_base)
     distances = Counter((times[1:] - times[:-1]).tolist())
     enough = max((len(times) - 1) // 20, 1)
     common = min(
         distance for distance, count in distances.items() if count >= enough or count == max(distances.values())
     )
+    # The exact mean, too: a phone's 30.02 drifts off the grid of 30.
+    exact = [min((1 / mean).limit_denominator(limit), _HIGHEST) for limit in (50, 1001)]
     periods = (mean, mean * Fraction(99, 100), mean * Fraction(96, 100))
-    return [_tidy(common * time_base, time_base), *(_tidy(period, Fraction(0)) for period in periods)]
+    tidy = [_tidy(common * time_base, time_base), *(_tidy(period, Fraction(0)) for period in periods)]
+    return [rate for rate in (*tidy, *exact) if rate]
 
 
 def _tidy(period: Fraction, rounding: Fraction) -> Fraction:

@@ -68,9 +68,12 @@ def _trial_folder(work: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for parent in (work, *work.parents):
-            if parent == existing or any(parent.iterdir()):
+            try:
+                if parent == existing:
+                    break
+                parent.rmdir()
+            except OSError:  # it is not empty, or another run has removed it
                 break
-            parent.rmdir()
 
 
 def _encode(target: Path, plan: VideoPlan) -> None:

@@ -183,3 +183,26 @@ def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
     path = make(tmp_path / f"{'x' * 230}.mp4", *picture(seconds=1.6), *x264())
     stopped(path, 20, segment=HALF)
     assert upscale(path, segment=HALF).resumed_at > 0
+
+
+@pytest.mark.parametrize("kind", ["alpha", "joined", "counted"])
+def test_going_on_gives_the_same_bytes_for_unusual_clips(tmp_path: Path, kind: str) -> None:
+    if kind == "alpha":
+        clear = "color=blue:size=32x24:rate=25:duration=1.6,format=yuva420p,geq=lum='p(X,Y)+N':a='8*X'"
+        path = make(tmp_path / "a.webm", "-f", "lavfi", "-i", clear, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
+    elif kind == "joined":
+        part = make(tmp_path / "1.ts", *picture("64x48", seconds=0.8), *sound(0.8), *x264(), "-c:a", "aac").read_bytes()
+        path = tmp_path / "a.ts"
+        path.write_bytes(part + part)
+    else:
+        path = make(
+            tmp_path / "a.avi", *picture(seconds=1.6, extra=",noise=alls=60:allf=t"), "-c:v", "mpeg4", "-bf", "2"
+        )
+    suffix = ".mkv" if kind == "counted" else path.suffix
+    options = {"segment": HALF}
+    undisturbed = Path(upscale(path, output=str(tmp_path / f"whole{suffix}"), **options).target).read_bytes()
+    output = str(tmp_path / f"parts{suffix}")
+    stopped(path, 20, output=output, **options)
+    result = upscale(path, output=output, **options)
+    assert result.resumed_at > 0
+    assert Path(result.target).read_bytes() == undisturbed
