@@ -14,7 +14,7 @@ ARCHITECTURE = "ESRT"
 class CheckpointMetadata:
     """Describe one weights file.
 
-    `kind` is `clean`, `photo`, `drawing` or a user's own word. `training` sums up the run (command, steps, hours, hardware ...),
+    `kind` is `clean`, `photo`, `drawing` or a user's own word. `training` sums up the run (command, steps, hours ...),
     `psnr` maps the name of a test set to dB on Y, `card` is free text for people.
     """
 
