@@ -35,16 +35,17 @@ def composed_kernels(steps: Sequence[Layer], last: Layer, factors: Sequence[int]
     Together they are one linear map, 5 x 5 LR pixels wide. The outermost LR pixels have kernels of their own, 3 pixels
     from the edge, because the inner maps are padded with zeros.
     """
-    return {place: _composed(steps, last, factors, place) for place in product((FIRST, INNER, LAST), repeat=2)}
+    places = product((FIRST, INNER, LAST), (FIRST, INNER, LAST))
+    return {place: _composed(steps, last, factors, place) for place in places}
 
 
 def _composed(steps: Sequence[Layer], last: Layer, factors: Sequence[int], place: tuple[int, int]) -> Kernel:
     """Follow the outputs of one LR pixel back through the layers: the share that each number of a map has in them."""
     scale = math.prod(factors)
-    shares = np.zeros((scale, scale, 3, scale, scale, 3))  # of the enlarged picture, outputs in the shuffle's order
+    own = np.zeros((scale, scale, 3, scale, scale, 3))  # of the enlarged picture, outputs in the shuffle's order
     for y, x, channel in product(range(scale), range(scale), range(3)):
-        shares[y, x, channel, y, x, channel] = 1
-    shares = shares.reshape(scale, scale, -1, 3)  # (h, w, output, C)
+        own[y, x, channel, y, x, channel] = 1
+    shares: Array = own.reshape(scale, scale, -1, 3)  # (h, w, output, C)
     bias = _bias_share(shares, last)
     shares = _before_convolution(shares, last, place)
     reach = 1  # px of the map around those that lie in the LR pixel
