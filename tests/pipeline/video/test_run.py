@@ -289,7 +289,7 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
         (OptionError, "h264 does not support --preset silly", {"preset": "silly"}),
         (OptionError, "libx264 does not support rgb24", {"pixels": "rgb24"}),
         (OptionError, "--start is beyond its end", {"start": Fraction(9)}),
-        (OptionError, "not enlarge", {"size": SizeRequest(height=20)}),
+        (OptionError, "at least as large as the requested 27 x 20 px", {"size": SizeRequest(height=20)}),
         (TargetError, "is the input", {"output": str(path), "overwrite": True}),
     ]
     for kind, message, options in cases:
