@@ -14,6 +14,8 @@ from esrt_core.errors import OptionError
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from esrt_core.pipeline.sizes import SizeRequest
+
 
 def parse_number(text: str) -> Decimal:
     """Return a decimal number exactly as written.
@@ -128,3 +130,14 @@ def parse_color(text: str) -> tuple[int, int, int]:
         return ImageColor.getrgb(text.strip())[:3]
     except ValueError as error:
         raise OptionError(f"--background {text} is not a color; use a name (white), #rrggbb or r,g,b") from error
+
+
+def size_request(
+    scale: Decimal | None, width: int | None, height: int | None, longest: int | None, megapixels: Decimal | None
+) -> "SizeRequest":
+    """Build a SizeRequest from the size options."""
+    from esrt_core.pipeline.sizes import SizeRequest, exact
+
+    factor = None if scale is None else exact(scale, "--scale")
+    area = None if megapixels is None else exact(megapixels, "--megapixels")
+    return SizeRequest(factor, width, height, longest, area)

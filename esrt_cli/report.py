@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from esrt_cli.console import Console
     from esrt_core.pipeline.image.plan import UpscalePlan
     from esrt_core.pipeline.image.run import Estimate, Result
+    from esrt_core.weights.catalog import Entry
+    from esrt_core.weights.header import CheckpointMetadata
+    from esrt_core.weights.store import Verification
 
 
 def duration(seconds: float) -> str:
@@ -88,6 +91,24 @@ def plan_json(plan: UpscalePlan, estimate: Estimate) -> str:
             **dataclasses.asdict(estimate),
         }
     )
+
+
+def weights_json(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str, object]:
+    """Return the JSON object of an entry."""
+    found: dict[str, object] = {
+        **dataclasses.asdict(entry.row),
+        "path": str(entry.path),
+        "origin": entry.origin,
+        "present": entry.present,
+    }
+    if metadata:
+        found |= {"training": dict(metadata.training), "channels": metadata.channels, "blocks": metadata.blocks}
+    return found
+
+
+def verification_json(checked: Verification) -> dict[str, object]:
+    """Return the JSON object of a verification."""
+    return {**weights_json(checked.entry), "ok": not checked.problem, "problem": checked.problem}
 
 
 def error_json(source: str, error: Exception) -> str:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esrt_cli import params
-from esrt_cli.commands.upscale import size_request
 from esrt_cli.console import Console
 from esrt_cli.report import detail_line, duration, error_json, result_json, result_line
 from esrt_cli.signals import graceful_interrupt
@@ -333,7 +332,7 @@ def batch(
 
     devices = tuple(device.split(","))
     options = UpscaleOptions(
-        size=size_request(scale, width, height, longest, megapixels),
+        size=params.size_request(scale, width, height, longest, megapixels),
         format=format_,
         model=model,
         engine=EngineOptions("auto" if device == "all" else devices[0], threads, precision, tile, tta),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esrt_cli.commands.models import verification_json
 from esrt_cli.config import config_path
 from esrt_cli.console import Console
+from esrt_cli.report import verification_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

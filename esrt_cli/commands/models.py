@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esrt_cli.console import Console
+from esrt_cli.report import verification_json, weights_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from esrt_core.weights.catalog import Entry
     from esrt_core.weights.header import CheckpointMetadata
     from esrt_core.weights.settings import StoreOptions
-    from esrt_core.weights.store import Verification
 
 ModelArg = Annotated[str, typer.Argument(metavar="NAME|FILE|URL", help="A name, a file, or an https:// address.")]
 AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all on this machine.")]
@@ -50,7 +50,7 @@ def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
     from esrt_core.weights.library import all_entries
 
     entries = all_entries(_options(index), refresh=True)
-    _print(json, [record(entry) for entry in entries], table(entries))
+    _print(json, [weights_json(entry) for entry in entries], table(entries))
 
 
 @models.command()
@@ -67,7 +67,7 @@ def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: 
     records, lines = [], []
     for entry in find_entries(model, scale, _options(index)):
         metadata = describe_file(entry.path) if entry.present else None
-        records.append(record(entry, metadata))
+        records.append(weights_json(entry, metadata))
         lines += details(entry, metadata)
     _print(json, records, lines)
 
@@ -144,7 +144,7 @@ def import_(
     from esrt_core.weights.library import name_from_file
 
     entry = import_weights(file, name or name_from_file(file), overwrite, _options())
-    _print(json, [record(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
+    _print(json, [weights_json(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
 
 
 @models.command()
@@ -159,7 +159,7 @@ def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json
     from esrt_core.weights.library import remove_weights
 
     removed = remove_weights(model, scale, _options(index))
-    _print(json, [record(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
+    _print(json, [weights_json(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
 
 
 @models.command()
@@ -184,7 +184,7 @@ def path(
         _print(json, [folders], [f"{name}: {folder}" for name, folder in folders.items()])
         return
     entries = find_entries(model, scale, options)
-    _print(json, [record(entry) for entry in entries], [str(entry.path) for entry in entries])
+    _print(json, [weights_json(entry) for entry in entries], [str(entry.path) for entry in entries])
 
 
 @models.command()
@@ -206,7 +206,7 @@ def index(
     from esrt_core.weights.library import make_index
 
     entries = [Entry(row, "file", folder / row.file) for row in make_index(folder, base_url)]
-    _print(json, [record(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *table(entries)])
+    _print(json, [weights_json(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *table(entries)])
 
 
 def table(entries: Sequence[Entry]) -> list[str]:
@@ -245,24 +245,6 @@ def where(entry: Entry) -> str:
     return f"{state}, {entry.row.urls[0]}" if entry.origin == "url" else state
 
 
-def record(entry: Entry, metadata: CheckpointMetadata | None = None) -> dict[str, object]:
-    """Return the JSON object of an entry."""
-    found: dict[str, object] = {
-        **dataclasses.asdict(entry.row),
-        "path": str(entry.path),
-        "origin": entry.origin,
-        "present": entry.present,
-    }
-    if metadata:
-        found |= {"training": dict(metadata.training), "channels": metadata.channels, "blocks": metadata.blocks}
-    return found
-
-
-def verification_json(checked: Verification) -> dict[str, object]:
-    """Return the JSON object of a verification."""
-    return {**record(checked.entry), "ok": not checked.problem, "problem": checked.problem}
-
-
 def as_json(records: Sequence[object]) -> str:
     """Return the text of a JSON array."""
     return json.dumps(list(records), indent=2)
@@ -283,7 +265,6 @@ def _training(metadata: CheckpointMetadata | None) -> str:
 
 def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions:
     """Return the options of the library, with those of the command line."""
-    import dataclasses
 
     from esrt_core.weights.settings import store_options
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,20 +21,8 @@ from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 if TYPE_CHECKING:
     from esrt_core.pipeline.image.plan import UpscalePlan
     from esrt_core.pipeline.image.run import Estimate, Result
-    from esrt_core.pipeline.sizes import SizeRequest
 
 STANDARD_STREAM = "-"
-
-
-def size_request(
-    scale: Decimal | None, width: int | None, height: int | None, longest: int | None, megapixels: Decimal | None
-) -> SizeRequest:
-    """Build a SizeRequest from the size options."""
-    from esrt_core.pipeline.sizes import SizeRequest, exact
-
-    factor = None if scale is None else exact(scale, "--scale")
-    area = None if megapixels is None else exact(megapixels, "--megapixels")
-    return SizeRequest(factor, width, height, longest, area)
 
 
 def goes_to_standard_output(inputs: Sequence[str], output: str | None) -> bool:
@@ -163,7 +150,7 @@ def upscale(
     from esrt_core.pipeline.image.run import upscale_pictures
 
     options = UpscaleOptions(
-        size=size_request(scale, width, height, longest, megapixels),
+        size=params.size_request(scale, width, height, longest, megapixels),
         output=output,
         format=format_,
         model=model,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esrt_cli import params
-from esrt_cli.commands.upscale import size_request
 from esrt_cli.console import Console
 from esrt_cli.report import duration, error_json, weights_text
 from esrt_cli.signals import Interrupted
@@ -281,7 +280,7 @@ def video(
     from esrt_core.pipeline.video.options import VideoOptions
 
     options = VideoOptions(
-        size=size_request(scale, width, height, longest, None),
+        size=params.size_request(scale, width, height, longest, None),
         output=output,
         model=model,
         engine=EngineOptions(device, threads, precision, tile),
