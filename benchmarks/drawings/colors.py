@@ -1,4 +1,4 @@
-"""Colours that go together: paper, ink that can be read on it, and some others."""
+"""Colors that go together: paper, ink that can be read on it, and some others."""
 
 import colorsys
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Palette:
-    """Hold the colours of one drawing; `ink` can be read on `paper`, and so can the `accents`, more or less."""
+    """Hold the colors of one drawing; `ink` can be read on `paper`, and so can the `accents`, more or less."""
 
     paper: Color
     ink: Color
@@ -19,14 +19,14 @@ class Palette:
 
 
 def random_color(rng: np.random.Generator, low: float = 0.0, high: float = 1.0) -> Color:
-    """Return a colour of any hue whose brightness lies between `low` and `high`."""
+    """Return a color of any hue whose brightness lies between `low` and `high`."""
     saturation = rng.beta(1.2, 1.5)
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(low, high))
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def random_palette(rng: np.random.Generator) -> Palette:
-    """Choose dark on light, light on dark, black on white or two colours far apart."""
+    """Choose dark on light, light on dark, black on white or two colors far apart."""
     kind = rng.random()
     if kind < 0.2:
         paper, ink = WHITE, BLACK
@@ -53,6 +53,6 @@ def _far_apart(rng: np.random.Generator) -> tuple[Color, Color]:
 
 
 def brightness(color: Color) -> float:
-    """Return how bright a colour looks, 0 to 255."""
+    """Return how bright a color looks, 0 to 255."""
     red, green, blue = color
     return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -1,4 +1,4 @@
-"""Comics: panels with figures in flat colours and shadows, screens of dots, speed lines, balloons and sound words."""
+"""Comics: panels with figures in flat colors and shadows, screens of dots, speed lines, balloons and sound words."""
 
 import math
 

@@ -11,7 +11,7 @@ from benchmarks.drawings.installed import MONOSPACED, SANS, SCRIPTS, SERIF
 
 @dataclass(frozen=True)
 class _Look:
-    """Hold the colours and the font that a program's window has."""
+    """Hold the colors and the font that a program's window has."""
 
     face: Color
     card: Color

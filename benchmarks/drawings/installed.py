@@ -47,7 +47,7 @@ SCRIPTS = {  # first and last letter of what is written at random
 
 
 def is_file(name: str) -> bool:
-    """Tell whether a font is named by its file, as those here are."""
+    """Return whether a font is named by its file, as those here are."""
     return name.endswith((".ttf", ".otf", ".ttc"))
 
 

@@ -15,7 +15,7 @@ _SMALLEST = 3.0  # px between two lines at the far end, lest they run into one a
 
 
 def floor(canvas: Canvas) -> None:
-    """Tile a plane in two colours or more, with or without joints."""
+    """Tile a plane in two colors or more, with or without joints."""
     rng, palette = canvas.rng, random_palette(canvas.rng)
     view, nearest = random_view(canvas)
     count = int(rng.integers(4, max(5, int(nearest / _SMALLEST / 2))))
@@ -36,7 +36,7 @@ def floor(canvas: Canvas) -> None:
 def facade(canvas: Canvas) -> None:
     """Build a house front: storeys of windows with frames, bars and ledges."""
     rng = canvas.rng
-    gray = float(rng.uniform(0.3, 0.9))  # most houses are not painted in bright colours
+    gray = float(rng.uniform(0.3, 0.9))  # most houses are not painted in bright colors
     wall, glass, frame = (
         mix(random_color(rng, low, high), (150, 145, 140), gray) for low, high in ((0.3, 1), (0.0, 0.5), (0.1, 1))
     )

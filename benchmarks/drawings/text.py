@@ -81,7 +81,7 @@ def _text_line(
 
 
 def poster(canvas: Canvas) -> None:
-    """Set a few large words, some with a shadow, on flat colour or a gradient."""
+    """Set a few large words, some with a shadow, on flat color or a gradient."""
     rng, palette = canvas.rng, random_palette(canvas.rng)
     canvas.fade(palette.paper, mix(palette.paper, palette.accents[0], rng.uniform(0, 0.5)), rng.uniform(0, 2 * math.pi))
     top = 0.0
@@ -101,7 +101,7 @@ def poster(canvas: Canvas) -> None:
 
 
 def listing(canvas: Canvas) -> None:
-    """Set an indented program in a monospaced font, coloured by kind of word."""
+    """Set an indented program in a monospaced font, colored by kind of word."""
     rng, palette = canvas.rng, random_palette(canvas.rng)
     canvas.rectangle((0, 0, canvas.width, canvas.height), palette.paper)
     font, size = str(rng.choice(MONOSPACED)), float(rng.uniform(8, 17))

@@ -11,7 +11,7 @@ _FLAT = ("#e4572e", "#17bebb", "#ffc914", "#2e282a", "#76b041", "#5c6bc0", "#f7b
 
 
 def comic(random: Random) -> str:
-    """Draw panels with figures in flat colours, screens of dots, and balloons."""
+    """Draw panels with figures in flat colors, screens of dots, and balloons."""
     rows = int(random.integers(2, 4))
     height, parts = 464 / rows, [_screens(random)]
     for row in range(rows):

@@ -139,7 +139,7 @@ def sheet(random: Random) -> str:
 
 
 def listing(random: Random) -> str:
-    """Set a program in colours."""
+    """Set a program in colors."""
     dark, size = random.random() < 0.6, random.uniform(9.5, 14)
     face, ink, hues = (
         ("#1e1e2e", "#cdd6f4", ("#f38ba8", "#a6e3a1", "#89b4fa", "#f9e2af"))

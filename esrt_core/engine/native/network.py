@@ -76,5 +76,5 @@ class NativeESRT:
 
 
 def is_available() -> bool:
-    """Say whether the native network was compiled and this processor can run it."""
+    """Return whether the native network was compiled and this processor can run it."""
     return load_library() is not None

@@ -48,7 +48,7 @@ def count_blocks(weights: Weights) -> int:
 
 
 def can_run(weights: Weights) -> bool:
-    """Say whether the native network takes weights by the authors' names: those of the published width."""
+    """Return whether the native network takes weights by the authors' names: those of the published width."""
     head = weights.get("head.0.weight")
     return head is not None and len(head) == CHANNELS and 1 <= count_blocks(weights) <= MAX_BLOCKS
 
