@@ -14,7 +14,7 @@ from esrt_core.files import display_name, display_text, free_bytes, nearest_exis
 from esrt_core.pipeline.batch.manifest import Entry, Record
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder, job_key, limits_text
-from esrt_core.pipeline.batch.sources import SHEET, Filter, Findings, Found, find_sources
+from esrt_core.pipeline.batch.sources import SKIPPED_SHEET, Filter, Findings, Found, find_sources
 from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, decide_target, plan_upscale
 from esrt_core.pipeline.sizes import AlreadyLargeError, SizeRequest, decimal_text, own_factor
 from esrt_core.selection import UpscalerPool
@@ -185,7 +185,7 @@ class Rules(Generic[AnyTask]):
         except AlreadyLargeError:
             self._plan.large.append(source)
         except SheetError:
-            self._plan.skipped[SHEET] += 1
+            self._plan.skipped[SKIPPED_SHEET] += 1
         except EsrtError as error:
             self._plan.refused.append(Failure(source, str(error)))
             if isinstance(error, MediaError):

@@ -17,7 +17,7 @@ from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, Manifest,
 
 # Why a file is skipped. The texts are keys of the JSON summary as well.
 HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"
-SHEET = "comparison sheet"
+SKIPPED_SHEET = "comparison sheet"
 OWN, EXCLUDED, LINK = "own result", "left out by --include or --exclude", "link that leads nowhere new"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 Picture = TypeVar("Picture")
