@@ -184,7 +184,7 @@ class Upscaler:
                 jobs = self._run(work)
                 work.copies.flush()
                 return jobs
-            except torch.OutOfMemoryError:
+            except (torch.OutOfMemoryError, MemoryError):  # of a GPU; of the native network's workspace
                 if not self._shrink(work.frames):
                     raise
             if torch.cuda.is_available():  # after the error, which references what was being computed, is gone

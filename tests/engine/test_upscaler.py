@@ -24,14 +24,15 @@ CPU = EngineOptions(device="cpu", tile=48)
 class Repeat(nn.Module):
     """Enlarge twice by repeating pixels; run out of memory above a tile."""
 
-    def __init__(self, largest: int = 10_000) -> None:
+    def __init__(self, largest: int = 10_000, error: type[Exception] = torch.OutOfMemoryError) -> None:
         super().__init__()
         self.largest = largest
+        self.error = error
         self.batches: list[int] = []
 
     def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
         if max(x.shape[2:]) > self.largest:
-            raise torch.OutOfMemoryError("pretended")
+            raise self.error("pretended")
         self.batches.append(len(x))
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -49,8 +50,10 @@ class Spoiling(nn.Module):
         return y
 
 
-def use_repeat(monkeypatch: pytest.MonkeyPatch, largest: int = 10_000) -> Repeat:
-    fake = Repeat(largest)
+def use_repeat(
+    monkeypatch: pytest.MonkeyPatch, largest: int = 10_000, error: type[Exception] = torch.OutOfMemoryError
+) -> Repeat:
+    fake = Repeat(largest, error)
     monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: fake)
     return fake
 
@@ -268,10 +271,11 @@ def test_a_gpu_gives_what_a_cpu_gives_spoiled_tiles_too(network: ESRT) -> None:
             assert difference.mean() < 0.1
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
 def test_out_of_memory_makes_a_new_plan_with_smaller_tiles_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, network: ESRT
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, network: ESRT
 ) -> None:
-    use_repeat(monkeypatch, largest=64)
+    use_repeat(monkeypatch, largest=64, error=error)
     upscaler = Upscaler(network, EngineOptions(device="cpu"))
     first, second = upscaler.upscale(rgb(150, 160)), upscaler.upscale(rgb(150, 160, seed=2))
     assert (first.tile, second.tile) == (64, 64)
