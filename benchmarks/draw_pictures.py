@@ -90,7 +90,7 @@ def main() -> None:
         for _ in pool.map(partial(write, order), range(options.seed, options.seed + options.count)):
             pass
     photos = sorted(path for folder in options.photos for path in folder.iterdir())
-    places = np.linspace(0, len(photos) - 1, options.photo_count).astype(int) if photos else []
+    places = np.linspace(0, len(photos) - 1, options.photo_count if photos else 0).astype(int)
     for number, place in enumerate(places):
         add_photo(order, photos[place], options.seed + number)
     print(f"{options.count} pictures of {options.size} x {options.size} px in {options.folder}")
