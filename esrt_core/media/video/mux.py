@@ -334,7 +334,7 @@ def preview_arguments(
     of the result, as the result itself does.
     """
     source, video = request.source, request.source.video
-    width, height, rate = settings.final_width, settings.final_height, settings.rate
+    width, height, rate = settings.width, settings.height, settings.rate
     begin = source.start + request.start + request.offset
     rotate = "" if request.rotation == 0 else _ROTATE[request.rotation]
     sizing = f"scale={width}:{height}:flags=bicubic+accurate_rnd,format={settings.pixels}"

@@ -89,7 +89,7 @@ def _encode(target: Path, plan: VideoPlan) -> None:
             writer.finish()
     except MediaError as error:
         raise MediaError(
-            f"{plan.encoder.name} cannot encode {settings.final_width} x {settings.final_height} px in "
+            f"{plan.encoder.name} cannot encode {settings.width} x {settings.height} px in "
             f"{settings.pixels} on this machine: {error}; choose another --codec, --encoder or --pix-fmt"
         ) from error
 

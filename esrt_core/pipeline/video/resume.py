@@ -214,7 +214,7 @@ def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
     engine = pool.upscaler(plan.size.passes[0])
     return {
         "source": [stat.st_size, stat.st_mtime_ns],
-        "size": [plan.size.passes, plan.encode.final_width, plan.encode.final_height],
+        "size": [plan.size.passes, plan.encode.width, plan.encode.height],
         "part": [str(timeline), str(plan.mux.offset), str(plan.mux.start), str(plan.mux.duration)],
         "decoding": decode_arguments(clip, plan.read)[:-1],
         "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
