@@ -11,11 +11,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
+
+# The same cases in every run, whatever the machine's speed; python -m tests.fuzz tries others.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 # A suite that a script or nohup starts in the background has Ctrl-C ignored, and so would the programs it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
