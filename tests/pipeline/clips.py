@@ -88,7 +88,7 @@ class Upscaled:
 class Repeater:
     """Stand for an Upscaler: every pixel is repeated."""
 
-    precision = "fp32"
+    precision = "fp16"
 
     def __init__(self, scale: int, owner: Repeaters) -> None:
         self.scale = scale
@@ -104,7 +104,7 @@ class Repeater:
 
     def precision_for(self, depth: int) -> str:
         """Return the precision for a depth, as Upscaler does."""
-        return "fp32"
+        return "fp32" if depth > 8 else self.precision
 
     def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
         """Enlarge a frame; stop where the owner wants it."""

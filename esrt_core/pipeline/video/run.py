@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import EsrtError, MediaError, StopError, TargetError
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.video.damage import DamageLog, damage_report
@@ -26,6 +27,7 @@ from esrt_core.pipeline.video.options import VideoOptions, find_clips, is_many, 
 from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, work_folder
 from esrt_core.pipeline.video.preflight import check_encoder, preview_read, segment_name
 from esrt_core.pipeline.video.resume import (
+    MAX_THREADS,
     ResumeLog,
     ResumePoint,
     Segment,
@@ -44,7 +46,6 @@ from esrt_core.selection import UpscalerPool
 from esrt_core.system.threads import consume_in_background, prefetch
 
 _PART = ".part"  # suffix of a segment that is being encoded
-_MAX_THREADS = 16
 _READ_AHEAD = 4  # frames decoded ahead of the network
 _WRITE_BEHIND = 4  # frames that wait for the encoder
 
@@ -188,7 +189,7 @@ def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback
 
 
 def _cores() -> int:
-    return min(os.cpu_count() or 1, _MAX_THREADS)
+    return min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _with_tile(plan: VideoPlan, pool: UpscalerPool, done: list[Segment]) -> UpscalerPool:
@@ -200,7 +201,7 @@ def _with_tile(plan: VideoPlan, pool: UpscalerPool, done: list[Segment]) -> Upsc
     planned = min(pool.upscaler(scale, index).plan(*size).tile for index, (scale, size) in steps)
     if done[-1].tile >= planned:
         return pool
-    smaller = replace(pool.options, tile=done[-1].tile)
+    smaller = replace(pool.options, tile=max(done[-1].tile, MIN_TILE))
     return UpscalerPool(pool.selector.requested, smaller).for_chain(plan.chain)
 
 
