@@ -232,7 +232,8 @@ def without_between(work: Path) -> None:
 @pytest.mark.parametrize(("factor", "resumes"), [(2, True), (8, False)])
 def test_work_of_version_0_1_0_is_resumed_if_it_needs_one_pass(tmp_path: Path, factor: int, resumes: bool) -> None:
     path = make(tmp_path / "a.mkv", *picture("16x16", seconds=1.6), *x264())
-    options: dict[str, Any] = {"segment": HALF, "size": SizeRequest(factor=Fraction(factor)), "output": str(tmp_path / "b.mkv")}
+    size, output = SizeRequest(factor=Fraction(factor)), str(tmp_path / "b.mkv")
+    options: dict[str, Any] = {"segment": HALF, "size": size, "output": output}
     stopped(path, 40 if factor == 8 else 20, **options)
     without_between(tmp_path / ".b.mkv.esrt-work")
     if resumes:
