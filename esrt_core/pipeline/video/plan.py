@@ -10,6 +10,7 @@ from pathlib import Path
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes
 from esrt_core.media.video import ffmpeg
+from esrt_core.media.video.captions import CEA_608
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, PixelLayout, parse_layout
 from esrt_core.media.video.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
 from esrt_core.media.video.containers import Container, container_of, lost_streams
@@ -109,11 +110,8 @@ def plan_notes(
         notes.append("the picture is rotated: this container cannot store a rotation")
     if video.timing.variable and options.vfr == "constant":
         notes.append(_variable_rate(clip))
-    if clip.has_captions and not options.preview:
-        notes.append(
-            "the closed captions of the picture become a subtitle stream" if mux.captions
-            else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
-        )  # fmt: skip
+    if clip.captions and not options.preview:
+        notes.append(_captions_note(clip, mux))
     if clip.spherical and not mux.spherical:
         notes.append("the spherical (360 degree) metadata is lost: only .mp4, .mov and .mkv with most codecs hold it")
     if clip.restarts:
@@ -132,6 +130,14 @@ def plan_notes(
 
 
 _LISTED = 5
+
+
+def _captions_note(clip: ClipInfo, mux: MuxRequest) -> str:
+    if mux.captions:
+        return "the closed captions of the picture become a subtitle stream"
+    if CEA_608 not in clip.captions:
+        return "the closed captions of the picture (CEA-708) are lost: only CEA-608 can be converted"
+    return f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
 
 
 def _variable_rate(clip: ClipInfo) -> str:
@@ -265,7 +271,7 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     mux = _mux_request(clip, container, codec, timeline, read, options, target)
-    captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
+    captions = CEA_608 in clip.captions and container.text is not None and not options.preview
     spherical = clip.spherical and container.spherical and codec.name != "prores"
     mux = replace(mux, has_alpha="yuva" in pixels, captions=captions, spherical=spherical)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)

@@ -16,8 +16,16 @@ from typing import Protocol
 from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import EsrtError, MediaError, StopError, TargetError
 from esrt_core.files import atomic_write, make_folder
+from esrt_core.media.video.captions import write_captions
 from esrt_core.media.video.damage import DamageLog, damage_report
-from esrt_core.media.video.mux import LIST_NAME, SegmentFile, mux, mux_preview, write_captions, write_list
+from esrt_core.media.video.mux import (
+    CAPTIONS_NAME,
+    LIST_NAME,
+    SegmentFile,
+    mux,
+    mux_preview,
+    write_list,
+)
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ClipFrame
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
@@ -274,7 +282,12 @@ def _mux(plan: VideoPlan, segments: list[Segment]) -> None:
             frames = sum(segment.slots for segment in segments)
             mux_preview(listing, temporary, request, plan.encode, preview_read(plan), frames)
         else:
-            mux(listing, temporary, request, write_captions(plan.clip, plan.work) if request.captions else None)
+            mux(listing, temporary, request, _captions(plan) if request.captions else None)
+
+
+def _captions(plan: VideoPlan) -> Path | None:
+    file = plan.work / CAPTIONS_NAME
+    return file if write_captions(plan.clip, file, plan.mux.start, plan.mux.duration) else None
 
 
 def _result(
