@@ -136,7 +136,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(2)
     if start == ZIP:
-        _check_archive(path)
+        check_archive(path, MAX_BYTES)
     elif start[:1] != PICKLE:
         raise WeightsError(f"{path} was not saved by torch; {EXPECTED}")
     try:
@@ -150,10 +150,11 @@ def _config(metadata: CheckpointMetadata) -> ESRTConfig:
     return ESRTConfig(metadata.scale, metadata.channels, metadata.blocks)
 
 
-def _check_archive(path: Path) -> None:
-    """Check an archive before it is unpacked.
+def check_archive(path: Path, limit: int) -> None:
+    """Check an archive by torch before it is unpacked.
 
-    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than any ESRT file has.
+    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than `limit` bytes, the most that
+    any file of ESRT has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -163,8 +164,8 @@ def _check_archive(path: Path) -> None:
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
     size = sum(entry.file_size for entry in entries)
-    if size > MAX_BYTES:
-        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+    if size > limit:
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {limit:,}")
 
 
 def _reason(message: str) -> str:
