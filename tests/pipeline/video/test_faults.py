@@ -195,6 +195,57 @@ def test_a_change_of_pixel_shape_is_said(tmp_path: Path) -> None:
     assert any("size or pixel shape of the picture change at 0.36 s" in note for note in probe_clip(path).notes)
 
 
+STBL = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+
+
+def boxes(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at + 8 <= len(body):
+        size = int.from_bytes(body[at : at + 4])
+        yield body[at : at + size]
+        at += size
+
+
+def sample_table(path: Path, kind: bytes) -> bytes:
+    """Return the body of a box of the first track's sample table."""
+    data = path.read_bytes()
+    for name in (*STBL, kind):
+        data = next(box for box in boxes(data) if box[4:8] == name)[8:]
+    return data
+
+
+def with_tables(body: bytes, tables: dict[bytes, bytes]) -> bytes:
+    rebuilt = b""
+    for box in boxes(body):
+        inner = with_tables(box[8:], tables) if box[4:8] in STBL else tables.get(box[4:8], box[8:])
+        rebuilt += (len(inner) + 8).to_bytes(4) + box[4:8] + inner
+    return rebuilt
+
+
+def test_a_change_of_size_between_sample_entries_is_said(tmp_path: Path) -> None:
+    """An MP4 that was joined without encoding: its second half has a sample entry, and a size, of its own."""
+    one, two = (
+        make(tmp_path / f"{size}.mp4", *picture(size, seconds=0.4), *x264("-bf", "0")) for size in ("64x48", "96x64")
+    )
+    listing = tmp_path / "l.ffconcat"
+    listing.write_text(f"ffconcat version 1.0\nfile {one.name}\nfile {two.name}\n")
+    path = make(tmp_path / "a.mp4", "-f", "concat", "-i", str(listing), "-c", "copy")
+    sizes = [int.from_bytes(sample_table(path, b"stsz")[at : at + 4]) for at in range(12, 52, 4)]
+    first = int.from_bytes(sample_table(path, b"stco")[8:12])
+    entries = sample_table(path, b"stsd")[8:] + sample_table(two, b"stsd")[8:]
+
+    def numbers(*values: int) -> bytes:
+        return b"".join(value.to_bytes(4) for value in values)
+
+    tables = {b"stsd": numbers(0, 2) + entries, b"stsc": numbers(0, 2, 1, 10, 1, 2, 10, 2),
+              b"stco": numbers(0, 2, first, first + sum(sizes))}  # fmt: skip
+    path.write_bytes(with_tables(path.read_bytes(), tables))
+    result = upscale(path)
+    assert (result.frames, result.size) == (20, (128, 96))
+    assert any("size or pixel shape of the picture change at 0.40 s" in note for note in result.notes)
+    assert upscale(one).notes == ()
+
+
 @pytest.fixture
 def late_seeking(tmp_path: Path) -> Path:
     """Return an MPEG-TS with one key frame, in which every seek lands late or nowhere."""
