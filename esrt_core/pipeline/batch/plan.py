@@ -19,7 +19,7 @@ from esrt_core.pipeline.batch.faults import Fault, FaultCounter, fault_of, reaso
 from esrt_core.pipeline.batch.manifest import Entry, Manifest, ResumeLog
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, job_key, limits_text
-from esrt_core.pipeline.batch.sources import SKIPPED_SHEET, Filter, Found, Root, find_sources
+from esrt_core.pipeline.batch.sources import SKIPPED_SHEET, Filter, Findings, Found, Root, find_sources
 from esrt_core.pipeline.batch.storage import is_address, join, named, store_of
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, SheetError, Target, UpscalePlan, decide_target, plan_result
@@ -142,7 +142,6 @@ class Failure:
 
 
 Log = TypeVar("Log", bound=ResumeLog)
-OpenLogs = Callable[[Sequence[Found]], dict[Root, Log]]
 
 
 @dataclass
@@ -196,36 +195,56 @@ def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
     Raises: OptionError if an input does not exist or an option is invalid, TargetError if the results certainly do
     not fit; a fault of this program that three pictures in a row run into.
     """
+    check_local(options)
+    findings = find_pictures(options, pool)
+    check_found(findings, options)
+    roots = dict.fromkeys(found.root for found in findings.pictures)
+    return plan_pictures(options, pool, findings, {root: Manifest(Path(root.name)) for root in roots})
+
+
+def check_local(options: FolderOptions) -> None:
+    """Raise OptionError if the options name a remote address."""
     for name in (*options.inputs, options.output or ""):
         if is_address(name):
             raise OptionError(
                 f"{display_text(name)} is a remote address; use --ray local to process it on this machine"
             )
 
-    def open_logs(pictures: Sequence[Found]) -> dict[Root, Manifest]:
-        roots = dict.fromkeys(found.root for found in pictures)
-        return {root: Manifest(Path(root.name)) for root in roots}
 
-    return plan_pictures(options, pool, open_logs)
+def find_pictures(options: FolderOptions, pool: UpscalerPool) -> Findings:
+    """Return the pictures that the options name.
 
-
-def plan_pictures(options: FolderOptions, pool: UpscalerPool, open_logs: OpenLogs[Log]) -> Plan[Log]:
-    """Find pictures anywhere, read their headers, and decide what to do by what their logs say.
-
-    Raises: what plan_folder() raises, and RemoteError if a store refuses.
+    Raises: OptionError if an input does not exist, RemoteError if a store refuses.
     """
     suffix = options.upscale.size.suffix(pool.scales)
-    job = job_key(options, pool)
-    findings = find_sources(options.inputs, options.output, suffix, Filter(options.include, options.exclude))
+    return find_sources(options.inputs, options.output, suffix, Filter(options.include, options.exclude))
+
+
+def check_found(findings: Findings, options: FolderOptions) -> None:
+    """Raise OptionError if no picture was found and there is nothing to report."""
     if not findings.pictures and not findings.unreadable:
         names = ", ".join(display_text(name) for name in options.inputs[:3])
         reasons = ", ".join(f"{count} {reason}" for reason, count in findings.skipped.items())
         raise OptionError(f"no pictures in {names}" + (f" (skipped: {reasons})" if reasons else ""))
-    plan = Plan(job, options, open_logs(findings.pictures), findings.skipped)
+
+
+def plan_pictures(
+    options: FolderOptions,
+    pool: UpscalerPool,
+    findings: Findings,
+    logs: Mapping[Root, Log],
+    wanted: Callable[[Found], bool] = lambda found: True,
+) -> Plan[Log]:
+    """Read the headers of the wanted pictures, and decide what to do by what the logs of their folders say.
+
+    Raises: what plan_folder() raises, and RemoteError if a store refuses.
+    """
+    job = job_key(options, pool)
+    plan = Plan(job, options, logs, findings.skipped)
     for path, why in findings.unreadable:
         plan.refused.append(Failure(path, f"{display_text(str(path))} cannot be read: {why}"))
     planner = _Planner(plan, pool, findings.pictures)
-    remaining = [found for found in findings.pictures if not planner.is_settled(found)]
+    remaining = [found for found in findings.pictures if wanted(found) and not planner.is_settled(found)]
     for start in range(0, len(remaining), _AT_ONCE):
         planner.add(remaining[start : start + _AT_ONCE])
     for disk in plan.disks():

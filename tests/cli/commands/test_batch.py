@@ -136,6 +136,7 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
         (["in", "--ray", "ray://head:10001"], "Ray Data does not work through the Ray client"),
         (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names a device of this machine"),
         (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
+        (["in", "--watch", "--dry-run"], "--watch goes with neither --ray nor --dry-run"),
         (["-", "--ray", "auto"], "standard input and output (-) hold a single picture"),
         (["s3://bucket/in"], "s3://bucket/in is a remote address; use --ray"),
     ],
@@ -250,6 +251,21 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, make_picture: MakePicture, weig
     assert run(*command).code == 0
     assert run("batch", "in", "-o", "whole", "--model", weights_of(2)).code == 0
     assert files("out") == files("whole")
+
+
+@pytest.mark.slow
+def test_a_watched_folder_is_worked_on_until_ctrl_c(make_picture: MakePicture, run: Run, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png")
+    process = start("batch", "in", "--watch", "--json", "--model", weights_of(2))
+    wait_for_files("in_x2", 1, process)
+    make_picture("in/b.png")
+    wait_for_files("in_x2", 2, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert err.splitlines()[-1] == b"stopped watching; rerun to resume"
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["source"] for record in records if "source" in record] == ["in/a.png", "in/b.png"]
 
 
 @pytest.mark.slow
