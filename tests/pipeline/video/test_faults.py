@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.media.video import ffmpeg, reader
@@ -337,7 +338,21 @@ def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     found = [path.name for path in find_clips([str(tmp_path)], VideoOptions())]
     assert found == ["a.AVI", "a.divx", "b.f4v", "c.lrv", "d.rmvb"]
-    assert skipped_files([str(tmp_path)]) == ["1 .xyz"]
+    assert skipped_files([str(tmp_path)]) == ["skipped, because their suffixes are not those of clips: 1 .xyz"]
+
+
+def test_animated_pictures_of_a_folder_are_named_with_their_command(tmp_path: Path) -> None:
+    for name, source in (("a.gif", "-f gif"), ("b.PNG", "-f apng"), ("c.png", "-frames:v 1")):
+        make(tmp_path / name, *picture("16x16", seconds=0.2), *source.split())
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "d.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "e.webp")
+    advice = f"use: esrt upscale {tmp_path}/*.PNG {tmp_path}/*.gif {tmp_path}/*.webp"
+    assert skipped_files([str(tmp_path)]) == [f"skipped animated pictures; {advice}"]
+    with pytest.raises(OptionError, match=r"contains no clips; .* for its animated pictures use: esrt upscale "):
+        find_clips([str(tmp_path)], VideoOptions())
+    assert find_clips([str(tmp_path / "a.gif")], VideoOptions()) == [tmp_path / "a.gif"]
+    assert skipped_files([str(tmp_path / "a.gif")]) == []
 
 
 def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_path: Path) -> None:
@@ -355,7 +370,17 @@ def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_pa
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (61_000, "61 kB"), (1_250_000, "1.2 MB"), (3 * 10**9, "3.0 GB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (61_000, "61 kB"),
+        (1_250_000, "1.2 MB"),
+        (3 * 10**9, "3.0 GB"),
+        (999_600, "1.0 MB"),
+        (9_960_000, "10 MB"),
+        (250_000_000, "250 MB"),
+        (999_400, "999 kB"),
+    ],
 )
 def test_sizes_have_two_digits(size: int, text: str) -> None:
     assert byte_text(size) == text
