@@ -507,3 +507,26 @@ def test_other_streams_may_be_asked_for_when_the_work_is_resumed(tmp_path: Path)
     result = upscale(path, segment=Fraction(1, 2), audio="none")
     assert result.resumed_at > 0
     assert sounds(result.target) == []
+
+
+def test_a_stream_that_is_only_announced_is_left_out(tmp_path: Path) -> None:
+    """A TS whose tables list sound that never comes."""
+    path = make(tmp_path / "a.ts", *picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac")
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    path.write_bytes(b"".join(packet for packet in packets if int.from_bytes(packet[1:3]) & 0x1FFF != 0x101))
+    result = upscale(path)
+    assert (result.frames, result.damage) == (25, ())
+    assert any("stream 1 (audio aac) is left out: there is no data in it" in note for note in result.notes)
+
+
+def test_an_empty_video_stream_gives_way_to_one_with_frames(tmp_path: Path) -> None:
+    """As in files of Windows Media for several bandwidths, of which a download was cut off."""
+    two = ["-map", "0:v", "-map", "1:v", *x264(), "-t", "0.4"]
+    late = ["-itsoffset", "9", *picture("16x16", seconds=0.4)]
+    path = make(tmp_path / "a.mkv", *late, *picture("64x48", seconds=0.4), *two)
+    assert [kind for kind, _, _ in streams(path)] == ["video", "video"]
+    assert len(times(path)) == 0
+    clip = probe_clip(path)
+    assert (clip.video.index, clip.video.width, clip.video.timing.frames) == (1, 64, 10)
+    assert clip.other_streams == ()
+    assert [kind for kind, _, _ in streams(Path(upscale(path).target))] == ["video"]
