@@ -25,6 +25,7 @@ from esrt_core.media.video.clip import (
     VideoStream,
     parse_layout,
 )
+from esrt_core.media.video.encryption import PROTECTED_TAGS, is_scrambled
 from esrt_core.media.video.ffmpeg import dolby_vision_profile, open_clip, stream_tags
 from esrt_core.media.video.packets import closed_up_packets
 from esrt_core.media.video.reader import decoded_size
@@ -106,6 +107,7 @@ def content_light_of(data: bytes | None) -> tuple[int, int] | None:
 
 
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
+_ENCRYPTED = "is encrypted (DRM); only a copy without encryption can be upscaled"
 _INCOMPATIBLE_PROFILE = 5  # of Dolby Vision
 _LISTED = 5
 _CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -117,14 +119,16 @@ def probe_clip(path: Path) -> ClipInfo:
     Raises: MediaError if the file cannot be read, is not a clip, is a playlist, or has no video stream.
     """
     index, scan, empty = _scan_picture(path)
-    if not scan.count:
-        raise MediaError(f"{path} contains no readable frame; the file is damaged or empty")
     if scan.is_encrypted:
-        raise MediaError(f"{path} is encrypted (DRM); only a copy without encryption can be upscaled")
+        raise MediaError(f"{path} {_ENCRYPTED}")
+    if not scan.count:
+        reason = _ENCRYPTED if is_scrambled(path) else "contains no readable frame; the file is damaged or empty"
+        raise MediaError(f"{path} {reason}")
     with open_clip(path) as container:
         first = inspect_first_frames(container, container.streams[index])
         if first.frame is None:
-            raise MediaError(f"{path}: no frame could be decoded; {_advice(container, path)}")
+            reason = _ENCRYPTED if is_scrambled(path) else f"cannot be decoded; {_advice(container, path)}"
+            raise MediaError(f"{path} {reason}")
         clip = _describe(path, container, container.streams[index], scan, first, empty)
     size = decoded_size(clip) or (clip.video.width, clip.video.height)
     return replace(clip, video=replace(clip.video, width=size[0], height=size[1]))
@@ -238,7 +242,9 @@ def _picture_streams(container: Any, path: Path) -> list[Any]:
         raise MediaError(f"{path} has no video stream")
     known = [stream for stream in pictures if stream.codec_context is not None]
     if not known:
-        raise MediaError(f"{path}: this ffmpeg does not support its video codec")
+        tags = stream_tags(path, _container_name(container, path)).values()
+        reason = "uses a video codec that this ffmpeg does not support"
+        raise MediaError(f"{path} {reason if PROTECTED_TAGS.isdisjoint(tags) else _ENCRYPTED}")
     return sorted(known, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
 
 

@@ -327,10 +327,33 @@ def test_sound_that_no_container_holds_is_converted_or_left_out(tmp_path: Path) 
     assert [codec for _, codec, _ in streams(Path(dropped.target))] == ["h264"]
 
 
-def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path) -> None:
-    key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+def scrambled(path: Path) -> Path:
+    """Scramble the payload of all packets of sound and picture, as pay television does."""
+    data = bytearray(path.read_bytes())
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3]) & 0x1FFF in (0x100, 0x101) and data[at + 3] & 0x10:
+            data[at + 3] |= 0x80
+            start = at + 5 + data[at + 4] if data[at + 3] & 0x20 else at + 4
+            data[start : at + 188] = bytes(byte ^ 0x5A for byte in data[start : at + 188])
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["common", "FairPlay", "WebM", "television"])
+def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path, kind: str) -> None:
+    source = [*picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac"]
+    if kind == "common":
+        key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+        path = make(tmp_path / "a.mp4", *source, *key)
+    elif kind == "FairPlay":
+        path = make(tmp_path / "a.mp4", *source)
+        path.write_bytes(path.read_bytes().replace(b"avc1", b"drmi"))
+    elif kind == "WebM":
+        path = make(tmp_path / "a.mkv", *source, "-metadata:s:v:0", "enc_key_id=a")
+    else:
+        path = scrambled(make(tmp_path / "a.ts", *source))
     with pytest.raises(MediaError, match="is encrypted"):
-        probe_clip(make(tmp_path / "a.mp4", *picture(), *x264(), *key))
+        probe_clip(path)
 
 
 def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> None:
@@ -530,3 +553,12 @@ def test_an_empty_video_stream_gives_way_to_one_with_frames(tmp_path: Path) -> N
     assert (clip.video.index, clip.video.width, clip.video.timing.frames) == (1, 64, 10)
     assert clip.other_streams == ()
     assert [kind for kind, _, _ in streams(Path(upscale(path).target))] == ["video"]
+
+
+def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
+    half = "color=blue:size=64x48:rate=25:duration=0.4,format=yuva420p,geq=lum='p(X,Y)':a='if(lt(X,32),255,0)'"
+    coded = ["-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"]
+    result = upscale(make(tmp_path / "a.webm", "-f", "lavfi", "-i", half, *coded))
+    assert (result.codec, result.frames, result.notes) == ("vp9", 10, ())
+    target = make(tmp_path / "b.mkv", "-c:v", "libvpx-vp9", "-i", result.target, "-vf", "alphaextract", "-c:v", "ffv1")
+    assert all(plane[:, :60].min() > 200 and plane[:, 68:].max() < 50 for plane in planes(target))
