@@ -26,6 +26,7 @@ from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
 from esrt_core.media.image import png
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
+from esrt_core.system.process import is_own_process
 
 HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -82,6 +83,9 @@ _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
+_LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+_SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
+_WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,7 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
 
     Only the call into Pillow, tifffile or imagecodecs belongs in this block.
     """
-    with _PROCESS_SETTINGS, warnings.catch_warnings(), _decoder_settings(limits):
-        warnings.simplefilter("ignore")
+    with _kept_settings(limits) if is_own_process() else _restored_settings(limits):
         try:
             yield
         except Image.DecompressionBombError as error:
@@ -355,21 +358,60 @@ def _format(image: ImageFile.ImageFile | None) -> Format:
     return TIFF if image is None else format_of_pillow(image.format or "")
 
 
+class _SwitchOfThread:
+    """Stand in for Pillow's LOAD_TRUNCATED_IMAGES, which it only tests for truth: every thread has its own value."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def __bool__(self) -> bool:
+        return getattr(self._local, "on", False)
+
+    @contextmanager
+    def set(self, on: bool) -> Iterator[None]:
+        """Have this value in this thread."""
+        before = bool(self)
+        self._local.on = on
+        try:
+            yield
+        finally:
+            self._local.on = before
+
+
+_LOAD_TRUNCATED = _SwitchOfThread()
+
+
 @contextmanager
-def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
-    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    silent = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
-    try:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
-        ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
-        for logger in loggers:
-            logger.addHandler(silent)
+def _kept_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode with settings that stay, so that threads need not wait for each other."""
+    with _PROCESS_SETTINGS:
+        ImageFile.LOAD_TRUNCATED_IMAGES = _LOAD_TRUNCATED  # type: ignore[assignment]
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # the same in all threads of a command
+        if not any(_SILENT in logger.handlers for logger in _LOGGERS):
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+        if not any(getattr(entry[3], "pattern", "") == _WARNING for entry in warnings.filters):
+            warnings.filterwarnings("ignore", module=_WARNING)
+    with _LOAD_TRUNCATED.set(limits.allow_truncated):
         yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-        for logger in loggers:
-            logger.removeHandler(silent)
+
+
+@contextmanager
+def _restored_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode in a process that is not ours: one thread at a time, and all settings as before afterwards."""
+    with _PROCESS_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        try:
+            Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
+            ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
+            for logger in _LOGGERS:
+                logger.removeHandler(_SILENT)
 
 
 def _above_limit(name: str, size: str, limits: ReadLimits) -> str:
