@@ -32,6 +32,7 @@ from esrt_core.weights.catalog import (
 from esrt_core.weights.download import digest_of, fetch, is_url, parse_url
 from esrt_core.weights.header import PICKLED, SUFFIXES, CheckpointMetadata, read_header
 from esrt_core.weights.settings import StoreOptions, make_folder
+from esrt_core.weights.tensors import load_weights
 
 AUTO = "clean"  # what `auto` means if there is no picture to choose by
 
@@ -151,9 +152,7 @@ def describe_file(path: Path) -> CheckpointMetadata:
     """
     if path.suffix.lower() not in PICKLED:
         return read_header(path).metadata
-    from esrt_core.weights.checkpoint import load_checkpoint
-
-    return load_checkpoint(path).metadata
+    return load_weights(path).metadata
 
 
 def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
