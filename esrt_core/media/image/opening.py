@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -86,6 +87,15 @@ _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
+_NUMBERS = (
+    "imagewidth",
+    "imagelength",
+    "bitspersample",
+    "samplesperpixel",
+    "photometric",
+    "planarconfig",
+    "subfiletype",
+)
 _LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
 _SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
 _WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
@@ -130,7 +140,7 @@ class Opened:
         """
         assert self.tiff is not None
         with self.decoding():
-            return self.tiff.pages[number].aspage()
+            return checked_page(self.tiff.pages[number].aspage())
 
 
 @contextmanager
@@ -321,11 +331,24 @@ def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffi
         tiff = tifffile.TiffFile(file)
     with tiff:
         with decoding(name, limits):
-            pages = [page.aspage() for page in tiff.pages[:4]]
+            pages = [checked_page(page.aspage()) for page in tiff.pages[:4]]
             pages += [below.aspage() for page in pages for below in page.pages or ()]
         if any(_is_raw(page) for page in pages):
             raise MediaError(f"{name} {RAW_REASON}")
         yield tiff
+
+
+def checked_page(page: tifffile.TiffPage) -> tifffile.TiffPage:
+    """Return a page whose tags have numbers where numbers belong; tifffile takes what a file says.
+
+    Raises: ValueError, to be called where a decoder is, if one has not.
+    """
+    numbers = {name: getattr(page, name) for name in _NUMBERS}
+    odd = [name for name, value in numbers.items() if not isinstance(value, int | np.integer)]
+    lists = (page.dataoffsets, page.databytecounts, page.extrasamples)
+    if odd or not all(isinstance(each, int | np.integer) for values in lists for each in values):
+        raise ValueError(f"invalid {', '.join(odd) or 'list of numbers'} in a TIFF directory")
+    return page
 
 
 def _is_raw(page: tifffile.TiffPage) -> bool:
