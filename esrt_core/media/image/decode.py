@@ -108,7 +108,8 @@ def describe(opening: Opened) -> Description:
     composed = _animation_to_compose(opening)
     numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
-    metadata, orientation, damage = read_metadata(opening, _plays(opening, composed) if animated else None)
+    plays = _plays(opening, composed) if animated else None
+    metadata, orientation, damage = read_metadata(opening, plays, numbers[0])
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
     if composed is not None:
@@ -150,6 +151,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
     Raises: MediaError if it is damaged.
     """
+    if opening.tiff is not None and description.info.pages > 1:
+        return _read_page_of_many(opening, number)
     if opening.tiff is not None:
         return _read_tiff(opening, number, description.source_icc)
     image = opening.image
@@ -220,6 +223,15 @@ def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
         first, *others = (Image.open(io.BytesIO(data + more + jpeg.END), formats=["JPEG"]) for more in _FURTHER_DATA)
         same = all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
     return first if same else None
+
+
+def _read_page_of_many(opening: Opened, number: int) -> Page:
+    """Decode a page of a TIFF with several, with its own metadata."""
+    metadata, _, damage = read_metadata(opening, None, number)
+    page = _read_tiff(opening, number, metadata.icc)
+    size = (page.frame.width, page.frame.height)
+    own = replace(metadata, icc=profile_for(metadata.icc, page.frame.space), source_size=size)
+    return replace(page, metadata=own, notes=(*damage, *page.notes))
 
 
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
@@ -407,6 +419,9 @@ def _is_lossless_webp(opening: Opened) -> bool:
 def _oddities(opening: Opened) -> tuple[str, ...]:
     """Return notes on what is unexpected in this file or not read from it."""
     notes = [f"damaged {kind} chunk left out" for kind in (opening.ancillary.damaged if opening.ancillary else ())]
+    for kind in opening.ancillary.dropped if opening.ancillary else ():
+        what = "content credentials (C2PA)" if kind == "caBX" else f"{kind} chunk"
+        notes.append(f"{what} left out: it may depend on the pixels of the source")
     named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")

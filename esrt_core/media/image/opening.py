@@ -113,6 +113,8 @@ class Opened:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
+        if offset > self.byte_size:
+            return b""
         self.file.seek(offset)
         return self.file.read(length)
 

@@ -18,7 +18,8 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.cicp import with_nclx
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format, encoding
-from esrt_core.media.image.metadata import save_parameters
+from esrt_core.media.image.jpeg import set_density
+from esrt_core.media.image.metadata import png_chunks, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
 
 _PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
@@ -47,10 +48,14 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
     if target is AVIF and metadata.color is not None:
         file.write(with_nclx(_encoded(image, target, parameters).getvalue(), metadata.color))
     elif target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
-        file.write(_encoded(image, target, parameters).getbuffer())
+        encoded = _encoded(image, target, parameters).getbuffer()
+        if target is JPEG and metadata.resolution is not None:
+            set_density(encoded, metadata.resolution)
+        file.write(encoded)
     else:
+        written = _behind_header(file, target, metadata)
         with encoding(target):
-            image.save(file, target.pillow[0], **parameters)
+            image.save(written, target.pillow[0], **parameters)
 
 
 def write_animation(
@@ -148,26 +153,41 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
 
 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
-    """Write 16 bits with imagecodecs, as Pillow cannot, and the metadata chunks of a small PNG written by Pillow."""
+    """Write 16 bits with imagecodecs, as Pillow cannot."""
     pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
-    parameters = save_parameters(metadata, PNG)
-    small = io.BytesIO()
-    mode = "L" if frame.space is ColorSpace.GRAY else "RGB"
     with encoding(PNG):
         encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
-        Image.new(mode, (1, 1)).save(small, "PNG", **parameters)
     file.write(encoded[:_IHDR_END])
-    for chunk in _chunks_before_pixels(small.getvalue()):
-        file.write(chunk)
+    file.write(png_chunks(metadata))
     file.write(encoded[_IHDR_END:])
 
 
-def _chunks_before_pixels(png: bytes) -> Iterator[bytes]:
-    at = _IHDR_END
-    while png[at + 4 : at + 8] != b"IDAT":
-        end = at + 12 + int.from_bytes(png[at : at + 4], "big")  # length, type, data, CRC
-        yield png[at:end]
-        at = end
+def _behind_header(file: BinaryIO, target: Format, metadata: Metadata) -> Any:
+    """Return a file that gets a PNG's metadata as Pillow writes it."""
+    return _AfterHeader(file, png_chunks(metadata)) if target is PNG else file
+
+
+class _AfterHeader:
+    """Write a PNG file with chunks of ours behind its header."""
+
+    def __init__(self, file: BinaryIO, chunks: bytes) -> None:
+        self._file, self._chunks, self._left = file, chunks, _IHDR_END
+
+    def write(self, data: bytes) -> int:
+        """Write the next bytes, and the chunks where the header ends."""
+        if not self._left:
+            return self._file.write(data)
+        head = bytes(data[: self._left])
+        self._file.write(head)
+        self._left -= len(head)
+        if not self._left:
+            self._file.write(self._chunks)
+            self._file.write(data[len(head) :])
+        return len(data)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._file.flush()
 
 
 class _Spool(ImageFile.ImageFile):
@@ -234,7 +254,9 @@ def _save(
     times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
     whole: BinaryIO = file if metadata.color is None else io.BytesIO()
     with encoding(target):
-        animation.save(whole, target.pillow[0], save_all=True, duration=times, **parameters)
+        animation.save(
+            _behind_header(whole, target, metadata), target.pillow[0], save_all=True, duration=times, **parameters
+        )
     if isinstance(whole, io.BytesIO) and metadata.color is not None:
         file.write(with_nclx(whole.getvalue(), metadata.color) if target is AVIF else whole.getvalue())
 
@@ -245,7 +267,7 @@ def _save_gif(
     """Write a GIF; the frames' palette indices are spooled too, so that Pillow's writer runs no code of ours."""
     times = [round(time) for time in _rounded(durations, 10)]  # GIF counts in hundredths of a second
     plays = metadata.loop or _FOREVER
-    parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
+    parameters = save_parameters(metadata, GIF) | ({} if plays == 1 else {"loop": max(plays - 1, 0)})
     if animation.mode == "RGBA":
         parameters["disposal"] = _CLEAR_TO_BACKGROUND
     palettes = _spool_indices(animation, indices)

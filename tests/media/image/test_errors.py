@@ -18,18 +18,22 @@ from esrt_core.media.image import (
     decode,
     encode,
     exif,
+    generation,
     icc,
     jpeg,
     jpeg_quality,
     metadata,
     opening,
+    photoshop,
     pillow_writer,
     pixels,
     png,
     tiff,
+    tiff_tags,
+    xmp,
 )
 from esrt_core.media.image.formats import PNG
-from esrt_core.media.image.picture import Metadata, Page
+from esrt_core.media.image.picture import Metadata, Page, Resolution
 from tests.media.pictures import animation, noise, picture, read, saved, srgb_profile, written
 
 OURS = (
@@ -39,14 +43,18 @@ OURS = (
     decode,
     encode,
     exif,
+    generation,
     icc,
     jpeg,
     jpeg_quality,
     metadata,
     opening,
+    photoshop,
     pillow_writer,
     pixels,
     tiff,
+    tiff_tags,
+    xmp,
 )
 BUGS = (TypeError, ValueError)
 
@@ -66,9 +74,9 @@ def exif_block() -> bytes:
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, bytes]:
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     return {
-        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=packet, dpi=(72, 72)),
         "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
@@ -84,7 +92,7 @@ def sources() -> dict[str, bytes]:
 
 def results() -> None:
     color, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
-    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", resolution=Resolution(72, 72))
     deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
     for name in ("png", "jpeg", "webp", "tiff", "gif"):
         for frame in (color, gray, deep):
