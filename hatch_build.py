@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,9 @@ PROCESSORS: dict[str, dict[str, tuple[str, ...]]] = {  # by machine, then by the
         "avx2": ("-mavx2", "-mfma"),
     },
     "aarch64": {"baseline": ()},
+    "arm64": {"baseline": ()},  # what macOS calls it
 }
+SYSTEMS = ("linux", "darwin")  # not Windows: the sources need POSIX threads and the vectors of GCC and Clang
 
 
 class NativeHook(BuildHookInterface):
@@ -34,8 +37,8 @@ class NativeHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile one library per kind of processor; if one fails, warn and leave all of them out."""
-        machine = os.uname().machine if sys.platform == "linux" else ""
-        if machine not in PROCESSORS:
+        machine = platform.machine()
+        if sys.platform not in SYSTEMS or machine not in PROCESSORS:
             return
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:

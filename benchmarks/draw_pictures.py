@@ -2,10 +2,12 @@
 
 With --small the small pictures are written too, in a folder for each scale, for `esrt train FOLDER --lr-dir SMALL/x2`:
 reduced by bicubic as the trainer does it, and a share of them saved as JPEG of quality 40 to 95 on the way.
+With --photos, pictures of a folder are copied in among them.
 """
 
 import argparse
 import io
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +56,16 @@ def reduced(path: Path, scale: int, damaged: float, rng: np.random.Generator) ->
     return Image.open(saved)
 
 
+def add_photo(order: Order, photo: Path, seed: int) -> None:
+    """Copy a photo in among the drawings, and write its small pictures."""
+    path = order.folder / f"photo-{seed:05d}{photo.suffix}"
+    shutil.copyfile(photo, path)
+    if order.small is not None:
+        for scale in order.scales:
+            lr = reduced(path, scale, order.damaged, np.random.default_rng((seed, scale)))
+            lr.save(order.small / f"x{scale}" / f"{path.stem}.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -65,6 +77,8 @@ def main() -> None:
     parser.add_argument("--small", type=Path, help="folder for the small pictures")
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--damaged", type=float, default=0.25, help="share of the small pictures that was a JPEG")
+    parser.add_argument("--photos", type=Path, nargs="+", default=[], help="folders of photos to copy in")
+    parser.add_argument("--photo-count", type=int, default=0, help="how many photos, evenly spread over the folders")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     kind = "graphic" if options.graphics else "page" if options.pages else "drawing"
@@ -75,6 +89,10 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs) as pool:
         for _ in pool.map(partial(write, order), range(options.seed, options.seed + options.count)):
             pass
+    photos = sorted(path for folder in options.photos for path in folder.iterdir())
+    places = np.linspace(0, len(photos) - 1, options.photo_count if photos else 0).astype(int)
+    for number, place in enumerate(places):
+        add_photo(order, photos[place], options.seed + number)
     print(f"{options.count} pictures of {options.size} x {options.size} px in {options.folder}")
 
 

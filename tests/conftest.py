@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
+
+# The same cases in every run, whatever the machine's speed; python -m tests.fuzz tries others.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 # A suite that a script or nohup starts in the background has Ctrl-C ignored, and so would the programs it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +60,13 @@ def make_picture(tmp_path: Path) -> MakePicture:
         return path
 
     return make
+
+
+def quantized(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in torch's old quantized form, which is deprecated but still in files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.quantize_per_tensor(tensor, 1, 0, torch.quint8)
 
 
 @contextmanager

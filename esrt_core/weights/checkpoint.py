@@ -116,7 +116,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(2)
     if start == ZIP:
-        _check_archive(path)
+        check_archive(path, MAX_BYTES)
     elif start[:1] != PICKLE:
         raise WeightsError(f"{path} was not saved by torch; {EXPECTED}")
     try:
@@ -166,12 +166,22 @@ def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -
             f"{what} has shape {_shape_text(tuple(tensor.shape))}, expected {_shape_text(shape)} for ESRT "
             f"x{config.scale} with {config.channels} channels and {config.blocks} blocks"
         )
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        raise WeightsError(f"{what} has type {dtype}, expected float32, float16 or bfloat16")
+    if reason := unusual(tensor):
+        raise WeightsError(f"{what} {reason}, expected float32, float16 or bfloat16")
     bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
     if bad:
         raise WeightsError(f"{what} has {bad} of {tensor.numel()} values that are NaN or infinite; expected none")
+
+
+def unusual(tensor: Tensor) -> str:
+    """Return what makes a tensor other than plain floating-point numbers in memory, "" if nothing does."""
+    if tensor.is_meta:
+        return "has no values"
+    if tensor.layout != torch.strided:
+        return "is sparse"
+    if tensor.is_quantized or not tensor.is_floating_point():
+        return f"has type {str(tensor.dtype).removeprefix('torch.')}"
+    return ""
 
 
 def _shape_text(shape: Shape) -> str:
@@ -184,10 +194,11 @@ def _list_names(names: list[str]) -> str:
     return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
 
 
-def _check_archive(path: Path) -> None:
-    """Check an archive before it is unpacked.
+def check_archive(path: Path, limit: int) -> None:
+    """Check an archive by torch before it is unpacked.
 
-    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than any ESRT file has.
+    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than `limit` bytes, the most that
+    any file of ESRT has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -197,8 +208,8 @@ def _check_archive(path: Path) -> None:
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
     size = sum(entry.file_size for entry in entries)
-    if size > MAX_BYTES:
-        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+    if size > limit:
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {limit:,}")
 
 
 def _reason(message: str) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.files import display_name
+from esrt_core.pipeline.batch.faults import FAULT_LOG, IN_A_ROW, FaultCounter, fault_of, is_lost_device, reason_of
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
 from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task, plan_folder
@@ -35,16 +37,7 @@ def stops_run(error: Exception, task: Task) -> bool:
     system = error if isinstance(error, OSError) else error.__cause__
     if isinstance(error, OSError | TargetError):
         return not task.folder.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
-    return isinstance(error, DeviceError)
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a picture failed, on one line."""
-    if isinstance(error, EsrtError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; a smaller size needs less"
-    return f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    return isinstance(error, DeviceError) or is_lost_device(error)
 
 
 def is_reachable(path: Path) -> bool:
@@ -74,6 +67,7 @@ class FolderResult:
     remaining       pictures that were not started.
     leftovers       temporary files of dead runs that were removed.
     failures        those of this run.
+    fault_logs      the files with the tracebacks of failures that are faults of this program.
     stopped         why the run ended early if no single picture is the cause.
     """
 
@@ -82,6 +76,7 @@ class FolderResult:
     remaining: int = 0
     leftovers: int = 0
     failures: list[Failure] = field(default_factory=list)
+    fault_logs: list[str] = field(default_factory=list)
     stopped: EsrtError | None = None
     status: Status | None = None
 
@@ -131,8 +126,8 @@ def run_folder(
 ) -> FolderResult:
     """Upscale the pictures of a plan; `on_end` is called for every picture that ends.
 
-    Raises: TargetError if a folder of results cannot be written at all. Errors in the network that are not an EsrtError
-    (our own bugs, a lost device) propagate unchanged.
+    Raises: TargetError if a folder of results cannot be written at all; a fault of this program that three pictures in
+    a row have run into.
     """
     folders = {id(task.folder): task.folder for task in plan.tasks} | {id(folder): folder for folder, _ in plan.to_note}
     targets = _targets(plan)
@@ -161,12 +156,14 @@ def _run(
     if not plan.tasks:
         return
     throughput = Throughput(plan.tasks, workers[0])
+    faults = FaultCounter(append_fault)
+    result.fault_logs = faults.logs
     pipeline = BatchPipeline(plan.tasks, workers, plan.job, throughput.compute)
     ended = 0
     with closing(pipeline.run()) as outcomes:
         for outcome in outcomes:
             ended += 1
-            report = _count(outcome, plan, throughput, result)
+            report = _count(outcome, plan, throughput, result, faults)
             if report is not None:
                 result.status = report.status
                 on_end(report)
@@ -175,20 +172,25 @@ def _run(
     result.remaining += len(plan.tasks) - ended
 
 
-def _count(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: FolderResult) -> Ended | None:
+def _count(
+    outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: FolderResult, faults: FaultCounter
+) -> Ended | None:
     """Count an outcome and record a failure in the manifest; return None if there is nothing to report."""
     task, error = outcome.task, outcome.error
     if error is None:
+        faults.add(None, "", "")
         result.done += outcome.result is not None
         result.done_elsewhere += outcome.result is None
         status = throughput.end(task, failed=False)
         return Ended(task, status, outcome.result) if outcome.result is not None else None
-    if outcome.in_network and not isinstance(error, EsrtError | MemoryError):
-        raise error
-    failure = Failure(task.source, reason_of(error))
+    failure = Failure(task.source, reason_of(error, display_name(task.source)))
     try:
         if not stops_run(error, task):
+            too_many = faults.add(fault_of(error), str(failure.source), str(task.folder.root))
             _note_failure(failure, error, task, plan)
+            if too_many:
+                error.add_note(f"{IN_A_ROW} pictures in a row failed like this; the last was {failure.source}")
+                raise error
             result.failures.append(failure)
             return Ended(task, throughput.end(task, failed=True), failure=failure)
     except TargetError as unwritten:  # the manifest's disk is full or gone
@@ -196,6 +198,20 @@ def _count(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: F
     result.stopped = result.stopped or (error if isinstance(error, EsrtError) else TargetError(failure.reason))
     result.remaining += 1
     return None
+
+
+def append_fault(folder: str, text: str) -> str:
+    """Append a traceback to the file for them in a folder of results, and return the file's name.
+
+    Raises: TargetError if the file system refuses.
+    """
+    path = Path(folder, FAULT_LOG)
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise TargetError(f"{display_name(path)} cannot be written: {error.strerror}") from error
+    return str(path)
 
 
 def _note_failure(failure: Failure, error: Exception, task: Task, plan: FolderPlan) -> None:

@@ -21,7 +21,6 @@ from esrt_core.engine.batching import BATCHES, MOST_FRAMES
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan, tiling_for
-from esrt_core.errors import EsrtError
 from esrt_core.pipeline.batch.manifest import Entry, digest
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
 from esrt_core.pipeline.batch.plan import FolderPlan, Task
@@ -226,15 +225,11 @@ def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Report the end of a task: a result, an error, or neither if another run has the task.
-
-    `in_network` is true if the error occurred in the network.
-    """
+    """Report the end of a task: a result, an error, or neither if another run has the task."""
 
     task: Task
     result: Result | None = None
     error: Exception | None = None
-    in_network: bool = False
 
 
 class RunCancelledError(Exception):
@@ -264,6 +259,7 @@ class BatchPipeline:
         self._finishing = threading.Event()
         self._cancelled = threading.Event()
         self._ended = threading.Event()
+        self._faults: list[Exception] = []  # that ended a thread, which would leave the others waiting
 
     def finish(self) -> None:
         """Start no more tasks in the network; finish those that are in it or behind it."""
@@ -274,12 +270,14 @@ class BatchPipeline:
     def run(self) -> Generator[Outcome]:
         """Yield the outcomes of tasks as they end. Closing the iterator early cancels the work."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
-        coders = _started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
+        coders = self._started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
         threads = cpu_threads()
         share = max(1, threads // len(self._workers))
-        networks = _started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
+        networks = self._started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
         try:
             while not self._idle():
+                if self._faults:
+                    raise self._faults[0]
                 try:
                     outcome = self._outcomes.get(timeout=_POLL)
                 except queue.Empty:
@@ -346,7 +344,8 @@ class BatchPipeline:
             else:
                 group = [item]
                 held = self._fill(group, pool)
-                self._enlarge_group(group, pool)
+                for each in self._enlarge(group, pool):  # one of them is the cause: the others succeed without it
+                    self._enlarge([each], pool)
 
     def _fill(self, group: list[LoadedTask], pool: UpscalerPool) -> list[LoadedTask | Task]:
         """Add loaded tasks to a group while it is small and they take the same passes; return the first other one."""
@@ -365,22 +364,19 @@ class BatchPipeline:
             room -= item.pixels
         return []
 
-    def _enlarge_group(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> None:
+    def _enlarge(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> Sequence[LoadedTask]:
+        """Take a group through the network; return the tasks that must be tried one by one because it failed."""
         try:
             for item, upscaled in enlarge_group(group, pool, self._check_cancelled):
                 self._on_computed(item.task)
                 self._enlarged.put((item, upscaled, pool))
         except RunCancelledError:
-            return
-        except EsrtError as error:
-            if len(group) == 1:
-                self._end(Outcome(group[0].task, error=error, in_network=True))
-                return
-            for item in group:  # one of them is the cause; the others are upscaled without it
-                self._enlarge_group([item], pool)
-        except Exception as error:  # noqa: BLE001 (raised again by whoever receives the outcomes)
-            for item in group:
-                self._end(Outcome(item.task, error=error, in_network=True))
+            pass
+        except Exception as error:  # noqa: BLE001 (whatever one picture does must not end the others)
+            if len(group) > 1:
+                return group
+            self._end(Outcome(group[0].task, error=error))
+        return ()
 
     def _stream(self, task: Task, pool: UpscalerPool) -> None:
         self._end(Outcome(task, stream_task(task, pool, self._job, self._check_cancelled)))
@@ -424,9 +420,15 @@ class BatchPipeline:
             self._budget.remove(task)
             self._in_flight -= 1
 
+    def _started(self, works: Sequence[Callable[[], None]]) -> list[threading.Thread]:
+        threads = [threading.Thread(target=self._watched, args=(work,), daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        return threads
 
-def _started(works: Sequence[Callable[[], None]]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=work, daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    return threads
+    def _watched(self, work: Callable[[], None]) -> None:
+        """Do the work of a thread; run() raises what ends it before its time."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 (raised again in run())
+            self._faults.append(error)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, OptionError, RemoteError
 from esrt_core.files import display_text
+from esrt_core.pipeline.batch.faults import FAULT_LOG, IN_A_ROW, FaultCounter
 from esrt_core.pipeline.batch.manifest import FOLDER, JOB, Record
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import JobKey, limits_text
@@ -105,7 +106,8 @@ def run_on_ray(
 
     `on_start` receives the actors, `on_end` every picture that ends.
 
-    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written.
+    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written,
+    RuntimeError with the traceback of a fault of this program that three pictures in a row have run into.
     """
     _record_plan(plan)
     result = FolderResult()
@@ -113,6 +115,8 @@ def run_on_ray(
         return result
     pool = UpscalerPool(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
     throughput = Throughput(plan.tasks, pool)
+    faults = FaultCounter(_append_fault)
+    result.fault_logs = faults.logs
     with connected(address):
         actors = plan_actors(plan.options.devices, plan.options.upscale.engine.threads, len(plan.tasks))
         on_start(actors)
@@ -122,6 +126,7 @@ def run_on_ray(
             for outcome in ended:
                 task = missing.pop(outcome.number)
                 _count(outcome, task, plan, throughput, result, on_end)
+                _check_fault(outcome, task, faults)
                 if stop.requested or result.stopped is not None:
                     break
         _end(list(missing.values()), stop, result, throughput, on_end)
@@ -340,6 +345,19 @@ def _count(
             failed = record_of(task, plan.job, "failed", b"")
             write_record(task, replace(failed, error=outcome.reason, limits=limits_text(plan.options.upscale.limits)))
         _fail(task, outcome.reason, result, throughput, on_end)
+
+
+def _check_fault(outcome: StoreOutcome, task: StoreTask, faults: FaultCounter) -> None:
+    """Keep the traceback of a fault of this program; raise RuntimeError with it if it happens again and again."""
+    if faults.add(outcome.fault, task.source, task.picture.root.name) and outcome.fault is not None:
+        raise RuntimeError(f"{IN_A_ROW} pictures in a row failed like {task.source}:\n{outcome.fault.text}")
+
+
+def _append_fault(folder: str, text: str) -> str:
+    """Append a traceback to the file for them in a folder of results, and return the file's name."""
+    location = join(folder, FAULT_LOG)
+    store_of(location).append(location, f"{text}\n".encode(errors="backslashreplace"))
+    return location
 
 
 def _end(

@@ -20,10 +20,12 @@ from typing import Any, TypeVar
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
+from esrt_core.files import display_text
 from esrt_core.media.image.picture import RemoteFile
+from esrt_core.pipeline.batch.faults import Fault, fault_of, is_lost_device, reason_of
 from esrt_core.pipeline.batch.manifest import Record
 from esrt_core.pipeline.batch.outputs import JobKey
-from esrt_core.pipeline.batch.run import STOPPING, reason_of
+from esrt_core.pipeline.batch.run import STOPPING
 from esrt_core.pipeline.cluster.plan import StoreTask
 from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
@@ -58,6 +60,7 @@ class StoreOutcome:
     """Report the end of a task: a result, or why there is none.
 
     lasting  the picture itself is the cause, so that the failure is recorded.
+    fault    this program is the cause.
     stops    all other pictures would fail too.
     host     the machine on which the network ran, and `process` the id of the process there.
     """
@@ -66,6 +69,7 @@ class StoreOutcome:
     result: Result | None = None
     reason: str = ""
     lasting: bool = False
+    fault: Fault | None = None
     stops: bool = False
     host: str = ""
     process: int = 0
@@ -203,12 +207,14 @@ def _guarded(parcel: Parcel, work: Callable[[], Item], stopping: tuple[type[Esrt
     """Run one stage of a task; return an outcome if it fails. `stopping` errors would affect all other tasks too."""
     try:
         return work()
-    except Exception as error:  # noqa: BLE001 (one bad picture never stops the rest; the error is reported)
-        stops = isinstance(error, stopping) or _is_full(error)
-        return StoreOutcome(parcel.number, None, reason_of(error), isinstance(error, MediaError), stops)
+    except Exception as error:  # noqa: BLE001 (whatever one picture does must not end the others; it is reported)
+        reason, fault = reason_of(error, display_text(parcel.task.source)), fault_of(error)
+        lasting = isinstance(error, MediaError) or fault is not None
+        stops = isinstance(error, stopping) or is_lost_device(error) or _is_full(error)
+        return StoreOutcome(parcel.number, None, reason, lasting, None if stops else fault, stops)
 
 
 def _is_full(error: Exception) -> bool:
     """Return whether an error means a full or disconnected disk."""
-    cause = error.__cause__
-    return isinstance(error, TargetError) and isinstance(cause, OSError) and cause.errno in STOPPING
+    cause = error.__cause__ if isinstance(error, TargetError) else error
+    return isinstance(cause, OSError) and cause.errno in STOPPING

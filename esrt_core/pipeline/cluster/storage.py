@@ -52,6 +52,9 @@ class Store(Protocol):
     def write(self, location: str, content: bytes) -> None:
         """Write a whole object, all or nothing."""
 
+    def append(self, location: str, content: bytes) -> None:
+        """Append to an object, or begin it; for one writer."""
+
     def remove(self, location: str) -> None:
         """Remove an object if it exists."""
 
@@ -121,6 +124,17 @@ class LocalStore:
         make_folder(Path(location).parent)
         with atomic_write(Path(location), overwrite=True) as temporary:
             temporary.write_bytes(content)
+
+    def append(self, location: str, content: bytes) -> None:
+        """Append to a file, or begin it.
+
+        Raises: TargetError if the file system refuses.
+        """
+        try:
+            with Path(location).open("ab") as file:
+                file.write(content)
+        except OSError as error:
+            raise TargetError(f"{display_name(Path(location))} cannot be written: {error.strerror}") from error
 
     def remove(self, location: str) -> None:
         """Remove a file if it exists."""
@@ -212,6 +226,11 @@ class ObjectStore:
         """Write a whole object."""
         with _remote_errors(location):
             self._fs.pipe_file(location, content)
+
+    def append(self, location: str, content: bytes) -> None:
+        """Write an object anew with more content: nothing can be appended to one."""
+        (before,) = self.read_all([location])
+        self.write(location, (before or b"") + content)
 
     def remove(self, location: str) -> None:
         """Remove an object if it exists."""

@@ -117,6 +117,12 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
     return clips
 
 
+def is_many(inputs: Sequence[str], options: VideoOptions) -> bool:
+    """Return whether the results go to a folder, or the clips come from one."""
+    to_folder = options.output is not None and names_folder(options.output)
+    return to_folder or any(Path(name).is_dir() for name in inputs)
+
+
 def skipped_files(inputs: Sequence[str]) -> list[str]:
     """Return what was left out of the folders among the inputs and may be a clip: suffixes, each with its count."""
     folders = [Path(name) for name in inputs if Path(name).is_dir()]

@@ -11,7 +11,10 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError, WeightsError
+from esrt_core.pipeline.batch.faults import FaultCounter
 from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.cluster import run as cluster
+from esrt_core.pipeline.cluster import stages
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import ActorSpec, setup_of
 from esrt_core.pipeline.cluster.stages import (
@@ -98,6 +101,30 @@ def test_what_fails_is_an_outcome_that_says_why(planned: Planned, make_picture: 
     assert (broken.lasting, broken.stops) == (True, False)
     assert gone.reason.endswith("in/gone.png cannot be read: No such file or directory")
     assert (gone.lasting, gone.stops) == (False, False)
+
+
+def test_a_fault_of_the_program_comes_back_with_its_traceback(
+    planned: Planned, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/a.png")
+    plan, setup = planned()
+
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(stages, "upscale_picture", broken)
+    outcome = unpacked(packed(through(plan, setup)))
+    assert outcome.reason.startswith("in/a.png: a fault in esrt (ZeroDivisionError: by nothing)")
+    assert (outcome.lasting, outcome.stops) == (True, False)
+    assert outcome.fault.text.endswith("ZeroDivisionError: by nothing\n")
+    faults = FaultCounter(cluster._append_fault)
+    task = plan.tasks[0]
+    Path("out").mkdir()
+    for _ in range(2):
+        cluster._check_fault(outcome, task, faults)
+    with pytest.raises(RuntimeError, match=r"3 pictures in a row failed like in/a\.png"):
+        cluster._check_fault(outcome, task, faults)
+    assert Path("out/esrt-faults.log").read_text().count("ZeroDivisionError: by nothing") == 3
 
 
 def test_a_store_that_takes_nothing_stops_all(

@@ -3,12 +3,13 @@
 import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from esrt_core.errors import RemoteError, TargetError
-from esrt_core.pipeline.cluster.storage import HEAD_BYTES, ObjectStore, join, store_of
+from esrt_core.pipeline.cluster.storage import HEAD_BYTES, LocalStore, ObjectStore, join, store_of
 
 
 @pytest.fixture
@@ -40,6 +41,15 @@ def test_what_is_written_again_has_another_stamp(store: ObjectStore) -> None:
     store.remove("memory://b/a")
     store.remove("memory://b/a")
     assert store.listing("memory://b") == {}
+
+
+def test_what_is_appended_comes_after_what_is_there(store: ObjectStore, tmp_path: Path) -> None:
+    for each, location in ((store, "memory://b/log"), (LocalStore(), str(tmp_path / "log"))):
+        each.append(location, b"one")
+        each.append(location, b" two")
+        assert each.read(location) == b"one two"
+    with pytest.raises(TargetError, match="gone/log cannot be written: No such file"):
+        LocalStore().append(str(tmp_path / "gone/log"), b"x")
 
 
 def test_a_large_object_is_read_where_it_is_asked_for(store: ObjectStore) -> None:
