@@ -17,7 +17,7 @@ from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, 
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
-from esrt_core.media.image.metadata import read_metadata
+from esrt_core.media.image.metadata_reader import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,

@@ -7,7 +7,7 @@ Adobe Photoshop File Formats Specification (November 2019), "Image Resources"; I
 from collections.abc import Iterable, Iterator
 
 SEGMENT = b"Photoshop 3.0\0"  # begins a JPEG's APP13
-IPTC = 0x0404  # the number of the resource
+RESOLUTION, IPTC, EXIF, XMP = 0x03ED, 0x0404, 0x0422, 0x0424  # numbers of resources
 _THUMBNAILS = (0x0409, 0x040C)
 _PART_BYTES = 65_533 - len(SEGMENT)
 _SIGNATURES = (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR")

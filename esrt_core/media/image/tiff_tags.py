@@ -4,7 +4,7 @@ TIFF 6.0; OGC GeoTIFF Standard 1.1 (19-008r4), https://docs.ogc.org/is/19-008r4/
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from esrt_core.media.image import exif, photoshop
 from esrt_core.media.image.exif import Directory, Value
@@ -79,8 +79,7 @@ def read_page_tags(read_at: exif.ReadAt, offset: int, *, is_turned: bool) -> Pag
         lost.append("GeoTIFF left out: the page was turned")
     if tags.get(270, Value(0, 0, b"")).raw.startswith(b'{"shape": ['):
         image.pop(270, None)  # tifffile's own description of how the page is stored
-    described = {tag: value for tag, value in image.items() if _is_of_exif(tag)}
-    kept = exif.Directories("little", described, everything.exif, everything.gps, everything.interoperability)
+    kept = described(replace(everything, image=image))
     if everything.lost_maker_notes:
         lost.append(LOST_MAKER_NOTES)
     xmp, icc = tags.get(XMP), tags.get(ICC)
@@ -98,6 +97,12 @@ def read_page_tags(read_at: exif.ReadAt, offset: int, *, is_turned: bool) -> Pag
 def is_carried(tag: int, value: Value) -> bool:
     """Return whether a tag of a page or of EXIF's first directory describes the picture."""
     return tag not in _STRUCTURE and not _points(tag, value)
+
+
+def described(source: exif.Directories) -> exif.Directories:
+    """Return directories without the tags of the first that have no place in EXIF."""
+    image = {tag: value for tag, value in source.image.items() if _is_of_exif(tag) and is_carried(tag, value)}
+    return replace(source, image=image)
 
 
 def scaled(tags: Directory, factor: tuple[float, float]) -> Directory:
