@@ -15,11 +15,11 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
 from esrt_core.media.image import jpeg, pixels, png
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
-from esrt_core.media.image.deep import Deep
+from esrt_core.media.image.deep import MOST_PIXEL_BYTES, Deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
-from esrt_core.media.image.metadata import read_metadata
+from esrt_core.media.image.metadata_reader import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
@@ -42,12 +42,11 @@ from esrt_core.media.image.tiff import (
     read_tiff_page,
     unsupported,
 )
+from esrt_core.media.image.truncated import UNKNOWN, describe_missing, versions_of_jpeg
 from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
-_FURTHER_DATA = (b"", b"\xfe" * 1000, b"\xaa" * 1000, b"\x55" * 1000)  # without 0xFF, of which markers are made
-_MOST_SAMPLE_BYTES = 16  # a pixel
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -86,7 +85,15 @@ def decode(source: Source, limits: ReadLimits) -> Picture:
         if not limits.allow_truncated:
             raise
     picture = _decode(source, limits, limits)
-    return replace(picture, notes=("the file is truncated or damaged: part of the image is missing", *picture.notes))
+    return replace(picture, notes=(_how_much_is_missing(source, limits, picture.info), *picture.notes))
+
+
+def _how_much_is_missing(source: Source, limits: ReadLimits, info: ImageInfo) -> str:
+    if info.pages > 1:
+        return UNKNOWN
+    with opened(source, limits) as opening:
+        description = describe(opening)
+        return UNKNOWN if description.animation else describe_missing(opening, description.orientation)
 
 
 def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
@@ -111,7 +118,8 @@ def describe(opening: Opened) -> Description:
     composed = _animation_to_compose(opening)
     numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
-    metadata, orientation, damage = read_metadata(opening, _plays(opening, composed) if animated else None)
+    plays = _plays(opening, composed) if animated else None
+    metadata, orientation, damage = read_metadata(opening, plays, numbers[0])
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
     if composed is not None:
@@ -163,6 +171,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
+    if opening.tiff is not None and description.info.pages > 1:
+        return _read_page_of_many(opening, number)
     if opening.tiff is not None:
         return _read_tiff(opening, number, description.source_icc)
     image = opening.image
@@ -229,10 +239,22 @@ def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
         data = opening.file.read()
     if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
         return None
+    first, *others = versions_of_jpeg(opening)
+    if not all(np.array_equal(first, other) for other in others):
+        return None
     with opening.decoding():
-        first, *others = (Image.open(io.BytesIO(data + more + jpeg.END), formats=["JPEG"]) for more in _FURTHER_DATA)
-        same = all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
-    return first if same else None
+        image = Image.open(io.BytesIO(data + jpeg.END), formats=["JPEG"])
+        image.load()
+    return image
+
+
+def _read_page_of_many(opening: Opened, number: int) -> Page:
+    """Decode a page of a TIFF with several, with its own metadata."""
+    metadata, _, damage = read_metadata(opening, None, number)
+    page = _read_tiff(opening, number, metadata.icc)
+    size = (page.frame.width, page.frame.height)
+    own = replace(metadata, icc=profile_for(metadata.icc, page.frame.space), source_size=size)
+    return replace(page, metadata=own, notes=(*damage, *page.notes))
 
 
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
@@ -330,7 +352,7 @@ def _decode_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile) -> NDA
         file.seek(0)
         data = file.read()
     if deep.ours:
-        padding = bytes(image.width * image.height * _MOST_SAMPLE_BYTES) if opening.limits.allow_truncated else b""
+        padding = bytes(image.width * image.height * MOST_PIXEL_BYTES) if opening.limits.allow_truncated else b""
         stored = _decode_by_us(opening, deep, data, padding)
     else:
         stored = _decode_by_library(opening, deep, data)
@@ -438,6 +460,9 @@ def _is_lossless_webp(opening: Opened) -> bool:
 def _oddities(opening: Opened) -> tuple[str, ...]:
     """Return notes on what is unexpected in this file or not read from it."""
     notes = [f"damaged {kind} chunk left out" for kind in (opening.ancillary.damaged if opening.ancillary else ())]
+    for kind in opening.ancillary.dropped if opening.ancillary else ():
+        what = "content credentials (C2PA)" if kind == "caBX" else f"{kind} chunk"
+        notes.append(f"{what} left out: it may depend on the pixels of the source")
     named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")

@@ -116,10 +116,13 @@ def _encode_still(
 def _encode_tiff(
     pages: Iterable[Page], file: BinaryIO, metadata: Metadata, options: EncodeOptions, notes: list[str]
 ) -> None:
-    frames = (_fitted(page, TIFF, options, notes) for page in pages)
-    first = next(frames)
-    metadata = _fitting_metadata(metadata, first.width, first.height, TIFF, first.space, notes)
-    notes.extend(write_tiff(chain([first], frames), file, metadata))
+    def fitted(page: Page) -> tuple[Frame, Metadata]:
+        frame = _fitted(page, TIFF, options, notes)
+        own = metadata if page.metadata is None else page.metadata
+        own = stripped(own) if options.strip_metadata else own
+        return frame, _fitting_metadata(own, frame.width, frame.height, TIFF, frame.space, notes)
+
+    notes.extend(write_tiff(map(fitted, pages), file))
 
 
 def _encode_animation(

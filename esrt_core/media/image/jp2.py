@@ -4,7 +4,7 @@ ISO/IEC 15444-1, annex I. EXIF and XMP are in UUID boxes, as exiftool and Adobe 
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from esrt_core.media.image.isobmff import ReadAt, box, inside, walk
@@ -15,6 +15,7 @@ _SRGB, _GRAY = 16, 17
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
+_LATIN = b"\0\1"  # Rcom: text
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
 
@@ -85,6 +86,13 @@ def boxes(
         yield box(b"uuid", _EXIF, exif)
     if xmp is not None:
         yield box(b"uuid", _XMP, xmp)
+
+
+def with_comments(codestream: bytes, comments: Iterable[bytes]) -> bytes:
+    """Return a codestream with comments (COM, A.9.2) behind its first marker segment, SIZ."""
+    at = 4 + int.from_bytes(codestream[4:6], "big")
+    segments = (b"\xff\x64" + (len(text) + 4).to_bytes(2, "big") + _LATIN + text for text in comments)
+    return codestream[:at] + b"".join(segments) + codestream[at:]
 
 
 def _dpi(resolutions: dict[bytes, bytes]) -> tuple[float, float] | None:

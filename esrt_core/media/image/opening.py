@@ -117,7 +117,7 @@ class Opened:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
-        return _read_at(self.file, offset, length)
+        return b"" if offset > self.byte_size else _read_at(self.file, offset, length)
 
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.

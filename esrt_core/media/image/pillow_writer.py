@@ -16,8 +16,9 @@ from PIL import Image, ImageFile
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.cicp import with_nclx
-from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL
+from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL, behind_header
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
+from esrt_core.media.image.jpeg import set_density
 from esrt_core.media.image.metadata import save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
 
@@ -38,10 +39,14 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
     parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
     parameters |= save_parameters(metadata, target)
     if target is JPEG:  # writing to a file, Pillow loses the errno of a full disk, or never returns
-        file.write(_encoded(image, target, parameters).getbuffer())
+        encoded = _encoded(image, target, parameters).getbuffer()
+        if metadata.resolution is not None:
+            set_density(encoded, metadata.resolution)
+        file.write(encoded)
     else:
+        written = behind_header(file, target, metadata)
         with encoding(target):
-            image.save(file, target.pillow[0], **parameters)
+            image.save(written, target.pillow[0], **parameters)
 
 
 def write_animation(
@@ -202,7 +207,9 @@ def _save(
     times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
     whole: BinaryIO = file if metadata.color is None else io.BytesIO()
     with encoding(target):
-        animation.save(whole, target.pillow[0], save_all=True, duration=times, **parameters)
+        animation.save(
+            behind_header(whole, target, metadata), target.pillow[0], save_all=True, duration=times, **parameters
+        )
     if isinstance(whole, io.BytesIO) and metadata.color is not None:
         file.write(with_nclx(whole.getvalue(), metadata.color) if target is AVIF else whole.getvalue())
 
@@ -213,7 +220,7 @@ def _save_gif(
     """Write a GIF; the frames' palette indices are spooled too, so that Pillow's writer runs no code of ours."""
     times = [round(time) for time in _rounded(durations, 10)]  # GIF counts in hundredths of a second
     plays = metadata.loop or _FOREVER
-    parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
+    parameters = save_parameters(metadata, GIF) | ({} if plays == 1 else {"loop": max(plays - 1, 0)})
     if animation.mode == "RGBA":
         parameters["disposal"] = _CLEAR_TO_BACKGROUND
     palettes = _spool_indices(animation, indices)
