@@ -4,18 +4,16 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import jpeg, pixels, png
+from esrt_core.media.image import pixels
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
-from esrt_core.media.image.deep import MOST_PIXEL_BYTES, Deep
+from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
@@ -42,7 +40,7 @@ from esrt_core.media.image.tiff import (
     read_tiff_page,
     unsupported,
 )
-from esrt_core.media.image.truncated import UNKNOWN, describe_missing, versions_of_jpeg
+from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
@@ -178,7 +176,7 @@ def _read(opening: Opened, description: Description, number: int) -> Page:
     image = opening.image
     assert image is not None
     if opening.deep is not None:
-        return _read_deep(opening, opening.deep, image, description.orientation)
+        return read_deep(opening, opening.deep, image, description.orientation)
     if description.info.animated:
         return _read_animation_frame(opening, image, number, description.orientation)
     image, notes = _loaded(opening, image)
@@ -221,31 +219,11 @@ def _loaded(opening: Opened, image: ImageFile.ImageFile) -> tuple[ImageFile.Imag
         with opening.decoding():
             image.load()
     except MediaError:
-        whole = _without_end_marker(opening) if opening.format is JPEG else None
+        whole = without_end_marker(opening) if opening.format is JPEG else None
         if whole is None:
             raise
         return whole, ("the end marker of the JPEG is missing, but its pixels are complete",)
     return image, ()
-
-
-def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
-    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
-
-    libjpeg does not say which pixels it had data for, so the file is decoded several times, with different data before
-    the end marker: that changes the pixels if any are missing.
-    """
-    with reading(opening.name):
-        opening.file.seek(0)
-        data = opening.file.read()
-    if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
-        return None
-    first, *others = versions_of_jpeg(opening)
-    if not all(np.array_equal(first, other) for other in others):
-        return None
-    with opening.decoding():
-        image = Image.open(io.BytesIO(data + jpeg.END), formats=["JPEG"])
-        image.load()
-    return image
 
 
 def _read_page_of_many(opening: Opened, number: int) -> Page:
@@ -329,48 +307,6 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
     if animation.missing:
         raise opening.damaged(f"{animation.missing} frames are missing")
-
-
-def _read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientation: int) -> Page:
-    try:
-        stored = _decode_deep(opening, deep, image)
-    except MediaError:
-        if not opening.limits.allow_truncated or deep.ours or deep.patch is not None:
-            raise
-        with opening.decoding():
-            image.load()
-        page = read_page(image, layout_of(image, None), None, orientation)
-        return replace(
-            page, notes=(*page.notes, f"{deep.bits} bits reduced to {page.frame.depth}: the file is damaged")
-        )
-    return pixels.read_deep(stored, deep.bits, deep.peak, image, orientation)
-
-
-def _decode_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile) -> NDArray[Any]:
-    with reading(opening.name):
-        file = opening.file if opening.ancillary is None else png.pixels_only(opening.file)
-        file.seek(0)
-        data = file.read()
-    if deep.ours:
-        padding = bytes(image.width * image.height * MOST_PIXEL_BYTES) if opening.limits.allow_truncated else b""
-        stored = _decode_by_us(opening, deep, data, padding)
-    else:
-        stored = _decode_by_library(opening, deep, data)
-    if stored.dtype not in (np.uint16, np.float32) or stored.shape[:2] != (image.height, image.width):
-        raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
-    return stored
-
-
-def _decode_by_library(opening: Opened, deep: Deep, data: bytes) -> NDArray[Any]:
-    with opening.decoding(), suppress_native_stderr():
-        return deep.decode(data)
-
-
-def _decode_by_us(opening: Opened, deep: Deep, data: bytes, padding: bytes) -> NDArray[Any]:
-    try:
-        return deep.decode(data + padding)
-    except MediaError as error:
-        raise opening.damaged(str(error)) from error
 
 
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:

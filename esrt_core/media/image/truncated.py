@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.image import jpeg, png
 from esrt_core.media.image.deep import MOST_PIXEL_BYTES, Deep
+from esrt_core.media.image.deep_reader import decode_padded
 from esrt_core.media.image.formats import AVIF, HEIF, JPEG, JPEG2000, JXL, WEBP
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.pixels import UPRIGHT
@@ -45,13 +46,31 @@ def describe_missing(opening: Opened, orientation: int) -> str:
     return _in_words(differs, orientation)
 
 
+def without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
+    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
+
+    libjpeg does not say which pixels it had data for, so the file is decoded several times, with different data before
+    the end marker: that changes the pixels if any are missing.
+    """
+    data = _bytes_of(opening)
+    if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
+        return None
+    first, *others = _versions_of_jpeg(opening)
+    if not all(np.array_equal(first, other) for other in others):
+        return None
+    with opening.decoding():
+        image = Image.open(io.BytesIO(data + jpeg.END), formats=["JPEG"])
+        image.load()
+    return image
+
+
 def _versions(opening: Opened) -> Iterator[NDArray[Any]]:
     if opening.deep is not None and opening.deep.ours:
         return _padded_versions(opening, opening.deep)
-    return versions_of_jpeg(opening) if opening.format is JPEG else _filled_versions(opening)
+    return _versions_of_jpeg(opening) if opening.format is JPEG else _filled_versions(opening)
 
 
-def versions_of_jpeg(opening: Opened) -> Iterator[NDArray[Any]]:
+def _versions_of_jpeg(opening: Opened) -> Iterator[NDArray[Any]]:
     """Yield the pixels of a JPEG that lacks its end, decoded with different data before an end marker."""
     data = _bytes_of(opening)
     for further in _FURTHER_DATA:
@@ -64,7 +83,8 @@ def _padded_versions(opening: Opened, deep: Deep) -> Iterator[NDArray[Any]]:
     assert opening.image is not None
     data = _bytes_of(opening)
     for value in (b"\0", b"\1"):
-        yield deep.decode(data + value * (opening.image.width * opening.image.height * MOST_PIXEL_BYTES))
+        padding = value * (opening.image.width * opening.image.height * MOST_PIXEL_BYTES)
+        yield decode_padded(opening, deep, data, padding)
 
 
 def _filled_versions(opening: Opened) -> Iterator[NDArray[Any]]:

@@ -19,6 +19,7 @@ from esrt_core.media.image import (
     color,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
     generation,
@@ -39,6 +40,7 @@ from esrt_core.media.image import (
     sgi,
     tiff,
     tiff_tags,
+    truncated,
     xmp,
 )
 from esrt_core.media.image.picture import Metadata, Page, Resolution
@@ -52,6 +54,7 @@ OURS = (
     png,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
     generation,
@@ -71,6 +74,7 @@ OURS = (
     sgi,
     tiff,
     tiff_tags,
+    truncated,
     xmp,
 )
 BUGS = (TypeError, ValueError)
