@@ -14,6 +14,7 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
+    animation_writer,
     cicp,
     codec_writer,
     color,
@@ -47,6 +48,7 @@ from esrt_core.media.image.picture import Metadata, Page, Resolution
 from tests.media.pictures import animation, noise, picture, psd_file, read, run_length_sgi, saved, srgb_profile, written
 
 OURS = (
+    animation_writer,
     cicp,
     codec_writer,
     color,
