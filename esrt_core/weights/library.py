@@ -16,6 +16,7 @@ from esrt_core.files import atomic_write
 from esrt_core.progress import ignore_progress
 from esrt_core.weights.catalog import (
     INDEX_NAME,
+    MAX_INDEX_BYTES,
     RESERVED_NAMES,
     CatalogRow,
     Entry,
@@ -31,6 +32,7 @@ from esrt_core.weights.catalog import (
 from esrt_core.weights.download import digest_of, fetch, is_url, parse_url
 from esrt_core.weights.header import PICKLED, SUFFIXES, CheckpointMetadata, read_header
 from esrt_core.weights.settings import StoreOptions, make_folder
+from esrt_core.weights.tensors import load_weights
 
 AUTO = "clean"  # what `auto` means if there is no picture to choose by
 
@@ -150,9 +152,7 @@ def describe_file(path: Path) -> CheckpointMetadata:
     """
     if path.suffix.lower() not in PICKLED:
         return read_header(path).metadata
-    from esrt_core.weights.checkpoint import load_checkpoint
-
-    return load_checkpoint(path).metadata
+    return load_weights(path).metadata
 
 
 def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
@@ -279,7 +279,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
         )
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
-        found = fetch([address], temporary, None, options.download, ignore_progress)
+        limits = dataclasses.replace(options.download, max_bytes=MAX_INDEX_BYTES)
+        found = fetch([address], temporary, None, limits, ignore_progress)
         if sha256 and found.sha256 != sha256:
             raise WeightsError(f"index {address} has sha256 {found.sha256}, expected {sha256}; nothing was kept")
         parse_rows(temporary.read_bytes(), address)

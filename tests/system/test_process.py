@@ -93,9 +93,9 @@ import numpy as np
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
-from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.tensors import load_weights
 
-upscaler = Upscaler(load_checkpoint(Path(sys.argv[1])).network, EngineOptions("cpu", 1), cache_bytes=0)
+upscaler = Upscaler(load_weights(Path(sys.argv[1])), EngineOptions("cpu", 1), cache_bytes=0)
 for index in range(150):
     upscaler.upscale(Frame((np.full((9 + index % 12, 9 + index // 12, 3), index, np.uint8),)))
     if index in (29, 149):

@@ -18,8 +18,9 @@ class Format:
     pillow           Pillow's names for it.
     extensions       the first one is used for new files.
     writable         esrt writes it; else the result is a PNG.
-    gray ... comment what it can hold: grayscale, alpha, 16 bits, float, animation, pages, metadata (`dpi` has a
-                     unit, `aspect` is of pixels that are not square, `comment` is one text without a keyword).
+    gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
+                     is of pixels that are not square, `comment` is one text without a keyword).
+    depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.
     max_pixels       the largest area in px that the encoder accepts, or None.
@@ -37,8 +38,8 @@ class Format:
     writable: bool = False
     gray: bool = True
     alpha: bool = False
-    deep: bool = False
     floating: bool = False
+    depths: tuple[int, ...] = (8,)
     animation: bool = False
     pages: bool = False
     icc: bool = False
@@ -57,6 +58,7 @@ class Format:
     clean_from_bits: float | None = None
 
 
+_EVERY_DEPTH = tuple(range(8, 17))
 PNG = Format(
     "png",
     "PNG",
@@ -64,7 +66,7 @@ PNG = Format(
     (".png", ".apng"),
     writable=True,
     alpha=True,
-    deep=True,
+    depths=(8, 16),
     animation=True,
     icc=True,
     exif=True,
@@ -118,7 +120,7 @@ TIFF = Format(
     (".tif", ".tiff"),
     writable=True,
     alpha=True,
-    deep=True,
+    depths=(8, 16),
     floating=True,
     pages=True,
     icc=True,
@@ -137,6 +139,7 @@ AVIF = Format(
     (".avif", ".avifs"),
     writable=True,
     alpha=True,
+    depths=(8, 10, 12),
     animation=True,
     icc=True,
     exif=True,
@@ -168,9 +171,25 @@ JPEG2000 = Format(
     writable=True,
     comment=True,
     alpha=True,
+    depths=_EVERY_DEPTH,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
     default_quality=None,
 )
-PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm", ".pfm"), writable=True)
+PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm"), writable=True, depths=_EVERY_DEPTH)
+PFM = Format("pfm", "PFM", (), (".pfm",), writable=True, floating=True, depths=(), typical_bytes=12.0)
+SGI = Format(
+    "sgi",
+    "SGI",
+    ("SGI",),
+    (".sgi", ".rgb", ".rgba", ".bw"),
+    writable=True,
+    alpha=True,
+    depths=(8, 16),
+    max_side=65_535,
+)
 TGA = Format("tga", "TGA", ("TGA",), (".tga", ".icb", ".vda", ".vst"), writable=True, alpha=True, max_side=65_535)
 QOI = Format("qoi", "QOI", ("QOI",), (".qoi",), writable=True, gray=False, alpha=True)
 HEIF = Format(
@@ -215,6 +234,7 @@ FORMATS: tuple[Format, ...] = (
     GIF,
     JPEG2000,
     PPM,
+    PFM,
     TGA,
     QOI,
     HEIF,
@@ -222,7 +242,7 @@ FORMATS: tuple[Format, ...] = (
     ICO,
     ICNS,
     Format("pcx", "PCX", ("PCX",), (".pcx",)),
-    Format("sgi", "SGI", ("SGI",), (".sgi", ".rgb", ".bw")),
+    SGI,
     Format("psd", "Photoshop", ("PSD",), (".psd",)),
     Format("dds", "DDS", ("DDS",), (".dds",)),
     Format("sun", "Sun raster", ("SUN",), (".ras",)),

@@ -1,11 +1,10 @@
 """JPEG segments: walk them without decoding, and tell whether every coefficient was announced (ITU-T T.81, Annex B)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from esrt_core.media.image.picture import Resolution, Unit
-
+START = b"\xff\xd8"  # SOI
 END = b"\xff\xd9"  # EOI
 _START_OF_SCAN = 0xDA
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15 without DHT, JPG and DAC
@@ -23,6 +22,31 @@ class Segment:
     data: bytes
 
 
+@dataclass(frozen=True)
+class FrameHeader:
+    """Hold the kind of a frame (SOF0 to SOF15), its bits a sample, and where these stand in the file."""
+
+    marker: int
+    bits: int
+    at: int
+
+
+def find_frame(read_at: Callable[[int, int], bytes]) -> FrameHeader | None:
+    """Return the first frame header of a file, read by offset and length; None if there is none before the scan."""
+    at = len(START)
+    while len(header := read_at(at, 5)) == 5 and header[0] == 0xFF:
+        marker = header[1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAMES:
+            return FrameHeader(marker, header[4], at + 4)
+        if marker == _START_OF_SCAN:
+            return None
+        at += 2 + max(2, int.from_bytes(header[2:4], "big"))
+    return None
+
+
 def segments(data: bytes) -> Iterator[Segment]:
     """Yield the segments of a JPEG, those of every scan too, up to EOI or the first that is cut off."""
     at = 0
@@ -37,18 +61,6 @@ def segments(data: bytes) -> Iterator[Segment]:
             return
         yield Segment(marker, data[at + 2 : at + length])
         at += length
-
-
-def set_density(file: memoryview, resolution: Resolution) -> None:
-    """Set the density in the JFIF segment of a file: px per inch or centimeter, or the shape of a pixel."""
-    if bytes(file[6:11]) != b"JFIF\0":
-        return
-    if resolution.unit is Unit.NONE:
-        unit, (x, y) = 0, resolution.ratio(0xFFFF)
-    else:
-        unit = 2 if resolution.unit is Unit.CM else 1
-        x, y = (min(round(value), 0xFFFF) for value in resolution.per(Unit.CM if unit == 2 else Unit.INCH))
-    file[13:18] = bytes([unit]) + x.to_bytes(2, "big") + y.to_bytes(2, "big")
 
 
 def trailer(data: bytes) -> bytes:

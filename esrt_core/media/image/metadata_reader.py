@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from esrt_core.errors import MediaError
 from esrt_core.media.image import cicp, exif, jpeg, photoshop, tiff_tags, xmp
 from esrt_core.media.image.formats import AVIF, HEIF, JPEG, TIFF
+from esrt_core.media.image.isobmff import properties
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -183,7 +184,9 @@ def _read_comments(opening: Opened) -> tuple[bytes, ...]:
 def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
     """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
     if opening.format in (AVIF, HEIF):
-        return None if icc is not None else cicp.from_nclx(opening.head), ()  # there a profile goes first
+        if icc is not None:  # there a profile goes first
+            return None, ()
+        return cicp.from_properties(properties(opening.read_at, opening.byte_size)), ()
     chunks = () if opening.ancillary is None else opening.ancillary.color
     return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
 

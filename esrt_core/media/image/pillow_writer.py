@@ -1,4 +1,4 @@
-"""Write still images and animations of 8 bits with Pillow, and 16-bit PNG with imagecodecs.
+"""Write still images and animations of 8 bits with Pillow.
 
 GIF frames are quantized here, to palettes that stay constant over an animation where they can.
 """
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -17,16 +16,12 @@ from PIL import Image, ImageFile
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.cicp import with_nclx
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format, encoding
-from esrt_core.media.image.jpeg import set_density
+from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_HEADER_BYTES, PNG_LEVEL
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
 from esrt_core.media.image.metadata import png_chunks, save_parameters
-from esrt_core.media.image.picture import EncodeOptions, Metadata
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Resolution, Unit
 
-_PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
 _OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole image's coefficients in memory
-_AVIF_SPEED = 8  # half the time of speed 6
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IHDR_END = len(_PNG_SIGNATURE) + 25
 _FOREVER = 0
 _CLEAR_TO_BACKGROUND = 2  # GIF disposal
 _TRANSPARENT = 255
@@ -39,18 +34,13 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
 
     Raises: MediaError if the encoder refuses it.
     """
-    if frame.depth == 16:
-        _write_deep_png(frame, file, metadata)
-        return
     image = to_palette(frame) if target is GIF else to_pillow(frame)
     parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
     parameters |= save_parameters(metadata, target)
-    if target is AVIF and metadata.color is not None:
-        file.write(with_nclx(_encoded(image, target, parameters).getvalue(), metadata.color))
-    elif target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
+    if target is JPEG:  # writing to a file, Pillow loses the errno of a full disk, or never returns
         encoded = _encoded(image, target, parameters).getbuffer()
-        if target is JPEG and metadata.resolution is not None:
-            set_density(encoded, metadata.resolution)
+        if metadata.resolution is not None:
+            _set_density(encoded, metadata.resolution)
         file.write(encoded)
     else:
         written = _behind_header(file, target, metadata)
@@ -94,13 +84,13 @@ def quality_parameters(target: Format, options: EncodeOptions, pixels: int, spac
         return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
     if target is AVIF:
         subsampling = "4:0:0" if space is ColorSpace.GRAY else "4:4:4"
-        return {"quality": quality, "subsampling": subsampling, "speed": _AVIF_SPEED}
+        return {"quality": quality, "subsampling": subsampling, "speed": AVIF_SPEED}
     if target is HEIF:
         return {"quality": -1 if lossless else quality, "chroma": 444}
     if target is JXL:
         return {"lossless": True} if lossless else {"quality": quality}
     if target is PNG:
-        return {"compress_level": _PNG_LEVEL}
+        return {"compress_level": PNG_LEVEL}
     return {"compression": "tga_rle"} if target is TGA else {}
 
 
@@ -152,14 +142,16 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
     return whole
 
 
-def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
-    """Write 16 bits with imagecodecs, as Pillow cannot."""
-    pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
-    with encoding(PNG):
-        encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
-    file.write(encoded[:_IHDR_END])
-    file.write(png_chunks(metadata))
-    file.write(encoded[_IHDR_END:])
+def _set_density(file: memoryview, resolution: Resolution) -> None:
+    """Set the density in the JFIF segment of a file: px per inch or centimeter, or the shape of a pixel."""
+    if bytes(file[6:11]) != b"JFIF\0":
+        return
+    if resolution.unit is Unit.NONE:
+        unit, (x, y) = 0, resolution.ratio(0xFFFF)
+    else:
+        unit = 2 if resolution.unit is Unit.CM else 1
+        x, y = (min(round(value), 0xFFFF) for value in resolution.per(Unit.CM if unit == 2 else Unit.INCH))
+    file[13:18] = bytes([unit]) + x.to_bytes(2, "big") + y.to_bytes(2, "big")
 
 
 def _behind_header(file: BinaryIO, target: Format, metadata: Metadata) -> Any:
@@ -171,7 +163,7 @@ class _AfterHeader:
     """Write a PNG file with chunks of ours behind its header."""
 
     def __init__(self, file: BinaryIO, chunks: bytes) -> None:
-        self._file, self._chunks, self._left = file, chunks, _IHDR_END
+        self._file, self._chunks, self._left = file, chunks, PNG_HEADER_BYTES
 
     def write(self, data: bytes) -> int:
         """Write the next bytes, and the chunks where the header ends."""
