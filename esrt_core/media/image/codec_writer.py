@@ -104,7 +104,8 @@ def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
     shape = jp2.Shape(frame.width, frame.height, frame.depth, is_gray, has_alpha)
     for part in jp2.boxes(shape, metadata.exif, metadata.xmp, metadata.icc, dpi):
         file.write(part)
-    codestream = jp2.with_comments(bytes(codestream), metadata.comments)
+    if metadata.comments:
+        codestream = jp2.with_comments(bytes(codestream), metadata.comments)
     file.write((len(codestream) + 8).to_bytes(4, "big") + b"jp2c" if len(codestream) < 1 << 31 else b"\0\0\0\0jp2c")
     file.write(codestream)
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from esrt_core.media.image.picture import Resolution, Unit
-
 START = b"\xff\xd8"  # SOI
 END = b"\xff\xd9"  # EOI
 _START_OF_SCAN = 0xDA
@@ -68,18 +66,6 @@ def segments(data: bytes) -> Iterator[Segment]:
             return
         yield Segment(marker, data[at + 2 : at + length])
         at += length
-
-
-def set_density(file: memoryview, resolution: Resolution) -> None:
-    """Set the density in the JFIF segment of a file: px per inch or centimeter, or the shape of a pixel."""
-    if bytes(file[6:11]) != b"JFIF\0":
-        return
-    if resolution.unit is Unit.NONE:
-        unit, (x, y) = 0, resolution.ratio(0xFFFF)
-    else:
-        unit = 2 if resolution.unit is Unit.CM else 1
-        x, y = (min(round(value), 0xFFFF) for value in resolution.per(Unit.CM if unit == 2 else Unit.INCH))
-    file[13:18] = bytes([unit]) + x.to_bytes(2, "big") + y.to_bytes(2, "big")
 
 
 def trailer(data: bytes) -> bytes:

@@ -198,8 +198,8 @@ class Page:
     duration_ms: float | None = None
     value_range: ValueRange | None = None
     notes: tuple[str, ...] = ()
-    metadata: Metadata | None = None
     bits: int | None = None
+    metadata: Metadata | None = None
 
 
 # Marks a comparison sheet, so that it is never taken as a photo.

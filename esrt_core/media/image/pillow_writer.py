@@ -14,9 +14,8 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL, behind_header
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
-from esrt_core.media.image.jpeg import set_density
 from esrt_core.media.image.metadata import save_parameters
-from esrt_core.media.image.picture import EncodeOptions, Metadata
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Resolution, Unit
 
 _OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole image's coefficients in memory
 _TRANSPARENT = 255
@@ -35,7 +34,7 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
     if target is JPEG:  # writing to a file, Pillow loses the errno of a full disk, or never returns
         encoded = _encoded(image, target, parameters).getbuffer()
         if metadata.resolution is not None:
-            set_density(encoded, metadata.resolution)
+            _set_density(encoded, metadata.resolution)
         file.write(encoded)
     else:
         written = behind_header(file, target, metadata)
@@ -110,6 +109,18 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
             raise
         return _encoded(image, target, parameters | {"optimize": False})
     return whole
+
+
+def _set_density(file: memoryview, resolution: Resolution) -> None:
+    """Set the density in the JFIF segment of a file: px per inch or centimeter, or the shape of a pixel."""
+    if bytes(file[6:11]) != b"JFIF\0":
+        return
+    if resolution.unit is Unit.NONE:
+        unit, (x, y) = 0, resolution.ratio(0xFFFF)
+    else:
+        unit = 2 if resolution.unit is Unit.CM else 1
+        x, y = (min(round(value), 0xFFFF) for value in resolution.per(Unit.CM if unit == 2 else Unit.INCH))
+    file[13:18] = bytes([unit]) + x.to_bytes(2, "big") + y.to_bytes(2, "big")
 
 
 def _quantized(
