@@ -1,7 +1,7 @@
 """Probe a finished result again, and compare it with what was planned: frames, length, size and streams."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,8 +40,10 @@ def differences(result: Path, plan: VideoPlan, expected: Expected) -> tuple[tupl
         picture = next(iter(container.streams.video), None)
         if picture is None:
             return ("the result has no picture",), ()
-        damage = list(_picture_differences(container, picture, plan, expected))
-        found = Counter(_key(stream.type, _codec(stream)) for stream in container.streams if stream.type in _COMPARED)
+        times, heard = _packets(container, picture)
+        damage = list(_picture_differences(picture, times, plan, expected))
+        present = [stream for stream in container.streams if stream.type == "subtitle" or stream.index in heard]
+        found = Counter(_key(stream.type, _codec(stream)) for stream in present)
     missing = _missing_streams(found, expected)
     lost = [stream for stream in missing if _has_data(plan, stream)]
     notes = [f"stream {each.index} ({each.kind} {each.codec}) has no data here" for each in missing if each not in lost]
@@ -49,8 +51,18 @@ def differences(result: Path, plan: VideoPlan, expected: Expected) -> tuple[tupl
     return tuple(damage), tuple(notes)
 
 
-def _picture_differences(container: Any, stream: Any, plan: VideoPlan, expected: Expected) -> Iterator[str]:
-    times = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+def _packets(container: Any, picture: Any) -> tuple[list[int], set[int]]:
+    """Return the sorted ticks of the picture's frames, and the indices of the audio streams that have any packet."""
+    times, heard = [], set()
+    for packet in container.demux([picture, *container.streams.audio]):
+        if packet.size and packet.stream.index != picture.index:
+            heard.add(packet.stream.index)
+        elif packet.size and packet.pts is not None:
+            times.append(packet.pts)
+    return sorted(times), heard
+
+
+def _picture_differences(stream: Any, times: Sequence[int], plan: VideoPlan, expected: Expected) -> Iterator[str]:
     if len(times) != expected.frames:
         yield f"the result has {len(times)} of {expected.frames} frames"
         return

@@ -37,6 +37,7 @@ def test_a_result_as_planned_differs_in_nothing(tmp_path: Path, suffix: str) -> 
     [
         (["-t", "0.8"], "the result has 20 of 25 frames"),
         (["-an"], "stream 1 (audio aac) is missing in the result"),
+        (["-bsf:a", "noise=drop=1"], "stream 1 (audio aac) is missing in the result"),
         (["-vf", "scale=32:24"], "the picture of the result has 32 x 24 px"),
         (["-vf", "setpts=PTS*2", "-fps_mode", "passthrough"], "the picture of the result lasts 1.96 s of 1.00 s"),
         (["-vn"], "the result has no picture"),
