@@ -43,7 +43,7 @@ def differences(result: Path, plan: VideoPlan, expected: Expected) -> tuple[tupl
         times, heard = _packets(container, picture)
         damage = list(_picture_differences(picture, times, plan, expected))
         present = [stream for stream in container.streams if stream.type == "subtitle" or stream.index in heard]
-        found = Counter(_key(stream.type, _codec(stream)) for stream in present)
+        found = Counter((stream.type, _codec(stream)) for stream in present)
     missing = _missing_streams(found, expected)
     lost = [stream for stream in missing if _has_data(plan, stream)]
     notes = [f"stream {each.index} ({each.kind} {each.codec}) has no data here" for each in missing if each not in lost]
@@ -76,27 +76,30 @@ def _picture_differences(stream: Any, times: Sequence[int], plan: VideoPlan, exp
         yield f"the picture of the result lasts {float(seconds + frame):.2f} s of {float(expected.seconds):.2f} s"
 
 
-def _key(kind: str, codec: str) -> tuple[str, str]:
-    """Return what identifies a stream: subtitles may be converted, and codecs of sound may have other names."""
-    return (kind, codec if kind == "audio" and not codec.startswith("pcm_") else "")
-
-
 def _codec(stream: Any) -> str:
     return str(stream.codec_context.codec.canonical_name) if stream.codec_context else "unknown"
 
 
 def _missing_streams(found: Counter[tuple[str, str]], expected: Expected) -> list[OtherStream]:
-    """Return the streams of the plan that the result lacks."""
-    request, left = expected.request, Counter(found)
-    left[_key("subtitle", "")] -= expected.captions
+    """Return the streams that the result lacks; if their number is right, other names of codecs are only aliases."""
     missing = []
-    for stream in (stream for stream in request.streams if stream.kind in _COMPARED):
-        key = _key(stream.kind, request.sound if stream.index in request.converted else stream.codec)
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            missing.append(stream)
+    for kind in _COMPARED:
+        planned = [stream for stream in expected.request.streams if stream.kind == kind]
+        left = Counter({codec: count for (each, codec), count in found.items() if each == kind})
+        lacking = len(planned) + (kind == "subtitle" and expected.captions) - left.total()
+        unlike = [stream for stream in planned if not _take(left, _result_codec(stream, expected.request))]
+        missing += (unlike or planned)[: max(lacking, 0)]
     return missing
+
+
+def _take(left: Counter[str], codec: str) -> bool:
+    """Take a stream of a codec out of those that are left, if there is one."""
+    left[codec] -= 1
+    return left[codec] >= 0
+
+
+def _result_codec(stream: OtherStream, request: MuxRequest) -> str:
+    return request.sound if stream.index in request.converted else stream.codec
 
 
 def _has_data(plan: VideoPlan, stream: OtherStream) -> bool:
