@@ -1,12 +1,14 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
@@ -41,6 +43,9 @@ from esrt_core.media.image.tiff import (
     unsupported,
 )
 from esrt_core.system.process import suppress_native_stderr
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
@@ -326,7 +331,7 @@ def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint
         file.seek(0)
         data = file.read()
     with opening.decoding(), suppress_native_stderr():
-        stored = pixels.DECODERS[opening.format](data)
+        stored = pixels.decoder_of(opening.format)(data)
     if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
         raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
     return stored

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -149,6 +148,8 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
     """Write 16 bits with imagecodecs, as Pillow cannot, and the metadata chunks of a small PNG written by Pillow."""
+    import imagecodecs  # here: it takes longer to import than a small picture to encode
+
     pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
     parameters = save_parameters(metadata, PNG)
     small = io.BytesIO()

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -31,12 +30,7 @@ from esrt_core.media.image.picture import Page, ValueRange
 
 UPRIGHT = 1
 _SWAPS_SIDES = (5, 6, 7, 8)
-DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {  # of more than 8 bits a sample
-    PNG: imagecodecs.png_decode,
-    JPEG2000: imagecodecs.jpeg2k_decode,
-    AVIF: imagecodecs.avif_decode,
-}
-FORMATS = tuple(DECODERS)
+FORMATS = (PNG, JPEG2000, AVIF)  # that have more than 8 bits a sample
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I")
 _SIZ = b"\xff\x4f\xff\x51"
 _BAND_ROWS = 256
@@ -44,6 +38,19 @@ _BAND_PIXELS = 1 << 24  # Pillow warns about crops above 89 megapixels
 _GRAY_MODES = ("1", "L", "LA", "La")
 _WIDE_MODES = {"I": (16, np.int32), "F": (32, np.float32)}
 Samples = NDArray[Any]
+
+
+def decoder_of(format_: Format) -> Callable[[bytes], NDArray[Any]]:
+    """Return the decoder of one of FORMATS."""
+    import imagecodecs  # here: it takes longer to import than a small picture to decode
+
+    decoders = {
+        PNG: imagecodecs.png_decode,
+        JPEG2000: imagecodecs.jpeg2k_decode,
+        AVIF: imagecodecs.avif_decode,
+    }
+    decoder: Callable[[bytes], NDArray[Any]] = decoders[format_]
+    return decoder
 
 
 @dataclass(frozen=True)
