@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
@@ -88,9 +89,8 @@ class ClipReporter:
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     """Return the plan of one clip in one line."""
     video, encode, timing = plan.clip.video, plan.encode, plan.clip.video.timing
-    other_streams = ", ".join(
-        f"{len(plan.clip.of_kind(kind))} {kind}" for kind in ("audio", "subtitle", "attachment", "data")
-    )
+    kept = Counter(stream.kind for stream in plan.mux.streams)
+    other_streams = ", ".join(f"{kept[kind]} {kind}" for kind in ("audio", "subtitle", "attachment", "data"))
     rate = "variable" if plan.timeline.keep else f"{float(plan.timeline.rate):.6g}"
     time_ = "" if seconds is None else f", {duration(seconds)} at most"
     hdr = f" {video.colors.hdr}" if video.colors.hdr else ""
@@ -206,6 +206,9 @@ EndOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="End here.")]
 SegmentOpt = Annotated[str, typer.Option(metavar="TIME", help="Length of a segment, the most work that a crash costs.")]
 PreviewOpt = Annotated[bool, typer.Option("--preview", help="Make a few seconds, source and result side by side.")]
 RestartOpt = Annotated[bool, typer.Option("--restart", help="Discard unfinished work and start again.")]
+AudioOpt = Annotated[
+    str, typer.Option(metavar="NAME", help="Sound: copy (default), aac, alac, flac or opus to convert it, or none.")
+]
 DropOpt = Annotated[bool, typer.Option("--drop-streams", help="Leave out streams that the container does not support.")]
 
 
@@ -233,6 +236,7 @@ def video(
     segment: SegmentOpt = "10s",
     preview: PreviewOpt = False,
     restart: RestartOpt = False,
+    audio: AudioOpt = "copy",
     drop_streams: DropOpt = False,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
@@ -275,6 +279,7 @@ def video(
         overwrite=overwrite,
         restart=restart,
         drop=drop_streams,
+        audio=audio,
     )
     reporter = ClipReporter(Console(quiet), as_json=json, dry_run=dry_run)
     try:

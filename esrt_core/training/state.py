@@ -14,7 +14,7 @@ from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
 from esrt_core.training.optimizers import Muon
-from esrt_core.weights.checkpoint import check_archive, unusual, write_pickled
+from esrt_core.weights.checkpoint import check_archive, load_pickled, unusual, write_pickled
 from esrt_core.weights.header import MAX_BYTES
 
 VERSION = 1
@@ -172,7 +172,7 @@ def read_state(path: Path, device: torch.device, state: TrainingState) -> SavedS
     """
     try:
         check_archive(path, 4 * MAX_BYTES)  # weights, their average, and up to two moments
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = load_pickled(path, device)
     except Exception as error:  # a damaged pickle can raise anything at all
         raise _damaged(path) from error
     if not isinstance(content, dict) or not isinstance(content.get("version"), int):

@@ -7,6 +7,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from esrt_core.errors import WeightsError
+from esrt_core.weights.header import MAX_BYTES
+
+MAX_URL = 2000  # characters
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,17 @@ class WeightsUrl:
 class DownloadOptions:
     """Hold the limits of a download.
 
-    timeout   seconds without data.
-    attempts  attempts per address.
-    pause     seconds before the second attempt; doubled before each further one.
+    timeout    seconds without data.
+    attempts   attempts per address.
+    pause      seconds before the second attempt; doubled before each further one.
+    max_bytes  the most that a file of unknown size may have.
     """
 
     timeout: float = 20.0
     attempts: int = 4
     pause: float = 0.5
     allow_http: bool = False
+    max_bytes: int = MAX_BYTES
 
 
 def digest_of(path: Path) -> Digest:
@@ -86,6 +91,8 @@ def check_url(url: str, allow_http: bool) -> None:
 
     Raises: WeightsError if it is not.
     """
+    if len(url) > MAX_URL:
+        raise WeightsError(f"an address of {len(url):,} characters is not valid; expected up to {MAX_URL:,}")
     if not re.fullmatch(r"[!-~]+", url):
         raise WeightsError(f"{url} is not a valid address: spaces and non-ASCII letters must be percent-encoded")
     try:

@@ -21,6 +21,7 @@ from esrt_core.weights.header import MAX_BYTES
 from esrt_core.weights.settings import StoreOptions
 
 INDEX_VERSION = 1
+MAX_INDEX_BYTES = 4 * 2**20  # some ten thousand rows
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX_NAME = "index.json"
 RESERVED_NAMES = ("auto", "clean", "drawing", "photo")  # the bundled kinds
@@ -63,7 +64,7 @@ class CatalogRow:
             raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lowercase hex digits")
         if self.bytes > MAX_BYTES:
             raise WeightsError(
-                f"weights '{self.title}' have {self.bytes:,} bytes; no ESRT file has more than {MAX_BYTES:,}"
+                f"weights '{self.title}' have {self.bytes:,} bytes; weights may have up to {MAX_BYTES:,}"
             )
 
     @property
@@ -122,6 +123,8 @@ def read_rows(path: Path) -> tuple[CatalogRow, ...]:
     Raises: WeightsError, naming the file, if it cannot be read or is not an index.
     """
     try:
+        if path.stat().st_size > MAX_INDEX_BYTES or not path.is_file():  # nor a pipe, which may never end
+            raise WeightsError(f"index {path} is not a file of up to {MAX_INDEX_BYTES:,} bytes; expected a JSON file")
         return parse_rows(path.read_bytes(), str(path))
     except OSError as error:
         raise WeightsError(f"index {path} cannot be read: {error.strerror}; expected a JSON file") from error

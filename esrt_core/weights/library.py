@@ -17,6 +17,7 @@ from esrt_core.progress import ignore_progress
 from esrt_core.weights.address import digest_of, is_url, parse_url
 from esrt_core.weights.catalog import (
     INDEX_NAME,
+    MAX_INDEX_BYTES,
     RESERVED_NAMES,
     CatalogRow,
     Entry,
@@ -280,7 +281,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
 
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
-        found = fetch([address], temporary, None, options.download, ignore_progress)
+        limits = dataclasses.replace(options.download, max_bytes=MAX_INDEX_BYTES)
+        found = fetch([address], temporary, None, limits, ignore_progress)
         if sha256 and found.sha256 != sha256:
             raise WeightsError(f"index {address} has sha256 {found.sha256}, expected {sha256}; nothing was kept")
         parse_rows(temporary.read_bytes(), address)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.detect import authors_name
 from esrt_core.weights.header import CheckpointMetadata
+from tests.conftest import quantized
 
 State = dict[str, Tensor]
 
@@ -239,6 +241,30 @@ DAMAGE: list[tuple[Callable[[State], None], str]] = [
     (odd_scale, "has an unknown scale"),
     (odd_channels, "has 24 channels"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("convert", "words"),
+    [
+        (lambda tensor: tensor.to("meta"), "tensor ltb.et.mlp.fc1.weight has no values"),
+        (torch.Tensor.to_sparse, "tensor ltb.et.mlp.fc1.weight is sparse"),
+        (quantized, "tensor ltb.et.mlp.fc1.weight has type quint8"),
+        (lambda tensor: tensor.to(torch.complex64), "tensor ltb.et.mlp.fc1.weight has type complex64"),
+        (lambda tensor: torch.zeros(1).expand(10**9), "has shape 1000000000"),
+        (lambda tensor: torch.nn.UninitializedParameter(), "holds|has"),
+    ],
+)
+@pytest.mark.parametrize("every", [False, True])
+def test_tensors_that_are_not_plain_are_one_line(
+    tmp_path: Path, network: ESRT, convert: Callable[[torch.Tensor], torch.Tensor], words: str, every: bool
+) -> None:
+    state = dict(network.state_dict())
+    for name in list(state) if every else ["ltb.et.mlp.fc1.weight"]:
+        state[name] = convert(state[name].detach())
+    torch.save(state, tmp_path / "a.pth")
+    message = refusal(tmp_path / "a.pth")
+    assert every or re.search(words, message)
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGE)

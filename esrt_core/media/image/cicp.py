@@ -56,6 +56,7 @@ class CodePoints:
         return self.transfer in (PQ, HLG)
 
 
+SRGB, UNSPECIFIED = CodePoints(1, 13), CodePoints(_UNSPECIFIED, _UNSPECIFIED)
 _PRIMARIES = {
     1: Primaries((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     4: Primaries((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
@@ -72,15 +73,15 @@ _CURVES = {1: _BT709, 4: Curve(2.2), 5: Curve(2.8), 6: _BT709, 8: Curve(1.0), 13
 _LIKE_SRGB = (1, _UNSPECIFIED, 6, 13, 14, 15)  # transfers that viewers show as sRGB with the primaries of BT.709
 
 
-def from_nclx(head: bytes) -> CodePoints | None:
-    """Return the code points of an AVIF or HEIF file, from its first bytes; None if unspecified.
+def from_properties(properties: Iterable[tuple[bytes, bytes]]) -> CodePoints | None:
+    """Return the code points among the properties of an AVIF or HEIF item; None if unspecified.
 
     ISO 23008-12, box colr.
     """
-    at = head.find(b"colrnclx")
-    if at < 0 or at + 12 > len(head):
-        return None
-    return _specified(int.from_bytes(head[at + 8 : at + 10], "big"), int.from_bytes(head[at + 10 : at + 12], "big"))
+    for kind, content in properties:
+        if kind == b"colr" and content[:4] == b"nclx" and len(content) >= 8:
+            return _specified(int.from_bytes(content[4:6], "big"), int.from_bytes(content[6:8], "big"))
+    return None
 
 
 def with_nclx(file: bytes, color: CodePoints) -> bytes:

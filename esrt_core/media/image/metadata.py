@@ -17,6 +17,7 @@ from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif
 from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
+from esrt_core.media.image.isobmff import properties
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata
 from esrt_core.media.image.pixels import UPRIGHT
@@ -218,7 +219,9 @@ def _jpeg_segments(opening: Opened) -> tuple[tuple[int, bytes], ...]:
 def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
     """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
     if opening.format in (AVIF, HEIF):
-        return None if icc is not None else cicp.from_nclx(opening.head), ()  # there a profile goes first
+        if icc is not None:  # there a profile goes first
+            return None, ()
+        return cicp.from_properties(properties(opening.read_at, opening.byte_size)), ()
     chunks = () if opening.ancillary is None else opening.ancillary.color
     return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
 

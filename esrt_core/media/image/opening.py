@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,8 +25,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
-from esrt_core.media.image import png
-from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
+from esrt_core.media.image import jp2, netpbm, png
+from esrt_core.media.image.deep import Deep, find_deep, patched
+from esrt_core.media.image.formats import FORMATS, HEIF, JXL, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ _JXL_MAGIC = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 RAW_REASON = (
     "is a camera RAW file; develop it first (for example with darktable or RawTherapee) and use the TIFF or JPEG"
 )
+_CONVERT_FIRST = "convert it to TIFF or PNG first"
 _VIDEO = "is a video, not an image; use `esrt video`"
 _DOCUMENTS = (
     (rb"%PDF-", "is a PDF document; export its pages as PNG or TIFF first"),
@@ -60,10 +63,10 @@ _DOCUMENTS = (
     (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
 _UNREADABLE = (
-    (rb"PF\s", "a color PFM"),
-    (rb"8BPS\x00\x01.{16}\x00[\x10\x20]", "a Photoshop file of 16 or 32 bits"),
+    (rb"P7\s", "a PAM"),
+    (rb"8BPS\x00\x01.{16}\x00\x10", "a Photoshop file of 16 bits that is neither gray nor RGB"),
+    (rb"8BPS\x00\x01.{16}\x00\x20", "a Photoshop file of 32 bits"),
     (rb"8BPS\x00\x02", "a large Photoshop file (PSB)"),
-    (rb"\xff\xd8.*?\xff[\xc0-\xc3]..\x0c", "a JPEG of 12 bits"),
 )
 
 # What Pillow's plugins, tifffile and imagecodecs have been seen to raise on damaged files.
@@ -94,7 +97,7 @@ class Opened:
     """Hold an open image file.
 
     `head` is its first HEAD_BYTES bytes; `image` is None if only tifffile reads it; `tiff` is set for a TIFF,
-    `ancillary` for a PNG.
+    `ancillary` for a PNG, `deep` if samples of more than 8 bits are not read by Pillow.
     """
 
     source: Source
@@ -107,6 +110,7 @@ class Opened:
     image: ImageFile.ImageFile | None
     tiff: tifffile.TiffFile | None
     ancillary: png.Ancillary | None = None
+    deep: Deep | None = None
 
     def decoding(self) -> AbstractContextManager[None]:
         """Guard one call into a decoder, see `decoding`."""
@@ -118,8 +122,7 @@ class Opened:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
-        self.file.seek(offset)
-        return self.file.read(length)
+        return _read_at(self.file, offset, length)
 
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.
@@ -149,20 +152,31 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
         tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
-        ancillary, pixel_file = None, file
+        with reading(name):
+            deeper = find_deep(head, partial(_read_at, file), byte_size)
+        ancillary, pixel_file = None, patched(file, deeper)
         if head.startswith(png.SIGNATURE):
             with reading(name):
                 ancillary, pixel_file = png.read_ancillary(file), png.pixels_only(file)
         image = _open_image(pixel_file, _pillow_formats(head, name, extension), name, limits)
+        if image is not None and deeper is not None:
+            usable = deeper.fits(image.mode) and not getattr(image, "is_animated", False)
+            if not usable and deeper.patch is not None:
+                raise MediaError(f"{name} has {deeper.bits} bits a sample in {image.mode}; {_CONVERT_FIRST}")
+            deeper = deeper if usable else None
         if image is None and tiff is None:
             raise MediaError(f"{name} {unidentified_reason(head, extension)}")
         if image is not None:
             stack.callback(image.close)
+            if head.startswith(jp2.SIGNATURE):
+                with reading(name):
+                    image.info.update(_pillow_info(jp2.read(partial(_read_at, file), byte_size)))
             if ancillary is not None:
                 image.info.update(_pillow_info(ancillary))
                 png.scale_transparency(image, head[16:29])
             check_size(name, image.width, image.height, limits)
-        yield Opened(source, limits, name, head, file, byte_size, _format(image), image, tiff, ancillary)
+        entry = _format(image, head)
+        yield Opened(source, limits, name, head, file, byte_size, entry, image, tiff, ancillary, deeper)
 
 
 @contextmanager
@@ -256,7 +270,7 @@ def unidentified_reason(head: bytes, extension: str) -> str:
     """Return why no decoder recognizes a file, to follow its name in a message."""
     for pattern, variant in _UNREADABLE:
         if re.match(pattern, head, re.DOTALL):
-            return f"is {variant}, which esrt does not read; convert it to TIFF or PNG first"
+            return f"is {variant}, which esrt does not read; {_CONVERT_FIRST}"
     if extension in RAW_EXTENSIONS:
         return RAW_REASON
     if extension in VIDEO_EXTENSIONS:
@@ -345,20 +359,29 @@ def _open_image(file: BinaryIO, formats: list[str], name: str, limits: ReadLimit
             return None
 
 
-def _pillow_info(ancillary: png.Ancillary) -> dict[str | tuple[int, int], Any]:
-    """Return what a PNG carries under the names that Pillow's other formats use."""
+def _pillow_info(carried: png.Ancillary | jp2.Carried) -> dict[str | tuple[int, int], Any]:
+    """Return what a PNG or JPEG 2000 carries under the names that Pillow's other formats use."""
     info: dict[str | tuple[int, int], Any] = {
-        "icc_profile": ancillary.icc,
-        "exif": ancillary.exif,
-        "xmp": ancillary.xmp,
+        "icc_profile": carried.icc,
+        "exif": carried.exif,
+        "xmp": carried.xmp,
     }
-    if ancillary.density is not None and ancillary.density[2]:
-        info["dpi"] = tuple(per_meter * 0.0254 for per_meter in ancillary.density[:2])
+    if carried.dpi is not None:
+        info["dpi"] = carried.dpi
     return {key: value for key, value in info.items() if value is not None}
 
 
-def _format(image: ImageFile.ImageFile | None) -> Format:
-    return TIFF if image is None else format_of_pillow(image.format or "")
+def _format(image: ImageFile.ImageFile | None, head: bytes) -> Format:
+    if image is None:
+        return TIFF
+    entry = format_of_pillow(image.format or "")
+    header = netpbm.read_header(head) if entry is PPM else None
+    return PFM if header is not None and header.is_float else entry
+
+
+def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
 
 
 @contextmanager

@@ -205,7 +205,9 @@ def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> P
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
         bits = int(page.bitspersample)
-        return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+        peak = 2**bits - 1
+        wide_page = page_of(widen_to_16(color, peak), None if alpha is None else widen_to_16(alpha, peak), 16)
+        return replace(wide_page, bits=bits)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
     if color.dtype == np.int8 and color.min() >= 0:
         return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)

@@ -51,7 +51,8 @@ class MuxRequest:
     offset    seconds from the start of the result to its first frame.
     codec     of the picture.
     has_alpha the picture is transparent.
-    converted indices of audio streams that are encoded again, because no container can hold them as they are.
+    converted indices of audio streams that are encoded again.
+    sound     the codec to which they are converted.
     captions  closed captions of the picture become a subtitle stream.
     spherical the metadata of a 360 degree clip is kept.
     start     seconds after the source's start at which the result starts.
@@ -68,6 +69,7 @@ class MuxRequest:
     duration: Fraction | None = None
     has_alpha: bool = False
     converted: tuple[int, ...] = ()
+    sound: str = "copy"
     captions: bool = False
     spherical: bool = False
     rotation: int = 0
@@ -256,10 +258,19 @@ _STATISTICS = (
 _ENDS = ("", "-eng")
 
 
+_OPUS_LAYOUTS = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono"  # others, as 5.1(side), are refused
+
+
 def _audio_codecs(request: MuxRequest) -> list[str]:
     sounds = [stream for stream in request.streams if stream.kind == "audio"]
     numbers = [number for number, stream in enumerate(sounds) if stream.index in request.converted]
-    return [argument for number in numbers for argument in (f"-c:a:{number}", request.container.sound or "copy")]
+    if request.sound == "opus":
+        return [
+            each for number in numbers
+            for each in (f"-c:a:{number}", "libopus", f"-filter:a:{number}", _OPUS_LAYOUTS, f"-b:a:{number}", "192k")
+        ]  # fmt: skip
+    rate = ["-b:a", "256k"] if request.sound == "aac" else []
+    return [argument for number in numbers for argument in (f"-c:a:{number}", request.sound)] + rate
 
 
 def _caption_options(request: MuxRequest) -> list[str]:
@@ -340,7 +351,8 @@ def preview_arguments(
         f"setsar=1{rotate_left},tpad=stop_mode=clone:stop={held}[left];"
         f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
-    sound = [stream for stream in request.streams if stream.kind == "audio"][:1]
+    sound = tuple(stream for stream in request.streams if stream.kind == "audio")[:1]
+    heard = replace(request, streams=sound)
     decoder = ["-c:v", "libvpx-vp9"] if settings.layers_alpha else []
     seek = [] if read.after is None else ["-noaccurate_seek", "-ss", _seconds(read.after)]
     shift = ["-itsoffset", _seconds(-(source.start + request.start))]
@@ -353,7 +365,7 @@ def preview_arguments(
         *([*LOCAL_ONLY, *shift, *seek, *clip] if sound else []),
         "-filter_complex", graph, "-map", "[both]",
         *[argument for stream in sound for argument in ("-map", f"2:{stream.index}")],
-        "-c:a", "copy", *_window(replace(request, streams=tuple(sound))), *settings.encoder, *REPEATABLE,
+        "-c:a", "copy", *_audio_codecs(heard), *_window(heard), *settings.encoder, *REPEATABLE,
         "-f", request.container.muxer, "-y", file_url(target),
     ]
     # fmt: on

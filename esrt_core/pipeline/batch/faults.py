@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from esrt_core.errors import EsrtError
+from esrt_core.pipeline.batch.storage import join, named, store_of
 
 FAULT_LOG = "esrt-faults.log"
 IN_A_ROW = 3  # pictures with the same traceback: the next ones would fail too
@@ -74,8 +75,25 @@ class FaultCounter:
         if self._row and self._row[-1].place != fault.place:
             self._row.clear()
         self._row.append(fault)
+        self.keep(fault, source, folder)
+        return len(self._row) >= IN_A_ROW
+
+    def keep(self, fault: Fault, source: str, folder: str) -> None:
+        """Keep the traceback of a fault.
+
+        Raises: TargetError or RemoteError if the file cannot be written.
+        """
         self._count += 1
         if self._count <= _MOST:
             log = self._append(folder, f"{source}\n{fault.text}\n")
             self.logs += [log] if log not in self.logs else []
-        return len(self._row) >= IN_A_ROW
+
+
+def append_fault(folder: str, text: str) -> str:
+    """Append a traceback to the file for them in a folder of results, and return the file's name.
+
+    Raises: TargetError or RemoteError if it cannot be written.
+    """
+    location = join(folder, FAULT_LOG)
+    store_of(location).append(location, f"{text}\n".encode(errors="backslashreplace"))
+    return str(named(location))

@@ -11,12 +11,13 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
-from esrt_core.media.video.containers import CONTAINERS
+from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
 FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
+AUDIO_MODES = ("copy", *SOUND_CODECS, "none")
 DEFAULT_FACTOR = Fraction(2)  # a clip has many frames, so that x4 must be requested
 PREVIEW_SECONDS = Fraction(4)
 _SEGMENT_RANGE = (Fraction(1, 2), Fraction(600))
@@ -37,6 +38,7 @@ class VideoOptions:
     preview      make a few seconds, source and result side by side.
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
+    audio        "copy" keeps the sound as it is, a codec converts it, "none" leaves it out.
     many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
     Raises: OptionError if a value is unknown or out of range.
@@ -60,6 +62,7 @@ class VideoOptions:
     overwrite: bool = False
     restart: bool = False
     drop: bool = False
+    audio: str = "copy"
     many: bool = False
     reuse: bool = True
 
@@ -67,6 +70,7 @@ class VideoOptions:
         _check_choice("--codec", self.codec, tuple(CODECS))
         _check_choice("--encoder", self.encoder, ENCODER_KINDS)
         _check_choice("--vfr", self.vfr, VFR_MODES)
+        _check_choice("--audio", self.audio, AUDIO_MODES)
         if self.start is not None and self.start < 0:
             raise OptionError(f"--start must not be negative, not {decimal_text(self.start)} s")
         if self.end is not None and self.end <= (self.start or 0):

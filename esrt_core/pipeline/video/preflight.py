@@ -58,8 +58,7 @@ def check_encoder(plan: VideoPlan) -> VideoPlan:
         length = _FRAMES / plan.timeline.rate
         write_list(folder / LIST_NAME, [SegmentFile(folder / name, Fraction(0), length)])
         if plan.options.preview:
-            mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, preview_read(plan), 1)
-            return plan
+            return _with_possible_sound(folder, plan)
         return _without_refused_streams(folder, plan)
 
 
@@ -103,6 +102,20 @@ def _encode(target: Path, plan: VideoPlan) -> None:
         ) from error
 
 
+def _with_possible_sound(folder: Path, plan: VideoPlan) -> VideoPlan:
+    """Return the plan of a preview; sound that its container cannot hold as it is is converted."""
+    read = preview_read(plan)
+    try:
+        mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, read, 1)
+    except MediaError:
+        sounds = [stream for stream in plan.mux.streams if stream.kind == "audio"]
+        if not sounds or plan.container.sound is None:
+            raise
+        plan = _with_converted(plan, sounds)
+        mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, read, 1)
+    return plan
+
+
 def _without_refused_streams(folder: Path, plan: VideoPlan) -> VideoPlan:
     error = _mux_error(folder, plan)
     if error is None:
@@ -125,15 +138,20 @@ def _without_refused_streams(folder: Path, plan: VideoPlan) -> VideoPlan:
 
 def _convert_sound(folder: Path, plan: VideoPlan, refused: Sequence[OtherStream]) -> VideoPlan:
     """Return the plan with the sound that was refused converted: no container can hold it as it is."""
-    request = replace(plan.mux, converted=tuple(stream.index for stream in refused))
-    note = f"{_names(refused)} is converted to {plan.container.sound}: {plan.container.muxer} cannot contain it"
-    converted = replace(plan, mux=request, notes=(*plan.notes, note))
+    converted = _with_converted(plan, refused)
     error = _mux_error(folder, converted)
     if error is not None:
         raise MediaError(
             f"{plan.target.name} cannot contain {_names(refused)}: {error}; use --drop-streams to leave it out"
         ) from error
     return _without_broken_streams(folder, converted)
+
+
+def _with_converted(plan: VideoPlan, sounds: Sequence[OtherStream]) -> VideoPlan:
+    codec = plan.container.sound or "flac"
+    request = replace(plan.mux, converted=tuple(stream.index for stream in sounds), sound=codec)
+    note = f"{_names(sounds)} is converted to {codec}: {plan.container.muxer} cannot contain it"
+    return replace(plan, mux=request, notes=(*plan.notes, note))
 
 
 def _leave_out(folder: Path, plan: VideoPlan, refused: Sequence[OtherStream]) -> VideoPlan:

@@ -56,9 +56,9 @@ def test_the_name_helps_where_the_bytes_do_not():
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        (b"PF\n2 2\n-1.0\n", "is a color PFM, which"),
-        (b"\xff\xd8\xff\xdb\0\3\0\xff\xc1\0\x0b\x0c\0\1", "is a JPEG of 12 bits, which"),
-        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\3", "is a Photoshop file of 16 or 32 bits, which"),
+        (b"P7\nWIDTH 2\n", "is a PAM, which"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\4", "is a Photoshop file of 16 bits that is neither gray nor RGB"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x20\0\3", "is a Photoshop file of 32 bits, which"),
     ],
 )
 def test_what_is_an_image_but_cannot_be_read_is_named(head, words):

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from esrt_core.errors import MediaError
+from esrt_core.errors import MediaError, OptionError
 from esrt_core.media.video import ffmpeg, reader
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.probe import probe_clip
@@ -193,6 +193,57 @@ def test_a_change_of_pixel_shape_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(part("1.ts", "1", 0) + part("2.ts", "4/3", 0.4))
     assert any("size or pixel shape of the picture change at 0.36 s" in note for note in probe_clip(path).notes)
+
+
+STBL = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+
+
+def boxes(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at + 8 <= len(body):
+        size = int.from_bytes(body[at : at + 4])
+        yield body[at : at + size]
+        at += size
+
+
+def sample_table(path: Path, kind: bytes) -> bytes:
+    """Return the body of a box of the first track's sample table."""
+    data = path.read_bytes()
+    for name in (*STBL, kind):
+        data = next(box for box in boxes(data) if box[4:8] == name)[8:]
+    return data
+
+
+def with_tables(body: bytes, tables: dict[bytes, bytes]) -> bytes:
+    rebuilt = b""
+    for box in boxes(body):
+        inner = with_tables(box[8:], tables) if box[4:8] in STBL else tables.get(box[4:8], box[8:])
+        rebuilt += (len(inner) + 8).to_bytes(4) + box[4:8] + inner
+    return rebuilt
+
+
+def test_a_change_of_size_between_sample_entries_is_said(tmp_path: Path) -> None:
+    """An MP4 that was joined without encoding: its second half has a sample entry, and a size, of its own."""
+    one, two = (
+        make(tmp_path / f"{size}.mp4", *picture(size, seconds=0.4), *x264("-bf", "0")) for size in ("64x48", "96x64")
+    )
+    listing = tmp_path / "l.ffconcat"
+    listing.write_text(f"ffconcat version 1.0\nfile {one.name}\nfile {two.name}\n")
+    path = make(tmp_path / "a.mp4", "-f", "concat", "-i", str(listing), "-c", "copy")
+    sizes = [int.from_bytes(sample_table(path, b"stsz")[at : at + 4]) for at in range(12, 52, 4)]
+    first = int.from_bytes(sample_table(path, b"stco")[8:12])
+    entries = sample_table(path, b"stsd")[8:] + sample_table(two, b"stsd")[8:]
+
+    def numbers(*values: int) -> bytes:
+        return b"".join(value.to_bytes(4) for value in values)
+
+    tables = {b"stsd": numbers(0, 2) + entries, b"stsc": numbers(0, 2, 1, 10, 1, 2, 10, 2),
+              b"stco": numbers(0, 2, first, first + sum(sizes))}  # fmt: skip
+    path.write_bytes(with_tables(path.read_bytes(), tables))
+    result = upscale(path)
+    assert (result.frames, result.size) == (20, (128, 96))
+    assert any("size or pixel shape of the picture change at 0.40 s" in note for note in result.notes)
+    assert upscale(one).notes == ()
 
 
 @pytest.fixture
@@ -387,3 +438,47 @@ def test_spherical_and_stereo_metadata_are_kept(tmp_path: Path, suffix: str) -> 
     again = upscale(Path(result.target), output=str(tmp_path / "c.mp4"))
     assert probe_clip(Path(again.target)).spherical
     assert b"st3d\0\0\0\0\2" in Path(again.target).read_bytes()
+
+
+def sounds(path: str) -> list[str]:
+    return [codec for kind, codec, _ in streams(Path(path)) if kind == "audio"]
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "expected"),
+    [("b.mkv", "copy", ["aac", "flac"]), ("b.mkv", "flac", ["flac", "flac"]), ("b.mp4", "aac", ["aac", "aac"]),
+     ("b.webm", "opus", ["opus", "opus"]), ("b.mov", "alac", ["alac", "alac"]), ("b.mp4", "none", [])],
+)  # fmt: skip
+def test_sound_is_kept_converted_or_left_out_as_asked(
+    tmp_path: Path, name: str, audio: str, expected: list[str]
+) -> None:
+    surround = ["-f", "lavfi", "-i", "anoisesrc=d=1,aformat=channel_layouts=5.1(side)"]
+    maps = ["-map", "0", "-map", "1", "-map", "2"]
+    source = [*picture(seconds=1), *sound(1), *surround, *maps, *x264(), "-c:a:0", "aac", "-c:a:1", "flac"]
+    result = upscale(make(tmp_path / "a.mkv", *source), output=str(tmp_path / name), audio=audio)
+    assert sounds(result.target) == expected
+    assert all(abs(times(Path(result.target), "audio")[-1] - 1.0) < 0.1 for _ in expected)
+
+
+def test_sound_that_a_container_does_not_hold_is_refused_with_ways_that_work(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "flac")
+    with pytest.raises(OptionError, match=r"use -o .*b.mkv, or --audio aac to convert it, or --drop-streams"):
+        upscale(path, output=str(tmp_path / "b.ts"))
+    assert sounds(upscale(path, output=str(tmp_path / "b.ts"), audio="aac").target) == ["aac"]
+    assert sounds(upscale(path, output=str(tmp_path / "c.ts"), drop=True).target) == []
+    with pytest.raises(OptionError, match="mpegts does not support --audio flac; use one of aac, opus"):
+        upscale(path, output=str(tmp_path / "d.ts"), audio="flac")
+
+
+def test_the_sound_of_a_preview_is_converted_if_its_container_cannot_hold_it(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.flv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "nellymoser", "-ar", "22050")
+    assert sounds(upscale(path, preview=True, output=str(tmp_path / "b.mkv")).target) == ["flac"]
+
+
+def test_other_streams_may_be_asked_for_when_the_work_is_resumed(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264(), "-c:a", "flac")
+    with pytest.raises(KeyboardInterrupt):
+        upscale(path, Repeaters(stop_at=18), segment=Fraction(1, 2))
+    result = upscale(path, segment=Fraction(1, 2), audio="none")
+    assert result.resumed_at > 0
+    assert sounds(result.target) == []

@@ -9,7 +9,9 @@ import fsspec
 import pytest
 
 from esrt_core.errors import RemoteError, TargetError
-from esrt_core.pipeline.cluster.storage import HEAD_BYTES, LocalStore, ObjectStore, join, store_of
+from esrt_core.media.image.picture import RemoteFile
+from esrt_core.pipeline.batch.object_store import HEAD_BYTES, ObjectStore
+from esrt_core.pipeline.batch.storage import LocalStore, join, store_of
 
 
 @pytest.fixture
@@ -56,7 +58,9 @@ def test_a_large_object_is_read_where_it_is_asked_for(store: ObjectStore) -> Non
     content = random.Random(1).randbytes(3 * HEAD_BYTES + 5)
     store.write("memory://b/a", content)
     items = {f"memory://b/{key}": item for key, item in store.listing("memory://b").items()}
-    with store.openers(items)["memory://b/a"]() as file:
+    (source,) = store.sources(items, ["its name"])
+    assert isinstance(source, RemoteFile)
+    with source.open() as file:
         assert file.seek(0, io.SEEK_END) == len(content)
         assert file.seek(-7, io.SEEK_END) == len(content) - 7
         assert file.read() == content[-7:]
