@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +18,14 @@ from esrt_cli import params
 from esrt_cli.console import Console
 from esrt_cli.report import detail_line, duration, error_json, result_json, result_line
 from esrt_cli.signals import graceful_interrupt
-from esrt_core.errors import StopError
+from esrt_core.errors import OptionError, StopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
-    from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+    from esrt_core.pipeline.batch.run import Ended, FolderResult, Packed, StopRequest
     from esrt_core.pipeline.batch.throughput import Status
     from esrt_core.pipeline.cluster.plan import StorePlan
     from esrt_core.pipeline.cluster.run import ActorSpec
@@ -101,6 +103,13 @@ class FolderReporter:
         elif ended.failure is not None and self._as_json:
             self._failure_record(ended.failure)
         self._show(ended.status)
+
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        values = {"ok": True, "source": str(packed.source), "target": str(packed.target), "pages": packed.pages}
+        pages = f"{packed.pages} {'page' if packed.pages == 1 else 'pages'}"
+        line = f"{packed.source} -> {packed.target}: {pages}"
+        (self.console.record if self._as_json else self.console.result)(json.dumps(values) if self._as_json else line)
 
     def end(self, result: FolderResult) -> int:
         """Print the failures, old and new, and what was done; return the exit code.
@@ -280,6 +289,62 @@ DevicesOpt = Annotated[
 ]
 
 
+WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
+
+
+class WatchReporter:
+    """Print every pass of a watched folder as one of its own; `code` is the exit code of all."""
+
+    def __init__(self, console: Console, stop: StopRequest, *, as_json: bool) -> None:
+        self.console = console
+        self.code = 0
+        self._stop = stop
+        self._make = partial(FolderReporter, console, stop, as_json=as_json, dry_run=False, on_ray=False)
+        self._pass = self._make()
+
+    def watching(self) -> None:
+        """Print that the work begins."""
+        self.console.note("watching for pictures; press Ctrl-C to stop")
+
+    def planned(self, plan: FolderPlan, workers: Sequence[UpscalerPool]) -> None:
+        """Begin a pass."""
+        self._pass = self._make()
+        self._pass.planned(plan, workers)
+
+    def note(self, text: str) -> None:
+        """Print a note about the weights."""
+        self._pass.note(text)
+
+    def ended(self, ended: Ended) -> None:
+        """Print what came of a picture."""
+        self._pass.ended(ended)
+
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        self._pass.packed(packed)
+
+    def finished(self, result: FolderResult) -> None:
+        """End a pass.
+
+        Raises: StopError if it was stopped before its end.
+        """
+        with self._pass:
+            self.code = max(self.code, self._pass.end(result))
+
+
+def watch_inputs(options: FolderOptions, console: Console, *, as_json: bool) -> int:
+    """Watch folders until Ctrl-C; return the exit code."""
+    from esrt_core.pipeline.batch.run import StopRequest
+    from esrt_core.pipeline.batch.watch import watch_folder
+
+    stop = StopRequest()
+    reporter = WatchReporter(console, stop, as_json=as_json)
+    with graceful_interrupt(stop.request):
+        watch_folder(options, reporter, stop)
+    console.note("stopped watching; rerun to resume")
+    return reporter.code
+
+
 def batch(
     inputs: InputsArg,
     output: OutputOpt = None,
@@ -311,6 +376,7 @@ def batch(
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
+    watch: WatchOpt = False,
 ) -> int:
     """Upscale folders of pictures; rerun the same command to resume.
 
@@ -324,6 +390,7 @@ def batch(
       esrt batch photos -o large -s 2 --exclude 'drafts/*'
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
+      esrt batch scans --watch
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
     from esrt_cli.params import parse_color
@@ -347,6 +414,10 @@ def batch(
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed
     )
+    if watch:
+        if ray is not None or dry_run:
+            raise OptionError("--watch goes with neither --ray nor --dry-run; leave one of them out")
+        return watch_inputs(folder, Console(quiet, verbose), as_json=json)
     stop = StopRequest()
     reporter = FolderReporter(Console(quiet, verbose), stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
     with reporter:

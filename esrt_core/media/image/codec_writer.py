@@ -13,7 +13,7 @@ from PIL import Image
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import isobmff, jp2, netpbm, sgi
-from esrt_core.media.image.cicp import SRGB, UNSPECIFIED
+from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
 from esrt_core.media.image.formats import AVIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
 from esrt_core.media.image.metadata import save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
@@ -22,8 +22,6 @@ PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the t
 AVIF_SPEED = 8  # half the time of speed 6
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR_END = len(_PNG_SIGNATURE) + 25
-_BT2020 = 9
-_MATRIX_BT601, _MATRIX_BT2020 = 6, 9  # H.273, table 4
 _ALL_THREADS = 0
 
 Writer = Callable[[Frame, BinaryIO, Metadata, EncodeOptions], None]
@@ -56,7 +54,7 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
     import imagecodecs
 
     color = UNSPECIFIED if metadata.icc is not None else metadata.color or SRGB
-    pixels = _interleaved(frame)
+    pixels, matrix = _interleaved(frame), matrix_for(color)
     with encoding(AVIF):
         encoded = imagecodecs.avif_encode(
             pixels,
@@ -66,7 +64,7 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
             pixelformat="400" if frame.space is ColorSpace.GRAY else "444",
             primaries=color.primaries,
             transfer=color.transfer,
-            matrix=_MATRIX_BT2020 if color.primaries == _BT2020 else _MATRIX_BT601,
+            matrix=matrix,
             numthreads=_ALL_THREADS,
         )
     file.write(isobmff.with_metadata(bytes(encoded), metadata.exif, metadata.xmp, metadata.icc))

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from esrt_core.media.video.captions import CEA_608, SEARCHED, captions_of_packet
+from esrt_core.media.video.encryption import is_protected
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Scan:
 
 def scan_packets(container: Any, stream: Any) -> Scan:
     """Read all packets of a stream until the file ends or cannot be read any further."""
-    scan = Scan()
+    scan = Scan(is_encrypted=is_protected(stream))
     extradata = bytes(stream.codec_context.extradata or b"")
     header, shapes = b"", dict[bytes, tuple[int, int, Fraction] | None]()
     jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)

@@ -98,6 +98,16 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     return workers
 
 
+def prepare_workers(workers: Sequence[UpscalerPool], plan: FolderPlan) -> None:
+    """Load what loaded pools lack for another plan.
+
+    Raises: WeightsError or DeviceError if weights or a device are unusable.
+    """
+    chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
+    for pool in workers:
+        _ready(pool, chains)
+
+
 def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
     """Return the devices by name; "all" means every CUDA device, or "auto" if there is none."""
     if tuple(devices) != ("all",):

@@ -93,7 +93,9 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
 
 
 # Read but not written; of a folder's other files, still pictures, sound, subtitles and so on are left out silently.
-_READ_ONLY = (VIDEO_EXTENSIONS | {".gif", ".apng"}) - CONTAINERS.keys()
+_READ_ONLY = VIDEO_EXTENSIONS - CONTAINERS.keys()
+_PICTURES = {".gif": b"GIF8", ".apng": b"acTL", ".png": b"acTL", ".webp": b"ANIM"}  # and what tells an animation
+_HEAD = 4096  # bytes; metadata may precede the mark, seldom more
 _OTHER_FILES = frozenset((
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".srt", ".ass", ".ssa", ".sub", ".idx", ".vtt",
     ".sup", ".txt", ".nfo", ".xml", ".json", ".md", ".ini", ".db", ".log", ".mp3", ".flac", ".wav", ".m4a",
@@ -128,12 +130,32 @@ def is_many(inputs: Sequence[str], options: VideoOptions) -> bool:
 
 
 def skipped_files(inputs: Sequence[str]) -> list[str]:
-    """Return what was left out of the folders among the inputs and may be a clip: suffixes, each with its count."""
+    """Return what was left out of the folders among the inputs and may be a clip, in one line each."""
     folders = [Path(name) for name in inputs if Path(name).is_dir()]
-    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | {""}
+    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | _PICTURES.keys() | {""}
     files = [path for folder in folders for path in folder.iterdir() if path.is_file() and path.name[:1] != "."]
     counts = Counter(path.suffix.lower() for path in files)
-    return [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    unknown = [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    lines = [f"skipped, because their suffixes are not those of clips: {', '.join(unknown)}"] if unknown else []
+    return lines + [f"skipped animated pictures; use: {_advice(folder)}" for folder in folders if _animations(folder)]
+
+
+def _animations(folder: Path) -> list[Path]:
+    """Return the animated pictures in a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and _is_animated(path))
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _PICTURES[path.suffix.lower()] in file.read(_HEAD)
+    except OSError:  # a folder, or no permission: nothing to advise
+        return False
+
+
+def _advice(folder: Path) -> str:
+    suffixes = sorted({path.suffix for path in _animations(folder)})
+    return "esrt upscale " + " ".join(f"{folder}/*{suffix}" for suffix in suffixes)
 
 
 def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
@@ -143,7 +165,8 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
     ending = f"_{options.request.suffix(())}"
     clips = [path for path in files if not path.name.startswith(".") and not _is_result(path, ending, names)]
     if not clips:
-        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov")
+        pictures = f"; for its animated pictures use: {_advice(folder)}" if _animations(folder) else ""
+        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov{pictures}")
     return clips
 
 

@@ -368,12 +368,15 @@ def _check_target(plan: VideoPlan) -> None:
 
 
 def byte_text(size: int) -> str:
-    """Return a size in bytes with two significant digits and a decimal unit."""
+    """Return a size in bytes with at least two significant digits and a decimal unit."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
+        if size >= factor * (1 - _HALF_UNIT):
             value = size / factor
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
     return f"{size} bytes"
+
+
+_HALF_UNIT = 0.0005  # 999.6 kB is 1.0 MB
 
 
 def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:

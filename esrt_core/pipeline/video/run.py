@@ -127,9 +127,8 @@ def upscale_clips(inputs: Sequence[str], options: VideoOptions, listener: Listen
     Raises: OptionError if an input or an option is invalid, WeightsError if the weights are unknown.
     """
     clips = find_clips(inputs, options)
-    skipped = skipped_files(inputs)
-    if skipped:
-        listener.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
+    for text in skipped_files(inputs):
+        listener.note(text)
     options = replace(options, many=options.many or is_many(inputs, options))
     pool = UpscalerPool(options.model, options.engine)
     for note in pool.notes:

@@ -1,17 +1,16 @@
 """Probe a finished result again, and compare it with what was planned: frames, length, size and streams."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
 from esrt_core.media.video.clip import OtherStream
 from esrt_core.media.video.ffmpeg import open_clip
 from esrt_core.media.video.mux import MuxRequest
+from esrt_core.media.video.packets import has_packet
 from esrt_core.pipeline.video.plan import VideoPlan
 
 _ROUNDING = Fraction(1, 100)  # seconds; containers round times, and lengths of frames, to milliseconds
@@ -92,17 +91,4 @@ def _has_data(plan: VideoPlan, stream: OtherStream) -> bool:
     """Return whether a stream of the source has a packet in the part that was made."""
     request, clip = plan.mux, plan.clip
     end = clip.duration if request.duration is None else request.start + request.duration
-    with open_clip(clip.path) as container:
-        return _any_between(
-            container.demux(container.streams[stream.index]), clip.start + request.start, clip.start + end
-        )
-
-
-def _any_between(packets: Sequence[Any], begin: Fraction, end: Fraction) -> bool:
-    try:
-        return any(
-            packet.size and packet.pts is not None and begin <= packet.pts * packet.time_base < end
-            for packet in packets
-        )
-    except av.error.FFmpegError:
-        return False
+    return has_packet(clip, stream.index, clip.start + request.start, clip.start + end)

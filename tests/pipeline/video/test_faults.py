@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.media.video import ffmpeg, reader
@@ -326,10 +327,33 @@ def test_sound_that_no_container_holds_is_converted_or_left_out(tmp_path: Path) 
     assert [codec for _, codec, _ in streams(Path(dropped.target))] == ["h264"]
 
 
-def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path) -> None:
-    key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+def scrambled(path: Path) -> Path:
+    """Scramble the payload of all packets of sound and picture, as pay television does."""
+    data = bytearray(path.read_bytes())
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3]) & 0x1FFF in (0x100, 0x101) and data[at + 3] & 0x10:
+            data[at + 3] |= 0x80
+            start = at + 5 + data[at + 4] if data[at + 3] & 0x20 else at + 4
+            data[start : at + 188] = bytes(byte ^ 0x5A for byte in data[start : at + 188])
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["common", "FairPlay", "WebM", "television"])
+def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path, kind: str) -> None:
+    source = [*picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac"]
+    if kind == "common":
+        key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+        path = make(tmp_path / "a.mp4", *source, *key)
+    elif kind == "FairPlay":
+        path = make(tmp_path / "a.mp4", *source)
+        path.write_bytes(path.read_bytes().replace(b"avc1", b"drmi"))
+    elif kind == "WebM":
+        path = make(tmp_path / "a.mkv", *source, "-metadata:s:v:0", "enc_key_id=a")
+    else:
+        path = scrambled(make(tmp_path / "a.ts", *source))
     with pytest.raises(MediaError, match="is encrypted"):
-        probe_clip(make(tmp_path / "a.mp4", *picture(), *x264(), *key))
+        probe_clip(path)
 
 
 def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> None:
@@ -337,7 +361,21 @@ def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     found = [path.name for path in find_clips([str(tmp_path)], VideoOptions())]
     assert found == ["a.AVI", "a.divx", "b.f4v", "c.lrv", "d.rmvb"]
-    assert skipped_files([str(tmp_path)]) == ["1 .xyz"]
+    assert skipped_files([str(tmp_path)]) == ["skipped, because their suffixes are not those of clips: 1 .xyz"]
+
+
+def test_animated_pictures_of_a_folder_are_named_with_their_command(tmp_path: Path) -> None:
+    for name, source in (("a.gif", "-f gif"), ("b.PNG", "-f apng"), ("c.png", "-frames:v 1")):
+        make(tmp_path / name, *picture("16x16", seconds=0.2), *source.split())
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "d.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "e.webp")
+    advice = f"use: esrt upscale {tmp_path}/*.PNG {tmp_path}/*.gif {tmp_path}/*.webp"
+    assert skipped_files([str(tmp_path)]) == [f"skipped animated pictures; {advice}"]
+    with pytest.raises(OptionError, match=r"contains no clips; .* for its animated pictures use: esrt upscale "):
+        find_clips([str(tmp_path)], VideoOptions())
+    assert find_clips([str(tmp_path / "a.gif")], VideoOptions()) == [tmp_path / "a.gif"]
+    assert skipped_files([str(tmp_path / "a.gif")]) == []
 
 
 def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_path: Path) -> None:
@@ -355,7 +393,17 @@ def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_pa
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (61_000, "61 kB"), (1_250_000, "1.2 MB"), (3 * 10**9, "3.0 GB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (61_000, "61 kB"),
+        (1_250_000, "1.2 MB"),
+        (3 * 10**9, "3.0 GB"),
+        (999_600, "1.0 MB"),
+        (9_960_000, "10 MB"),
+        (250_000_000, "250 MB"),
+        (999_400, "999 kB"),
+    ],
 )
 def test_sizes_have_two_digits(size: int, text: str) -> None:
     assert byte_text(size) == text
@@ -482,3 +530,35 @@ def test_other_streams_may_be_asked_for_when_the_work_is_resumed(tmp_path: Path)
     result = upscale(path, segment=Fraction(1, 2), audio="none")
     assert result.resumed_at > 0
     assert sounds(result.target) == []
+
+
+def test_a_stream_that_is_only_announced_is_left_out(tmp_path: Path) -> None:
+    """A TS whose tables list sound that never comes."""
+    path = make(tmp_path / "a.ts", *picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac")
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    path.write_bytes(b"".join(packet for packet in packets if int.from_bytes(packet[1:3]) & 0x1FFF != 0x101))
+    result = upscale(path)
+    assert (result.frames, result.damage) == (25, ())
+    assert any("stream 1 (audio aac) is left out: there is no data in it" in note for note in result.notes)
+
+
+def test_an_empty_video_stream_gives_way_to_one_with_frames(tmp_path: Path) -> None:
+    """As in files of Windows Media for several bandwidths, of which a download was cut off."""
+    two = ["-map", "0:v", "-map", "1:v", *x264(), "-t", "0.4"]
+    late = ["-itsoffset", "9", *picture("16x16", seconds=0.4)]
+    path = make(tmp_path / "a.mkv", *late, *picture("64x48", seconds=0.4), *two)
+    assert [kind for kind, _, _ in streams(path)] == ["video", "video"]
+    assert len(times(path)) == 0
+    clip = probe_clip(path)
+    assert (clip.video.index, clip.video.width, clip.video.timing.frames) == (1, 64, 10)
+    assert clip.other_streams == ()
+    assert [kind for kind, _, _ in streams(Path(upscale(path).target))] == ["video"]
+
+
+def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
+    half = "color=blue:size=64x48:rate=25:duration=0.4,format=yuva420p,geq=lum='p(X,Y)':a='if(lt(X,32),255,0)'"
+    coded = ["-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"]
+    result = upscale(make(tmp_path / "a.webm", "-f", "lavfi", "-i", half, *coded))
+    assert (result.codec, result.frames, result.notes) == ("vp9", 10, ())
+    target = make(tmp_path / "b.mkv", "-c:v", "libvpx-vp9", "-i", result.target, "-vf", "alphaextract", "-c:v", "ffv1")
+    assert all(plane[:, :60].min() > 200 and plane[:, 68:].max() < 50 for plane in planes(target))
