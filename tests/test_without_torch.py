@@ -31,12 +31,18 @@ for arguments in (line.split("\\t") for line in sys.stdin.read().splitlines()):
     from esrt_cli.app import main
     code = main(arguments) or code
 assert "torch" not in sys.modules
+print("modules:", *sys.modules)
 sys.exit(code)
 """
 
 
 def run(*commands: Sequence[str | Path]) -> list[dict[str, object]]:
-    """Run commands one after the other in a process without torch; return the JSON objects that they print."""
+    """Return the JSON objects that commands print."""
+    return [json.loads(line) for line in started(*commands).splitlines() if line.startswith("{")]
+
+
+def started(*commands: Sequence[str | Path]) -> str:
+    """Run commands one after the other in a process without torch; return what they print."""
     lines = "\n".join("\t".join(map(str, command)) for command in commands)
     environment = os.environ | {"ESRT_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     environment["ESRT_DEVICE"] = "cpu" if may_have_gpu() else "auto"
@@ -44,7 +50,18 @@ def run(*commands: Sequence[str | Path]) -> list[dict[str, object]]:
         [sys.executable, "-c", PROGRAM], input=lines, capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return done.stdout
+
+
+SLOW = {"av", "http.client", "imagecodecs", "psutil", "rich", "tifffile", "torch"}
+
+
+def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:
+    Image.fromarray(pixels(10, 12, 3)).save(tmp_path / "a.png")
+    done = started(["upscale", tmp_path / "a.png", "-s", "2"])
+    (modules,) = (line.split()[1:] for line in done.splitlines() if line.startswith("modules:"))
+    assert "numpy" in modules
+    assert SLOW & set(modules) == set()
 
 
 def pixels(*shape: int) -> np.ndarray:
