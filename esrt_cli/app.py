@@ -4,7 +4,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -47,6 +46,8 @@ app.add_typer(config, name="config")
 
 def program_version() -> str:
     """Return the installed version, or "0 (not installed)"."""
+    from importlib.metadata import PackageNotFoundError, version  # slow, and only --version needs it
+
     try:
         return version("esrt-upscaler")
     except PackageNotFoundError:
