@@ -5,7 +5,7 @@ Values that only the core can judge stay text or plain numbers here.
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -88,7 +88,11 @@ CompareOpt = Annotated[
     typer.Option("--compare", help="Also write a sheet of the crops where bicubic and ESRT differ most."),
 ]
 
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object for every input.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
+ProgressOpt = Annotated[
+    Literal["bar", "json"],
+    typer.Option(metavar="bar|json", help="json: print plan, progress and results as JSON events on standard error."),
+]
 QuietOpt = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 VerboseOpt = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]

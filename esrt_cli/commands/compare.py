@@ -28,7 +28,6 @@ OutputOpt = Annotated[
         "-o", "--output", metavar="FILE", help="A .png (sheet) or .html (page with a slider). Default: a sheet."
     ),
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def compare(
@@ -42,7 +41,7 @@ def compare(
     precision: params.PrecisionOpt = "auto",
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
     quiet: params.QuietOpt = False,
 ) -> None:
     """Show where bicubic and models differ most on a picture.
@@ -56,9 +55,11 @@ def compare(
       esrt compare photo.jpg -s 2 -o photo.html
       esrt compare photo.jpg --models clean,mine.safetensors -o sheet.png
     """
+    console = Console(quiet)
+    console.start(f"comparing on {picture} ...")
     from json import dumps as as_json
 
-    from esrt_cli.report import progress_bar
+    from esrt_cli.progress import progress_bar
     from esrt_core.compare.options import ComparisonOptions
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
@@ -74,7 +75,6 @@ def compare(
     )
     from esrt_core.compare.run import compare_models  # torch, after the checks that do not need it
 
-    console = Console(quiet)
     with progress_bar(console) as progress:
         comparison = compare_models(options, progress)
     for note in comparison.notes:

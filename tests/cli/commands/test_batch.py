@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,9 +43,9 @@ def test_a_tree_becomes_a_tree_beside_it(run: Run, make_picture: MakePicture, we
     done = run("batch", "in", "--model", weights_of(2))
     assert done.code == 0
     assert sorted(files("in_x2")) == ["a.png", "sub/b.jpg"]
-    assert "2 pictures -> in_x2: 2 to do, 0 done already" in done.err
+    assert "2 pictures -> in_x2: 2 to do\n" in done.err
     assert "skipped: 1 no picture" in done.err
-    assert "on cpu in fp32" in done.err
+    assert "on cpu in fp32, under a minute\n" in done.err
     assert done.err.splitlines()[-1].startswith("2 done; ")
     assert b"in_x2/a.png: 40 x 24, " in done.out
 
@@ -183,7 +184,8 @@ def test_a_signal_leaves_nothing_half_done(
     for name in files("out"):
         with Image.open(Path("out", name)) as image:
             image.load()
-    assert (b"rerun to resume" in err) is (number == signal.SIGINT)
+    assert b"rerun to resume" in err
+    assert b"error" not in err
     assert run("batch", "in", "-o", "out", "--model", weights_of(2)).code == 0
     assert len(files("out")) == 40
 
@@ -202,7 +204,7 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, make_picture: MakePicture, weig
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert b"interrupted; no partial files were written" in err
+    assert re.search(rb"^interrupted; \d pictures? done, no partial files were written; rerun to resume$", err, re.M)
     done = [name for name in files("out") if TEMPORARY_MARK not in name]
     assert len(done) < 6
     for name in done:
