@@ -35,7 +35,7 @@ def _number(names: tuple[str, ...], text: str) -> typer.models.OptionInfo:
 
 ScaleOpt = Annotated[
     Decimal | None,
-    _number(("-s", "--scale"), "Factor for both sides, above 1 and up to 16. Default 4, or that of a --model FILE."),
+    _number(("-s", "--scale"), "Factor for both sides, 1 (clean up) to 16. Default 4, or that of a --model FILE."),
 ]
 WidthOpt = Annotated[
     int | None, typer.Option(metavar="PX", help="Width of the result; with --height, fit inside both.")
@@ -74,6 +74,9 @@ BackgroundOpt = Annotated[
         metavar="COLOR",
         help="What shows through in a format without transparency: white, '#ff8800' ...",
     ),
+]
+DpiOpt = Annotated[
+    int | None, typer.Option(metavar="N", help="Resolution tag of the result in px per inch. Default: the input's.")
 ]
 StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the color profile.")]
 MaxPixelsOpt = Annotated[

@@ -90,6 +90,10 @@ class ChainSelector:
             else replace(self.damaged, reason=damage)
         )
 
+    def for_cleaning(self) -> ModelChain:
+        """Return the chain that cleans up a picture at its own size: with `auto`, the one for damaged sources."""
+        return self.plain if self.damaged is None else replace(self.damaged, reason="cleaned up at the same size")
+
 
 def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:
     """Return the chains of a model; weights are downloaded only if the model is an address.

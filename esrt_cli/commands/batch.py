@@ -312,6 +312,7 @@ def batch(
     format_: params.FormatOpt = None,
     quality: params.QualityOpt = None,
     background: params.BackgroundOpt = "white",
+    dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
     compare: params.CompareOpt = False,
@@ -353,7 +354,7 @@ def batch(
         model=model,
         engine=EngineOptions("auto" if device == "all" else devices[0], threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata),
+        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
     )

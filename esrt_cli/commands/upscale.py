@@ -129,6 +129,7 @@ def upscale(
     format_: params.FormatOpt = None,
     quality: params.QualityOpt = None,
     background: params.BackgroundOpt = "white",
+    dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
     compare: params.CompareOpt = False,
@@ -167,7 +168,7 @@ def upscale(
         model=model,
         engine=EngineOptions(device, threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata),
+        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
     )

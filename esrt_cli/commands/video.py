@@ -192,7 +192,11 @@ InputsArg = Annotated[list[str], typer.Argument(metavar="IN", help="Clips, or fo
 ScaleOpt = Annotated[
     Decimal | None,
     typer.Option(
-        "-s", "--scale", parser=params.parse_number, metavar="NUMBER", help="Factor of the sides, above 1. Default 2."
+        "-s",
+        "--scale",
+        parser=params.parse_number,
+        metavar="NUMBER",
+        help="Factor for both sides, 1 (clean up) to 16. Default 2.",
     ),
 ]
 OutputOpt = Annotated[

@@ -16,7 +16,9 @@ MAKER_NOTE = 0x927C
 _INTEROPERABILITY = 0xA005  # a pointer within the EXIF directory
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # ImageWidth, PixelXDimension; ImageLength, PixelYDimension
 _SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
-_SHORT, _LONG = 3, 4
+_RESOLUTIONS, _RESOLUTION_UNIT = (0x011A, 0x011B), 0x0128
+_INCH = 2  # as a unit of resolution
+_SHORT, _LONG, _RATIONAL = 3, 4, 5
 # The size in bytes of one value of each type, and of the parts that the byte order applies to.
 _TYPES = {
     **dict.fromkeys((1, 2, 6, 7), (1, 1)),
@@ -109,6 +111,18 @@ def for_size(block: bytes, width: int, height: int, factor: tuple[float, float])
             _set(patched, entry, width if entry.tag in _WIDTHS else height, order)
         elif entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == _SHORT:
             _change(patched, entry, order, lambda values: [v * factor[i % 2] for i, v in enumerate(values)])
+    return bytes(patched)
+
+
+def with_resolution(block: bytes, dpi: int) -> bytes:
+    """Return a block whose entries of resolution, if it has them, say `dpi` px per inch."""
+    order = _order(block)
+    patched = bytearray(block)
+    for entry in _entries(block, _first(block, order), order)[0]:
+        if entry.tag in _RESOLUTIONS and entry.type == _RATIONAL:
+            patched[entry.value_at : entry.value_at + 8] = dpi.to_bytes(4, order) + (1).to_bytes(4, order)
+        elif entry.tag == _RESOLUTION_UNIT:
+            _set(patched, entry, _INCH, order)
     return bytes(patched)
 
 

@@ -96,6 +96,15 @@ def stripped(metadata: Metadata) -> Metadata:
     return replace(kept, source_size=metadata.source_size)
 
 
+def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
+    """Return metadata with a resolution in px per inch; the tags of an EXIF block say the same."""
+    try:
+        block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
+    except MediaError:  # damaged, which for_size() reports
+        block = metadata.exif
+    return replace(metadata, dpi=(float(dpi), float(dpi)), exif=block)
+
+
 def _with_color(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return metadata whose color is described in a form that the target holds, and a note if there is none."""
     color, chunks = metadata.color, metadata.color_chunks

@@ -182,7 +182,7 @@ def plan_result(
     the output is invalid.
     """
     info = examine(source, options.limits)
-    chain = selector.choose(assess_image(info))
+    chain = selector.for_cleaning() if options.size.cleans_up else selector.choose(assess_image(info))
     try:
         size = plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales)
     except OptionError as error:

@@ -248,7 +248,7 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     Raises: OptionError, MediaError or TargetError, in one line that says what to do, if the work would fail later.
     """
     options = _resolve_window(options, clip)
-    chain = selector.choose(assess_clip(clip))
+    chain = selector.for_cleaning() if options.request.cleans_up else selector.choose(assess_clip(clip))
     size = plan_clip_size(clip, options, chain)
     target = decide_clip_target(clip, options)
     container = _container(target)

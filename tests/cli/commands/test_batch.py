@@ -131,7 +131,7 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
         (["in", "--name", "x"], "gives every picture the same name"),
         (["in", "--device", "cuda:0,cuda:0"], "names a device twice"),
         (["in", "-o", "in/a.png"], "in/a.png is a file, not a folder"),
-        (["in", "-s", "17"], "scale must be above 1 and at most 16, not 17"),
+        (["in", "-s", "17"], "scale must be at least 1 and at most 16, not 17"),
         (["in", "--ray", "ray://head:10001"], "Ray Data does not work through the Ray client"),
         (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names a device of this machine"),
         (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
