@@ -58,6 +58,10 @@ TileOpt = Annotated[
 PrecisionOpt = Annotated[str, typer.Option(envvar="ESRT_PRECISION", metavar="NAME", help="auto, fp32, fp16 or bf16.")]
 TtaOpt = Annotated[bool, typer.Option("--tta", help="Average the eight flips and rotations; 8 times slower.")]
 
+NameOpt = Annotated[
+    str | None,
+    typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
+]
 FormatOpt = Annotated[
     str | None,
     typer.Option(

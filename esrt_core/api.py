@@ -149,7 +149,7 @@ class Upscaler:
 
     def _enlarge(self, frame: Frame, damage: str | None, progress: ProgressCallback) -> Frame:
         selector = self._pool.selector
-        chain = selector.for_cleaning() if self._size.cleans_up else selector.choose(damage)
+        chain = (selector.for_cleaning() if self._size.cleans_up else selector).choose(damage)
         pool = self._pool.for_chain(chain)
         size = plan_size(self._size, frame.width, frame.height, chain.scales, chain.later_scales)
         return enlarge(frame, size, pool, progress).frame

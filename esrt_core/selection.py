@@ -90,9 +90,11 @@ class ChainSelector:
             else replace(self.damaged, reason=damage)
         )
 
-    def for_cleaning(self) -> ModelChain:
-        """Return the chain that cleans up a picture at its own size: with `auto`, the one for damaged sources."""
-        return self.plain if self.damaged is None else replace(self.damaged, reason="cleaned up at the same size")
+    def for_cleaning(self) -> ChainSelector:
+        """Return a selector that cleans up pictures at their own size: with `auto`, always as if they were damaged."""
+        if self.damaged is None:
+            return self
+        return replace(self, plain=replace(self.damaged, reason="cleaned up at the same size"), damaged=None)
 
 
 def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:

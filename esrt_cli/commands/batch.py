@@ -276,10 +276,6 @@ IncludeOpt = Annotated[
     list[str] | None, typer.Option(metavar="GLOB", help="Only matching pictures, such as '*.jpg' or 'raw/*'.")
 ]
 ExcludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Skip matching pictures and folders.")]
-NameOpt = Annotated[
-    str | None,
-    typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
-]
 RayOpt = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Use a Ray cluster: auto, host:port, or local to start one here."),
@@ -296,7 +292,7 @@ def batch(
     output: OutputOpt = None,
     include: IncludeOpt = None,
     exclude: ExcludeOpt = None,
-    name: NameOpt = None,
+    name: params.NameOpt = None,
     retry_failed: RetryOpt = False,
     ray: RayOpt = None,
     scale: params.ScaleOpt = None,

@@ -121,6 +121,7 @@ def upscale(
     longest: params.LongestOpt = None,
     megapixels: params.MegapixelsOpt = None,
     output: OutputOpt = None,
+    name: params.NameOpt = None,
     model: params.ModelOpt = "auto",
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
@@ -164,6 +165,7 @@ def upscale(
     options = UpscaleOptions(
         size=params.size_request(scale, width, height, longest, megapixels),
         output=output,
+        name=name,
         format=format_,
         model=model,
         engine=EngineOptions(device, threads, precision, tile, tta),

@@ -231,6 +231,7 @@ def video(
     height: params.HeightOpt = None,
     longest: params.LongestOpt = None,
     output: OutputOpt = None,
+    name: params.NameOpt = None,
     model: params.ModelOpt = "auto",
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
@@ -276,6 +277,7 @@ def video(
     options = VideoOptions(
         size=params.size_request(scale, width, height, longest, None),
         output=output,
+        name=name,
         model=model,
         engine=EngineOptions(device, threads, precision, tile),
         codec=codec,

@@ -128,7 +128,7 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
     [
         (["gone"], "gone does not exist"),
         (["-"], "standard input and output (-) hold a single picture"),
-        (["in", "--name", "x"], "gives every picture the same name"),
+        (["in", "--name", "x"], "gives every result the same name"),
         (["in", "--device", "cuda:0,cuda:0"], "names a device twice"),
         (["in", "-o", "in/a.png"], "in/a.png is a file, not a folder"),
         (["in", "-s", "17"], "scale must be at least 1 and at most 16, not 17"),

@@ -248,6 +248,19 @@ def test_quiet_says_nothing_and_verbose_says_more(run: Run, make_picture: MakePi
     assert "1 tile computed" in verbose.err
 
 
+def test_names_follow_a_template(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png")
+    options = ("in/a.png", "--model", weights_of(2), "--name", "{stem}_{model}_x{scale}.{ext}")
+    assert run("upscale", *options).code == 0
+    assert Path("in/a_tiny_x2_x2.png").is_file()
+    assert run("upscale", *options, "--format", "webp", "-o", "out/").code == 0
+    assert Path("out/a_tiny_x2_x2.webp").is_file()
+    both = run("upscale", *options, "-o", "b.png")
+    assert both.error_lines == ["error: -o b.png names the result already; use a folder, ending in /, with --name"]
+    bad = run("upscale", "in/a.png", "--name", "x.png")
+    assert "gives every result the same name; include {stem}" in bad.err
+
+
 def test_a_clean_up_takes_the_photo_weights_whatever_the_picture(run: Run, make_picture: MakePicture) -> None:
     make_picture()
     done = run("upscale", "a.png", "-s", "1", "--json")
