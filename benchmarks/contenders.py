@@ -21,8 +21,7 @@ from esrt_core.engine.plan import make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.model import ESRT
-from esrt_core.weights.checkpoint import load_checkpoint
-from esrt_core.weights.detect import authors_name
+from esrt_core.weights.checkpoint import load_checkpoint, weights_of
 from esrt_core.weights.store import resolve
 
 Rgb = NDArray[np.uint8]
@@ -59,8 +58,7 @@ def bf16_form(network: ESRT) -> nn.Module:
 def native(scale: int, threads: int) -> Run:
     """Run the native network on the engine's tiles."""
     network = trained(scale)
-    weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
-    enlarge = NativeESRT(weights, scale)
+    enlarge = NativeESRT(weights_of(network).tensors, scale)
 
     def run(picture: Rgb) -> None:
         for x, windows in tile_batches(picture, scale):
@@ -86,7 +84,7 @@ def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], 
 def engine(precision: str) -> Callable[[int, int], Run]:
     def build(scale: int, threads: int) -> Run:
         options = EngineOptions(device="cpu", threads=threads, precision=precision)
-        upscaler = Upscaler(trained(scale), options, cache_bytes=0)
+        upscaler = Upscaler(weights_of(trained(scale)), options, cache_bytes=0)
         return lambda picture: void(upscaler.upscale(Frame((picture,))))
 
     return build
@@ -177,40 +175,6 @@ def exported(scale: int, load: Callable[[Path], Callable[[Tensor], object]]) -> 
     return run
 
 
-def architecture(name: str) -> Callable[[int, int], Run]:
-    """Run a network of spandrel's with random weights on the whole picture."""
-
-    def build(scale: int, threads: int) -> Run:
-        from spandrel.architectures.Compact import Compact
-        from spandrel.architectures.ESRGAN import ESRGAN
-        from spandrel.architectures.SwinIR import SwinIR
-
-        if name == "RRDBNet":
-            network: nn.Module = ESRGAN(scale=scale)
-        elif name == "SRVGGNetCompact":
-            network = Compact(num_feat=64, num_conv=32, upscale=scale)
-        else:
-            network = SwinIR(
-                upscale=scale,
-                img_size=64,
-                window_size=8,
-                depths=[6] * 4,
-                num_heads=[6] * 4,
-                embed_dim=60,
-                mlp_ratio=2.0,
-                upsampler="pixelshuffledirect",
-            )
-        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-        @torch.inference_mode()
-        def run(picture: Rgb) -> None:
-            network(as_input(picture))
-
-        return run
-
-    return build
-
-
 def void(_: object) -> None:
     return None
 
@@ -227,7 +191,4 @@ CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     "onnxruntime, plain export": onnxruntime,
     "OpenVINO, plain export": openvino("f32"),
     "OpenVINO, plain export, bf16": openvino("bf16"),
-    "RRDBNet (Real-ESRGAN), random weights": architecture("RRDBNet"),
-    "SRVGGNetCompact (Real-ESRGAN), random weights": architecture("SRVGGNetCompact"),
-    "SwinIR-light, random weights": architecture("SwinIR"),
 }

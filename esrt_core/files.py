@@ -188,7 +188,7 @@ def _publish(temporary: Path, final: Path, overwrite: bool) -> None:
         return
     try:
         os.link(temporary, final)  # fails if the target exists, unlike a rename
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         raise
     except OSError:  # a disk without hard links: reserve the name first
         os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -176,11 +176,11 @@ class UpscalerPool:
         key = (self.chain.model(pass_index), scale)
         if key not in self._upscalers:
             from esrt_core.engine.upscaler import Upscaler
-            from esrt_core.weights.checkpoint import load_checkpoint
+            from esrt_core.weights.tensors import load_weights
 
             file = self.weights(scale, pass_index)
             self.notes.extend(file.notes)
-            self._upscalers[key] = Upscaler(load_checkpoint(file.path).network, self.options)
+            self._upscalers[key] = Upscaler(load_weights(file.path), self.options)
         return self._upscalers[key]
 
     def load(self, passes: Iterable[int]) -> None:

@@ -215,3 +215,18 @@ def test_display_names_are_one_printable_line():
     assert shown.isprintable()
     assert shown.startswith("a")
     assert shown.endswith("b.png")
+
+
+def test_a_temporary_file_that_somebody_removes_leaves_no_empty_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        source.unlink()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(TargetError), atomic_write(tmp_path / "a.png", overwrite=False) as temporary:
+        temporary.write_bytes(b"result")
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,11 +21,12 @@ from esrt_cli.figures import counted, duration, expected, rate, size
 from esrt_cli.progress import Show, State, progress_line
 from esrt_cli.report import detail_line, error_json, result_json, result_line
 from esrt_cli.signals import Interrupted, graceful_interrupt
-from esrt_core.errors import StopError
+from esrt_core.errors import OptionError, StopError
 
 if TYPE_CHECKING:
+    from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
-    from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+    from esrt_core.pipeline.batch.run import Ended, FolderResult, Packed, StopRequest
     from esrt_core.pipeline.batch.throughput import Status
     from esrt_core.pipeline.cluster.plan import StorePlan
     from esrt_core.pipeline.cluster.run import ActorSpec
@@ -116,6 +118,15 @@ class FolderReporter:
         done = f"{counted(self._done, 'pictures')} done"
         return StopError(f"{stop}; {done}, no partial files were written; rerun to resume", stop.exit_code)
 
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        values = {"ok": True, "source": str(packed.source), "target": str(packed.target), "pages": packed.pages}
+        self.console.event("result", **values)
+        if self._as_json:
+            self.console.record(json.dumps(values))
+        else:
+            self.console.result(f"{packed.source} -> {packed.target}: {counted(packed.pages, 'pages')}")
+
     def end(self, result: FolderResult) -> int:
         """Print the failures, old and new, and what was done; return the exit code.
 
@@ -142,6 +153,8 @@ class FolderReporter:
             for failure in (*plan.refused, *plan.failed_before):
                 self._failure_record(failure)
             self.console.record(json.dumps({"summary": summary_values(plan, result)}))
+        for log in result.fault_logs:
+            self.console.note(f"faults in esrt itself are in {log}; please report them")
         if self.console.events:
             self.console.event("summary", **summary_values(plan, result))
         else:
@@ -239,6 +252,7 @@ def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[s
         "leftovers_removed": result.leftovers,
         "seconds": round(result.status.seconds, 3) if result.status else 0.0,
         "megapixels": round(result.status.megapixels, 3) if result.status else 0.0,
+        "fault_logs": result.fault_logs,
         "stopped": None if result.stopped is None else str(result.stopped),
     }
 
@@ -287,6 +301,62 @@ DevicesOpt = Annotated[
 ]
 
 
+WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
+
+
+class WatchReporter:
+    """Print every pass of a watched folder as one of its own; `code` is the exit code of all."""
+
+    def __init__(self, console: Console, stop: StopRequest, *, as_json: bool) -> None:
+        self.console = console
+        self.code = 0
+        self._stop = stop
+        self._make = partial(FolderReporter, console, stop, as_json=as_json, dry_run=False, on_ray=False)
+        self._pass = self._make()
+
+    def watching(self) -> None:
+        """Print that the work begins."""
+        self.console.note("watching for pictures; press Ctrl-C to stop")
+
+    def planned(self, plan: FolderPlan, workers: Sequence[UpscalerPool]) -> None:
+        """Begin a pass."""
+        self._pass = self._make()
+        self._pass.planned(plan, workers)
+
+    def note(self, text: str) -> None:
+        """Print a note about the weights."""
+        self._pass.note(text)
+
+    def ended(self, ended: Ended) -> None:
+        """Print what came of a picture."""
+        self._pass.ended(ended)
+
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        self._pass.packed(packed)
+
+    def finished(self, result: FolderResult) -> None:
+        """End a pass.
+
+        Raises: StopError if it was stopped before its end.
+        """
+        with self._pass:
+            self.code = max(self.code, self._pass.end(result))
+
+
+def watch_inputs(options: FolderOptions, console: Console, *, as_json: bool) -> int:
+    """Watch folders until Ctrl-C; return the exit code."""
+    from esrt_core.pipeline.batch.run import StopRequest
+    from esrt_core.pipeline.batch.watch import watch_folder
+
+    stop = StopRequest()
+    reporter = WatchReporter(console, stop, as_json=as_json)
+    with graceful_interrupt(stop.request):
+        watch_folder(options, reporter, stop)
+    console.note("stopped watching; rerun to resume")
+    return reporter.code
+
+
 def batch(
     inputs: InputsArg,
     output: OutputOpt = None,
@@ -320,6 +390,7 @@ def batch(
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
+    watch: WatchOpt = False,
 ) -> int:
     """Upscale folders of pictures; rerun the same command to resume.
 
@@ -333,6 +404,7 @@ def batch(
       esrt batch photos -o large -s 2 --exclude 'drafts/*'
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
+      esrt batch scans --watch
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
     console = Console(quiet, verbose, events=progress == "json")
@@ -357,6 +429,10 @@ def batch(
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed
     )
+    if watch:
+        if ray is not None or dry_run:
+            raise OptionError("--watch goes with neither --ray nor --dry-run; leave one of them out")
+        return watch_inputs(folder, console, as_json=json)
     stop = StopRequest()
     reporter = FolderReporter(console, stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
     with reporter:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,97 +20,71 @@ from esrt_cli.progress import Speed, progress_line
 from esrt_cli.report import error_json, weights_text
 from esrt_cli.signals import Interrupted
 from esrt_core.errors import EsrtError, StopError
-from esrt_core.progress import Progress, ProgressCallback
+from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
-    from esrt_core.pipeline.video.options import VideoOptions
     from esrt_core.pipeline.video.plan import VideoPlan
     from esrt_core.pipeline.video.run import ClipResult
-    from esrt_core.selection import UpscalerPool
 
 
-def upscale_clips(
-    inputs: Sequence[str], options: VideoOptions, console: Console, *, as_json: bool, dry_run: bool
-) -> int:
-    """Upscale clips, report each one, and return the exit code: 1 if one failed or was damaged."""
-    from esrt_core.pipeline.image.plan import names_folder
-    from esrt_core.pipeline.video.options import find_clips, skipped_files
-    from esrt_core.selection import UpscalerPool
-
-    clips = find_clips(inputs, options)
-    skipped = skipped_files(inputs)
-    if skipped:
-        console.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
-    to_folder = options.output is not None and names_folder(options.output)
-    options = dataclasses.replace(options, many=to_folder or any(Path(name).is_dir() for name in inputs))
-    pool = UpscalerPool(options.model, options.engine)
-    reporter = ClipReporter(console, as_json)
-    for path in clips:
-        try:
-            upscale_one(path, options, pool, reporter, dry_run)
-        except StopError:
-            raise
-        except EsrtError as error:
-            reporter.failure(path, error)
-    return 1 if reporter.failed else 0
-
-
-def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter: ClipReporter, dry_run: bool) -> None:
-    """Report the plan of a clip, carry it out (unless `dry_run`) and report the result."""
-    from esrt_core.pipeline.video.resume import finished_frames
-    from esrt_core.pipeline.video.run import most_seconds, prepare_clip, upscale_clip
-
-    plan = prepare_clip(path, options, pool)
-    reporter.plan(plan, most_seconds(plan, pool), dry_run)
-    if dry_run:
-        return
-    try:
-        with clip_progress(reporter.console, str(path)) as progress:
-            result = upscale_clip(plan, pool, progress)
-    except Interrupted as stop:
-        frames = finished_frames(plan.work)
-        after = f"rerun to resume after {counted(frames, 'frames')}"
-        kept = after if frames else "no segment was finished; rerun to start again"
-        raise StopError(f"{stop}; {kept}", stop.exit_code) from stop
-    reporter.result(result)
-
-
-@dataclasses.dataclass
 class ClipReporter:
     """Print plans, results and failures, as lines or as JSON, and count the failures."""
 
-    console: Console
-    as_json: bool
-    failed: int = 0
+    def __init__(self, console: Console, *, as_json: bool, dry_run: bool) -> None:
+        self.console = console
+        self.failures = 0
+        self.kept = "no partial files were written"
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._running = ExitStack()
+        self._show: ProgressCallback = ignore_progress
 
-    def plan(self, plan: VideoPlan, seconds: float | None, dry_run: bool) -> None:
-        """Print the plan: before the work, or instead of it."""
-        if dry_run and self.as_json:
+    def planned(self, plan: VideoPlan, seconds: float | None) -> None:
+        """Print the plan, before the work or instead of it; then start the progress bar."""
+        if self._dry_run and self._as_json:
             self.console.record(plan_json(plan, seconds))
-        elif dry_run:
+        elif self._dry_run:
             self.console.result(plan_line(plan, seconds))
         else:
             self.console.plan(plan_line(plan, seconds), **plan_values(plan, seconds))
         for note in plan.notes:
             self.console.note(f"note: {plan.clip.path}: {note}")
+        if not self._dry_run:
+            self._show = self._running.enter_context(clip_progress(self.console, str(plan.clip.path)))
 
-    def result(self, result: ClipResult) -> None:
+    def progress(self, report: Progress) -> None:
+        """Show the progress of the clip."""
+        self._show(report)
+
+    def done(self, result: ClipResult) -> None:
         """Print the result of a clip; damage counts as a failure, although there is a result."""
+        self._running.close()
         self.console.event("result", **dataclasses.asdict(result))
-        if self.as_json:
+        if self._as_json:
             self.console.record(json.dumps({"ok": not result.damage, **dataclasses.asdict(result)}))
         else:
             self.console.result(result_line(result))
         for line in result.damage:
             self.console.error(f"{result.source} is damaged: {line}", result.source)
-        self.failed += bool(result.damage)
+        self.failures += bool(result.damage)
 
-    def failure(self, path: Path, error: EsrtError) -> None:
+    def failed(self, path: Path, error: EsrtError) -> None:
         """Print why a clip failed."""
-        self.failed += 1
+        self._running.close()
+        self.failures += 1
         self.console.error(str(error), str(path))
-        if self.as_json:
+        if self._as_json:
             self.console.record(error_json(str(path), error))
+
+    def stopped(self, frames: int) -> None:
+        """Remember what a later run can resume."""
+        self._running.close()
+        after = f"rerun to resume after {counted(frames, 'frames')}"
+        self.kept = after if frames else "no segment was finished; rerun to start again"
+
+    def note(self, text: str) -> None:
+        """Print a note about the inputs or the weights."""
+        self.console.note(f"note: {text}")
 
 
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
@@ -122,16 +97,17 @@ def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     return (
         f"{plan.clip.path}: {video.codec} {video.width} x {video.height} {video.pixels}{hdr}, "
         f"{duration(float(timing.duration))} -> {plan.target}: {plan.codec.name} ({plan.encoder.name}) "
-        f"{encode.final_width} x {encode.final_height} {encode.pixels}, {frames}, {time_}{kept_text(plan)}"
+        f"{encode.width} x {encode.height} {encode.pixels}, {frames}, {time_}{kept_text(plan)}"
     )
 
 
 def kept_text(plan: VideoPlan) -> str:
     """Return what is kept of a clip beside its picture, as the end of a line; "" if there is nothing else in it."""
     nouns = {"audio": "audio tracks", "subtitle": "subtitles", "attachment": "attachments", "data": "data streams"}
-    counts = [(len(plan.clip.of_kind(kind)), noun) for kind, noun in nouns.items()]
-    kept = [counted(count, noun) for count, noun in [*counts, (plan.clip.chapters, "chapters")] if count]
-    return f"; kept: {', '.join(kept)}" if kept else ""
+    kept = Counter(stream.kind for stream in plan.mux.streams)
+    counts = [(kept[kind], noun) for kind, noun in nouns.items()]
+    texts = [counted(count, noun) for count, noun in [*counts, (plan.clip.chapters, "chapters")] if count]
+    return f"; kept: {', '.join(texts)}" if texts else ""
 
 
 def plan_json(plan: VideoPlan, seconds: float | None) -> str:
@@ -149,7 +125,7 @@ def plan_values(plan: VideoPlan, seconds: float | None) -> dict[str, Any]:
         "encoder": plan.encoder.name,
         "pixels": plan.encode.pixels,
         "source_size": [video.width, video.height],
-        "size": [plan.encode.final_width, plan.encode.final_height],
+        "size": [plan.encode.width, plan.encode.height],
         "model": plan.chain.first,
         "reason": plan.chain.reason,
         "passes": plan.size.passes,
@@ -221,6 +197,9 @@ EndOpt = Annotated[TimeOpt, typer.Option(metavar="TIME", help="End here.")]
 SegmentOpt = Annotated[str, typer.Option(metavar="TIME", help="Length of a segment, the most work that a crash costs.")]
 PreviewOpt = Annotated[bool, typer.Option("--preview", help="Make a few seconds, source and result side by side.")]
 RestartOpt = Annotated[bool, typer.Option("--restart", help="Discard unfinished work and start again.")]
+AudioOpt = Annotated[
+    str, typer.Option(metavar="NAME", help="Sound: copy (default), aac, alac, flac or opus to convert it, or none.")
+]
 DropOpt = Annotated[bool, typer.Option("--drop-streams", help="Leave out streams that the container does not support.")]
 
 
@@ -249,6 +228,7 @@ def video(
     segment: SegmentOpt = "10s",
     preview: PreviewOpt = False,
     restart: RestartOpt = False,
+    audio: AudioOpt = "copy",
     drop_streams: DropOpt = False,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
@@ -273,6 +253,7 @@ def video(
     from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
     from esrt_core.pipeline.video.options import VideoOptions
+    from esrt_core.pipeline.video.run import upscale_clips
 
     options = VideoOptions(
         size=params.size_request(scale, width, height, longest, None),
@@ -294,5 +275,11 @@ def video(
         overwrite=overwrite,
         restart=restart,
         drop=drop_streams,
+        audio=audio,
     )
-    return upscale_clips(inputs, options, console, as_json=json, dry_run=dry_run)
+    reporter = ClipReporter(console, as_json=json, dry_run=dry_run)
+    try:
+        upscale_clips(inputs, options, reporter, dry_run=dry_run)
+    except Interrupted as stop:
+        raise StopError(f"{stop}; {reporter.kept}", stop.exit_code) from stop
+    return 1 if reporter.failures else 0

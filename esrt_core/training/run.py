@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from esrt_core.engine.device import choose_device, use_cpu_threads
+from esrt_core.engine.device import choose_device, use_torch_threads
 from esrt_core.errors import OptionError
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.training.bank import Data, choose_data, decode
@@ -49,7 +49,7 @@ def train(
     check_packages()
     device = choose_device(options.device)
     replica = join(device)
-    with use_cpu_threads(options.threads):
+    with use_torch_threads(options.threads):
         return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
 
 
@@ -160,7 +160,7 @@ def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
     """Resume from the saved state, or measure the start; report either."""
     state, recorder, validator = trainer.state, trainer.recorder, trainer.validator
     if folder.state.exists():
-        trainer.restore(read_state(folder.state, validator.replica.device))
+        trainer.restore(read_state(folder.state, validator.replica.device, state))
     else:
         averaged = recorder.averaged(state)
         state.bicubic_psnr = validator.bicubic_psnr()

@@ -16,7 +16,7 @@ from esrt_core.evaluation.comparison import to_display_rgb
 from esrt_core.evaluation.protocol import bicubic, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
-from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.tensors import load_weights
 from tests.conftest import MakePicture, WeightsOf
 
 CPU = EngineOptions(device="cpu", threads=1)
@@ -39,7 +39,7 @@ def test_the_gain_is_that_of_the_protocol(make_picture: MakePicture, weights_of:
     found = compared(source, [weights_of(2)])
     hr = np.asarray(Image.open(source))[:32, :44]
     lr = make_lr(hr, 2)
-    ours = Upscaler(load_checkpoint(weights_of(2)).network, CPU).upscale(Frame((lr,))).frame.planes[0]
+    ours = Upscaler(load_weights(weights_of(2)), CPU).upscale(Frame((lr,))).frame.planes[0]
     baseline, model = psnr_y(bicubic(lr, 2), hr, 2), psnr_y(ours, hr, 2)
     assert [score.label for score in found.scores] == ["bicubic", "ESRT (tiny)"]
     assert [score.psnr for score in found.scores] == [baseline, model]

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
-from esrt_core.media.frame import ColorSpace
+from esrt_core.media.frame import ColorSpace, FrameError
 from esrt_core.media.image import jpeg, pixels, png
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
+from esrt_core.media.image.deep import Deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, opened, reading
+from esrt_core.media.image.opening import Opened, check_size, checked_page, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
     ImageInfo,
@@ -45,6 +47,7 @@ from esrt_core.system.process import suppress_native_stderr
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
 _FURTHER_DATA = (b"", b"\xfe" * 1000, b"\xaa" * 1000, b"\x55" * 1000)  # without 0xFF, of which markers are made
+_MOST_SAMPLE_BYTES = 16  # a pixel
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -150,17 +153,27 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
     Raises: MediaError if it is damaged.
     """
+    try:
+        page = _read(opening, description, number)
+        page.frame.check_values()
+    except FrameError as error:
+        raise opening.damaged(str(error)) from error
+    check_size(opening.name, page.frame.width, page.frame.height, opening.limits)
+    return page
+
+
+def _read(opening: Opened, description: Description, number: int) -> Page:
     if opening.tiff is not None:
         return _read_tiff(opening, number, description.source_icc)
     image = opening.image
     assert image is not None
-    if description.info.depth == 16 and opening.format in pixels.FORMATS:
-        return _read_deep(opening, image, description.orientation)
+    if opening.deep is not None:
+        return _read_deep(opening, opening.deep, image, description.orientation)
     if description.info.animated:
         return _read_animation_frame(opening, image, number, description.orientation)
     image, notes = _loaded(opening, image)
     icc = description.source_icc
-    page = read_page(image, layout_of(image, icc), icc, description.orientation)
+    page = read_page(image, _layout_of(opening, image, icc), icc, description.orientation)
     return replace(page, notes=(*notes, *page.notes))
 
 
@@ -235,7 +248,7 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
         if not has_all_data(page, opening.byte_size):
             raise
         return _read_with_tifffile(opening, page, icc)  # which knows more compressions
-    return read_page(opening.image, layout_of(opening.image, icc), icc)
+    return read_page(opening.image, _layout_of(opening, opening.image, icc), icc)
 
 
 def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
@@ -296,36 +309,52 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         raise opening.damaged(f"{animation.missing} frames are missing")
 
 
-def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
-    bits = pixels.bits_of(opening.format, opening.head, image)
+def _read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientation: int) -> Page:
     try:
-        stored = _decode_deep(opening, image)
+        stored = _decode_deep(opening, deep, image)
     except MediaError:
-        if not opening.limits.allow_truncated:
+        if not opening.limits.allow_truncated or deep.ours or deep.patch is not None:
             raise
         with opening.decoding():
             image.load()
-        page = read_page(image, layout_of(image, None), None, orientation)
-        return replace(page, notes=(*page.notes, f"{bits} bits reduced to {page.frame.depth}: the file is damaged"))
-    return pixels.read_deep(stored, bits, image, orientation)
+        page = read_page(image, _layout_of(opening, image, None), None, orientation)
+        return replace(
+            page, notes=(*page.notes, f"{deep.bits} bits reduced to {page.frame.depth}: the file is damaged")
+        )
+    return pixels.read_deep(stored, deep.bits, deep.peak, image, orientation)
 
 
-def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint16]:
+def _decode_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile) -> NDArray[Any]:
     with reading(opening.name):
         file = opening.file if opening.ancillary is None else png.pixels_only(opening.file)
         file.seek(0)
         data = file.read()
-    with opening.decoding(), suppress_native_stderr():
-        stored = pixels.DECODERS[opening.format](data)
-    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
+    if deep.ours:
+        padding = bytes(image.width * image.height * _MOST_SAMPLE_BYTES) if opening.limits.allow_truncated else b""
+        stored = _decode_by_us(opening, deep, data, padding)
+    else:
+        stored = _decode_by_library(opening, deep, data)
+    if stored.dtype not in (np.uint16, np.float32) or stored.shape[:2] != (image.height, image.width):
         raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
     return stored
+
+
+def _decode_by_library(opening: Opened, deep: Deep, data: bytes) -> NDArray[Any]:
+    with opening.decoding(), suppress_native_stderr():
+        return deep.decode(data)
+
+
+def _decode_by_us(opening: Opened, deep: Deep, data: bytes, padding: bytes) -> NDArray[Any]:
+    try:
+        return deep.decode(data + padding)
+    except MediaError as error:
+        raise opening.damaged(str(error)) from error
 
 
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
-            pages = [page.aspage() for page in opening.tiff.pages]
+            pages = [checked_page(page.aspage()) for page in opening.tiff.pages]
         return page_numbers(pages)
     if composed is not None:
         left_out = ("the default image, for viewers without animation, is left out",)
@@ -361,11 +390,18 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
             image.seek(first)
         if image.mode in ("P", "PA"):
             image.load()  # before that Pillow has no palette
-    layout = layout_of(image, icc)
+    layout = _layout_of(opening, image, icc)
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
-    bits = pixels.bits_of(opening.format, opening.head, image)
-    return replace(layout, depth=16) if bits > 8 else layout
+    if opening.deep is None:
+        return layout
+    space = ColorSpace.RGB if opening.deep.in_color else layout.space
+    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+
+
+def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:
+    with opening.decoding():  # Pillow may lack a palette that it says it has
+        return layout_of(image, icc)
 
 
 def _plays(opening: Opened, composed: Animation | None) -> int:

@@ -1,9 +1,10 @@
 """JPEG segments: walk them without decoding, and tell whether every coefficient was announced (ITU-T T.81, Annex B)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+START = b"\xff\xd8"  # SOI
 END = b"\xff\xd9"  # EOI
 _START_OF_SCAN = 0xDA
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15 without DHT, JPG and DAC
@@ -19,6 +20,31 @@ class Segment:
 
     marker: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """Hold the kind of a frame (SOF0 to SOF15), its bits a sample, and where these stand in the file."""
+
+    marker: int
+    bits: int
+    at: int
+
+
+def find_frame(read_at: Callable[[int, int], bytes]) -> FrameHeader | None:
+    """Return the first frame header of a file, read by offset and length; None if there is none before the scan."""
+    at = len(START)
+    while len(header := read_at(at, 5)) == 5 and header[0] == 0xFF:
+        marker = header[1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAMES:
+            return FrameHeader(marker, header[4], at + 4)
+        if marker == _START_OF_SCAN:
+            return None
+        at += 2 + max(2, int.from_bytes(header[2:4], "big"))
+    return None
 
 
 def segments(data: bytes) -> Iterator[Segment]:

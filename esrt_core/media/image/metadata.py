@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif
+from esrt_core.media.image.color import in_form_for, read_color
 from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.opening import Opened, reading
@@ -70,7 +71,7 @@ def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tup
     dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
     if xmp is not None:
         xmp = _REGION.sub(partial(_turned_region, orientation=orientation), xmp)
-    color, color_chunks = _read_color(opening, icc)
+    color, color_chunks, icc = read_color(opening, icc)
     read = Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), _jpeg_segments(opening), color, color_chunks)
     return read, orientation, tuple(notes)
 
@@ -105,31 +106,9 @@ def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
     return replace(metadata, dpi=(float(dpi), float(dpi)), exif=block)
 
 
-def _with_color(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
-    """Return metadata whose color is described in a form that the target holds, and a note if there is none."""
-    color, chunks = metadata.color, metadata.color_chunks
-    if color is not None and cicp.is_like_srgb(color) and target is not AVIF:
-        color = None
-    if target is PNG:
-        return replace(metadata, color=color), ()
-    if target is AVIF and color is not None:
-        return replace(metadata, icc=None, color_chunks=()), ()
-    metadata = replace(metadata, color=None, color_chunks=())
-    if color is None:
-        icc = metadata.icc or cicp.profile_of_chunks(chunks, space)
-        return replace(metadata, icc=icc), ()
-    if profile := cicp.profile_of(color, space):
-        return replace(metadata, icc=profile), ()
-    if metadata.icc is not None:
-        return metadata, ()
-    transfer, primaries = {cicp.PQ: "PQ", cicp.HLG: "HLG"}.get(color.transfer), {9: "BT.2020", 12: "P3"}
-    name = f"HDR color ({transfer}, {primaries.get(color.primaries, 'other primaries')})" if transfer else "color"
-    return metadata, (f"{name} is not described in the result: {target.label} cannot hold it; use --format png",)
-
-
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
-    metadata, color_notes = _with_color(metadata, target, space)
+    metadata, color_notes = in_form_for(metadata, target, space)
     notes = [*color_notes]
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
@@ -171,10 +150,14 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["extra"] = b"".join(
             struct.pack(">BBH", 0xFF, marker, size) + data for marker, size, data in segments
         )
+    if target is HEIF and metadata.color is not None:
+        color = metadata.color
+        parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
+        parameters |= {"matrix_coefficients": cicp.matrix_for(color), "full_range_flag": 1}
     if target is PNG:
         chunks = PngImagePlugin.PngInfo()
-        color = () if metadata.color is None else (cicp.chunk(metadata.color),)
-        for kind, data in (*color, *metadata.color_chunks, *metadata.png_chunks):
+        described = () if metadata.color is None else (cicp.chunk(metadata.color),)
+        for kind, data in (*described, *metadata.color_chunks, *metadata.png_chunks):
             chunks.add(kind, data)
         if metadata.xmp is not None:
             chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
@@ -222,14 +205,6 @@ def _jpeg_segments(opening: Opened) -> tuple[tuple[int, bytes], ...]:
         for kind, marker, start in kinds
         if name == kind and data.startswith(start)
     )
-
-
-def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
-    """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
-    if opening.format in (AVIF, HEIF):
-        return None if icc is not None else cicp.from_nclx(opening.head), ()  # there a profile goes first
-    chunks = () if opening.ancillary is None else opening.ancillary.color
-    return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
 
 
 def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:

@@ -103,13 +103,15 @@ class Page:
     """Hold one page or one composited animation frame.
 
     `duration_ms` is an animation frame's display time, else None; `value_range` is set if float values outside 0..1
-    were scaled into the frame; `notes` says what decoding changed.
+    were scaled into the frame; `notes` says what decoding changed; `bits` is how many bits a sample of the file has
+    if its frame has more.
     """
 
     frame: Frame
     duration_ms: float | None = None
     value_range: ValueRange | None = None
     notes: tuple[str, ...] = ()
+    bits: int | None = None
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,13 @@ class Ancillary:
     color: tuple[tuple[bytes, bytes], ...] = ()
     damaged: tuple[str, ...] = ()
 
+    @property
+    def dpi(self) -> tuple[float, float] | None:
+        """The resolution as (x, y), if the unit is known."""
+        if self.density is None or not self.density[2]:
+            return None
+        return self.density[0] * 0.0254, self.density[1] * 0.0254
+
 
 def read_ancillary(file: BinaryIO) -> Ancillary:
     """Return what a PNG file carries beside its pixels, from before and after them."""

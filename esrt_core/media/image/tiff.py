@@ -105,7 +105,8 @@ def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
         return f"a TIFF page with the photometric interpretation {name}"
     count = _COLOR_SAMPLES[page.photometric]
     channels = 1 if samples.ndim == 2 else _channels_last(page, samples).shape[-1]
-    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < count:
+    needed = count + (_has_alpha(page) and samples.ndim == 3)
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < needed:
         return f"a TIFF page of {samples.dtype} samples and shape {samples.shape}"
     if page.photometric in _CONVERTED and samples.dtype.kind == "f":
         return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"
@@ -184,7 +185,9 @@ def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> P
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
         bits = int(page.bitspersample)
-        return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+        peak = 2**bits - 1
+        wide_page = page_of(widen_to_16(color, peak), None if alpha is None else widen_to_16(alpha, peak), 16)
+        return replace(wide_page, bits=bits)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
     if color.dtype == np.int8 and color.min() >= 0:
         return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)

@@ -1,16 +1,32 @@
 """Run the plan of a folder: results are recorded as they appear, and one bad file never stops the rest."""
 
+from __future__ import annotations
+
 import errno
-from collections.abc import Callable, Sequence
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
+from esrt_core.files import display_text
+from esrt_core.pipeline.batch.books import is_book, pack
+from esrt_core.pipeline.batch.faults import (
+    IN_A_ROW,
+    FaultCounter,
+    append_fault,
+    fault_of,
+    is_lost_device,
+    reason_of,
+)
+from esrt_core.pipeline.batch.manifest import Entry, digest
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
-from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task, plan_folder
+from esrt_core.pipeline.batch.plan import Book, Failure, FolderPlan, Task, entry_of, plan_folder, work_of
+from esrt_core.pipeline.batch.sources import Root
 from esrt_core.pipeline.batch.throughput import Planned, Status, Throughput
 from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_workers
 from esrt_core.pipeline.image.run import Result
@@ -28,23 +44,14 @@ STOPPING = (
 )
 
 
-def stops_run(error: Exception, task: Task) -> bool:
+def stops_run(error: Exception, source: Path, folder: OutputFolder) -> bool:
     """Return whether an error would affect every picture: a full disk, a disconnected drive, a device."""
     if isinstance(error, MediaError):
-        return not is_reachable(task.source.parent)
+        return not is_reachable(source.parent)
     system = error if isinstance(error, OSError) else error.__cause__
     if isinstance(error, OSError | TargetError):
-        return not task.folder.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
-    return isinstance(error, DeviceError)
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a picture failed, on one line."""
-    if isinstance(error, EsrtError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; a smaller size needs less"
-    return f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        return not folder.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
+    return isinstance(error, DeviceError) or is_lost_device(error)
 
 
 def is_reachable(path: Path) -> bool:
@@ -74,6 +81,7 @@ class FolderResult:
     remaining       pictures that were not started.
     leftovers       temporary files of dead runs that were removed.
     failures        those of this run.
+    fault_logs      the files with the tracebacks of failures that are faults of this program.
     stopped         why the run ended early if no single picture is the cause.
     """
 
@@ -82,6 +90,7 @@ class FolderResult:
     remaining: int = 0
     leftovers: int = 0
     failures: list[Failure] = field(default_factory=list)
+    fault_logs: list[str] = field(default_factory=list)
     stopped: EsrtError | None = None
     status: Status | None = None
 
@@ -97,6 +106,15 @@ class StopRequest:
         self.requested = True
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Report the archive of the results of a comic archive; `pages` were upscaled."""
+
+    source: Path
+    target: Path
+    pages: int
+
+
 class Listener(Protocol):
     """Receive the events of upscale_folder()."""
 
@@ -108,6 +126,9 @@ class Listener(Protocol):
 
     def ended(self, ended: Ended) -> None:
         """Handle a picture that ended."""
+
+    def packed(self, packed: Packed) -> None:
+        """Handle an archive of results that was written, after its last page."""
 
 
 def upscale_folder(
@@ -123,28 +144,43 @@ def upscale_folder(
     for note in dict.fromkeys(note for pool in workers for note in pool.notes):
         listener.note(note)
     listener.planned(plan, workers)
-    return FolderResult() if dry_run else run_folder(plan, workers, listener.ended, stop or StopRequest())
+    if dry_run:
+        return FolderResult()
+    return run_folder(plan, workers, listener.ended, stop or StopRequest(), listener.packed)
 
 
 def run_folder(
-    plan: FolderPlan, workers: Sequence[UpscalerPool], on_end: Callable[[Ended], None], stop: StopRequest
+    plan: FolderPlan,
+    workers: Sequence[UpscalerPool],
+    on_end: Callable[[Ended], None],
+    stop: StopRequest,
+    on_pack: Callable[[Packed], None] = lambda packed: None,
 ) -> FolderResult:
-    """Upscale the pictures of a plan; `on_end` is called for every picture that ends.
+    """Upscale the pictures of a plan; `on_end` is called for every picture that ends, `on_pack` for every archive.
 
-    Raises: TargetError if a folder of results cannot be written at all. Errors in the network that are not an EsrtError
-    (our own bugs, a lost device) propagate unchanged.
+    Raises: TargetError if a folder of results cannot be written at all; a fault of this program that three pictures in
+    a row have run into.
     """
-    folders = {id(task.folder): task.folder for task in plan.tasks} | {id(folder): folder for folder, _ in plan.to_note}
     targets = _targets(plan)
-    folders |= {id(folder): folder for folder, own in targets if folder.leftovers(own)}
+    used = dict.fromkeys([task.picture.root for task in plan.tasks] + [root for root, _ in plan.to_note])
+    used |= dict.fromkeys(root for _, _, root in plan.faults)
+    used |= dict.fromkeys(root for book in plan.books for root in (book.found.root, book.work))
+    folders = {root: OutputFolder(manifest) for root, manifest in plan.logs.items()}
+    folders = {root: each for root, each in folders.items() if root in used or each.leftovers(targets[root])}
     result = FolderResult()
+    faults = FaultCounter(append_fault)
+    result.fault_logs = faults.logs
     try:
         for folder in folders.values():
             folder.open(plan.job)
-        result.leftovers = sum(folder.remove_leftovers(own) for folder, own in targets)
-        for folder, entry in plan.to_note:
-            folder.note(entry)
-        _run(plan, workers, on_end, stop, result)
+        result.leftovers = sum(folder.remove_leftovers(targets[root]) for root, folder in folders.items())
+        for root, entry in plan.to_note:
+            folders[root].note(entry)
+        for fault, source, root in plan.faults:
+            faults.keep(fault, source, root.name)
+        packer = _Packer(plan, folders, result, on_pack)
+        if plan.tasks:
+            _run(plan, folders, workers, on_end, stop, result, faults, packer)
     finally:
         for folder in folders.values():
             folder.close()
@@ -153,63 +189,176 @@ def run_folder(
 
 def _run(
     plan: FolderPlan,
+    folders: Mapping[Root, OutputFolder],
     workers: Sequence[UpscalerPool],
     on_end: Callable[[Ended], None],
     stop: StopRequest,
     result: FolderResult,
+    faults: FaultCounter,
+    packer: _Packer,
 ) -> None:
-    if not plan.tasks:
-        return
     throughput = Throughput(plan.tasks, workers[0])
-    pipeline = BatchPipeline(plan.tasks, workers, plan.job, throughput.compute)
+    pipeline = BatchPipeline(plan, folders, workers, throughput.compute)
+    count = _Count(plan, folders, throughput, result, faults)
     ended = 0
     with closing(pipeline.run()) as outcomes:
         for outcome in outcomes:
             ended += 1
-            report = _count(outcome, plan, throughput, result)
+            report = count(outcome)
             if report is not None:
                 result.status = report.status
                 on_end(report)
+            packer.page_ended(outcome.task)
             if stop.requested or result.stopped is not None:
                 pipeline.finish()
     result.remaining += len(plan.tasks) - ended
 
 
-def _count(outcome: Outcome, plan: FolderPlan, throughput: Throughput, result: FolderResult) -> Ended | None:
-    """Count an outcome and record a failure in the manifest; return None if there is nothing to report."""
-    task, error = outcome.task, outcome.error
-    if error is None:
-        result.done += outcome.result is not None
-        result.done_elsewhere += outcome.result is None
-        status = throughput.end(task, failed=False)
-        return Ended(task, status, outcome.result) if outcome.result is not None else None
-    if outcome.in_network and not isinstance(error, EsrtError | MemoryError):
-        raise error
-    failure = Failure(task.source, reason_of(error))
-    try:
-        if not stops_run(error, task):
-            _note_failure(failure, error, task, plan)
-            result.failures.append(failure)
-            return Ended(task, throughput.end(task, failed=True), failure=failure)
-    except TargetError as unwritten:  # the manifest's disk is full or gone
-        error = unwritten
-    result.stopped = result.stopped or (error if isinstance(error, EsrtError) else TargetError(failure.reason))
-    result.remaining += 1
-    return None
+class _Count:
+    """Count the outcomes of tasks, and record failures."""
+
+    def __init__(
+        self,
+        plan: FolderPlan,
+        folders: Mapping[Root, OutputFolder],
+        throughput: Throughput,
+        result: FolderResult,
+        faults: FaultCounter,
+    ) -> None:
+        self._plan = plan
+        self._folders = folders
+        self._throughput = throughput
+        self._result = result
+        self._faults = faults
+
+    def __call__(self, outcome: Outcome) -> Ended | None:
+        """Count an outcome; return None if there is nothing to report.
+
+        Raises: a fault of this program that three pictures in a row have run into.
+        """
+        task, error, result = outcome.task, outcome.error, self._result
+        if error is None:
+            self._faults.add(None, "", "")
+            result.done += outcome.result is not None
+            result.done_elsewhere += outcome.result is None
+            status = self._throughput.end(task, failed=False)
+            if outcome.result is None:
+                return None
+            return Ended(task, status, replace(outcome.result, target=str(task.target)))
+        try:
+            if not stops_run(error, task.picture.file, self._folders[task.picture.root]):
+                return self._failed(task, error)
+        except TargetError as unwritten:  # the manifest's disk is full or gone
+            error = unwritten
+        reason = reason_of(error, display_text(task.picture.name))
+        result.stopped = result.stopped or (error if isinstance(error, EsrtError) else TargetError(reason))
+        result.remaining += 1
+        return None
+
+    def _failed(self, task: Task, error: Exception) -> Ended:
+        """Record a failure in the manifest, unless the cause is the target or a source that is gone."""
+        root, reason = task.picture.root, reason_of(error, display_text(task.picture.name))
+        too_many = self._faults.add(fault_of(error), task.picture.name, root.name)
+        if not isinstance(error, TargetError) and is_reachable(task.picture.file):
+            entry = entry_of(task, "failed", self._plan.job, self._plan.logs[root])
+            limits = limits_text(self._plan.options.upscale.limits)
+            self._folders[root].note(replace(entry, error=reason, limits=limits))
+        if too_many:
+            error.add_note(f"{IN_A_ROW} pictures in a row failed like this; the last was {task.picture.name}")
+            raise error
+        failure = Failure(task.source, reason)
+        self._result.failures.append(failure)
+        return Ended(task, self._throughput.end(task, failed=True), failure=failure)
 
 
-def _note_failure(failure: Failure, error: Exception, task: Task, plan: FolderPlan) -> None:
-    """Record a failure in the manifest unless the cause is the target or a source that is gone."""
-    if isinstance(error, TargetError) or not is_reachable(task.source):
-        return
-    entry = task.entry("failed", plan.job)
-    task.folder.note(replace(entry, target="", error=failure.reason, limits=limits_text(plan.options.upscale.limits)))
+class _Packer:
+    """Write the archive of results of every comic archive whose last page has ended."""
+
+    def __init__(
+        self,
+        plan: FolderPlan,
+        folders: Mapping[Root, OutputFolder],
+        result: FolderResult,
+        on_pack: Callable[[Packed], None],
+    ) -> None:
+        self._plan = plan
+        self._folders = folders
+        self._result = result
+        self._on_pack = on_pack
+        self._books = {book.work: book for book in plan.books}
+        self._pages_left = Counter(task.picture.root for task in plan.tasks if task.picture.book)
+        for root, key in plan.kept:
+            if is_book(key):  # a run died between the archive and the end of its work folder
+                shutil.rmtree(work_of(Path(root.name, key)).name, ignore_errors=True)
+        for book in plan.books:
+            if not self._pages_left[book.work]:
+                self._try(book)
+
+    def page_ended(self, task: Task) -> None:
+        """Count a task that ended."""
+        root = task.picture.root
+        self._pages_left[root] -= 1
+        if root in self._books and not self._pages_left[root]:
+            self._try(self._books[root])
+
+    def _try(self, book: Book) -> None:
+        """Pack a book if all its pages are there; a full disk stops the run, anything else is the book's failure."""
+        folder, name = self._folders[book.found.root], display_text(book.found.name)
+        try:
+            results = self._results(book)
+            if results is not None:
+                self._pack(book, folder, results)
+        except (EsrtError, OSError) as error:
+            reason = str(error) if isinstance(error, EsrtError) else f"{name} cannot be packed: {error}"
+            if stops_run(error, book.found.file, folder):
+                self._result.stopped = self._result.stopped or TargetError(reason)
+            else:
+                self._result.failures.append(Failure(book.found.source, reason))
+
+    def _results(self, book: Book) -> dict[str, Path] | None:
+        """Return the results of the pages by the entry's name; None if another run has yet to make some.
+
+        Raises: MediaError if pages have failed.
+        """
+        work = self._folders[book.work]
+        work.manifest.refresh()
+        ends = {name: work.outcome(page.location, self._plan.job) for name, page in book.pages.items()}
+        failures = (*self._plan.refused, *self._plan.failed_before, *self._result.failures)
+        failed = {page.source for page in book.pages.values()} & {failure.source for failure in failures}
+        if failed:
+            count = f"{len(failed)} of its {len(book.pages)} pages failed"
+            raise MediaError(f"{display_text(book.found.name)} is not complete: {count}; rerun with --retry-failed")
+        if any(end is None or end.state == "failed" for end in ends.values()):
+            return None
+        return {name: Path(book.work.name, end.target) for name, end in ends.items() if end is not None}
+
+    def _pack(self, book: Book, folder: OutputFolder, results: Mapping[str, Path]) -> None:
+        log, found, job = folder.manifest, book.found, self._plan.job
+        entry = Entry("writing", job.id, log.name_of(found.location), found.item.stamp, book.key)
+        if not folder.claim(book.key):
+            return
+        try:
+            earlier = folder.outcome(found.location, job)
+            if earlier is None or not earlier.is_of(found.item.stamp):
+
+                def note(complete: Path) -> None:
+                    nonlocal entry
+                    entry = replace(entry, target_size=complete.stat().st_size, sha256=digest(complete))
+                    folder.note(entry)
+
+                pack(found.file, book.contents, results, book.target, book.overwrite, note)
+                folder.note(replace(entry, state="done"))
+                self._on_pack(Packed(found.file, book.target, len(book.pages)))
+        finally:
+            folder.release(book.key)
+        self._folders[book.work].close()
+        shutil.rmtree(book.work.name, ignore_errors=True)
 
 
-def _targets(plan: FolderPlan) -> list[tuple[OutputFolder, list[Path]]]:
+def _targets(plan: FolderPlan) -> dict[Root, list[Path]]:
     """Return all targets by folder, finished ones too: a run that died while renaming left their temporary files."""
-    by_folder: dict[int, tuple[OutputFolder, list[Path]]] = {}
-    results = [(task.folder, path) for task in plan.tasks for path in (task.target, task.plan.target.sheet) if path]
-    for folder, target in (*plan.kept, *results):
-        by_folder.setdefault(id(folder), (folder, []))[1].append(target)
-    return list(by_folder.values())
+    targets: dict[Root, list[Path]] = {root: [] for root in plan.logs}
+    results = [(task.picture.root, key) for task in plan.tasks for key in (task.key, task.sheet)]
+    for root, key in (*plan.kept, *results):
+        targets[root].append(Path(root.name, key))
+    return targets

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esrt_core.engine.plan import estimate_work
+from esrt_core.engine.threads import cpu_threads, take_cpu_threads
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.image.plan import UpscalePlan
 from esrt_core.selection import UpscalerPool
@@ -138,19 +139,14 @@ def expected_seconds(
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
     first = tasks[0].plan
-    from esrt_core.engine.device import cpu_threads, take_cpu_threads  # torch, which only this needs
-
     threads = cpu_threads()
 
     def seconds_per_work(pool: UpscalerPool) -> float:
         take_cpu_threads(max(1, threads // len(workers)))
         return _seconds_per_work(pool.for_chain(first.chain).upscaler(first.size.passes[0]), samples, clock)
 
-    try:
-        with ThreadPoolExecutor(len(workers)) as pool:
-            return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, workers))
-    finally:
-        take_cpu_threads(threads)
+    with ThreadPoolExecutor(len(workers)) as pool:
+        return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, workers))
 
 
 def _seconds_per_work(upscaler: "Upscaler", samples: Sequence[tuple[int, int]], clock: Clock) -> float:

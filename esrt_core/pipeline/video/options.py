@@ -11,13 +11,14 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
-from esrt_core.media.video.containers import CONTAINERS
+from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
 from esrt_core.pipeline.image.names import check_template, filled
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
 FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
+AUDIO_MODES = ("copy", *SOUND_CODECS, "none")
 DEFAULT_FACTOR = Fraction(2)  # a clip has many frames, so that x4 must be requested
 PREVIEW_SECONDS = Fraction(4)
 _SEGMENT_RANGE = (Fraction(1, 2), Fraction(600))
@@ -39,6 +40,7 @@ class VideoOptions:
     preview      make a few seconds, source and result side by side.
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
+    audio        "copy" keeps the sound as it is, a codec converts it, "none" leaves it out.
     many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
     Raises: OptionError if a value is unknown or out of range.
@@ -62,6 +64,7 @@ class VideoOptions:
     overwrite: bool = False
     restart: bool = False
     drop: bool = False
+    audio: str = "copy"
     many: bool = False
     reuse: bool = True
     name: str | None = None
@@ -70,6 +73,7 @@ class VideoOptions:
         _check_choice("--codec", self.codec, tuple(CODECS))
         _check_choice("--encoder", self.encoder, ENCODER_KINDS)
         _check_choice("--vfr", self.vfr, VFR_MODES)
+        _check_choice("--audio", self.audio, AUDIO_MODES)
         if self.start is not None and self.start < 0:
             raise OptionError(f"--start must not be negative, not {decimal_text(self.start)} s")
         if self.end is not None and self.end <= (self.start or 0):
@@ -96,7 +100,9 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
 
 
 # Read but not written; of a folder's other files, still pictures, sound, subtitles and so on are left out silently.
-_READ_ONLY = (VIDEO_EXTENSIONS | {".gif", ".apng"}) - CONTAINERS.keys()
+_READ_ONLY = VIDEO_EXTENSIONS - CONTAINERS.keys()
+_PICTURES = {".gif": b"GIF8", ".apng": b"acTL", ".png": b"acTL", ".webp": b"ANIM"}  # and what tells an animation
+_HEAD = 4096  # bytes; metadata may precede the mark, seldom more
 _OTHER_FILES = frozenset((
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".srt", ".ass", ".ssa", ".sub", ".idx", ".vtt",
     ".sup", ".txt", ".nfo", ".xml", ".json", ".md", ".ini", ".db", ".log", ".mp3", ".flac", ".wav", ".m4a",
@@ -124,13 +130,39 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
     return clips
 
 
+def is_many(inputs: Sequence[str], options: VideoOptions) -> bool:
+    """Return whether the results go to a folder, or the clips come from one."""
+    to_folder = options.output is not None and names_folder(options.output)
+    return to_folder or any(Path(name).is_dir() for name in inputs)
+
+
 def skipped_files(inputs: Sequence[str]) -> list[str]:
-    """Return what was left out of the folders among the inputs and may be a clip: suffixes, each with its count."""
+    """Return what was left out of the folders among the inputs and may be a clip, in one line each."""
     folders = [Path(name) for name in inputs if Path(name).is_dir()]
-    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | {""}
+    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | _PICTURES.keys() | {""}
     files = [path for folder in folders for path in folder.iterdir() if path.is_file() and path.name[:1] != "."]
     counts = Counter(path.suffix.lower() for path in files)
-    return [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    unknown = [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    lines = [f"skipped, because their suffixes are not those of clips: {', '.join(unknown)}"] if unknown else []
+    return lines + [f"skipped animated pictures; use: {_advice(folder)}" for folder in folders if _animations(folder)]
+
+
+def _animations(folder: Path) -> list[Path]:
+    """Return the animated pictures in a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and _is_animated(path))
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _PICTURES[path.suffix.lower()] in file.read(_HEAD)
+    except OSError:  # a folder, or no permission: nothing to advise
+        return False
+
+
+def _advice(folder: Path) -> str:
+    suffixes = sorted({path.suffix for path in _animations(folder)})
+    return "esrt upscale " + " ".join(f"{folder}/*{suffix}" for suffix in suffixes)
 
 
 def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
@@ -142,7 +174,8 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
     results = {path.name for path in files if path.name in templated or _is_result(path, ending, names)}
     clips = [path for path in files if not path.name.startswith(".") and path.name not in results]
     if not clips:
-        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov")
+        pictures = f"; for its animated pictures use: {_advice(folder)}" if _animations(folder) else ""
+        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov{pictures}")
     return clips
 
 

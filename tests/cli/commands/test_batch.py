@@ -2,12 +2,15 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,21 @@ def test_files_go_beside_themselves_under_the_name_that_upscale_gives(
     assert again.code == 0
     assert "1 picture -> .: 0 to do, 1 done already" in again.err
     assert not Path("a_x2_x2.png").exists()
+
+
+def test_a_comic_archive_becomes_one(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    with zipfile.ZipFile("book.cbz", "w") as archive:
+        archive.write(make_picture("a.png"), "001.png")
+        archive.writestr("ComicInfo.xml", "<ComicInfo/>")
+    done = run("batch", "book.cbz", "--model", weights_of(2), "--json", "-q")
+    assert done.code == 0
+    page, book, summary = map(json.loads, done.out.splitlines())
+    assert (page["source"], page["target"]) == ("book.cbz/001.png", "book_x2.cbz/001.png")
+    assert book == {"ok": True, "source": "book.cbz", "target": "book_x2.cbz", "pages": 1}
+    assert summary["summary"]["done"] == 1
+    Path("book_x2.cbz").unlink()
+    assert b"book.cbz -> book_x2.cbz: 1 page" in run("batch", "book.cbz", "--model", weights_of(2)).out
+    assert "--ray" in run("batch", "book.cbz", "--ray", "local").err
 
 
 def test_names_follow_a_template(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
@@ -135,6 +153,8 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
         (["in", "--ray", "ray://head:10001"], "Ray Data does not work through the Ray client"),
         (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names a device of this machine"),
         (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
+        (["in/a.cbr"], "in/a.cbr is a CBR (RAR) archive, which esrt does not read; unpack it"),
+        (["in", "--watch", "--dry-run"], "--watch goes with neither --ray nor --dry-run"),
         (["-", "--ray", "auto"], "standard input and output (-) hold a single picture"),
         (["s3://bucket/in"], "s3://bucket/in is a remote address; use --ray"),
     ],
@@ -143,6 +163,7 @@ def test_what_cannot_be_meant_is_one_line(
     run: Run, make_picture: MakePicture, arguments: list[str], message: str
 ) -> None:
     make_picture("in/a.png")
+    Path("in/a.cbr").write_bytes(b"Rar!")
     done = run("batch", *arguments)
     assert done.code == 1
     assert message in done.error_lines[0]
@@ -165,6 +186,43 @@ def test_what_is_killed_goes_on_and_ends_as_if_undisturbed(
     assert again.code == 0
     assert ", 0 done already" not in again.err
     assert files("killed") == files("whole")
+
+
+def poison(path: Path, how: int) -> None:
+    """Spoil a picture: cut it, replace it by text or nothing, or let its TIFF claim one sample a pixel."""
+    content = path.read_bytes()
+    if how == 3:
+        with Image.open(path) as image:
+            image.save(path, "TIFF")
+        content = path.read_bytes()
+        samples = struct.pack("<HHI", 277, 3, 1)  # SamplesPerPixel, one short
+        assert content.count(samples) == 1
+        content = content.replace(samples + b"\3", samples + b"\1")
+    path.write_bytes([content[: len(content) // 2], b"text, not a picture\n" * 9, b"", content][how])
+
+
+@pytest.mark.slow
+def test_a_folder_with_poison_that_is_killed_at_random_ends_as_if_undisturbed(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    chance = random.Random(34)
+    for index in range(48):
+        path = make_picture(f"in/{index:02}.{('png', 'jpg', 'tif')[index % 3]}", 30 + index % 4, 40)
+        if index % 6 == 2:
+            poison(path, index // 6 % 4)
+    model = ("--model", weights_of(2))
+    whole = run("batch", "in", "-o", "whole", *model)
+    assert (whole.code, len(whole.error_lines), len(files("whole"))) == (1, 8, 40)
+    for count in sorted(chance.sample(range(1, 14), 3)):
+        process = start("batch", "in", "-o", "killed", *model)
+        wait_for_files("killed", count, process)
+        process.kill()
+        process.communicate()
+    again = run("batch", "in", "-o", "killed", *model)
+    assert again.code == 1
+    assert files("killed") == files("whole")
+    known = " (in an earlier run; use --retry-failed to retry)"
+    assert sorted(line.removesuffix(known) for line in again.error_lines) == sorted(whole.error_lines)
 
 
 @pytest.mark.slow
@@ -213,6 +271,21 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, make_picture: MakePicture, weig
     assert run(*command).code == 0
     assert run("batch", "in", "-o", "whole", "--model", weights_of(2)).code == 0
     assert files("out") == files("whole")
+
+
+@pytest.mark.slow
+def test_a_watched_folder_is_worked_on_until_ctrl_c(make_picture: MakePicture, run: Run, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png")
+    process = start("batch", "in", "--watch", "--json", "--model", weights_of(2))
+    wait_for_files("in_x2", 1, process)
+    make_picture("in/b.png")
+    wait_for_files("in_x2", 2, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert err.splitlines()[-1] == b"stopped watching; rerun to resume"
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["source"] for record in records if "source" in record] == ["in/a.png", "in/b.png"]
 
 
 @pytest.mark.slow

@@ -74,6 +74,21 @@ def test_one_bad_clip_stops_nothing(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "large" / "b_x2.mp4").is_file()
 
 
+def test_a_rerun_of_a_folder_resumes_with_the_clips_that_are_not_done(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    clip(folder / "a.mp4")
+    clip(folder / "b.mp4")
+    assert run("video", "clips/a.mp4", "-o", "large/").code == 0
+    before = (tmp_path / "large" / "a_x2.mp4").stat().st_mtime_ns
+    ran = run("video", "clips", "-o", "large/")
+    assert ran.code == 0
+    assert "clips/a.mp4: skipped, large/a_x2.mp4 exists" in ran.err
+    assert ran.out.decode().startswith("large/b_x2.mp4: ")
+    assert (tmp_path / "large" / "a_x2.mp4").stat().st_mtime_ns == before
+    assert run("video", "clips/a.mp4", "-o", "large/").code == 1
+
+
 def test_results_in_a_folder_are_not_upscaled_again(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()

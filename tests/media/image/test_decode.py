@@ -211,7 +211,7 @@ def damaged(data: bytes, source: random.Random) -> bytes:
 
 def some_files() -> list[bytes]:
     files = []
-    for entry in (entry for entry in FORMATS if not entry.extra):
+    for entry in (entry for entry in FORMATS if entry.pillow and not entry.extra):
         for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"):
             try:
                 files.append(

@@ -85,11 +85,11 @@ def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
 
 
 def test_rotation_and_pixel_shape_are_carried(tmp_path: Path) -> None:
-    upright = make(tmp_path / "up.mp4", *picture(seconds=0.1, extra=",setsar=16/11"), *x264())
+    upright = make(tmp_path / "up.mp4", *picture(seconds=0.1, extra=",setsar=sar=128/117:max=1000"), *x264())
     turned = make(tmp_path / "turned.mp4", "-display_rotation", "90", "-i", str(upright), "-c", "copy")
     result = upscale(turned, size=SizeRequest(height=96))
     video = probe_clip(Path(result.target)).video
-    assert (video.rotation, video.aspect) == (90, Fraction(16, 11))
+    assert (video.rotation, video.aspect) == (90, Fraction(128, 117))
     assert (video.width, video.height) == (96, 72)  # seen, it is 72 wide and 96 high
 
 
@@ -213,6 +213,29 @@ def test_odd_sizes_are_exact(tmp_path: Path) -> None:
     result = upscale(path, size=SizeRequest(factor=Fraction(3)))
     assert (result.size, result.pixels) == ((99, 75), "yuv444p")
     assert luma(Path(result.target))[0].shape == (75, 99)
+
+
+@pytest.mark.parametrize(
+    ("factor", "depths", "passes"), [(Fraction(2), {8}, 1), (Fraction(8), {16}, 2), (Fraction(5, 2), {16}, 1)]
+)
+def test_frames_have_16_bits_between_passes_and_before_a_reduction(
+    tmp_path: Path, factor: Fraction, depths: set[int], passes: int
+) -> None:
+    white = ["-f", "lavfi", "-i", "color=white:size=16x16:rate=25:duration=0.12,format=yuv420p", "-c:v", "ffv1"]
+    path, pool = make(tmp_path / "a.mkv", *white), Repeaters()
+    result = upscale(path, pool, size=SizeRequest(factor=factor), codec="ffv1", reuse=False)
+    assert (pool.calls, pool.depths) == (3 * passes, depths)
+    assert result.size == (16 * factor, 16 * factor)
+    assert result.precision == ("fp32" if depths == {16} else "fp16")
+    for plane, value in zip(yuv(Path(result.target)), (235, 128, 128), strict=True):
+        assert (plane == value).all()
+
+
+def yuv(path: Path) -> list[np.ndarray]:
+    """Return the planes of the first frame."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        return [np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes]
 
 
 def test_a_height_is_exact_and_the_other_side_even(tmp_path: Path) -> None:
