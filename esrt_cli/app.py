@@ -22,26 +22,27 @@ from esrt_cli.commands.upscale import upscale
 from esrt_cli.commands.video import video
 from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams, wants_events
+from esrt_cli.help import Command, Group, help_width
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
 from esrt_core.system.process import configure_process
 
 PROGRAM = "esrt"
 
-SETTINGS = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+SETTINGS = {"terminal_width": help_width(), "help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=SETTINGS)
+app = typer.Typer(cls=Group, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=SETTINGS)
 
 # A command's module imports only what parsing needs; its work is imported when the command runs.
-app.command()(upscale)
-app.command()(batch)
-app.command()(video)
-app.command()(train)
-app.command("eval")(evaluate)
+app.command(cls=Command)(upscale)
+app.command(cls=Command)(batch)
+app.command(cls=Command)(video)
+app.command(cls=Command)(train)
+app.command("eval", cls=Command)(evaluate)
 app.add_typer(models, name="models")
-app.command()(export)
-app.command()(compare)
-app.command()(info)
+app.command(cls=Command)(export)
+app.command(cls=Command)(compare)
+app.command(cls=Command)(info)
 app.add_typer(config, name="config")
 
 
@@ -58,7 +59,15 @@ def root(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Upscale pictures with ESRT, the Efficient Super-Resolution Transformer."""
+    """Upscale pictures with ESRT, the Efficient Super-Resolution Transformer.
+
+    \b
+    Examples:
+      esrt upscale photo.jpg
+      esrt batch photos -s 2
+      esrt video clip.mp4 --preview
+      esrt upscale --help
+    """
     if show_version:
         typer.echo(f"{PROGRAM} {program_version()}")
         raise typer.Exit

@@ -14,10 +14,16 @@ from esrt_cli.console import Console
 if TYPE_CHECKING:
     from esrt_core.compare.run import Comparison
 
-PictureArg = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
+PictureArg = Annotated[Path, typer.Argument(metavar="IN", help="A picture.")]
 ModelsOpt = Annotated[
     str,
-    typer.Option(envvar="ESRT_MODEL", metavar="A,B", help="Models to compare, separated by commas."),
+    typer.Option(
+        "--model",
+        "--models",
+        envvar="ESRT_MODEL",
+        metavar="NAME|FILE|URL",
+        help="Models to compare, separated by commas.",
+    ),
 ]
 ScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default 4, or that of a model's file.")
@@ -39,6 +45,7 @@ def compare(
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     precision: params.PrecisionOpt = "auto",
+    tta: params.TtaOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
@@ -53,7 +60,7 @@ def compare(
     Examples:
       esrt compare photo.jpg
       esrt compare photo.jpg -s 2 -o photo.html
-      esrt compare photo.jpg --models clean,mine.safetensors -o sheet.png
+      esrt compare photo.jpg --model clean,mine.safetensors -o sheet.png
     """
     console = Console(quiet)
     console.start(f"comparing on {picture} ...")
@@ -69,7 +76,7 @@ def compare(
         tuple(name.strip() for name in models.split(",")),
         scale,
         output,
-        EngineOptions(device, threads, precision, tile),
+        EngineOptions(device, threads, precision, tile, tta),
         ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels),
         overwrite,
     )

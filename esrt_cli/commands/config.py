@@ -11,14 +11,26 @@ import typer
 from esrt_cli import params
 from esrt_cli.config import SETTINGS, Value, config_path, parse_value, read_config, setting, variable, write_setting
 from esrt_cli.console import Console
+from esrt_cli.help import Command, Group
 from esrt_core.errors import EsrtError, OptionError
 
-config = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show and set your own defaults.")
+config = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="""Show and set your own defaults.
+
+    \b
+    Examples:
+      esrt config show
+      esrt config set device cpu
+    """,
+)
 
 KeyArg = Annotated[str, typer.Argument(metavar="KEY", help=", ".join(SETTINGS))]
 
 
-@config.command()
+@config.command(cls=Command)
 def path(json: params.JsonOpt = False) -> None:
     """Print the path of the configuration file, whether or not it exists.
 
@@ -32,7 +44,7 @@ def path(json: params.JsonOpt = False) -> None:
         Console().result(str(config_path()))
 
 
-@config.command()
+@config.command(cls=Command)
 def show(json: params.JsonOpt = False) -> None:
     """Show the value in force of every setting, and where it comes from.
 
@@ -55,7 +67,7 @@ def show(json: params.JsonOpt = False) -> None:
         console.result(f"{key} = {value}  ({found['from']}; {SETTINGS[key].help})")
 
 
-@config.command("set")
+@config.command("set", cls=Command)
 def set_(
     key: KeyArg,
     value: Annotated[str | None, typer.Argument(metavar="VALUE", help="Without it, the setting is removed.")] = None,
@@ -102,9 +114,10 @@ def _from_environment(key: str, text: str) -> Value:
 
 def _defaults(chosen: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """Return the defaults of all settings, where `chosen` are those that the user made."""
-    from esrt_core.engine.device import choose_device, choose_precision, cpu_threads
+    from esrt_core.engine.device import choose_device, choose_precision
     from esrt_core.engine.options import EngineOptions
     from esrt_core.engine.plan import tiling_for
+    from esrt_core.engine.threads import cpu_threads
     from esrt_core.media.image.formats import FORMATS
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS
     from esrt_core.weights.settings import store_options

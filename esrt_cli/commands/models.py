@@ -12,6 +12,7 @@ import typer
 from esrt_cli import params
 from esrt_cli.console import Console
 from esrt_cli.figures import size
+from esrt_cli.help import Command, Group
 from esrt_cli.report import verification_json, weights_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from esrt_core.weights.settings import StoreOptions
 
 ModelArg = Annotated[str, typer.Argument(metavar="NAME|FILE|URL", help="A name, a file, or an https:// address.")]
-AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all on this machine.")]
+AnyModelArg = Annotated[str | None, typer.Argument(metavar="NAME|FILE|URL", help="Default: all on this machine.")]
 ScaleOpt = Annotated[int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="One scale. Default: all.")]
 IndexOpt = Annotated[
     str | None,
@@ -30,13 +31,21 @@ IndexOpt = Annotated[
 ]
 AllowHttpOpt = Annotated[bool, typer.Option("--allow-http", help="Also download without encryption.")]
 models = typer.Typer(
+    cls=Group,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List, fetch, verify, import, remove and index weights.",
+    help="""List, fetch, verify, import, remove and index weights.
+
+    \b
+    Examples:
+      esrt models list
+      esrt models import trained.safetensors --name mine
+      esrt upscale photo.jpg --model mine
+    """,
 )
 
 
-@models.command("list")
+@models.command("list", cls=Command)
 def list_(index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """List the available weights.
 
@@ -54,7 +63,7 @@ def list_(index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     _print(json, [weights_json(entry) for entry in entries], table(entries))
 
 
-@models.command()
+@models.command(cls=Command)
 def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """Show the data, licence, PSNR and hash of weights.
 
@@ -74,7 +83,7 @@ def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: 
     _print(json, records, lines)
 
 
-@models.command()
+@models.command(cls=Command)
 def fetch(
     model: Annotated[str, typer.Argument(metavar="NAME|URL", help="A name of the index, or an https:// address.")],
     scale: ScaleOpt = None,
@@ -105,7 +114,7 @@ def fetch(
     _print(json, records, [f"{file.name} x{file.scale}: {file.path}" for file in files])
 
 
-@models.command()
+@models.command(cls=Command)
 def verify(
     model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False
 ) -> int:
@@ -131,10 +140,10 @@ def verify(
     return 1 if problems else 0
 
 
-@models.command("import")
+@models.command("import", cls=Command)
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .pth or .pt file.")],
-    name: Annotated[str, typer.Option(help="Name to use with --model. Default: the file's name.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name to use with --model. Default: the file's name.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace weights of that name and scale.")] = False,
     json: params.JsonOpt = False,
 ) -> None:
@@ -153,7 +162,7 @@ def import_(
     _print(json, [weights_json(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
 
 
-@models.command()
+@models.command(cls=Command)
 def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """Delete imported or downloaded weights.
 
@@ -168,9 +177,9 @@ def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json
     _print(json, [weights_json(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
 
 
-@models.command()
+@models.command(cls=Command)
 def path(
-    model: Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: the folders.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="NAME|FILE|URL", help="Default: the folders.")] = None,
     scale: ScaleOpt = None,
     index: IndexOpt = None,
     json: params.JsonOpt = False,
@@ -193,7 +202,7 @@ def path(
     _print(json, [weights_json(entry) for entry in entries], [str(entry.path) for entry in entries])
 
 
-@models.command()
+@models.command(cls=Command)
 def index(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of .safetensors files.")],
     base_url: Annotated[str, typer.Option(metavar="URL", help="Address of the files. Default: beside the index.")] = "",

@@ -26,10 +26,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures, or folders of them.")],
-    scale: Annotated[int, typer.Option("-s", "--scale", help="2, 3 or 4.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures, or folders of them.")],
+    scale: Annotated[int, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor to train for.")],
     init: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only the body is used.")
+        str,
+        typer.Option(
+            "--model",
+            "--init",
+            metavar="NAME|FILE|URL",
+            help="Weights to start from; of another scale, only the body is used.",
+        ),
     ] = "clean",
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Length of the run in steps.")] = None,
@@ -43,27 +49,32 @@ def train(
     lr_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="LR pictures of the same names. Default: made by bicubic.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", "--out", metavar="DIR", help="The run's folder. Default: in runs/."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Register the result: --model NAME finds it.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Register the result even if nothing beat the start.")] = False,
-    degrade: Annotated[str, typer.Option(help="photo: add blur, noise and JPEG to the LR pictures.")] = "none",
-    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    degrade: Annotated[
+        str, typer.Option(metavar="none|photo", help="photo: add blur, noise and JPEG to the LR pictures.")
+    ] = "none",
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random choices.")] = 0,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Patches per step, over all processes.")] = None,
     patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the LR patches.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
+    lr: Annotated[float | None, typer.Option(metavar="NUMBER", help="Peak learning rate.")] = None,
+    warmup: Annotated[int, typer.Option(metavar="N", help="Steps until the peak is reached.")] = 50,
     optimizer: Annotated[
         str,
         typer.Option(
             "--optimizer", "--optimiser", metavar="NAME", help="adam, muon, or auto: muon from scratch, else adam."
         ),
     ] = "auto",
-    weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
-    ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
-    fft: Annotated[float, typer.Option(help="Weight of the frequency-domain term beside L1.")] = 0.0,
-    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run, at its end, with MSE.")] = 0.0,
+    weight_decay: Annotated[float | None, typer.Option(metavar="NUMBER", help="Decoupled weight decay.")] = None,
+    ema: Annotated[float, typer.Option(metavar="NUMBER", help="Decay of the averaged weights.")] = 0.998,
+    fft: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the frequency-domain term beside L1.")] = 0.0,
+    mse_last: Annotated[float, typer.Option(metavar="NUMBER", help="Share of the run, at its end, with MSE.")] = 0.0,
     validations: Annotated[int, typer.Option(metavar="N", help="Validations over the run.")] = 10,
     device: DeviceOpt = "auto",
     threads: ThreadsOpt = None,
@@ -80,7 +91,7 @@ def train(
     Examples:
       esrt train my-photos -s 4
       esrt train my-photos -s 2 --time 2h --name mine
-      esrt train scans -s 3 --init clean --degrade photo --steps 5000 --out runs/scans
+      esrt train scans -s 3 --model clean --degrade photo --steps 5000 -o runs/scans
       OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m esrt_cli train my-photos -s 2
     """
     console = Console(quiet, verbose, events=progress == "json")
@@ -97,7 +108,7 @@ def train(
         seconds=None if time is None else float(parse_time(time, "--time")),
         val=val,
         lr_dir=lr_dir,
-        out=out,
+        out=output,
         name=name,
         force=force,
         seed=seed,

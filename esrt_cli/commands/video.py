@@ -60,6 +60,7 @@ class ClipReporter:
         """Print the result of a clip; damage counts as a failure, although there is a result."""
         self._running.close()
         self.console.event("result", **dataclasses.asdict(result))
+        self.console.detail(detail_line(result))
         if self._as_json:
             self.console.record(json.dumps({"ok": not result.damage, **dataclasses.asdict(result)}))
         else:
@@ -141,6 +142,15 @@ def plan_values(plan: VideoPlan, seconds: float | None) -> dict[str, Any]:
     }
 
 
+def detail_line(result: ClipResult) -> str:
+    """Return how a clip was computed."""
+    return (
+        f"{result.source}: with {result.model} on {result.device} in {result.precision}, tile {result.tile}, "
+        f"{counted(result.frames_computed, 'frames')} computed, {result.frames_reused:,} reused, "
+        f"{counted(result.tiles_computed, 'tiles')} computed, {result.tiles_reused:,} reused"
+    )
+
+
 def result_line(result: ClipResult) -> str:
     """Return the result of one clip in one line."""
     resumed = f", {result.resumed_at:,} from an earlier run" if result.resumed_at else ""
@@ -216,6 +226,7 @@ def video(
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     precision: params.PrecisionOpt = "auto",
+    tta: params.TtaOpt = False,
     codec: CodecOpt = None,
     encoder: EncoderOpt = "auto",
     crf: CrfOpt = None,
@@ -234,6 +245,7 @@ def video(
     json: params.JsonOpt = False,
     progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
+    verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
 ) -> int:
     """Upscale clips: sound, subtitles, chapters, timing and colors stay.
@@ -248,7 +260,7 @@ def video(
       esrt video old.avi --height 1080 --deinterlace -o old.mkv
       esrt video episodes/ -o large/ --codec hevc
     """
-    console = Console(quiet, events=progress == "json")
+    console = Console(quiet, verbose, events=progress == "json")
     console.start(f"reading {', '.join(inputs)} ...")
     from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
@@ -260,7 +272,7 @@ def video(
         output=output,
         name=name,
         model=model,
-        engine=EngineOptions(device, threads, precision, tile),
+        engine=EngineOptions(device, threads, precision, tile, tta),
         codec=codec,
         encoder=encoder,
         crf=crf,
