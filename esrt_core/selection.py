@@ -90,6 +90,12 @@ class ChainSelector:
             else replace(self.damaged, reason=damage)
         )
 
+    def for_cleaning(self) -> ChainSelector:
+        """Return a selector that cleans up pictures at their own size: with `auto`, always as if they were damaged."""
+        if self.damaged is None:
+            return self
+        return replace(self, plain=replace(self.damaged, reason="cleaned up at the same size"), damaged=None)
+
 
 def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:
     """Return the chains of a model; weights are downloaded only if the model is an address.

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
@@ -38,16 +39,21 @@ AUTO = "clean"  # what `auto` means if there is no picture to choose by
 
 
 def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries of all weights; bundled and imported names hide those of an index.
+    """Return the entries of all weights, those of an index even if an imported name hides them (see is_hidden()).
 
     `refresh` downloads the index again, see index_entries().
 
     Raises: WeightsError if the index cannot be used.
     """
-    own = _own_entries(options)
-    own_names = {entry.row.name for entry in own}
-    indexed = [entry for entry in index_entries(options, refresh) if entry.row.name not in own_names]
-    return own + [cached_entry(row, "url", options) for row in url_rows(options)] + indexed
+    urls = [cached_entry(row, "url", options) for row in url_rows(options)]
+    return _own_entries(options) + urls + index_entries(options, refresh)
+
+
+def is_hidden(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Return whether an entry of an index is not used, because weights of its name were imported."""
+    return entry.origin == "index" and any(
+        other.origin == "imported" and other.row.name == entry.row.name for other in entries
+    )
 
 
 def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> list[Entry]:
