@@ -391,6 +391,7 @@ def batch(
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
       esrt batch scans --watch
+      esrt batch book.cbz
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
     from esrt_cli.params import parse_color
