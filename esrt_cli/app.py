@@ -4,7 +4,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -48,6 +47,8 @@ app.add_typer(config, name="config")
 
 def program_version() -> str:
     """Return the installed version, or "0 (not installed)"."""
+    from importlib.metadata import PackageNotFoundError, version  # slow, and hardly ever needed
+
     try:
         return version("esrt-upscaler")
     except PackageNotFoundError:
@@ -88,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # libraries warn developers; users get the program's own messages
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console = Console(events=wants_events(arguments))
-    console.event("start", version=program_version(), arguments=arguments)
+    if console.events:
+        console.event("start", version=program_version(), arguments=arguments)
     try:
         with interruptible():
             code = _run(arguments, console)

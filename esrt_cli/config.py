@@ -62,7 +62,7 @@ def read_config(path: Path) -> dict[str, Value]:
 
     Raises: OptionError if it cannot be read or holds an unknown key or an invalid value.
     """
-    from esrt_core.decoding import DecodeError, decode_value
+    from esrt_core.decoding import decode_value
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ def read_config(path: Path) -> dict[str, Value]:
         raise OptionError(f"configuration {path} cannot be read: {error.strerror}") from error
     try:
         content = decode_value(tomllib.loads(text), dict[str, Any])
-    except (tomllib.TOMLDecodeError, RecursionError, DecodeError) as error:
+    except (ValueError, RecursionError) as error:  # DecodeError too, and integers of thousands of digits
         raise OptionError(f"configuration {path} is not valid TOML: {printable(str(error))}") from error
     check_config(content, str(path))
     return content
@@ -130,7 +130,7 @@ def write_setting(path: Path, key: str, value: Value | None) -> None:
     """Set one value in the file, or remove it with None; comments and everything else stay unchanged."""
     import tomlkit
 
-    from esrt_core.files import atomic_write
+    from esrt_core.files import atomic_write, make_folder
 
     changed: dict[str, Value] = read_config(path)
     document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
@@ -140,7 +140,7 @@ def write_setting(path: Path, key: str, value: Value | None) -> None:
         else:
             content[key] = value
     check_config(changed, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.progress import ignore_progress
+from esrt_core.weights.address import digest_of, is_url, parse_url
 from esrt_core.weights.catalog import (
     INDEX_NAME,
     MAX_INDEX_BYTES,
@@ -30,7 +31,6 @@ from esrt_core.weights.catalog import (
     parse_rows,
     read_rows,
 )
-from esrt_core.weights.download import digest_of, fetch, is_url, parse_url
 from esrt_core.weights.header import PICKLED, SUFFIXES, CheckpointMetadata, read_header
 from esrt_core.weights.settings import StoreOptions, make_folder
 from esrt_core.weights.tensors import load_weights
@@ -283,6 +283,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
         raise WeightsError(
             f"index {address} is not in the cache and ESRT_OFFLINE is set; run 'esrt models list' once while online"
         )
+    from esrt_core.weights.download import fetch  # and with it HTTP and TLS
+
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
         limits = dataclasses.replace(options.download, max_bytes=MAX_INDEX_BYTES)

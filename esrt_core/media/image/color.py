@@ -21,7 +21,9 @@ _PRIMARIES_NAMES = {9: "BT.2020", 12: "P3"}
 _CURVE_POINTS = 1024
 
 
-def read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, Chunks, bytes | None]:
+def read_color(
+    opening: Opened, icc: bytes | None, page_number: int
+) -> tuple[cicp.CodePoints | None, Chunks, bytes | None]:
     """Return the code points of a PNG, AVIF or HEIF, a PNG's other color chunks, and the profile.
 
     The profile is `icc`; for a TIFF without one it is made of the page's primaries, white point and transfer function.
@@ -31,7 +33,7 @@ def read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | No
             return None, (), icc
         return cicp.from_properties(properties(opening.read_at, opening.byte_size)), (), None
     if opening.format is TIFF:
-        return None, (), icc or _profile_of_tags(opening)
+        return None, (), icc or _profile_of_tags(opening, page_number)
     chunks = () if opening.ancillary is None else opening.ancillary.color
     return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP"), icc
 
@@ -85,9 +87,9 @@ def _name(color: cicp.CodePoints | None) -> str:
     return f"HDR color ({transfer}, {_PRIMARIES_NAMES.get(color.primaries, 'other primaries')})"
 
 
-def _profile_of_tags(opening: Opened) -> bytes | None:
-    """Return a profile of a TIFF's first page's own description of color, TIFF 6.0 section 20; None without one."""
-    page = opening.tiff_page(0)
+def _profile_of_tags(opening: Opened, number: int) -> bytes | None:
+    """Return a profile of a TIFF page's own description of color, TIFF 6.0 section 20; None without one."""
+    page = opening.tiff_page(number)
     if page.photometric != 2 or "PrimaryChromaticities" not in page.tags:  # RGB
         return None
     points = _fractions(page.tags["PrimaryChromaticities"].value)

@@ -18,7 +18,9 @@ class Format:
     pillow           Pillow's names for it.
     extensions       the first one is used for new files.
     writable         esrt writes it; else the result is a PNG.
-    gray ... dpi     what it can hold: grayscale, alpha, float, animation, pages, metadata. cicp: code points of color.
+    gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
+                     is of pixels that are not square, `comment` is one text without a keyword, `cicp` are code points
+                     of color).
     depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.
@@ -46,6 +48,9 @@ class Format:
     exif: bool = False
     xmp: bool = False
     dpi: bool = False
+    aspect: bool = False
+    iptc: bool = False
+    comment: bool = False
     default_quality: int | None = None
     max_side: int | None = None
     max_pixels: int | None = None
@@ -70,6 +75,8 @@ PNG = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
     least_bytes=0.02,
     typical_bytes=1.3,
 )
@@ -83,6 +90,9 @@ JPEG = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
+    comment=True,
     default_quality=95,
     max_side=65_500,
     least_bytes=0.015,
@@ -120,6 +130,8 @@ TIFF = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
     least_bytes=0.02,
 )
 BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=3.0)
@@ -149,6 +161,7 @@ GIF = Format(
     ("GIF",),
     (".gif",),
     writable=True,
+    comment=True,
     alpha=True,
     animation=True,
     max_side=65_535,
@@ -160,6 +173,7 @@ JPEG2000 = Format(
     ("JPEG2000",),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
     writable=True,
+    comment=True,
     alpha=True,
     depths=_EVERY_DEPTH,
     icc=True,

@@ -14,6 +14,8 @@ SYCC = 18  # EnumCS, table I.10
 _SRGB, _GRAY = 16, 17
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_SOT = b"\xff\x90"
+_MOST_COMMENT = 65_531
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
@@ -85,6 +87,18 @@ def boxes(
         yield box(b"uuid", _EXIF, exif)
     if xmp is not None:
         yield box(b"uuid", _XMP, xmp)
+
+
+def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:
+    """Return a codestream with comments behind its main header (annex A.9.2)."""
+    at = 2  # SOC
+    while codestream[at : at + 2] not in (_SOT, b""):
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    parts = (
+        b"\xff\x64" + (len(each[:_MOST_COMMENT]) + 4).to_bytes(2, "big") + b"\0\1" + each[:_MOST_COMMENT]
+        for each in comments
+    )
+    return codestream[:at] + b"".join(parts) + codestream[at:] if comments else codestream
 
 
 def _dpi(resolutions: dict[bytes, bytes]) -> tuple[float, float] | None:

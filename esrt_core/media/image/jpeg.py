@@ -30,6 +30,11 @@ class FrameHeader:
     bits: int
     at: int
 
+    @property
+    def is_progressive(self) -> bool:
+        """Whether later scans refine earlier ones."""
+        return self.marker in _PROGRESSIVE
+
 
 def find_frame(read_at: Callable[[int, int], bytes]) -> FrameHeader | None:
     """Return the first frame header of a file, read by offset and length; None if there is none before the scan."""
@@ -61,6 +66,18 @@ def segments(data: bytes) -> Iterator[Segment]:
             return
         yield Segment(marker, data[at + 2 : at + length])
         at += length
+
+
+def trailer(data: bytes) -> bytes:
+    """Return what lies behind the end marker of a JPEG, b"" if there is none."""
+    at = 0
+    while found := _NEXT_MARKER.search(data, at):
+        marker, at = data[found.start() + 1], found.end()
+        if marker == END[1]:
+            return data[at:]
+        if marker not in _STANDALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return b""
 
 
 def has_every_scan(data: bytes) -> bool:

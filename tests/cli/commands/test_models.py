@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import bundled_rows
-from esrt_core.weights.download import digest_of
 from tests.cli.conftest import Run
 from tests.conftest import WeightsOf
 from tests.weights.conftest import Site, serving

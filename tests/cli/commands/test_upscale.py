@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.engine.native import NativeESRT
+from esrt_core.engine.native.library import load_library
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
 
@@ -432,3 +436,21 @@ def test_the_options_that_change_pixels_do(run: Run, make_picture: MakePicture, 
     plain, tta, whole = (np.asarray(Image.open(name)).astype(int) for name in ("plain.png", "tta.png", "whole.png"))
     assert (plain != tta).any()
     assert abs(plain - whole).max() <= 1
+
+
+@pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
+def test_the_network_is_at_most_fourteen_calls_below_the_command(
+    run: Run, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture()
+    plain, found = NativeESRT.__call__, list[list[str]]()
+
+    def watched(*arguments: Any) -> Any:
+        files = [frame.filename for frame in traceback.extract_stack()]
+        found.append([Path(name).stem for name in files if "/esrt_cli/" in name or "/esrt_core/" in name])
+        return plain(*arguments)
+
+    monkeypatch.setattr(NativeESRT, "__call__", watched)
+    assert run("upscale", "a.png", "--device", "cpu").code == 0
+    assert found[0][0] == "app"
+    assert len(found[0]) + 1 <= 14  # with the network itself

@@ -7,12 +7,12 @@ import pytest
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.cicp import CodePoints, from_properties
 from esrt_core.media.image.isobmff import properties
-from esrt_core.media.image.picture import Metadata, Page
+from esrt_core.media.image.picture import Metadata, Page, Resolution
 from tests.media.pictures import first, noise, picture, read, reopened, saved, srgb_profile, written
 
 BLOCK = b"MM\0*\0\0\0\x08\0\1\x01\x3b\0\2\0\0\0\x05\0\0\0\x1a\0\0\0\0Jane\0"
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/></x:xmpmeta>'
-CARRIED = Metadata(icc=srgb_profile(), exif=BLOCK, xmp=XMP, dpi=(300.0, 150.5))
+CARRIED = Metadata(icc=srgb_profile(), exif=BLOCK, xmp=XMP, resolution=Resolution(300.0, 150.5))
 SMOOTH = (np.add.outer(np.arange(32) * 10, np.arange(48) * 10)[..., None] + np.array([0, 90, 200])).astype(np.uint16)
 
 

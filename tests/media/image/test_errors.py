@@ -14,32 +14,41 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
+    animation_writer,
     cicp,
     codec_writer,
     color,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
+    generation,
     icc,
     isobmff,
     jp2,
     jpeg,
     jpeg_quality,
     metadata,
+    metadata_reader,
     netpbm,
     opening,
+    photoshop,
     pillow_writer,
     pixels,
     png,
     psd,
     sgi,
     tiff,
+    tiff_tags,
+    truncated,
+    xmp,
 )
-from esrt_core.media.image.picture import Metadata, Page
+from esrt_core.media.image.picture import Metadata, Page, Resolution
 from tests.media.pictures import animation, noise, picture, psd_file, read, run_length_sgi, saved, srgb_profile, written
 
 OURS = (
+    animation_writer,
     cicp,
     codec_writer,
     color,
@@ -47,21 +56,28 @@ OURS = (
     png,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
+    generation,
     icc,
     isobmff,
     jp2,
     jpeg,
     jpeg_quality,
     metadata,
+    metadata_reader,
     netpbm,
     opening,
+    photoshop,
     pillow_writer,
     pixels,
     psd,
     sgi,
     tiff,
+    tiff_tags,
+    truncated,
+    xmp,
 )
 BUGS = (TypeError, ValueError)
 
@@ -81,9 +97,9 @@ def exif_block() -> bytes:
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, bytes]:
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     return {
-        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=xmp, dpi=(72, 72)),
+        "jpeg": saved(picture(), "JPEG", exif=exif_block(), icc_profile=srgb_profile(), xmp=packet, dpi=(72, 72)),
         "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
@@ -111,7 +127,7 @@ def sources() -> dict[str, bytes]:
 
 def results() -> None:
     rgb, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
-    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", resolution=Resolution(72, 72))
     deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
     for name in ("png", "jpeg", "webp", "tiff", "gif", "avif", "jp2", "ppm", "pfm", "sgi"):
         for frame in (rgb, gray, deep):
