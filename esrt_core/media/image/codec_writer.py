@@ -8,7 +8,6 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,6 +64,8 @@ class _AfterHeader:
 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write 16 bits with imagecodecs, as Pillow cannot."""
+    import imagecodecs  # here: it takes longer to import than a small picture to encode
+
     pixels = _interleaved(frame)
     with encoding(PNG):
         encoded = memoryview(imagecodecs.png_encode(pixels, level=PNG_LEVEL))
@@ -75,6 +76,8 @@ def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
 
 def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write an AVIF whose bitstream and container describe the same color; a profile stands for unspecified color."""
+    import imagecodecs
+
     color = UNSPECIFIED if metadata.icc is not None else metadata.color or SRGB
     pixels, matrix = _interleaved(frame), matrix_for(color)
     with encoding(AVIF):
@@ -93,6 +96,8 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
 
 
 def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    import imagecodecs
+
     pixels = _interleaved(frame)
     with encoding(JPEG2000):
         codestream = imagecodecs.jpeg2k_encode(

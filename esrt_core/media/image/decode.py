@@ -1,12 +1,14 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
@@ -18,7 +20,7 @@ from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, 
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, checked_page, opened, reading
+from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
     ImageInfo,
@@ -42,6 +44,9 @@ from esrt_core.media.image.tiff import (
 )
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
@@ -312,7 +317,9 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
-            pages = [checked_page(page.aspage()) for page in opening.tiff.pages]
+            pages = [page.aspage() for page in opening.tiff.pages]
+        for page in pages:
+            opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
         left_out = ("the default image, for viewers without animation, is left out",)
@@ -359,7 +366,9 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:
     with opening.decoding():  # Pillow may lack a palette that it says it has
-        return layout_of(image, icc)
+        if image.mode in ("P", "PA"):
+            image.getpalette("RGB")
+    return layout_of(image, icc)
 
 
 def _plays(opening: Opened, composed: Animation | None) -> int:

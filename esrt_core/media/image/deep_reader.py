@@ -28,8 +28,7 @@ def read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientati
             raise
         with opening.decoding():
             image.load()
-            layout = layout_of(image, None)
-        page = read_page(image, layout, None, orientation)
+        page = read_page(image, layout_of(image, None), None, orientation)
         return replace(
             page, notes=(*page.notes, f"{deep.bits} bits reduced to {page.frame.depth}: the file is damaged")
         )
