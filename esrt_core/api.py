@@ -289,6 +289,9 @@ class _OnEnd:
     def note(self, text: str) -> None:
         """Ignore notes about the weights."""
 
+    def packed(self, packed: object) -> None:
+        """Ignore archives, whose pages are reported."""
+
 
 def upscale_clip(
     clip: "str | PathLike[str]",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
-    from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+    from esrt_core.pipeline.batch.run import Ended, FolderResult, Packed, StopRequest
     from esrt_core.pipeline.batch.throughput import Status
     from esrt_core.pipeline.cluster.plan import StorePlan
     from esrt_core.pipeline.cluster.run import ActorSpec
@@ -103,6 +103,13 @@ class FolderReporter:
         elif ended.failure is not None and self._as_json:
             self._failure_record(ended.failure)
         self._show(ended.status)
+
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        values = {"ok": True, "source": str(packed.source), "target": str(packed.target), "pages": packed.pages}
+        pages = f"{packed.pages} {'page' if packed.pages == 1 else 'pages'}"
+        line = f"{packed.source} -> {packed.target}: {pages}"
+        (self.console.record if self._as_json else self.console.result)(json.dumps(values) if self._as_json else line)
 
     def end(self, result: FolderResult) -> int:
         """Print the failures, old and new, and what was done; return the exit code.
@@ -311,6 +318,10 @@ class WatchReporter:
     def ended(self, ended: Ended) -> None:
         """Print what came of a picture."""
         self._pass.ended(ended)
+
+    def packed(self, packed: Packed) -> None:
+        """Print that an archive of results was written."""
+        self._pass.packed(packed)
 
     def finished(self, result: FolderResult) -> None:
         """End a pass.

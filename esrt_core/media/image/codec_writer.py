@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import isobmff, jp2, netpbm, sgi
-from esrt_core.media.image.cicp import SRGB, UNSPECIFIED
+from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
 from esrt_core.media.image.formats import AVIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
 from esrt_core.media.image.metadata import png_chunks
 from esrt_core.media.image.picture import EncodeOptions, Metadata
@@ -20,8 +20,6 @@ from esrt_core.media.image.picture import EncodeOptions, Metadata
 PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
 AVIF_SPEED = 8  # half the time of speed 6
 PNG_HEADER_BYTES = 33  # the signature and IHDR
-_BT2020 = 9
-_MATRIX_BT601, _MATRIX_BT2020 = 6, 9  # H.273, table 4
 _ALL_THREADS = 0
 
 Writer = Callable[[Frame, BinaryIO, Metadata, EncodeOptions], None]
@@ -45,7 +43,7 @@ def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
 def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write an AVIF whose bitstream and container describe the same color; a profile stands for unspecified color."""
     color = UNSPECIFIED if metadata.icc is not None else metadata.color or SRGB
-    pixels = _interleaved(frame)
+    pixels, matrix = _interleaved(frame), matrix_for(color)
     with encoding(AVIF):
         encoded = imagecodecs.avif_encode(
             pixels,
@@ -55,7 +53,7 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
             pixelformat="400" if frame.space is ColorSpace.GRAY else "444",
             primaries=color.primaries,
             transfer=color.transfer,
-            matrix=_MATRIX_BT2020 if color.primaries == _BT2020 else _MATRIX_BT601,
+            matrix=matrix,
             numthreads=_ALL_THREADS,
         )
     file.write(isobmff.with_metadata(bytes(encoded), metadata.exif, metadata.xmp, metadata.icc))

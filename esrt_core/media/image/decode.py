@@ -20,7 +20,7 @@ from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, 
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, opened, reading
+from esrt_core.media.image.opening import Opened, check_size, checked_page, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
     ImageInfo,
@@ -176,7 +176,7 @@ def _read(opening: Opened, description: Description, number: int) -> Page:
         return _read_animation_frame(opening, image, number, description.orientation)
     image, notes = _loaded(opening, image)
     icc = description.source_icc
-    page = read_page(image, layout_of(image, icc), icc, description.orientation)
+    page = read_page(image, _layout_of(opening, image, icc), icc, description.orientation)
     return replace(page, notes=(*notes, *page.notes))
 
 
@@ -260,7 +260,7 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
         if not has_all_data(page, opening.byte_size):
             raise
         return _read_with_tifffile(opening, page, icc)  # which knows more compressions
-    return read_page(opening.image, layout_of(opening.image, icc), icc)
+    return read_page(opening.image, _layout_of(opening, opening.image, icc), icc)
 
 
 def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
@@ -329,7 +329,7 @@ def _read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientat
             raise
         with opening.decoding():
             image.load()
-        page = read_page(image, layout_of(image, None), None, orientation)
+        page = read_page(image, _layout_of(opening, image, None), None, orientation)
         return replace(
             page, notes=(*page.notes, f"{deep.bits} bits reduced to {page.frame.depth}: the file is damaged")
         )
@@ -366,7 +366,7 @@ def _decode_by_us(opening: Opened, deep: Deep, data: bytes, padding: bytes) -> N
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
-            pages = [page.aspage() for page in opening.tiff.pages]
+            pages = [checked_page(page.aspage()) for page in opening.tiff.pages]
         return page_numbers(pages)
     if composed is not None:
         left_out = ("the default image, for viewers without animation, is left out",)
@@ -402,13 +402,18 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
             image.seek(first)
         if image.mode in ("P", "PA"):
             image.load()  # before that Pillow has no palette
-    layout = layout_of(image, icc)
+    layout = _layout_of(opening, image, icc)
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
         return layout
     space = ColorSpace.RGB if opening.deep.in_color else layout.space
     return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+
+
+def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:
+    with opening.decoding():  # Pillow may lack a palette that it says it has
+        return layout_of(image, icc)
 
 
 def _plays(opening: Opened, composed: Animation | None) -> int:

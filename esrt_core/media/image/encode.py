@@ -15,8 +15,9 @@ from esrt_core.errors import OptionError
 from esrt_core.media.alpha import composite
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.media.image.codec_writer import writer_for
+from esrt_core.media.image.color import to_srgb
 from esrt_core.media.image.formats import AVIF, GIF, TIFF, Format, check_fits, format_named, writable_names
-from esrt_core.media.image.icc import to_srgb
+from esrt_core.media.image.icc import to_srgb as converter_to_srgb
 from esrt_core.media.image.metadata import embeddable, for_size, stripped
 from esrt_core.media.image.opening import load_extra
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, Metadata, Page
@@ -101,8 +102,10 @@ def _encode_still(
     page: Page, file: BinaryIO, target: Format, metadata: Metadata, options: EncodeOptions, notes: list[str]
 ) -> None:
     frame = _fitted(page, target, options, notes)
+    frame, changed = to_srgb(frame, metadata, target)
+    notes.extend(changed)
     if frame.space is ColorSpace.GRAY and not target.gray:
-        frame, metadata = _colored(frame, metadata)
+        frame, metadata = _colored(frame, metadata if target.icc else replace(metadata, icc=None))
     metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
     if write := writer_for(frame, target):
         write(frame, file, metadata, options)
@@ -131,7 +134,15 @@ def _encode_animation(
     folder: Path | None,
     notes: list[str],
 ) -> None:
-    frames = ((_fitted(page, target, options, notes), page.duration_ms or 0.0) for page in pages)
+    described = metadata
+
+    def fitted() -> Iterator[tuple[Frame, float]]:
+        for page in pages:
+            frame, changed = to_srgb(_fitted(page, target, options, notes), described, target)
+            notes.extend(changed)
+            yield frame, page.duration_ms or 0.0
+
+    frames = fitted()
     first = next(frames)
     width, height = first[0].width, first[0].height
     metadata = _fitting_metadata(metadata, width, height, target, ColorSpace.RGB, notes)
@@ -160,7 +171,7 @@ def _fitting_metadata(
 
 def _colored(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
     """Return a gray frame of 8 bits as sRGB, for a format without grayscale, and its metadata without the profile."""
-    convert, _ = to_srgb("L", metadata.icc)
+    convert, _ = converter_to_srgb("L", metadata.icc)
     pixels = np.array(convert(to_pillow(replace(frame, alpha=None))))
     return Frame((pixels,), ColorSpace.RGB, 8, frame.alpha), replace(metadata, icc=None)
 

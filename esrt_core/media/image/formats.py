@@ -19,7 +19,8 @@ class Format:
     extensions       the first one is used for new files.
     writable         esrt writes it; else the result is a PNG.
     gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
-                     is of pixels that are not square, `comment` is one text without a keyword).
+                     is of pixels that are not square, `comment` is one text without a keyword). cicp: code points of
+                     color.
     depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.
@@ -43,6 +44,7 @@ class Format:
     animation: bool = False
     pages: bool = False
     icc: bool = False
+    cicp: bool = False
     exif: bool = False
     xmp: bool = False
     dpi: bool = False
@@ -69,6 +71,7 @@ PNG = Format(
     depths=(8, 16),
     animation=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     dpi=True,
@@ -142,6 +145,7 @@ AVIF = Format(
     depths=(8, 10, 12),
     animation=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     default_quality=85,
@@ -200,6 +204,7 @@ HEIF = Format(
     writable=True,
     alpha=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     default_quality=90,

@@ -11,7 +11,8 @@ from PIL import Image
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif, photoshop, png, tiff_tags, xmp
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, JPEG, PNG, TIFF, Format
+from esrt_core.media.image.color import in_form_for
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
@@ -49,31 +50,9 @@ def stripped(metadata: Metadata) -> Metadata:
     return replace(kept, source_size=metadata.source_size)
 
 
-def _with_color(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
-    """Return metadata whose color is described in a form that the target holds, and a note if there is none."""
-    color, chunks = metadata.color, metadata.color_chunks
-    if color is not None and cicp.is_like_srgb(color) and target is not AVIF:
-        color = None
-    if target is PNG:
-        return replace(metadata, color=color), ()
-    if target is AVIF and color is not None:
-        return replace(metadata, icc=None, color_chunks=()), ()
-    metadata = replace(metadata, color=None, color_chunks=())
-    if color is None:
-        icc = metadata.icc or cicp.profile_of_chunks(chunks, space)
-        return replace(metadata, icc=icc), ()
-    if profile := cicp.profile_of(color, space):
-        return replace(metadata, icc=profile), ()
-    if metadata.icc is not None:
-        return metadata, ()
-    transfer, primaries = {cicp.PQ: "PQ", cicp.HLG: "HLG"}.get(color.transfer), {9: "BT.2020", 12: "P3"}
-    name = f"HDR color ({transfer}, {primaries.get(color.primaries, 'other primaries')})" if transfer else "color"
-    return metadata, (f"{name} is not described in the result: {target.label} cannot hold it; use --format png",)
-
-
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
-    metadata, color_notes = _with_color(metadata, target, space)
+    metadata, color_notes = in_form_for(metadata, target, space)
     notes = [*color_notes]
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
@@ -115,6 +94,10 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         )
     elif metadata.xmp is not None:
         parameters["xmp"] = metadata.xmp
+    if target is HEIF and metadata.color is not None:
+        color = metadata.color
+        parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
+        parameters |= {"matrix_coefficients": cicp.matrix_for(color), "full_range_flag": 1}
     return parameters
 
 

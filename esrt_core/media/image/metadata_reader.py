@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import cicp, exif, jpeg, photoshop, tiff_tags, xmp
-from esrt_core.media.image.formats import AVIF, HEIF, JPEG, TIFF
-from esrt_core.media.image.isobmff import properties
+from esrt_core.media.image import exif, jp2, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image.color import read_color
+from esrt_core.media.image.formats import JPEG, JPEG2000, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -42,8 +42,9 @@ def read_metadata(opening: Opened, loop: int | None, page_number: int = 0) -> tu
         read, orientation = _read_page(opening, page_number, notes)
     else:
         read, orientation = _read_file(opening, notes)
-    color, color_chunks = _read_color(opening, read.icc)
-    return replace(read, loop=loop, color=color, color_chunks=color_chunks), orientation, tuple(notes)
+    color, color_chunks, icc = read_color(opening, read.icc, page_number)
+    read = replace(read, icc=icc, loop=loop, color=color, color_chunks=color_chunks)
+    return read, orientation, tuple(notes)
 
 
 def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
@@ -176,19 +177,10 @@ def _read_photoshop(opening: Opened) -> bytes | None:
 def _read_comments(opening: Opened) -> tuple[bytes, ...]:
     if opening.format is JPEG:
         return tuple(_segments(opening, "COM", b""))
+    if opening.format is JPEG2000:
+        return jp2.comments(opening.read_at, opening.byte_size)
     comment = _info(opening, "comment")
-    generated = isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG")
-    return (comment,) if isinstance(comment, bytes) and comment and not generated else ()
-
-
-def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
-    """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
-    if opening.format in (AVIF, HEIF):
-        if icc is not None:  # there a profile goes first
-            return None, ()
-        return cicp.from_properties(properties(opening.read_at, opening.byte_size)), ()
-    chunks = () if opening.ancillary is None else opening.ancillary.color
-    return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
+    return (comment,) if isinstance(comment, bytes) and comment else ()
 
 
 def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -28,6 +29,7 @@ from esrt_core.media.image import jp2, netpbm, png
 from esrt_core.media.image.deep import Deep, find_deep, patched
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
+from esrt_core.system.process import is_own_process
 
 HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -85,6 +87,18 @@ _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
+_NUMBERS = (
+    "imagewidth",
+    "imagelength",
+    "bitspersample",
+    "samplesperpixel",
+    "photometric",
+    "planarconfig",
+    "subfiletype",
+)
+_LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+_SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
+_WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ class Opened:
         """
         assert self.tiff is not None
         with self.decoding():
-            return self.tiff.pages[number].aspage()
+            return checked_page(self.tiff.pages[number].aspage())
 
 
 @contextmanager
@@ -180,8 +194,7 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
 
     Only the call into Pillow, tifffile or imagecodecs belongs in this block.
     """
-    with _PROCESS_SETTINGS, warnings.catch_warnings(), _decoder_settings(limits):
-        warnings.simplefilter("ignore")
+    with _kept_settings(limits) if is_own_process() else _restored_settings(limits):
         try:
             yield
         except Image.DecompressionBombError as error:
@@ -318,11 +331,24 @@ def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffi
         tiff = tifffile.TiffFile(file)
     with tiff:
         with decoding(name, limits):
-            pages = [page.aspage() for page in tiff.pages[:4]]
+            pages = [checked_page(page.aspage()) for page in tiff.pages[:4]]
             pages += [below.aspage() for page in pages for below in page.pages or ()]
         if any(_is_raw(page) for page in pages):
             raise MediaError(f"{name} {RAW_REASON}")
         yield tiff
+
+
+def checked_page(page: tifffile.TiffPage) -> tifffile.TiffPage:
+    """Return a page whose tags have numbers where numbers belong; tifffile takes what a file says.
+
+    Raises: ValueError, to be called where a decoder is, if one has not.
+    """
+    numbers = {name: getattr(page, name) for name in _NUMBERS}
+    odd = [name for name, value in numbers.items() if not isinstance(value, int | np.integer)]
+    lists = (page.dataoffsets, page.databytecounts, page.extrasamples)
+    if odd or not all(isinstance(each, int | np.integer) for values in lists for each in values):
+        raise ValueError(f"invalid {', '.join(odd) or 'list of numbers'} in a TIFF directory")
+    return page
 
 
 def _is_raw(page: tifffile.TiffPage) -> bool:
@@ -378,21 +404,60 @@ def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
     return file.read(length)
 
 
+class _SwitchOfThread:
+    """Stand in for Pillow's LOAD_TRUNCATED_IMAGES, which it only tests for truth: every thread has its own value."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def __bool__(self) -> bool:
+        return getattr(self._local, "on", False)
+
+    @contextmanager
+    def set(self, on: bool) -> Iterator[None]:
+        """Have this value in this thread."""
+        before = bool(self)
+        self._local.on = on
+        try:
+            yield
+        finally:
+            self._local.on = before
+
+
+_LOAD_TRUNCATED = _SwitchOfThread()
+
+
 @contextmanager
-def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
-    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    silent = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
-    try:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
-        ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
-        for logger in loggers:
-            logger.addHandler(silent)
+def _kept_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode with settings that stay, so that threads need not wait for each other."""
+    with _PROCESS_SETTINGS:
+        ImageFile.LOAD_TRUNCATED_IMAGES = _LOAD_TRUNCATED  # type: ignore[assignment]
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # the same in all threads of a command
+        if not any(_SILENT in logger.handlers for logger in _LOGGERS):
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+        if not any(getattr(entry[3], "pattern", "") == _WARNING for entry in warnings.filters):
+            warnings.filterwarnings("ignore", module=_WARNING)
+    with _LOAD_TRUNCATED.set(limits.allow_truncated):
         yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-        for logger in loggers:
-            logger.removeHandler(silent)
+
+
+@contextmanager
+def _restored_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode in a process that is not ours: one thread at a time, and all settings as before afterwards."""
+    with _PROCESS_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        try:
+            Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
+            ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
+            for logger in _LOGGERS:
+                logger.removeHandler(_SILENT)
 
 
 def _above_limit(name: str, size: str, limits: ReadLimits) -> str:

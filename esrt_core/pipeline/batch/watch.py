@@ -57,7 +57,7 @@ def watch_folder(
                     listener.note(note)
             prepare_workers(workers, plan)
             listener.planned(plan, workers if plan.tasks else [])
-            result = run_folder(plan, workers, listener.ended, stop)
+            result = run_folder(plan, workers, listener.ended, stop, listener.packed)
             listener.finished(result)
             if result.stopped is not None:
                 return
@@ -84,19 +84,24 @@ class _Arrivals:
     def plan(self, options: FolderOptions, pool: UpscalerPool) -> FolderPlan | None:
         """Look once; return the plan of a pass if there is anything new."""
         findings = find_pictures(options, pool)
-        arrived = {found.location for found in findings.pictures if self._has_arrived(found)}
-        self._seen = {found.location: found.item.stamp for found in findings.pictures}
+        all_found = (*findings.pictures, *findings.books)
+        arrived = {found.location for found in all_found if self._has_arrived(found)}
+        self._seen = {found.location: found.item.stamp for found in all_found}
         findings.unreadable = [each for each in findings.unreadable if str(each[0]) not in self._unreadable]
         if not arrived and not findings.unreadable:
             return None
         self._unreadable.update(str(path) for path, _ in findings.unreadable)
         findings.skipped, self._skipped = findings.skipped - self._skipped, findings.skipped | self._skipped
-        for root in {found.root for found in findings.pictures}:
-            self._logs.setdefault(root, Manifest(Path(root.name))).refresh()
-        plan = plan_pictures(options, pool, findings, self._logs, lambda found: found.location in arrived)
+        plan = plan_pictures(options, pool, findings, self._open_log, lambda found: found.location in arrived)
         self._planned.update((location, self._seen[location]) for location in arrived)
         return plan
 
     def _has_arrived(self, found: Found) -> bool:
         stamp = found.item.stamp
         return self._seen.get(found.location) == stamp != self._planned.get(found.location)
+
+    def _open_log(self, root: Root) -> Manifest:
+        if root not in self._logs or not self._logs[root].path.exists():
+            self._logs[root] = Manifest(Path(root.name))
+        self._logs[root].refresh()
+        return self._logs[root]

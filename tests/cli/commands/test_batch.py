@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_files_go_beside_themselves_under_the_name_that_upscale_gives(
     assert again.code == 0
     assert "1 picture -> .: 0 to do, 1 done already" in again.err
     assert not Path("a_x2_x2.png").exists()
+
+
+def test_a_comic_archive_becomes_one(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    with zipfile.ZipFile("book.cbz", "w") as archive:
+        archive.write(make_picture("a.png"), "001.png")
+        archive.writestr("ComicInfo.xml", "<ComicInfo/>")
+    done = run("batch", "book.cbz", "--model", weights_of(2), "--json", "-q")
+    assert done.code == 0
+    page, book, summary = map(json.loads, done.out.splitlines())
+    assert (page["source"], page["target"]) == ("book.cbz/001.png", "book_x2.cbz/001.png")
+    assert book == {"ok": True, "source": "book.cbz", "target": "book_x2.cbz", "pages": 1}
+    assert summary["summary"]["done"] == 1
+    Path("book_x2.cbz").unlink()
+    assert b"book.cbz -> book_x2.cbz: 1 page" in run("batch", "book.cbz", "--model", weights_of(2)).out
+    assert "--ray" in run("batch", "book.cbz", "--ray", "local").err
 
 
 def test_names_follow_a_template(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
@@ -136,6 +152,7 @@ def test_json_is_one_line_a_picture_and_a_summary(run: Run, make_picture: MakePi
         (["in", "--ray", "ray://head:10001"], "Ray Data does not work through the Ray client"),
         (["in", "--ray", "auto", "--device", "cuda:0,cuda:1"], "names a device of this machine"),
         (["memory://in", "--ray", "auto"], "memory://in does not exist or is empty"),
+        (["in/a.cbr"], "in/a.cbr is a CBR (RAR) archive, which esrt does not read; unpack it"),
         (["in", "--watch", "--dry-run"], "--watch goes with neither --ray nor --dry-run"),
         (["-", "--ray", "auto"], "standard input and output (-) hold a single picture"),
         (["s3://bucket/in"], "s3://bucket/in is a remote address; use --ray"),
@@ -145,6 +162,7 @@ def test_what_cannot_be_meant_is_one_line(
     run: Run, make_picture: MakePicture, arguments: list[str], message: str
 ) -> None:
     make_picture("in/a.png")
+    Path("in/a.cbr").write_bytes(b"Rar!")
     done = run("batch", *arguments)
     assert done.code == 1
     assert message in done.error_lines[0]

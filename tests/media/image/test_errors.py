@@ -16,6 +16,7 @@ from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
     cicp,
     codec_writer,
+    color,
     decode,
     deep,
     encode,
@@ -46,6 +47,7 @@ from tests.media.pictures import animation, noise, picture, psd_file, read, run_
 OURS = (
     cicp,
     codec_writer,
+    color,
     composing,
     png,
     decode,
@@ -100,6 +102,9 @@ def sources() -> dict[str, bytes]:
         "apng": animation("PNG", [40, 80], alpha=True),
         "webp": animation("WEBP", [40, 80], alpha=True),
         "tiff": saved(picture(), "TIFF", dpi=(72, 72)),
+        "described tiff": tiff_file(
+            data=noise(6, 8, 3), photometric="rgb", extratags=[(319, "2I", 6, (1, 2) * 6, True), (301, "H", 1, 9, True)]
+        ),
         "avif": written([Page(Frame((noise(6, 8, 3),)))], "avif", Metadata(exif=exif_block()[6:]))[0],
         "jp2": written([Page(Frame((noise(6, 8, 3),)))], "jp2", Metadata(exif=exif_block()[6:]))[0],
         "ppm": written([Page(Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16))], "ppm")[0],
@@ -115,14 +120,15 @@ def sources() -> dict[str, bytes]:
 
 
 def results() -> None:
-    color, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
+    rgb, gray = Frame((noise(6, 8, 3),), alpha=noise(6, 8)), Frame((noise(6, 8),), ColorSpace.GRAY)
     carried = Metadata(icc=srgb_profile(), exif=exif_block()[6:], xmp=b"<x:xmpmeta/>", resolution=Resolution(72, 72))
     deep = Frame((noise(6, 8, 3, dtype=np.uint16),), depth=16)
     for name in ("png", "jpeg", "webp", "tiff", "gif", "avif", "jp2", "ppm", "pfm", "sgi"):
-        for frame in (color, gray, deep):
+        for frame in (rgb, gray, deep):
             written([Page(frame)], name, carried)
+    written([Page(rgb)], "bmp", Metadata(color=cicp.CodePoints(12, 13)))
     for name in ("png", "webp", "gif"):
-        written([Page(color, duration_ms=40.0), Page(gray, duration_ms=40.0)], name, carried)
+        written([Page(rgb, duration_ms=40.0), Page(gray, duration_ms=40.0)], name, carried)
 
 
 def _functions(module: ModuleType) -> list[str]:
