@@ -88,9 +88,9 @@ def _name(color: cicp.CodePoints | None) -> str:
     return f"HDR color ({transfer}, {_PRIMARIES_NAMES.get(color.primaries, 'other primaries')})"
 
 
-def _profile_of_tags(opening: Opened, page_number: int) -> bytes | None:
-    """Return a profile of a page's own description of color, TIFF 6.0 section 20; None without one."""
-    page = opening.tiff_page(page_number)
+def _profile_of_tags(opening: Opened, number: int) -> bytes | None:
+    """Return a profile of a TIFF page's own description of color, TIFF 6.0 section 20; None without one."""
+    page = opening.tiff_page(number)
     if page.photometric != 2 or "PrimaryChromaticities" not in page.tags:  # RGB
         return None
     points = _fractions(page.tags["PrimaryChromaticities"].value)

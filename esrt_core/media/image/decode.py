@@ -4,23 +4,21 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import jpeg, pixels, png
+from esrt_core.media.image import pixels
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
-from esrt_core.media.image.deep import Deep
+from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
-from esrt_core.media.image.opening import Opened, check_size, checked_page, opened, reading
+from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
     ImageInfo,
@@ -42,12 +40,11 @@ from esrt_core.media.image.tiff import (
     read_tiff_page,
     unsupported,
 )
+from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
-_FURTHER_DATA = (b"", b"\xfe" * 1000, b"\xaa" * 1000, b"\x55" * 1000)  # without 0xFF, of which markers are made
-_MOST_SAMPLE_BYTES = 16  # a pixel
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -86,7 +83,15 @@ def decode(source: Source, limits: ReadLimits) -> Picture:
         if not limits.allow_truncated:
             raise
     picture = _decode(source, limits, limits)
-    return replace(picture, notes=("the file is truncated or damaged: part of the image is missing", *picture.notes))
+    return replace(picture, notes=(_how_much_is_missing(source, limits, picture.info), *picture.notes))
+
+
+def _how_much_is_missing(source: Source, limits: ReadLimits, info: ImageInfo) -> str:
+    if info.pages > 1:
+        return UNKNOWN
+    with opened(source, limits) as opening:
+        description = describe(opening)
+        return UNKNOWN if description.animation else describe_missing(opening, description.orientation)
 
 
 def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
@@ -171,7 +176,7 @@ def _read(opening: Opened, description: Description, number: int) -> Page:
     image = opening.image
     assert image is not None
     if opening.deep is not None:
-        return _read_deep(opening, opening.deep, image, description.orientation)
+        return read_deep(opening, opening.deep, image, description.orientation)
     if description.info.animated:
         return _read_animation_frame(opening, image, number, description.orientation)
     image, notes = _loaded(opening, image)
@@ -214,28 +219,11 @@ def _loaded(opening: Opened, image: ImageFile.ImageFile) -> tuple[ImageFile.Imag
         with opening.decoding():
             image.load()
     except MediaError:
-        whole = _without_end_marker(opening) if opening.format is JPEG else None
+        whole = without_end_marker(opening) if opening.format is JPEG else None
         if whole is None:
             raise
         return whole, ("the end marker of the JPEG is missing, but its pixels are complete",)
     return image, ()
-
-
-def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
-    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
-
-    libjpeg does not say which pixels it had data for, so the file is decoded several times, with different data before
-    the end marker: that changes the pixels if any are missing.
-    """
-    with reading(opening.name):
-        opening.file.seek(0)
-        data = opening.file.read()
-    if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
-        return None
-    with opening.decoding():
-        first, *others = (Image.open(io.BytesIO(data + more + jpeg.END), formats=["JPEG"]) for more in _FURTHER_DATA)
-        same = all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
-    return first if same else None
 
 
 def _read_page_of_many(opening: Opened, number: int) -> Page:
@@ -321,52 +309,12 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         raise opening.damaged(f"{animation.missing} frames are missing")
 
 
-def _read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientation: int) -> Page:
-    try:
-        stored = _decode_deep(opening, deep, image)
-    except MediaError:
-        if not opening.limits.allow_truncated or deep.ours or deep.patch is not None:
-            raise
-        with opening.decoding():
-            image.load()
-        page = read_page(image, _layout_of(opening, image, None), None, orientation)
-        return replace(
-            page, notes=(*page.notes, f"{deep.bits} bits reduced to {page.frame.depth}: the file is damaged")
-        )
-    return pixels.read_deep(stored, deep.bits, deep.peak, image, orientation)
-
-
-def _decode_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile) -> NDArray[Any]:
-    with reading(opening.name):
-        file = opening.file if opening.ancillary is None else png.pixels_only(opening.file)
-        file.seek(0)
-        data = file.read()
-    if deep.ours:
-        padding = bytes(image.width * image.height * _MOST_SAMPLE_BYTES) if opening.limits.allow_truncated else b""
-        stored = _decode_by_us(opening, deep, data, padding)
-    else:
-        stored = _decode_by_library(opening, deep, data)
-    if stored.dtype not in (np.uint16, np.float32) or stored.shape[:2] != (image.height, image.width):
-        raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
-    return stored
-
-
-def _decode_by_library(opening: Opened, deep: Deep, data: bytes) -> NDArray[Any]:
-    with opening.decoding(), suppress_native_stderr():
-        return deep.decode(data)
-
-
-def _decode_by_us(opening: Opened, deep: Deep, data: bytes, padding: bytes) -> NDArray[Any]:
-    try:
-        return deep.decode(data + padding)
-    except MediaError as error:
-        raise opening.damaged(str(error)) from error
-
-
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
-            pages = [checked_page(page.aspage()) for page in opening.tiff.pages]
+            pages = [page.aspage() for page in opening.tiff.pages]
+        for page in pages:
+            opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
         left_out = ("the default image, for viewers without animation, is left out",)
@@ -413,7 +361,9 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:
     with opening.decoding():  # Pillow may lack a palette that it says it has
-        return layout_of(image, icc)
+        if image.mode in ("P", "PA"):
+            image.getpalette("RGB")
+    return layout_of(image, icc)
 
 
 def _plays(opening: Opened, composed: Animation | None) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from esrt_core.media.image import isobmff, jp2, jpeg, netpbm, png, psd, sgi
 
+MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: SOC, SIZ

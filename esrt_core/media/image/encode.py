@@ -14,6 +14,7 @@ import numpy as np
 from esrt_core.errors import OptionError
 from esrt_core.media.alpha import composite
 from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.media.image.animation_writer import write_animation
 from esrt_core.media.image.codec_writer import writer_for
 from esrt_core.media.image.color import to_srgb
 from esrt_core.media.image.formats import AVIF, GIF, TIFF, Format, check_fits, format_named, writable_names
@@ -21,7 +22,7 @@ from esrt_core.media.image.icc import to_srgb as converter_to_srgb
 from esrt_core.media.image.metadata import embeddable, for_size, stripped
 from esrt_core.media.image.opening import load_extra
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, Metadata, Page
-from esrt_core.media.image.pillow_writer import to_pillow, write_animation, write_still
+from esrt_core.media.image.pillow_writer import to_pillow, write_still
 from esrt_core.media.image.pixels import restore
 from esrt_core.media.image.tiff import write_tiff
 from esrt_core.media.resize import with_depth

@@ -19,8 +19,8 @@ class Format:
     extensions       the first one is used for new files.
     writable         esrt writes it; else the result is a PNG.
     gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
-                     is of pixels that are not square, `comment` is one text without a keyword). cicp: code points of
-                     color.
+                     is of pixels that are not square, `comment` is one text without a keyword, `cicp` are code points
+                     of color).
     depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.

@@ -30,6 +30,11 @@ class FrameHeader:
     bits: int
     at: int
 
+    @property
+    def is_progressive(self) -> bool:
+        """Whether later scans refine earlier ones."""
+        return self.marker in _PROGRESSIVE
+
 
 def find_frame(read_at: Callable[[int, int], bytes]) -> FrameHeader | None:
     """Return the first frame header of a file, read by offset and length; None if there is none before the scan."""

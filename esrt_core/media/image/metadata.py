@@ -88,16 +88,16 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
         parameters["comment"] = b"\n".join(metadata.comments)
+    if target is HEIF and metadata.color is not None:
+        color = metadata.color
+        parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
+        parameters |= {"matrix_coefficients": cicp.matrix_for(color), "full_range_flag": 1}
     if target is JPEG:
         parameters["extra"] = b"".join(
             struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in _jpeg_segments(metadata)
         )
     elif metadata.xmp is not None:
         parameters["xmp"] = metadata.xmp
-    if target is HEIF and metadata.color is not None:
-        color = metadata.color
-        parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
-        parameters |= {"matrix_coefficients": cicp.matrix_for(color), "full_range_flag": 1}
     return parameters
 
 

@@ -43,8 +43,7 @@ def read_metadata(opening: Opened, loop: int | None, page_number: int = 0) -> tu
     else:
         read, orientation = _read_file(opening, notes)
     color, color_chunks, icc = read_color(opening, read.icc, page_number)
-    read = replace(read, icc=icc, loop=loop, color=color, color_chunks=color_chunks)
-    return read, orientation, tuple(notes)
+    return replace(read, icc=icc, loop=loop, color=color, color_chunks=color_chunks), orientation, tuple(notes)
 
 
 def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:

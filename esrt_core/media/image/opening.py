@@ -131,7 +131,7 @@ class Opened:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
-        return _read_at(self.file, offset, length) if offset <= self.byte_size else b""
+        return b"" if offset > self.byte_size else _read_at(self.file, offset, length)
 
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.
@@ -140,7 +140,13 @@ class Opened:
         """
         assert self.tiff is not None
         with self.decoding():
-            return checked_page(self.tiff.pages[number].aspage())
+            page = self.tiff.pages[number].aspage()
+        self.check_page(page)
+        return page
+
+    def check_page(self, page: tifffile.TiffPage) -> None:
+        """Check a page of a TIFF as check_page() does."""
+        check_page(page, self.name, self.limits)
 
 
 @contextmanager
@@ -331,24 +337,26 @@ def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffi
         tiff = tifffile.TiffFile(file)
     with tiff:
         with decoding(name, limits):
-            pages = [checked_page(page.aspage()) for page in tiff.pages[:4]]
+            pages = [page.aspage() for page in tiff.pages[:4]]
+        for page in pages:
+            check_page(page, name, limits)
+        with decoding(name, limits):
             pages += [below.aspage() for page in pages for below in page.pages or ()]
         if any(_is_raw(page) for page in pages):
             raise MediaError(f"{name} {RAW_REASON}")
         yield tiff
 
 
-def checked_page(page: tifffile.TiffPage) -> tifffile.TiffPage:
-    """Return a page whose tags have numbers where numbers belong; tifffile takes what a file says.
+def check_page(page: tifffile.TiffPage, name: str, limits: ReadLimits) -> None:
+    """Check that a page's tags have numbers where numbers belong; tifffile takes what a file says.
 
-    Raises: ValueError, to be called where a decoder is, if one has not.
+    Raises: MediaError if they have not.
     """
-    numbers = {name: getattr(page, name) for name in _NUMBERS}
-    odd = [name for name, value in numbers.items() if not isinstance(value, int | np.integer)]
+    numbers = {tag: getattr(page, tag) for tag in _NUMBERS}
+    odd = [tag for tag, value in numbers.items() if not isinstance(value, int | np.integer)]
     lists = (page.dataoffsets, page.databytecounts, page.extrasamples)
     if odd or not all(isinstance(each, int | np.integer) for values in lists for each in values):
-        raise ValueError(f"invalid {', '.join(odd) or 'list of numbers'} in a TIFF directory")
-    return page
+        raise MediaError(_damage(name, limits, f"invalid {', '.join(odd) or 'list of numbers'} in a TIFF directory"))
 
 
 def _is_raw(page: tifffile.TiffPage) -> bool:

@@ -190,8 +190,8 @@ class Page:
     """Hold one page or one composited animation frame.
 
     `duration_ms` is an animation frame's display time, else None; `value_range` is set if float values outside 0..1
-    were scaled into the frame; `notes` says what decoding changed; `bits` is how many bits a sample of the file has
-    if its frame has more; `metadata` is that of a page of a TIFF with several, None if that of the file counts.
+    were scaled into the frame; `notes` says what decoding changed; `metadata` is that of a page of a TIFF with several,
+    None if that of the file counts; `bits` is how many bits a sample of the file has if its frame has more.
     """
 
     frame: Frame

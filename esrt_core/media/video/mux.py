@@ -258,19 +258,22 @@ _STATISTICS = (
 _ENDS = ("", "-eng")
 
 
+_SOUND_BITS = {"aac": "256k", "opus": "192k"}  # a second
 _OPUS_LAYOUTS = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono"  # others, as 5.1(side), are refused
 
 
 def _audio_codecs(request: MuxRequest) -> list[str]:
     sounds = [stream for stream in request.streams if stream.kind == "audio"]
     numbers = [number for number, stream in enumerate(sounds) if stream.index in request.converted]
-    if request.sound == "opus":
-        return [
-            each for number in numbers
-            for each in (f"-c:a:{number}", "libopus", f"-filter:a:{number}", _OPUS_LAYOUTS, f"-b:a:{number}", "192k")
-        ]  # fmt: skip
-    rate = ["-b:a", "256k"] if request.sound == "aac" else []
-    return [argument for number in numbers for argument in (f"-c:a:{number}", request.sound)] + rate
+    encoder = {"opus": "libopus"}.get(request.sound, request.sound)
+    rate = _SOUND_BITS.get(request.sound)
+    # -t counts from the first sample, which lies before --start.
+    filters = [*(["atrim=start=0"] if request.start else []), *([_OPUS_LAYOUTS] if request.sound == "opus" else [])]
+    arguments = []
+    for number in numbers:
+        arguments += [f"-c:a:{number}", encoder, *([f"-b:a:{number}", rate] if rate else [])]
+        arguments += [f"-filter:a:{number}", ",".join(filters)] if filters else []
+    return arguments
 
 
 def _caption_options(request: MuxRequest) -> list[str]:

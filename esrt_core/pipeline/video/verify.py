@@ -1,7 +1,7 @@
 """Probe a finished result again, and compare it with what was planned: frames, length, size and streams."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,8 +40,10 @@ def differences(result: Path, plan: VideoPlan, expected: Expected) -> tuple[tupl
         picture = next(iter(container.streams.video), None)
         if picture is None:
             return ("the result has no picture",), ()
-        damage = list(_picture_differences(container, picture, plan, expected))
-        found = Counter(_key(stream.type, _codec(stream)) for stream in container.streams if stream.type in _COMPARED)
+        times, heard = _packets(container, picture)
+        damage = list(_picture_differences(picture, times, plan, expected))
+        present = [stream for stream in container.streams if stream.type == "subtitle" or stream.index in heard]
+        found = Counter((stream.type, _codec(stream)) for stream in present)
     missing = _missing_streams(found, expected)
     lost = [stream for stream in missing if _has_data(plan, stream)]
     notes = [f"stream {each.index} ({each.kind} {each.codec}) has no data here" for each in missing if each not in lost]
@@ -49,8 +51,18 @@ def differences(result: Path, plan: VideoPlan, expected: Expected) -> tuple[tupl
     return tuple(damage), tuple(notes)
 
 
-def _picture_differences(container: Any, stream: Any, plan: VideoPlan, expected: Expected) -> Iterator[str]:
-    times = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+def _packets(container: Any, picture: Any) -> tuple[list[int], set[int]]:
+    """Return the sorted ticks of the picture's frames, and the indices of the audio streams that have any packet."""
+    times, heard = [], set()
+    for packet in container.demux([picture, *container.streams.audio]):
+        if packet.size and packet.stream.index != picture.index:
+            heard.add(packet.stream.index)
+        elif packet.size and packet.pts is not None:
+            times.append(packet.pts)
+    return sorted(times), heard
+
+
+def _picture_differences(stream: Any, times: Sequence[int], plan: VideoPlan, expected: Expected) -> Iterator[str]:
     if len(times) != expected.frames:
         yield f"the result has {len(times)} of {expected.frames} frames"
         return
@@ -64,27 +76,30 @@ def _picture_differences(container: Any, stream: Any, plan: VideoPlan, expected:
         yield f"the picture of the result lasts {float(seconds + frame):.2f} s of {float(expected.seconds):.2f} s"
 
 
-def _key(kind: str, codec: str) -> tuple[str, str]:
-    """Return what identifies a stream: subtitles may be converted, and codecs of sound may have other names."""
-    return (kind, codec if kind == "audio" and not codec.startswith("pcm_") else "")
-
-
 def _codec(stream: Any) -> str:
     return str(stream.codec_context.codec.canonical_name) if stream.codec_context else "unknown"
 
 
 def _missing_streams(found: Counter[tuple[str, str]], expected: Expected) -> list[OtherStream]:
-    """Return the streams of the plan that the result lacks."""
-    request, left = expected.request, Counter(found)
-    left[_key("subtitle", "")] -= expected.captions
+    """Return the streams that the result lacks; if their number is right, other names of codecs are only aliases."""
     missing = []
-    for stream in (stream for stream in request.streams if stream.kind in _COMPARED):
-        key = _key(stream.kind, request.sound if stream.index in request.converted else stream.codec)
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            missing.append(stream)
+    for kind in _COMPARED:
+        planned = [stream for stream in expected.request.streams if stream.kind == kind]
+        left = Counter({codec: count for (each, codec), count in found.items() if each == kind})
+        lacking = len(planned) + (kind == "subtitle" and expected.captions) - left.total()
+        unlike = [stream for stream in planned if not _take(left, _result_codec(stream, expected.request))]
+        missing += (unlike or planned)[: max(lacking, 0)]
     return missing
+
+
+def _take(left: Counter[str], codec: str) -> bool:
+    """Take a stream of a codec out of those that are left, if there is one."""
+    left[codec] -= 1
+    return left[codec] >= 0
+
+
+def _result_codec(stream: OtherStream, request: MuxRequest) -> str:
+    return request.sound if stream.index in request.converted else stream.codec
 
 
 def _has_data(plan: VideoPlan, stream: OtherStream) -> bool:

@@ -14,11 +14,13 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import animation as composing
 from esrt_core.media.image import (
+    animation_writer,
     cicp,
     codec_writer,
     color,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
     generation,
@@ -39,12 +41,14 @@ from esrt_core.media.image import (
     sgi,
     tiff,
     tiff_tags,
+    truncated,
     xmp,
 )
 from esrt_core.media.image.picture import Metadata, Page, Resolution
 from tests.media.pictures import animation, noise, picture, psd_file, read, run_length_sgi, saved, srgb_profile, written
 
 OURS = (
+    animation_writer,
     cicp,
     codec_writer,
     color,
@@ -52,6 +56,7 @@ OURS = (
     png,
     decode,
     deep,
+    deep_reader,
     encode,
     exif,
     generation,
@@ -71,6 +76,7 @@ OURS = (
     sgi,
     tiff,
     tiff_tags,
+    truncated,
     xmp,
 )
 BUGS = (TypeError, ValueError)

@@ -1,5 +1,6 @@
 """Folders in which pictures arrive while they are watched."""
 
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from esrt_core.errors import OptionError
 from esrt_core.pipeline.batch.plan import FolderPlan
-from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+from esrt_core.pipeline.batch.run import Ended, FolderResult, Packed, StopRequest
 from esrt_core.pipeline.batch.watch import watch_folder
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
@@ -34,6 +35,9 @@ class Heard:
     def ended(self, ended: Ended) -> None:
         assert ended.result is not None
         self.words.append(str(ended.task.source))
+
+    def packed(self, packed: Packed) -> None:
+        self.words.append(f"packed {packed.target}")
 
     def finished(self, result: FolderResult) -> None:
         self.words.append(f"finished {result.done}")
@@ -94,6 +98,19 @@ def test_what_is_done_or_bad_is_reported_once_and_done_again_when_it_changes(
         "finished 0",
         "planned 1 done 0 refused 0 skipped 0",
         "in/b.png",
+        "finished 1",
+    ]
+
+
+def test_a_comic_archive_that_arrives_is_packed(asked: Asked, make_picture: MakePicture) -> None:
+    make_picture("in/a.png")
+    with zipfile.ZipFile("book.cbz", "w") as archive:
+        archive.write(make_picture("page.png"), "1.png")
+    words = watch(asked, nothing, lambda: Path("book.cbz").rename("in/book.cbz"), nothing, nothing, nothing)
+    assert words[words.index("finished 1") + 1 :] == [
+        "planned 1 done 0 refused 0 skipped 0",
+        "in/book.cbz/1.png",
+        "packed in_x2/book.cbz",
         "finished 1",
     ]
 

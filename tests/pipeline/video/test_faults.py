@@ -562,3 +562,18 @@ def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
     assert (result.codec, result.frames, result.notes) == ("vp9", 10, ())
     target = make(tmp_path / "b.mkv", "-c:v", "libvpx-vp9", "-i", result.target, "-vf", "alphaextract", "-c:v", "ffv1")
     assert all(plane[:, :60].min() > 200 and plane[:, 68:].max() < 50 for plane in planes(target))
+
+
+@pytest.mark.parametrize("audio", ["copy", "flac", "opus", "aac"])
+def test_the_sound_of_a_part_is_that_of_its_picture_also_if_converted(tmp_path: Path, audio: str) -> None:
+    """Silence for a second, then a tone: heard in the part from its middle on."""
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=3,volume=enable='lt(t,1)':volume=0"]
+    path = make(tmp_path / "a.ts", *picture("64x48", seconds=3), *tone, *x264(), "-c:a", "aac")
+    part = upscale(path, audio=audio, start=Fraction(1, 2), end=Fraction(3, 2), output=str(tmp_path / "b.mkv"))
+    with av.open(part.target) as container:
+        samples = [(float(frame.time), np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0)]
+    peak = max(level for _, level in samples)
+    begin = min(time for time, level in samples if level > peak / 2)
+    assert abs(begin - 0.5) < 0.05
+    assert abs(samples[-1][0] - 1.0) < 0.06
+    assert part.damage == ()

@@ -26,10 +26,28 @@ def planned(path: Path) -> VideoPlan:
     return prepare_clip(path, VideoOptions(overwrite=True), Repeaters())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts", ".flv", ".3gp", ".nut"])
-def test_a_result_as_planned_differs_in_nothing(tmp_path: Path, suffix: str) -> None:
-    result = upscale(clip(tmp_path / "a.mkv"), output=str(tmp_path / f"b{suffix}"))
-    assert (result.notes, result.damage) == ((), ())
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", None), (".mov", None), (".mkv", None), (".ts", None), (".flv", None), (".3gp", None), (".nut", None),
+     (".ts", "hevc"), (".mp4", "hevc"), (".mp4", "av1"), (".mkv", "av1"), (".mp4", "vp9"), (".nut", "vp9"),
+     (".mov", "prores"), (".mkv", "ffv1")],
+)  # fmt: skip
+def test_a_result_as_planned_differs_in_nothing(tmp_path: Path, suffix: str, codec: str | None) -> None:
+    result = upscale(clip(tmp_path / "a.mkv", "64x48"), output=str(tmp_path / f"b{suffix}"), codec=codec)
+    assert (result.frames, result.damage) == (25, ())
+
+
+def test_subtitles_and_captions_are_counted_apart(tmp_path: Path) -> None:
+    subtitle = tmp_path / "s.srt"
+    subtitle.write_text("1\n00:00:00,100 --> 00:00:00,400\nA\n")
+    path = make(
+        tmp_path / "a.mkv", *picture(seconds=1), "-i", str(subtitle), *x264(), "-c:s", "srt", "-map", "0", "-map", "1"
+    )
+    plan = planned(path)
+    whole = Path(upscale(path).target)
+    lost = ("stream 1 (subtitle subrip) is missing in the result",)
+    assert differences(whole, plan, Expected(plan.mux, 25, WHOLE, captions=False)) == ((), ())
+    assert differences(whole, plan, Expected(plan.mux, 25, WHOLE, captions=True)) == (lost, ())
 
 
 @pytest.mark.parametrize(
@@ -37,6 +55,7 @@ def test_a_result_as_planned_differs_in_nothing(tmp_path: Path, suffix: str) -> 
     [
         (["-t", "0.8"], "the result has 20 of 25 frames"),
         (["-an"], "stream 1 (audio aac) is missing in the result"),
+        (["-bsf:a", "noise=drop=1"], "stream 1 (audio aac) is missing in the result"),
         (["-vf", "scale=32:24"], "the picture of the result has 32 x 24 px"),
         (["-vf", "setpts=PTS*2", "-fps_mode", "passthrough"], "the picture of the result lasts 1.96 s of 1.00 s"),
         (["-vn"], "the result has no picture"),
