@@ -14,7 +14,8 @@ SYCC = 18  # EnumCS, table I.10
 _SRGB, _GRAY = 16, 17
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_SOT = b"\xff\x90"
+_SOT, _COM = b"\xff\x90", b"\xff\x64"
+_ENCODER = b"Created by OpenJPEG"
 _MOST_COMMENT = 65_531
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
@@ -90,15 +91,30 @@ def boxes(
 
 
 def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:
-    """Return a codestream with comments behind its main header (annex A.9.2)."""
-    at = 2  # SOC
-    while codestream[at : at + 2] not in (_SOT, b""):
-        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
-    parts = (
-        b"\xff\x64" + (len(each[:_MOST_COMMENT]) + 4).to_bytes(2, "big") + b"\0\1" + each[:_MOST_COMMENT]
-        for each in comments
-    )
-    return codestream[:at] + b"".join(parts) + codestream[at:] if comments else codestream
+    """Return a codestream with comments at the end of its main header, each up to 65,531 bytes (annex A.9.2)."""
+    end = next(_main_header(lambda at, length: codestream[at : at + length], 0, _SOT))[0]
+    parts = [comment[:_MOST_COMMENT] for comment in comments]
+    segments = (_COM + (len(part) + 4).to_bytes(2, "big") + b"\0\1" + part for part in parts)
+    return codestream[:end] + b"".join(segments) + codestream[end:]
+
+
+def comments(read_at: ReadAt, byte_size: int) -> tuple[bytes, ...]:
+    """Return the comments of a codestream or JP2 file, but for that of the encoder."""
+    start = codestream_at(read_at, byte_size) if read_at(0, 12) == SIGNATURE else 0
+    found = [] if start is None else [read_at(at + 6, size - 4) for at, size in _main_header(read_at, start, _COM)]
+    return tuple(comment for comment in found if not comment.startswith(_ENCODER))
+
+
+def _main_header(read_at: ReadAt, start: int, marker: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where a codestream's main header has a marker, and the length that follows it, up to its first tile."""
+    at = start + 2  # SOC
+    while len(head := read_at(at, 4)) == 4 and head[:1] == b"\xff":
+        size = int.from_bytes(head[2:], "big")
+        if head[:2] == marker:
+            yield at, size
+        if head[:2] == _SOT or size < 2:
+            return
+        at += 2 + size
 
 
 def _dpi(resolutions: dict[bytes, bytes]) -> tuple[float, float] | None:

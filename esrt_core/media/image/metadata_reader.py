@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image import exif, jp2, jpeg, photoshop, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import JPEG, TIFF
+from esrt_core.media.image.formats import JPEG, JPEG2000, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -176,9 +176,10 @@ def _read_photoshop(opening: Opened) -> bytes | None:
 def _read_comments(opening: Opened) -> tuple[bytes, ...]:
     if opening.format is JPEG:
         return tuple(_segments(opening, "COM", b""))
+    if opening.format is JPEG2000:
+        return jp2.comments(opening.read_at, opening.byte_size)
     comment = _info(opening, "comment")
-    generated = isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG")
-    return (comment,) if isinstance(comment, bytes) and comment and not generated else ()
+    return (comment,) if isinstance(comment, bytes) and comment else ()
 
 
 def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
