@@ -40,6 +40,7 @@ def test_what_is_set_is_shown(run: Run, file: Path) -> None:
     assert run("config", "set", "offline", "true").code == 0
     assert read_config(file) == {"device": "cpu", "threads": 2, "offline": True}
     assert shown(run, "threads") == {"value": 2, "from": "file"}
+    assert shown(run, "offline") == {"value": True, "from": "file"}
     assert b'device = "cpu"  (file' in run("config", "show").out
 
 

@@ -6,7 +6,6 @@ PNG of 16 bits, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,6 +59,8 @@ class _AfterHeader:
 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write 16 bits with imagecodecs, as Pillow cannot."""
+    import imagecodecs  # here: it takes longer to import than a small picture to encode
+
     pixels = _interleaved(frame)
     with encoding(PNG):
         encoded = memoryview(imagecodecs.png_encode(pixels, level=PNG_LEVEL))
@@ -70,6 +71,8 @@ def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
 
 def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write an AVIF whose bitstream and container describe the same color; a profile stands for unspecified color."""
+    import imagecodecs
+
     color = UNSPECIFIED if metadata.icc is not None else metadata.color or SRGB
     pixels, matrix = _interleaved(frame), matrix_for(color)
     with encoding(AVIF):
@@ -88,6 +91,8 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
 
 
 def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    import imagecodecs
+
     pixels = _interleaved(frame)
     with encoding(JPEG2000):
         codestream = imagecodecs.jpeg2k_encode(

@@ -1,12 +1,14 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
@@ -42,6 +44,9 @@ from esrt_core.media.image.tiff import (
 )
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)

@@ -50,14 +50,18 @@ class EncodeOptions:
     strip_metadata  drop EXIF, XMP and dpi; the ICC profile stays.
     lossless        True or False for formats that have both; None uses the format's default. Pass the `lossless` of
                     the source's ImageInfo to keep the source's kind.
+    dpi             the resolution tag of the result; None keeps that of the source.
     """
 
     quality: int | None = None
     background: tuple[int, int, int] = WHITE
     strip_metadata: bool = False
     lossless: bool | None = None
+    dpi: int | None = None
 
     def __post_init__(self) -> None:
+        if self.dpi is not None and not 1 <= self.dpi <= 65535:
+            raise OptionError(f"--dpi must be from 1 to 65535, not {self.dpi}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"--quality must be from 1 to 100, not {self.quality}")
         if len(self.background) != 3 or not all(0 <= value <= 255 for value in self.background):
