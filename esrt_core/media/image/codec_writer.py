@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import isobmff, jp2, netpbm, sgi
+from esrt_core.media.image import isobmff, jp2, netpbm, photoshop, sgi
 from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
 from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
 from esrt_core.media.image.metadata import png_chunks, save_parameters
@@ -110,7 +110,8 @@ def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
     dpi = metadata.resolution.per(Unit.INCH) if metadata.resolution is not None else None
     is_gray, has_alpha = frame.space is ColorSpace.GRAY, frame.alpha is not None
     shape = jp2.Shape(frame.width, frame.height, frame.depth, is_gray, has_alpha)
-    for part in jp2.boxes(shape, metadata.exif, metadata.xmp, metadata.icc, dpi):
+    iptc = None if metadata.photoshop is None else photoshop.iptc_of(metadata.photoshop)
+    for part in jp2.boxes(shape, jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc)):
         file.write(part)
     if metadata.comments:
         codestream = jp2.with_comments(bytes(codestream), metadata.comments)

@@ -275,6 +275,8 @@ def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: i
 def _tiff_page(opening: Opened, number: int) -> tifffile.TiffPage:
     """Return a page of a TIFF. Raises MediaError if strips or tiles are missing: a few bytes can claim millions."""
     page = opening.tiff_page(number)
+    with opening.decoding():
+        _ = page.chunked  # tifffile computes it here once, and raises if strips have no rows
     if (missing := missing_segments(page)) and not opening.limits.allow_truncated:
         raise opening.damaged(f"{missing:,} strips or tiles are missing")
     return page

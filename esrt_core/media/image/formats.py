@@ -173,6 +173,7 @@ JPEG2000 = Format(
     ("JPEG2000",),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
     writable=True,
+    iptc=True,
     comment=True,
     alpha=True,
     depths=_EVERY_DEPTH,

@@ -14,6 +14,7 @@ SYCC = 18  # EnumCS, table I.10
 _SRGB, _GRAY = 16, 17
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 _SOT, _COM = b"\xff\x90", b"\xff\x64"
 _ENCODER = b"Created by OpenJPEG"
 _MOST_COMMENT = 65_531
@@ -23,13 +24,18 @@ _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
 @dataclass(frozen=True)
 class Carried:
-    """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None."""
+    """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None.
+
+    `further` is how many UUID boxes of other kinds it has, as for GeoJP2.
+    """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     color_space: int | None = None
+    iptc: bytes | None = None
+    further: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Shape:
 
 def read(read_at: ReadAt, byte_size: int) -> Carried:
     """Return what a JP2 file carries beside its pixels."""
-    icc = color_space = exif = xmp = dpi = None
+    icc = color_space = exif = xmp = dpi = iptc = None
+    further = 0
     for found in walk(read_at, 0, byte_size):
         if found.kind == b"jp2h":
             for kind, content in inside(found.read(read_at)):
@@ -59,7 +66,9 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
             content = found.read(read_at)
             exif = content[16:].removeprefix(b"Exif\0\0") if content.startswith(_EXIF) else exif
             xmp = content[16:] if content.startswith(_XMP) else xmp
-    return Carried(icc, exif, xmp, dpi, color_space)
+            iptc = content[16:] if content.startswith(_IPTC) else iptc
+            further += not content.startswith((_EXIF, _XMP, _IPTC))
+    return Carried(icc, exif, xmp, dpi, color_space, iptc, further)
 
 
 def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
@@ -67,10 +76,9 @@ def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
     return next((found.at for found in walk(read_at, 0, byte_size) if found.kind == b"jp2c"), None)
 
 
-def boxes(
-    shape: Shape, exif: bytes | None, xmp: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None
-) -> Iterator[bytes]:
+def boxes(shape: Shape, carried: Carried) -> Iterator[bytes]:
     """Yield the boxes before the codestream's."""
+    icc, dpi = carried.icc, carried.dpi
     yield SIGNATURE
     yield box(b"ftyp", b"jp2 ", bytes(4), b"jp2 ")
     channels = (1 if shape.is_gray else 3) + shape.has_alpha
@@ -84,10 +92,9 @@ def boxes(
         resolution = _per_meter(dpi[1]) + _per_meter(dpi[0]) + b"\4\4"
         parts.append(box(b"res ", box(b"resc", resolution), box(b"resd", resolution)))  # readers know one or the other
     yield box(b"jp2h", *parts)
-    if exif is not None:
-        yield box(b"uuid", _EXIF, exif)
-    if xmp is not None:
-        yield box(b"uuid", _XMP, xmp)
+    for name, content in ((_EXIF, carried.exif), (_XMP, carried.xmp), (_IPTC, carried.iptc)):
+        if content is not None:
+            yield box(b"uuid", name, content)
 
 
 def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:
