@@ -204,6 +204,7 @@ HEIF = Format(
     (".heic", ".heif", ".hif", ".heics", ".heifs"),
     writable=True,
     alpha=True,
+    depths=(8, 10, 12),
     icc=True,
     cicp=True,
     exif=True,
