@@ -211,7 +211,7 @@ def _tidy(period: Fraction, rounding: Fraction) -> Fraction:
 class Scan:
     """Collect the ticks of the frames with their durations, and damaged packets.
 
-    packets   packets that contain a frame.
+    packets   packets that contain a frame; `byte_size` is that of all of them.
     slots     decoding times of the packets; in AVI they count frames, and empty ones are left out.
     restart_packets  numbers of the packets at which the clock restarts, as in joined recordings.
     corrupt   number and time of the packets that the container marks as damaged.
@@ -222,6 +222,7 @@ class Scan:
     damage: list[str] = field(default_factory=list)
     is_encrypted: bool = False
     packets: int = 0
+    byte_size: int = 0
     slots: list[int] = field(default_factory=list)
     restart_packets: list[int] = field(default_factory=list)
     corrupt: list[tuple[int, str]] = field(default_factory=list)
@@ -246,6 +247,7 @@ class Scan:
     def add(self, packet: Any) -> None:
         """Record a packet; one without a time is a second field, or a frame of AVI or a raw stream."""
         self.packets += 1
+        self.byte_size += packet.size
         if packet.pts is not None:
             self.ticks.setdefault(packet.pts, packet.duration or 0)
         if packet.dts is not None:

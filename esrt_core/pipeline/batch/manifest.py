@@ -38,6 +38,7 @@ class Entry:
     source         path relative to the manifest's folder; `size` (bytes) and `mtime_ns` are the file's.
     target         the result's path relative to the manifest's folder, `target_size` its bytes.
     limits         the read limits when the picture failed: others may accept it.
+    model          the weights of the first pass; chosen by the pixels if the command named none.
     tile, device   after memory ran out: the smaller tile in px, and the kind of device.
     """
 
@@ -53,6 +54,7 @@ class Entry:
     device: str | None = None
     error: str = ""
     limits: str = ""
+    model: str = ""
 
 
 class Manifest:
@@ -186,6 +188,7 @@ class Record:
     target         the result's key below the folder of the results, `target_size` its bytes.
     replaces       the bytes of our own earlier result that may still exist while the state is "writing".
     limits         the read limits when the picture failed: others may accept it.
+    model          the weights of the first pass; chosen by the pixels if the command named none.
     """
 
     state: str
@@ -198,6 +201,7 @@ class Record:
     sha256: str = ""
     error: str = ""
     limits: str = ""
+    model: str = ""
 
     @property
     def key(self) -> str:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
@@ -49,7 +49,7 @@ class LoadedPage:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Hold a decoded picture and the seconds spent on it.
+    """Hold a decoded picture and the seconds spent on it; the weights of `plan` are chosen.
 
     `pages` are in memory if there is only one; several are decoded one by one while they are iterated, once.
     """
@@ -138,6 +138,8 @@ def upscale_pictures(
     check_distinct(plans)
     for plan in plans:  # unusable weights or an unusable device would fail every picture, so they stop the run
         pool.for_chain(plan.chain).load(plan.size.passes)
+        for possible, passes in plan.choices:
+            pool.for_chain(possible).hashes(passes)
     for note in pool.notes:
         listener.note(note)
     for plan in plans:
@@ -211,13 +213,16 @@ def upscale_picture(
 
 
 def load(plan: UpscalePlan) -> Loaded:
-    """Decode the picture of a plan.
+    """Decode the picture of a plan and choose its weights by its first page.
 
     Raises: MediaError if it cannot be decoded; for the later pages of a file, this is raised during iteration.
     """
     started = time.perf_counter()
     picture = decode(plan.source.source, plan.options.limits)
-    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(picture.pages, plan.pages))
+    decoded = iter(picture.pages)
+    first = next(decoded)
+    plan = plan.choose_chain(first.frame)
+    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(chain([first], decoded), plan.pages))
     if plan.pages == 1:
         pages = tuple(pages)
     return Loaded(plan, picture, pages, time.perf_counter() - started)

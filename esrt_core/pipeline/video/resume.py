@@ -220,7 +220,7 @@ def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
         "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
         "segment": plan.segment_slots,
         "preview": plan.options.preview,
-        "model": [pool.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)],
+        "model": list(pool.hashes(plan.size.passes)),
         "device": [engine.device_name.partition(":")[0], engine.precision],
         "tile": [pool.options.tile, pool.options.tta],
         "streams": [stream.index for stream in plan.mux.streams],
@@ -247,6 +247,22 @@ def earlier_threads(folder: Path) -> int | None:
     header = ResumeLog(folder).header()
     threads = header.get("threads") if header else None
     return threads if isinstance(threads, int) else None
+
+
+@dataclass(frozen=True)
+class EarlierWeights:
+    """Hold the passes of unfinished work and the hashes of their weights."""
+
+    passes: tuple[int, ...]
+    hashes: tuple[str, ...]
+
+
+def earlier_weights(folder: Path) -> EarlierWeights | None:
+    """Return the weights of unfinished work, so that it is resumed with them; None if there is no such work."""
+    header = ResumeLog(folder).header()
+    if header is None or not isinstance(header.get("model"), list) or not isinstance(header.get("size"), list):
+        return None
+    return EarlierWeights(tuple(header["size"][0]), tuple(header["model"]))
 
 
 @contextmanager

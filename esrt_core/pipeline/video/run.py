@@ -22,17 +22,18 @@ from esrt_core.errors import MediaError, TargetError
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.video.clip import frame_bytes
+from esrt_core.media.video.clip import ClipInfo, frame_bytes
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.mux import LIST_NAME, SegmentFile, mux, mux_preview, write_captions, write_list
 from esrt_core.media.video.probe import probe_clip
-from esrt_core.media.video.reader import ClipFrame
+from esrt_core.media.video.reader import ClipFrame, sample_frames
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.image.run import LONG
 from esrt_core.pipeline.video.options import VideoOptions
-from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, work_folder
+from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, plan_clip_size, work_folder
 from esrt_core.pipeline.video.preflight import check_encoder, preview_read, segment_name
 from esrt_core.pipeline.video.resume import (
+    EarlierWeights,
     ResumeLog,
     ResumePoint,
     Segment,
@@ -40,6 +41,7 @@ from esrt_core.pipeline.video.resume import (
     checksum,
     digest,
     earlier_threads,
+    earlier_weights,
     frames_from,
     header_of,
     locked,
@@ -47,12 +49,13 @@ from esrt_core.pipeline.video.resume import (
 )
 from esrt_core.pipeline.video.timeline import Slot, slots_of
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool
+from esrt_core.selection import ModelChain, UpscalerPool, container_of_clip
 from esrt_core.system.threads import consume_in_background, prefetch
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
 
+LOOKED_AT = 5  # frames, spread over the clip, by which the weights are chosen
 _PART = ".part"  # suffix of a segment that is being encoded
 _MAX_THREADS = 16
 _READ_AHEAD = 4  # frames decoded ahead of the network
@@ -105,8 +108,25 @@ def prepare_clip(path: Path, options: VideoOptions, pool: UpscalerPool) -> Video
     Raises: MediaError, OptionError or TargetError, in one line, if the work would fail later.
     """
     clip = probe_clip(path)
-    threads = earlier_threads(work_folder(decide_clip_target(clip, options))) or _cores()
-    return check_encoder(plan_clip(clip, options, pool.selector, threads))
+    work = work_folder(decide_clip_target(clip, options))
+    threads = earlier_threads(work) or _cores()
+    chain = _choose_chain(clip, options, pool, None if options.restart else earlier_weights(work))
+    return check_encoder(plan_clip(clip, options, pool.selector.only(chain), threads))
+
+
+def _choose_chain(
+    clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, earlier: EarlierWeights | None
+) -> ModelChain:
+    """Return the chain that suits some frames of a clip, or that of unfinished work."""
+    selector = pool.selector
+    if not selector.others:
+        return selector.plain
+    if earlier is not None:
+        for chain in selector.all():
+            if earlier.hashes == pool.for_chain(chain).hashes(earlier.passes):
+                return replace(chain, reason="as in the earlier run")
+    width = plan_clip_size(clip, options, selector.plain).width
+    return selector.choose(sample_frames(clip, LOOKED_AT), container_of_clip(clip), Fraction(width, clip.video.width))
 
 
 def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> ClipResult:
