@@ -177,40 +177,6 @@ def exported(scale: int, load: Callable[[Path], Callable[[Tensor], object]]) -> 
     return run
 
 
-def architecture(name: str) -> Callable[[int, int], Run]:
-    """Run a network of spandrel's with random weights on the whole picture."""
-
-    def build(scale: int, threads: int) -> Run:
-        from spandrel.architectures.Compact import Compact
-        from spandrel.architectures.ESRGAN import ESRGAN
-        from spandrel.architectures.SwinIR import SwinIR
-
-        if name == "RRDBNet":
-            network: nn.Module = ESRGAN(scale=scale)
-        elif name == "SRVGGNetCompact":
-            network = Compact(num_feat=64, num_conv=32, upscale=scale)
-        else:
-            network = SwinIR(
-                upscale=scale,
-                img_size=64,
-                window_size=8,
-                depths=[6] * 4,
-                num_heads=[6] * 4,
-                embed_dim=60,
-                mlp_ratio=2.0,
-                upsampler="pixelshuffledirect",
-            )
-        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-        @torch.inference_mode()
-        def run(picture: Rgb) -> None:
-            network(as_input(picture))
-
-        return run
-
-    return build
-
-
 def void(_: object) -> None:
     return None
 
@@ -227,7 +193,4 @@ CONTENDERS: dict[str, Callable[[int, int], Run]] = {
     "onnxruntime, plain export": onnxruntime,
     "OpenVINO, plain export": openvino("f32"),
     "OpenVINO, plain export, bf16": openvino("bf16"),
-    "RRDBNet (Real-ESRGAN), random weights": architecture("RRDBNet"),
-    "SRVGGNetCompact (Real-ESRGAN), random weights": architecture("SRVGGNetCompact"),
-    "SwinIR-light, random weights": architecture("SwinIR"),
 }

@@ -5,8 +5,9 @@
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
 bicubic and of every kind against the undamaged picture. Rows that are there already are kept; a kind's column belongs
-to the hashes of its weights, so that new weights are measured anew and nothing else is. Kinds without weights of a scale
-take the passes that `esrt upscale` takes. Only one part of each picture is used, at a place drawn from its number.
+to the hashes of its weights, so that new weights are measured anew and nothing else is. Kinds without weights of a
+scale take the passes that `esrt upscale` takes. Only one part of each picture is used, at a place drawn from its
+number.
 """
 
 import argparse

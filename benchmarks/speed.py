@@ -1,6 +1,6 @@
-"""Compare time and memory of esrt with alternatives, side by side in one run.
+"""Compare time and memory of the forms of our network, side by side in one run (benchmarks.peers has others).
 
-    python -m benchmarks.speed --scale 4 --plot SET5_FOLDER speed.png > speed.md
+    python -m benchmarks.speed --scale 4 > speed.md
 
 Every contender has a process of its own; in every round each of them upscales the same picture, one after the other, so
 that a busy machine slows all alike. Figures are medians of processor time over the rounds, including children; ratios
@@ -24,19 +24,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.contenders import BASELINE, CONTENDERS, Rgb
-from benchmarks.quality import enlarger, means
 from esrt_core.architecture import SCALES
-from esrt_core.engine.options import EngineOptions
-from esrt_core.evaluation.dataset import find_pictures
 from esrt_core.model import ESRT, ESRTConfig
-from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import configure_process
 from tests.engine.counting import Count
-
-PUBLISHED = {  # PSNR on Y, Set5 x4, trained on bicubic LR: not the random weights that are timed here
-    "RRDBNet (Real-ESRGAN), random weights": 32.73,  # ESRGAN, arXiv 1809.00219, trained for PSNR
-    "SwinIR-light, random weights": 32.44,  # arXiv 2108.10257, table 3
-}
 
 
 @dataclass
@@ -68,8 +59,6 @@ def main() -> None:
             worker.pipe.send(None)
         worker.process.join()
     report(workers, pictures, max(peaks), options)
-    if options.plot:
-        plot(workers, *options.plot)
 
 
 def parse() -> argparse.Namespace:
@@ -82,7 +71,6 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="take these pictures, all of one size")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="contenders whose name has a word")
-    parser.add_argument("--plot", type=Path, nargs=2, metavar=("SET5", "PNG"), help="quality against time, at x4")
     return parser.parse_args()
 
 
@@ -192,8 +180,7 @@ def report(workers: list[Worker], pictures: list[Rgb], peak: float, options: arg
             continue
         seconds = statistics.median(worker.seconds)
         speed = height * width * options.scale**2 / statistics.median(worker.wall) / 1e6
-        # Only what computes an ESRT has its multiply-adds, those of the plain form without overlaps.
-        share = "-" if "random" in worker.name else f"{work_needed / peak / seconds:.0%}"
+        share = f"{work_needed / peak / seconds:.0%}"  # of the plain form's multiply-adds, without overlaps
         cells = [f"{seconds / height / width * 1e6:.1f}", f"{ratio(worker, baseline):.2f}", f"{speed:.2f}"]
         print(f"| {worker.name} | {' | '.join(cells)} | {worker.megabytes:.0f} | {share} |")
 
@@ -206,39 +193,6 @@ def processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def plot(workers: list[Worker], set5: Path, target: Path) -> None:
-    """Draw quality against time: PSNR as measured or published."""
-    pool = UpscalerPool("clean", EngineOptions(device="cpu", tile=0))
-    bicubic, own = (score.psnr for score in means(find_pictures(set5), 4, enlarger(pool, 4)))
-    baseline = next(worker for worker in workers if worker.name == BASELINE)
-    points = [
-        (worker.name, ratio(worker, baseline), PUBLISHED.get(worker.name, None if "random" in worker.name else own))
-        for worker in workers
-        if not worker.missing and worker.name != "esrt, command"  # start-up, on a picture of this size
-    ]
-    draw_points(points, bicubic, target)
-
-
-def draw_points(points: list[tuple[str, float, float | None]], bicubic: float, target: Path) -> None:
-    """Draw points (name, time, PSNR); without a PSNR, a line at the time."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
-    for index, (name, at, quality) in enumerate(points):
-        color = plt.get_cmap("tab20")(index)
-        if quality is None:
-            axes.axvline(at, linestyle=":", color=color, label=f"{name}: no published PSNR, {at:.2f}")
-        else:
-            marker = "os^Dv"[index % 5]
-            axes.plot(at, quality, marker, color=color, markersize=8, label=f"{name}: {quality:.2f} dB, {at:.2f}")
-    axes.axhline(bicubic, linestyle="--", color="gray", label=f"bicubic: {bicubic:.2f} dB")
-    axes.set_xscale("log")
-    axes.set_xlabel("processor time, the plain network = 1")
-    axes.set_ylabel("PSNR on Y, Set5 x4 (dB)")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    figure.savefig(target, dpi=100)
 
 
 if __name__ == "__main__":

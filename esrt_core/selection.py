@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
+from esrt_core.errors import OptionError
 from esrt_core.evaluation.damage import Look, look
 from esrt_core.evaluation.prediction import CODECS, Container, predict_gains
 from esrt_core.media.frame import Frame
@@ -40,7 +41,8 @@ class ModelChain:
     """Name the models of the first pass and of the later ones, and the scales that each offers.
 
     The output of a pass is no longer a damaged photo, so `clean` follows `photo`. `reason` says why the chain was
-    chosen; it is empty if the user chose.
+    chosen; it is empty if the user chose. With a `strength`, the result of the first pass is a blend: this share of it,
+    and the rest of that of the model `weaker`.
     """
 
     first: str
@@ -48,6 +50,8 @@ class ModelChain:
     later: str
     later_scales: tuple[int, ...]
     reason: str = ""
+    strength: float | None = None
+    weaker: str = ""
 
     def model(self, pass_index: int) -> str:
         """Return the model of a pass, counted from 0."""
@@ -79,6 +83,16 @@ class ChainSelector:
     def all(self) -> tuple[ModelChain, ...]:
         """Return every chain that a picture may get."""
         return (self.plain, *self.others)
+
+    def blend(self, strength: float) -> ChainSelector:
+        """Return a selector that leaves damage alone (0), removes it (1) or blends both results.
+
+        Only the selector of `auto` has both kinds.
+        """
+        photo = next(chain for chain in self.others if chain.first == PHOTO)
+        if strength in (0, 1):
+            return self.only(photo if strength else self.plain)
+        return self.only(replace(photo, strength=strength, weaker=self.plain.first))
 
     def only(self, chain: ModelChain) -> ChainSelector:
         """Return a selector whose choice is made."""
@@ -114,6 +128,16 @@ def describe(kind: str, seen: Look, container: Container) -> str:
 
 
 _LABELS = {"webp": "WebP", "avif": "AVIF", "heic": "HEIC", "h264": "video", "hevc": "video"}
+
+
+def check_strength(strength: float | None, model: str) -> None:
+    """Raise OptionError if a strength is out of range, or a model is named that it would not use."""
+    if strength is None:
+        return
+    if not 0 <= strength <= 1:
+        raise OptionError(f"--strength must be from 0 (leave damage alone) to 1 (remove it), not {strength:g}")
+    if model != AUTO:
+        raise OptionError(f"--strength blends the clean and the photo weights; leave out --model {model}")
 
 
 def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:
@@ -204,12 +228,10 @@ class UpscalerPool:
             self._upscalers[key] = Upscaler(load_checkpoint(file.path).network, self.options)
         return self._upscalers[key]
 
-    def hashes(self, passes: Iterable[int]) -> tuple[str, ...]:
-        """Return the SHA-256 of the weights of a chain of passes, which are verified but not loaded.
-
-        Raises: WeightsError if they are missing or damaged.
-        """
-        return tuple(self.weights(scale, pass_index).sha256 for pass_index, scale in enumerate(passes))
+    def weaker(self) -> UpscalerPool | None:
+        """Return the pool of the other results of a blend, None if this chain makes none."""
+        chain = self.chain
+        return self.for_chain(replace(chain, first=chain.weaker, weaker="", strength=None)) if chain.weaker else None
 
     def load(self, passes: Iterable[int]) -> None:
         """Make the upscalers of a chain of passes.
@@ -218,6 +240,14 @@ class UpscalerPool:
         """
         for pass_index, scale in enumerate(passes):
             self.upscaler(scale, pass_index)
+
+
+def hashes_of(pool: UpscalerPool, passes: Iterable[int]) -> tuple[str, ...]:
+    """Return the SHA-256 of the weights of a chain of passes, which are verified but not loaded.
+
+    Raises: WeightsError if they are missing or damaged.
+    """
+    return tuple(pool.weights(scale, pass_index).sha256 for pass_index, scale in enumerate(passes))
 
 
 def container_of_image(info: ImageInfo) -> Container:

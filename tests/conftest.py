@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,13 @@ def make_picture(tmp_path: Path) -> MakePicture:
         return path
 
     return make
+
+
+def quantized(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in torch's old quantized form, which is deprecated but still in files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.quantize_per_tensor(tensor, 1, 0, torch.quint8)
 
 
 @contextmanager

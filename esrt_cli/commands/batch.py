@@ -126,6 +126,8 @@ class FolderReporter:
             for failure in (*plan.refused, *plan.failed_before):
                 self._failure_record(failure)
             self.console.record(json.dumps({"summary": summary_values(plan, result)}))
+        for log in result.fault_logs:
+            self.console.note(f"faults in esrt itself are in {log}; please report them")
         self.console.note(summary_line(plan, result))
         if result.stopped is not None:
             self.console.error(f"{result.stopped}; {result.remaining} pictures remain: rerun to resume")
@@ -216,6 +218,7 @@ def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[s
         "leftovers_removed": result.leftovers,
         "seconds": round(result.status.seconds, 3) if result.status else 0.0,
         "megapixels": round(result.status.megapixels, 3) if result.status else 0.0,
+        "fault_logs": result.fault_logs,
         "stopped": None if result.stopped is None else str(result.stopped),
     }
 
@@ -300,6 +303,7 @@ def batch(
     background: params.BackgroundOpt = "white",
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
+    strength: params.StrengthOpt = None,
     compare: params.CompareOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     allow_truncated: params.AllowTruncatedOpt = False,
@@ -340,6 +344,7 @@ def batch(
         encode=EncodeOptions(quality, parse_color(background), strip_metadata),
         overwrite=overwrite,
         compare=compare,
+        strength=strength,
     )
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed

@@ -122,6 +122,7 @@ def upscale(
     background: params.BackgroundOpt = "white",
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
+    strength: params.StrengthOpt = None,
     compare: params.CompareOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     allow_truncated: params.AllowTruncatedOpt = False,
@@ -159,6 +160,7 @@ def upscale(
         encode=EncodeOptions(quality, parse_color(background), strip_metadata),
         overwrite=overwrite,
         compare=compare,
+        strength=strength,
     )
     check_arrangement(inputs, output)
     sources = [sys.stdin.buffer.read() if name == STANDARD_STREAM else name for name in inputs]

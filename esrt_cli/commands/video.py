@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,92 +21,68 @@ from esrt_core.errors import EsrtError, StopError
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
-    from esrt_core.pipeline.video.options import VideoOptions
     from esrt_core.pipeline.video.plan import VideoPlan
     from esrt_core.pipeline.video.run import ClipResult
-    from esrt_core.selection import UpscalerPool
 
 
-def upscale_clips(
-    inputs: Sequence[str], options: VideoOptions, console: Console, *, as_json: bool, dry_run: bool
-) -> int:
-    """Upscale clips, report each one, and return the exit code: 1 if one failed or was damaged."""
-    from esrt_core.pipeline.image.plan import names_folder
-    from esrt_core.pipeline.video.options import find_clips, skipped_files
-    from esrt_core.selection import UpscalerPool
-
-    clips = find_clips(inputs, options)
-    skipped = skipped_files(inputs)
-    if skipped:
-        console.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
-    to_folder = options.output is not None and names_folder(options.output)
-    options = dataclasses.replace(options, many=to_folder or any(Path(name).is_dir() for name in inputs))
-    pool = UpscalerPool(options.model, options.engine)
-    reporter = ClipReporter(console, as_json)
-    for path in clips:
-        try:
-            upscale_one(path, options, pool, reporter, dry_run)
-        except StopError:
-            raise
-        except EsrtError as error:
-            reporter.failure(path, error)
-    return 1 if reporter.failed else 0
-
-
-def upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, reporter: ClipReporter, dry_run: bool) -> None:
-    """Report the plan of a clip, carry it out (unless `dry_run`) and report the result."""
-    from esrt_core.pipeline.video.resume import finished_frames
-    from esrt_core.pipeline.video.run import most_seconds, prepare_clip, upscale_clip
-
-    plan = prepare_clip(path, options, pool)
-    reporter.plan(plan, most_seconds(plan, pool), dry_run)
-    if dry_run:
-        return
-    try:
-        with clip_progress(reporter.console) as progress:
-            result = upscale_clip(plan, pool, progress)
-    except Interrupted as stop:
-        frames = finished_frames(plan.work)
-        kept = f"rerun to resume after {frames} frames" if frames else "no segment was finished; rerun to start again"
-        raise StopError(f"{stop}; {kept}", stop.exit_code) from stop
-    reporter.result(result)
-
-
-@dataclasses.dataclass
 class ClipReporter:
     """Print plans, results and failures, as lines or as JSON, and count the failures."""
 
-    console: Console
-    as_json: bool
-    failed: int = 0
+    def __init__(self, console: Console, *, as_json: bool, dry_run: bool) -> None:
+        self.console = console
+        self.failures = 0
+        self.kept = "no partial files were written"
+        self._as_json = as_json
+        self._dry_run = dry_run
+        self._running = ExitStack()
+        self._show: ProgressCallback = ignore_progress
 
-    def plan(self, plan: VideoPlan, seconds: float | None, dry_run: bool) -> None:
-        """Print the plan: before the work, or instead of it."""
-        if dry_run and self.as_json:
+    def planned(self, plan: VideoPlan, seconds: float | None) -> None:
+        """Print the plan, before the work or instead of it; then start the progress bar."""
+        if self._dry_run and self._as_json:
             self.console.record(plan_json(plan, seconds))
-        elif dry_run:
+        elif self._dry_run:
             self.console.result(plan_line(plan, seconds))
         else:
             self.console.note(plan_line(plan, seconds))
         for note in plan.notes:
             self.console.note(f"note: {plan.clip.path}: {note}")
+        if not self._dry_run:
+            self._show = self._running.enter_context(clip_progress(self.console))
 
-    def result(self, result: ClipResult) -> None:
+    def progress(self, report: Progress) -> None:
+        """Show the progress of the clip."""
+        self._show(report)
+
+    def done(self, result: ClipResult) -> None:
         """Print the result of a clip; damage counts as a failure, although there is a result."""
-        if self.as_json:
+        self._running.close()
+        if self._as_json:
             self.console.record(json.dumps({"ok": not result.damage, **dataclasses.asdict(result)}))
         else:
             self.console.result(result_line(result))
         for line in result.damage:
             self.console.error(f"{result.source} is damaged: {line}")
-        self.failed += bool(result.damage)
+        self.failures += bool(result.damage)
 
-    def failure(self, path: Path, error: EsrtError) -> None:
+    def failed(self, path: Path, error: EsrtError) -> None:
         """Print why a clip failed."""
-        self.failed += 1
+        self._running.close()
+        self.failures += 1
         self.console.error(str(error))
-        if self.as_json:
+        if self._as_json:
             self.console.record(error_json(str(path), error))
+
+    def stopped(self, frames: int) -> None:
+        """Remember what a later run can resume."""
+        self._running.close()
+        self.kept = (
+            f"rerun to resume after {frames} frames" if frames else "no segment was finished; rerun to start again"
+        )
+
+    def note(self, text: str) -> None:
+        """Print a note about the inputs or the weights."""
+        self.console.note(f"note: {text}")
 
 
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
@@ -121,7 +97,7 @@ def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     return (
         f"{plan.clip.path}: {video.codec} {video.width} x {video.height} {video.pixels}{hdr}, "
         f"{duration(float(timing.duration))} -> {plan.target}: {plan.codec.name} ({plan.encoder.name}) "
-        f"{encode.final_width} x {encode.final_height} {encode.pixels}, {plan.slots} frames at {rate} a second{time_}; "
+        f"{encode.width} x {encode.height} {encode.pixels}, {plan.slots} frames at {rate} a second{time_}; "
         f"kept: {other_streams}, {plan.clip.chapters} chapters"
     )
 
@@ -137,7 +113,7 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
         "encoder": plan.encoder.name,
         "pixels": plan.encode.pixels,
         "source_size": [video.width, video.height],
-        "size": [plan.encode.final_width, plan.encode.final_height],
+        "size": [plan.encode.width, plan.encode.height],
         "model": plan.chain.first,
         "reason": plan.chain.reason,
         "passes": plan.size.passes,
@@ -244,6 +220,7 @@ def video(
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
+    strength: params.StrengthOpt = None,
     precision: params.PrecisionOpt = "auto",
     codec: CodecOpt = None,
     encoder: EncoderOpt = "auto",
@@ -278,6 +255,7 @@ def video(
     from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
     from esrt_core.pipeline.video.options import VideoOptions
+    from esrt_core.pipeline.video.run import upscale_clips
 
     options = VideoOptions(
         size=params.size_request(scale, width, height, longest, None),
@@ -297,6 +275,12 @@ def video(
         preview=preview,
         overwrite=overwrite,
         restart=restart,
+        strength=strength,
         drop=drop_streams,
     )
-    return upscale_clips(inputs, options, Console(quiet), as_json=json, dry_run=dry_run)
+    reporter = ClipReporter(Console(quiet), as_json=json, dry_run=dry_run)
+    try:
+        upscale_clips(inputs, options, reporter, dry_run=dry_run)
+    except Interrupted as stop:
+        raise StopError(f"{stop}; {reporter.kept}", stop.exit_code) from stop
+    return 1 if reporter.failures else 0

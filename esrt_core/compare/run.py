@@ -1,6 +1,7 @@
 """Compare models on one picture: crops to look at, and the gain in dB."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from esrt_core.compare.gain import Reduction, Score
@@ -12,12 +13,12 @@ from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_disp
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import decode, probe
+from esrt_core.media.image.decode import decode
 from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.selection import AUTO, assess_image, find_chains
+from esrt_core.selection import AUTO, CLEAN, container_of_image, find_chains
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 
@@ -77,8 +78,11 @@ def _resolve_auto(model: str, options: ComparisonOptions) -> str:
     """Return the model that `auto` chooses for the picture, and any other model unchanged."""
     if model != AUTO:
         return model
-    chain = find_chains(model).choose(assess_image(probe(options.picture, options.limits)))
-    return chain.first if (options.scale or DEFAULT_SCALE) in chain.scales else chain.later
+    picture = decode(options.picture, options.limits)
+    scale = options.scale or DEFAULT_SCALE
+    frame = next(iter(picture.pages)).frame
+    chain = find_chains(model).choose([frame], container_of_image(picture.info), Fraction(scale))
+    return chain.first if scale in chain.scales else CLEAN
 
 
 def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:

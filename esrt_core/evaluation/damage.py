@@ -1,8 +1,8 @@
 """Estimate from the pixels of a picture what was lost before: to JPEG, to other compression, to noise; and its kind.
 
 NumPy only. Large pictures are judged by a fixed set of windows, so that the cost is bounded. Traces of JPEG are found
-as Fan and de Queiroz do ("Identification of bitmap compression history: JPEG detection and quantizer estimation", 2003):
-first the 8 x 8 grid, then the table whose steps the DCT coefficients are multiples of.
+as Fan and de Queiroz do ("Identification of bitmap compression history: JPEG detection and quantizer estimation",
+2003): first the 8 x 8 grid, then the table whose steps the DCT coefficients are multiples of.
 """
 
 import math
@@ -16,11 +16,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from esrt_core.evaluation.dataset import rgb_of
-from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.frame import Frame
 from esrt_core.media.image.jpeg_quality import scaled_table
 
 BLOCK = 8
 WINDOW = 96  # px, a multiple of BLOCK
+SMALLEST = 24  # px a side; smaller pictures are mirrored
 WINDOWS = 3  # a side, of a picture with more px than they have together
 
 QUALITIES = np.arange(10, 98)
@@ -75,7 +76,9 @@ def windows_of(frame: Frame) -> Values:
     height, width = frame.height, frame.width
     tops, lefts = _starts(height), _starts(width)
     high, wide = min(height, WINDOW if len(tops) > 1 else height), min(width, WINDOW if len(lefts) > 1 else width)
-    return np.stack([_rgb(frame, top, left, high, wide) for top in tops for left in lefts])
+    windows = np.stack([_rgb(frame, top, left, high, wide) for top in tops for left in lefts])
+    missing = [(0, max(SMALLEST - length, 0)) for length in (high, wide)]
+    return np.pad(windows, ((0, 0), *missing, (0, 0)), mode="symmetric") if any(map(any, missing)) else windows
 
 
 def _starts(length: int) -> list[int]:
@@ -202,7 +205,7 @@ def _dct() -> Values:
     place = np.arange(BLOCK)
     matrix = np.cos(np.pi / BLOCK * (place + 0.5) * place[:, None]) * (2 / BLOCK) ** 0.5
     matrix[0] *= 0.5**0.5
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)
 
 
 def _histograms(blocks: Values) -> Values:

@@ -18,6 +18,9 @@ from esrt_core.evaluation.damage import FEATURES, Look
 
 CONSTANTS = Path(__file__).with_name("prediction.json")
 CODECS = ("webp", "avif", "heic", "h264", "hevc")  # whose bits tell something; other lossy video counts as H.264
+KINDS = ("photo", "drawing")  # besides clean
+OUTPUTS = ("photo, of a photo", "photo, of a drawing", "drawing, of a drawing", "is a drawing")
+LIMIT = 4.0  # of a standardized input
 INPUTS = (*FEATURES, "loss", *CODECS, *(f"{codec} bits" for codec in CODECS), "x3", "x4")
 
 
@@ -49,22 +52,31 @@ def inputs_of(look: Look, container: Container, scale: int) -> NDArray[np.float6
 
 def predict_gains(look: Look, container: Container, scale: int) -> Mapping[str, float]:
     """Return the expected gain in dB (PSNR on Y) over the clean weights, by kind of weights."""
+    return predict_from(inputs_of(look, container, scale))
+
+
+def predict_from(inputs: NDArray[np.float64]) -> Mapping[str, float]:
+    """Like predict_gains, from inputs_of()."""
     constants = _constants()
-    scaled = ((inputs_of(look, container, scale) - constants.mean) / constants.deviation).clip(-4, 4)
-    hidden = np.tanh(constants.first @ scaled + constants.first_bias)
-    return dict(zip(constants.kinds, (constants.second @ hidden + constants.second_bias).tolist(), strict=True))
+    scaled = ((inputs - constants.mean) / constants.deviation).clip(-LIMIT, LIMIT)
+    return gains_of(constants.second @ np.tanh(constants.first @ scaled + constants.first_bias) + constants.second_bias)
+
+
+def gains_of(outputs: NDArray[np.float64]) -> Mapping[str, float]:
+    """Return the expected gains by kind, from what the network says; photos never get the weights of drawings."""
+    of_photo, of_drawing, drawing, is_drawing = (float(value) for value in outputs)
+    return {"photo": of_drawing, "drawing": drawing} if is_drawing > 0 else {"photo": of_photo, "drawing": -math.inf}
 
 
 @dataclass(frozen=True)
 class _Constants:
     """Hold the network of one hidden layer: inputs are standardized by `mean` and `deviation` and clipped."""
 
-    kinds: tuple[str, ...]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     first: NDArray[np.float64]  # (hidden, inputs)
     first_bias: NDArray[np.float64]
-    second: NDArray[np.float64]  # (kinds, hidden)
+    second: NDArray[np.float64]  # (outputs, hidden)
     second_bias: NDArray[np.float64]
 
 
@@ -74,7 +86,7 @@ def _constants() -> _Constants:
     if tuple(content["inputs"]) != INPUTS:
         raise ValueError(f"{CONSTANTS.name} was made for other inputs; run benchmarks/fit_auto.py again")
     arrays = {name: np.array(content[name]) for name in _ARRAYS}
-    return _Constants(tuple(content["kinds"]), **arrays)
+    return _Constants(**arrays)
 
 
 _ARRAYS = ("mean", "deviation", "first", "first_bias", "second", "second_bias")

@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[Any]
+MATRICES = ("bt601", "bt709", "bt2020")
+
+
+class FrameError(ValueError):
+    """Reject pixels that are not what they are said to be."""
 
 
 class ColorSpace(StrEnum):
@@ -28,7 +33,7 @@ class Frame:
     matrix      YUV only: "bt601", "bt709" or "bt2020".
     full_range  YUV only: False for limited (studio) range.
 
-    Raises: ValueError if shapes or dtypes do not match the color space and depth.
+    Raises: FrameError if a shape, dtype or value does not match the color space and depth.
     """
 
     planes: tuple[Plane, ...]
@@ -39,12 +44,41 @@ class Frame:
     full_range: bool = True
 
     def __post_init__(self) -> None:
-        expected = {ColorSpace.GRAY: (1, 2), ColorSpace.RGB: (1, 3), ColorSpace.YUV: (3, 2)}[self.space]
-        if (len(self.planes), self.planes[0].ndim) != expected:
-            raise ValueError(f"a {self.space} frame must have {expected[0]} planes of {expected[1]} dimensions")
+        self._check_shapes()
+        if self.depth not in (*range(8, 17), 32):
+            raise FrameError(f"no frame has a depth of {self.depth} bits")
         dtype = np.float32 if self.depth == 32 else np.uint8 if self.depth == 8 else np.uint16
-        if any(plane.dtype != dtype for plane in self.all_planes()):
-            raise ValueError(f"planes of depth {self.depth} must be {np.dtype(dtype)}")
+        for plane in self.all_planes():
+            if plane.dtype != dtype:
+                raise FrameError(f"planes of depth {self.depth} must be {np.dtype(dtype)}, not {plane.dtype}")
+        if self.space is ColorSpace.YUV and self.matrix not in MATRICES:
+            raise FrameError(f"no YUV frame has the matrix {self.matrix!r}")
+
+    def _check_shapes(self) -> None:
+        expected = {ColorSpace.GRAY: (2,), ColorSpace.RGB: (3,), ColorSpace.YUV: (2, 2, 2)}[self.space]
+        if tuple(plane.ndim for plane in self.planes) != expected:
+            shapes = ", ".join(str(plane.shape) for plane in self.planes)
+            raise FrameError(f"a {self.space} frame cannot have planes of the shape {shapes or '()'}")
+        first = self.planes[0]
+        if 0 in first.shape:
+            raise FrameError(f"a frame of the shape {first.shape} has no pixels")
+        if self.space is ColorSpace.RGB and first.shape[2] != 3:
+            raise FrameError(f"an RGB frame cannot have {first.shape[2]} channels")
+        if self.space is ColorSpace.YUV and (
+            self.planes[1].shape != self.planes[2].shape or not _fits_luma(self.planes[1].shape, first.shape)
+        ):
+            raise FrameError(f"chroma of the shape {self.planes[1].shape} does not fit luma of {first.shape}")
+        if self.alpha is not None and self.alpha.shape != first.shape[:2]:
+            raise FrameError(f"alpha of the shape {self.alpha.shape} does not fit a frame of {first.shape[:2]}")
+
+    def check_values(self) -> None:
+        """Check the values of all planes, which takes a pass over those of more than 8 bits.
+
+        Raises: FrameError if a value is above full scale, negative or not finite.
+        """
+        for plane in self.all_planes():
+            if self.depth not in (8, 16) and not (plane.min() >= 0 and plane.max() <= self.peak):
+                raise FrameError(f"values from {plane.min()} to {plane.max()} are not within 0 and {self.peak:g}")
 
     def all_planes(self) -> tuple[Plane, ...]:
         """Return the color planes and, if present, the alpha plane."""
@@ -64,3 +98,11 @@ class Frame:
     def peak(self) -> float:
         """The value that means full intensity."""
         return 1.0 if self.depth == 32 else float(2**self.depth - 1)
+
+
+def _fits_luma(chroma: tuple[int, ...], luma: tuple[int, ...]) -> bool:
+    """Return whether chroma has the size of luma, or down to a quarter of it in either direction.
+
+    Of luma with an odd side, enlarged, chroma may have a row or column more than half.
+    """
+    return all(-(-full // 4) <= side <= full for side, full in zip(chroma, luma, strict=True))

@@ -1,6 +1,7 @@
 """Resample whole frames, with Lanczos for final sizes and bicubic for comparisons, and convert their bit depth."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,20 +30,42 @@ def enlarge_bicubic(frame: Frame, width: int, height: int) -> Frame:
 
 
 def with_depth(frame: Frame, depth: int) -> Frame:
-    """Return a frame of 8 to 16 bits in another depth of 8 to 16, rounded exactly; float frames stay float."""
+    """Return a frame of 8 to 16 bits in another depth of 8 to 16, rounded exactly; float frames stay float.
+
+    Full scale stays full scale. Studio-range YUV is multiplied by a power of two and chroma keeps its zero at half of
+    the values (ITU-T H.273, section 8.3).
+    """
     if depth == frame.depth or 32 in (depth, frame.depth):
         return frame
-    source, target = 2**frame.depth - 1, 2**depth - 1
+    source, target = 2**frame.depth, 2**depth
+    scale = _Affine(0, target - 1, source - 1, 0, target - 1)
+    colors = [scale] * len(frame.planes)
+    if frame.space is ColorSpace.YUV and not frame.full_range:
+        colors = [_Affine(0, target, source, 0, target - 1)] * 3
+    elif frame.space is ColorSpace.YUV:
+        colors[1:] = [replace(scale, zero=source // 2, new_zero=target // 2)] * 2
+    alpha = None if frame.alpha is None else scale(frame.alpha)
+    planes = tuple(convert(plane) for convert, plane in zip(colors, frame.planes, strict=True))
+    return replace(frame, planes=planes, alpha=alpha, depth=depth)
 
-    def converted(plane: Plane) -> Plane:
-        out = np.empty(plane.shape, np.uint8 if depth == 8 else np.uint16)
+
+@dataclass(frozen=True)
+class _Affine:
+    """Convert samples by (sample - zero) * factor / divisor + new_zero, halves rounded up, clipped to 0..peak."""
+
+    zero: int
+    factor: int
+    divisor: int
+    new_zero: int
+    peak: int
+
+    def __call__(self, plane: Plane) -> Plane:
+        out = np.empty(plane.shape, np.uint8 if self.peak < 2**8 else np.uint16)
         for top in range(0, len(plane), _ROWS):
-            wide = plane[top : top + _ROWS].astype(np.uint64)
-            out[top : top + _ROWS] = (wide * target + source // 2) // source
+            wide = (plane[top : top + _ROWS].astype(np.int64) - self.zero) * self.factor
+            values = (wide + self.divisor // 2) // self.divisor + self.new_zero
+            out[top : top + _ROWS] = np.clip(values, 0, self.peak)
         return out
-
-    alpha = None if frame.alpha is None else converted(frame.alpha)
-    return replace(frame, planes=tuple(converted(plane) for plane in frame.planes), alpha=alpha, depth=depth)
 
 
 def _resize(frame: Frame, width: int, height: int, kernel: Image.Resampling) -> Frame:
@@ -50,19 +73,58 @@ def _resize(frame: Frame, width: int, height: int, kernel: Image.Resampling) -> 
         return _resize_with_alpha(frame, frame.alpha, width, height, kernel)
 
     def scaled(plane: Plane) -> Plane:
-        rows, columns = round(frame.height / plane.shape[0]), round(frame.width / plane.shape[1])
-        return _resize_plane(plane, -(-width // columns), -(-height // rows), kernel, frame.peak)
+        if plane.shape[:2] != (frame.height, frame.width):
+            return _resize_chroma(frame, plane, width, height, kernel)
+        return _resize_plane(plane, width, height, kernel, frame.peak)
 
     alpha = None if frame.alpha is None else scaled(frame.alpha)
     return replace(frame, planes=tuple(scaled(plane) for plane in frame.planes), alpha=alpha)
 
 
-def _resize_plane(plane: Plane, width: int, height: int, kernel: Image.Resampling, peak: float) -> Plane:
+def _resize_chroma(frame: Frame, plane: Plane, width: int, height: int, kernel: Image.Resampling) -> Plane:
+    """Resample a subsampled plane at the true position of its samples, as engine.color has it.
+
+    Along a halved axis a sample is midway between two luma samples, or on the left one (studio range, horizontally).
+    """
+    rows = _ChromaAxis.of(frame.height, plane.shape[0], height, left=False)
+    columns = _ChromaAxis.of(frame.width, plane.shape[1], width, left=not frame.full_range)
+    padded = np.pad(plane, (2 * (rows.margin,), 2 * (columns.margin,)), mode="edge")
+    box = (columns.start, rows.start, columns.end, rows.end)
+    return _resize_plane(padded, columns.length, rows.length, kernel, frame.peak, box)
+
+
+@dataclass(frozen=True)
+class _ChromaAxis:
+    """Map one axis of a chroma plane: `length` new samples cover start..end of the old ones after a margin."""
+
+    margin: int
+    length: int
+    start: float
+    end: float
+
+    @classmethod
+    def of(cls, luma: int, chroma: int, new_luma: int, left: bool) -> "_ChromaAxis":
+        """Return the map for an axis of so many luma and chroma samples."""
+        if chroma == luma:
+            return cls(0, new_luma, 0, chroma)
+        length, ratio = -(-new_luma // 2), luma / new_luma
+        margin = math.ceil(ratio) + 1
+        start = margin + ((1 - ratio) / 4 if left else 0)
+        return cls(margin, length, start, start + length * ratio)
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _resize_plane(
+    plane: Plane, width: int, height: int, kernel: Image.Resampling, peak: float, box: _Box | None = None
+) -> Plane:
+    """Resample a plane, or a box (left, top, right, bottom) of it."""
     if plane.dtype == np.uint8:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), kernel))
+        return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), kernel, box))
     result = np.empty((height, width, *plane.shape[2:]), plane.dtype)
     for index in np.ndindex(plane.shape[2:]):  # Pillow's high bit depth modes have one channel
-        channel = _resize_float(plane[:, :, *index], width, height, kernel)
+        channel = _resize_float(plane[:, :, *index], width, height, kernel, box)
         result[:, :, *index] = _quantize(channel, plane.dtype, peak)
     return result
 
@@ -82,9 +144,11 @@ def _resize_with_alpha(frame: Frame, alpha: Plane, width: int, height: int, kern
     return replace(frame, planes=(result,), alpha=_resize_plane(alpha, width, height, kernel, frame.peak))
 
 
-def _resize_float(channel: Array, width: int, height: int, kernel: Image.Resampling) -> NDArray[np.float32]:
+def _resize_float(
+    channel: Array, width: int, height: int, kernel: Image.Resampling, box: _Box | None = None
+) -> NDArray[np.float32]:
     image = Image.fromarray(np.ascontiguousarray(channel, dtype=np.float32))
-    return np.asarray(image.resize((width, height), kernel))
+    return np.asarray(image.resize((width, height), kernel, box))
 
 
 def _quantize(values: NDArray[np.float32], dtype: np.dtype[Any], peak: float) -> Plane:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esrt_core.decoding import DecodeError, decode_json
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.dataset import read_pair
 from esrt_core.files import free_bytes, make_folder
@@ -183,13 +184,16 @@ def open_store(
     """
     folder = cache / _digest([str(picture.path.resolve()) for picture in pictures], scale)[:16]
     stamp = _digest([_stamp(picture) for picture in pictures], scale)
-    metadata = _read_metadata(folder)
-    if metadata.get("stamp") != stamp:
+    full = layout(pictures, scale)
+    content = _read_store(folder, stamp, full, scale)
+    if content is None:
         _build(folder, stamp, pictures, scale, progress)
-        metadata = _read_metadata(folder)
-    table = np.array(metadata["table"], np.int64).reshape(-1, 4)
-    damaged = tuple(Unusable(Path(path), reason) for path, reason in metadata["damaged"])
-    return _map(folder, table, layout(pictures, scale), scale), damaged
+        content = _read_store(folder, stamp, full, scale)
+    if content is None:
+        raise TrainingError(f"{folder} was changed while it was written; run one training at a time there")
+    table = np.array(content.table, np.int64).reshape(-1, 4)
+    damaged = tuple(Unusable(Path(path), reason) for path, reason in content.damaged)
+    return _map(folder, table, full, scale), damaged
 
 
 def _usable(sources: tuple[Path, ...], options: TrainOptions, smallest: int, observer: TrainObserver) -> Selection:
@@ -302,12 +306,25 @@ def _map(folder: Path, table: Table, full_table: Table, scale: int, mode: Any = 
     return PictureBank(lr, hr, table, scale)
 
 
-def _read_metadata(folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Content:
+    """Hold what a store's metadata say: the table's rows, and the path and reason of each damaged picture."""
+
+    stamp: str
+    table: list[tuple[int, int, int, int]]
+    damaged: list[tuple[str, str]]
+
+
+def _read_store(folder: Path, stamp: str, full: Table, scale: int) -> _Content | None:
+    """Return what a store holds; None if it is missing, stale or damaged, so that it must be built."""
     try:
-        content: dict[str, Any] = json.loads((folder / METADATA).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}  # missing or incomplete: it is built
-    return content
+        content = decode_json((folder / METADATA).read_bytes(), _Content)
+        sizes = [(folder / name).stat().st_size for name in (LR, HR)]
+    except (OSError, DecodeError):
+        return None
+    whole = sizes == [3 * lr_pixels(full), 3 * lr_pixels(full) * scale**2]
+    known = {tuple(row) for row in full.tolist()}
+    return content if content.stamp == stamp and whole and known.issuperset(content.table) else None
 
 
 def _stamp(picture: Picture) -> list[object]:

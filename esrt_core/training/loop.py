@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from torch import nn
 
@@ -20,7 +20,7 @@ from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Batch, Sampler
 from esrt_core.training.schedule import Point, Schedule, Stage
 from esrt_core.training.start import UPSAMPLERS
-from esrt_core.training.state import TrainingState, restore_counters
+from esrt_core.training.state import SavedState, TrainingState, restore_counters, restore_optimizers
 from esrt_core.training.step import Loss, Stepper
 from esrt_core.training.validation import Validator
 
@@ -97,13 +97,15 @@ class Trainer:
         self._parts = 1
         self._set_phase(state.freeze_body)
 
-    def restore(self, content: dict[str, Any]) -> None:
-        """Resume from a saved state, as returned by read_state()."""
+    def restore(self, saved: SavedState) -> None:
+        """Resume from a saved state.
+
+        Raises: TrainingError if its optimizers are not those of this run.
+        """
         state = self.state
-        restore_counters(state, content)
+        restore_counters(state, saved)
         self._set_phase(state.freeze_body)
-        for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        restore_optimizers(state.optimizers, saved)
         move_rates(state.optimizers)
         state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
 

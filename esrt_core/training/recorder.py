@@ -1,6 +1,7 @@
 """Record a run: log, state, weights, curves and samples, written by the main process, and events to the observer."""
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -154,7 +155,8 @@ class Recorder:
 
     def _described(self, state: TrainingState, psnr: float) -> CheckpointMetadata:
         training = {**self.metadata.training, "steps": state.step, "hours": round(state.seconds / 3600, 3)}
-        return replace(self.metadata, training=training, psnr={"held-out": round(psnr, 3)})
+        measured = {"held-out": round(psnr, 3)} if math.isfinite(psnr) else {}  # infinite on pictures of one color
+        return replace(self.metadata, training=training, psnr=measured)
 
     def _report(self, event: Trained | Validated) -> None:
         if self._log is not None:

@@ -160,7 +160,7 @@ def _begin(trainer: Trainer, folder: RunFolder, data: Data) -> None:
     """Resume from the saved state, or measure the start; report either."""
     state, recorder, validator = trainer.state, trainer.recorder, trainer.validator
     if folder.state.exists():
-        trainer.restore(read_state(folder.state, validator.replica.device))
+        trainer.restore(read_state(folder.state, validator.replica.device, state))
     else:
         averaged = recorder.averaged(state)
         state.bicubic_psnr = validator.bicubic_psnr()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy
 import torch
 
+from esrt_core.decoding import DecodeError, decode_json, decode_value
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write, free_bytes
 from esrt_core.training.events import Trained, Validated
@@ -20,6 +22,7 @@ from esrt_core.training.state import TrainingState
 
 COLUMNS = ("step", "seconds", "fraction", "loss", "lr", "patch", "batch", "pixels_per_second", "psnr")
 MAY_CHANGE = frozenset(("steps", "seconds", "device", "threads", "save_seconds", "validations", "name", "out", "force"))
+MAX_STEP = 2**53  # larger numbers are damage
 MIN_FREE_BYTES = 100 * 2**20  # what the files of a run need, with a margin
 
 Rows = Sequence[dict[str, str]]
@@ -58,8 +61,47 @@ class TrainResult:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON values for run.json."""
-        return {**asdict(self), "best": str(self.best.resolve())}
+        """Return JSON values for run.json, in which an infinite PSNR is null."""
+        values = {key: None if value == math.inf else value for key, value in asdict(self).items()}
+        return {**values, "best": str(self.best.resolve())}
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Hold `results` of run.json."""
+
+    steps: int
+    seconds: float
+    held_out: int
+    bicubic_psnr: float | None
+    start_psnr: float | None
+    best_psnr: float | None
+    last_psnr: float | None
+    best_step: int
+    name: str | None = None
+
+    def result(self, best: Path) -> TrainResult:
+        """Return the result of the run whose best weights are at `best`."""
+        return TrainResult(
+            best=best,
+            steps=self.steps,
+            seconds=self.seconds,
+            held_out=self.held_out,
+            bicubic_psnr=_finite_or_not(self.bicubic_psnr),
+            start_psnr=_finite_or_not(self.start_psnr),
+            best_psnr=_finite_or_not(self.best_psnr),
+            last_psnr=_finite_or_not(self.last_psnr),
+            best_step=self.best_step,
+            name=self.name,
+        )
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Hold run.json, whose `results` are empty until the run is complete."""
+
+    options: dict[str, Any]
+    results: dict[str, Any]
 
 
 def result_of(state: TrainingState, best: Path, held_out: int, name: str | None) -> TrainResult:
@@ -109,7 +151,7 @@ class RunFolder:
         return self._compare(options)
 
     def _compare(self, options: TrainOptions) -> list[str]:
-        before, now = self.read_record()["options"], options.as_json()
+        before, now = self.read_record().options, options.as_json()
         changed = [key for key in now if key in before and before[key] != now[key]]
         conflicts = [key for key in changed if key not in MAY_CHANGE]
         if conflicts:
@@ -117,24 +159,32 @@ class RunFolder:
             raise TrainingError(f"{self.path} belongs to a run with other options ({listed}); choose another --out")
         return [f"resuming with {key} {now[key]} (before: {before[key]})" for key in changed]
 
-    def read_record(self) -> dict[str, Any]:
+    def read_record(self) -> _Record:
         """Return the content of run.json.
 
         Raises: TrainingError if it is damaged.
         """
         try:
-            content: dict[str, Any] = json.loads(self.record.read_text("utf-8"))
-            content["options"].keys(), content["results"].keys()
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise TrainingError(f"{self.record} is damaged; delete the folder or choose another --out") from error
-        if "optimiser" in content["options"]:  # the spelling of 0.1.0
-            content["options"]["optimizer"] = content["options"].pop("optimiser")
-        return content
+            record = decode_json(self.record.read_bytes(), _Record)
+        except (OSError, DecodeError) as error:
+            raise self._damaged(error) from error
+        if "optimiser" in record.options:  # the spelling of 0.1.0
+            record.options["optimizer"] = record.options.pop("optimiser")
+        return record
 
     def read_result(self) -> TrainResult | None:
-        """Return the result of a complete run, None if the run is not complete."""
-        results = self.read_record()["results"] if self.record.exists() else None
-        return TrainResult(**{**results, "best": self.best}) if results else None
+        """Return the result of a complete run, None if the run is not complete.
+
+        Raises: TrainingError if run.json is damaged.
+        """
+        results = self.read_record().results if self.record.exists() else None
+        try:
+            return decode_value(results, _Results).result(self.best) if results else None
+        except DecodeError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> TrainingError:
+        return TrainingError(f"{self.record} is damaged ({error}); delete the folder or choose another --out")
 
     def write_record(self, options: TrainOptions, data: dict[str, Any], results: dict[str, Any]) -> None:
         """Write run.json."""
@@ -149,11 +199,15 @@ class RunFolder:
 
     def read_log(self) -> list[dict[str, str]]:
         """Return the rows of log.csv, without a torn last line and rows that cannot be read."""
-        if not self.log.exists():
+        try:
+            lines = self.log.read_bytes().decode("utf-8", "replace").split("\n")[:-1]
+        except FileNotFoundError:
             return []
-        text = self.log.read_text("utf-8", errors="replace").replace("\0", "")
-        lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
-        return [row for row in csv.DictReader(lines) if _is_readable(row)]
+        except OSError as error:
+            raise TrainingError(f"{self.log} cannot be read ({error.strerror}); choose another --out") from error
+        fields = (line.rstrip("\r").split(",") for line in lines)
+        rows = (dict(zip(COLUMNS, row, strict=True)) for row in fields if len(row) == len(COLUMNS))
+        return [row for row in rows if _is_readable(row)]
 
 
 class Log:
@@ -191,17 +245,14 @@ class Log:
         self._file.close()
 
 
-def _is_readable(row: dict[str, Any]) -> bool:
-    """Return whether a row of log.csv has all columns, with numbers in those that are filled."""
-    if set(row) != set(COLUMNS) or None in row.values():
-        return False
+def _is_readable(row: dict[str, str]) -> bool:
+    """Return whether a row of log.csv has a step, and numbers in the other columns that are filled."""
     try:
-        int(row["step"])
         for value in filter(None, row.values()):
             float(value)
+        return 0 <= int(row["step"]) < MAX_STEP
     except ValueError:
         return False
-    return True
 
 
 def draw_curves(rows: Rows, bicubic_psnr: float, start_psnr: float, target: Path) -> None:
@@ -227,6 +278,10 @@ def draw_curves(rows: Rows, bicubic_psnr: float, start_psnr: float, target: Path
 def versions() -> dict[str, str]:
     """Return the versions of Python, torch and NumPy."""
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
+
+
+def _finite_or_not(psnr: float | None) -> float:
+    return math.inf if psnr is None else psnr
 
 
 def _compare(psnr: float, other: float, name: str) -> str:

@@ -1,5 +1,7 @@
 """The state of a run, with all that resuming needs: weights, their average, optimizers, loss scale and counters."""
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,12 @@ from torch.optim import Optimizer
 from esrt_core.errors import TrainingError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT
-from esrt_core.weights.checkpoint import write_pickled
+from esrt_core.training.optimizers import Muon
+from esrt_core.weights.checkpoint import check_archive, load_pickled, unusual, write_pickled
+from esrt_core.weights.header import MAX_BYTES
 
 VERSION = 1
+MAX_COUNT = 2**53  # larger numbers are damage
 GROWTH = 1000  # finite steps after which a factor that was halved is doubled again
 COUNTERS = {  # attribute of TrainingState: key in the file
     "step": "step",
@@ -143,28 +148,135 @@ class TrainingState:
             write_pickled(content, temporary)
 
 
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a saved state.
+@dataclass(frozen=True)
+class SavedState:
+    """Hold a saved state whose types and shapes are checked; `optimizers` once restore_optimizers() has them."""
+
+    path: Path
+    network: dict[str, Tensor]
+    shadow: dict[str, Tensor]
+    updates: int
+    optimizers: list[Any]
+    loss_scale: tuple[float, int] | None
+    counters: dict[str, Any]
+
+    def damaged(self) -> TrainingError:
+        """Return the error of a damaged state."""
+        return _damaged(self.path)
+
+
+def read_state(path: Path, device: torch.device, state: TrainingState) -> SavedState:
+    """Read a saved state of a run whose state is like `state`.
 
     Raises: TrainingError if the file is damaged or was written by another version.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        check_archive(path, 4 * MAX_BYTES)  # weights, their average, and up to two moments
+        content = load_pickled(path, device)
     except Exception as error:  # a damaged pickle can raise anything at all
-        raise TrainingError(
-            f"{path} is damaged, so the run cannot be resumed; delete its folder or choose another --out"
-        ) from error
-    if "optimisers" in content:  # the spelling of 0.1.0
-        content["optimizers"] = content.pop("optimisers")
-    if content.get("version") != VERSION:
+        raise _damaged(path) from error
+    if not isinstance(content, dict) or not isinstance(content.get("version"), int):
+        raise _damaged(path)
+    if content["version"] != VERSION:
         raise TrainingError(f"{path} was written by another version of esrt; use that version to finish the run")
-    return content
+    average, optimizers = content.get("ema"), content.get("optimizers", content.get("optimisers"))  # as 0.1.0 spelled
+    scale, counters = content.get("loss_scale"), content.get("counters")  # files of 0.1.0 may have no loss scale
+    if not (
+        _is_like(state.network.state_dict(), content.get("network"))
+        and isinstance(average, dict)
+        and _is_like(state.ema.shadow, average.get("shadow"))
+        and _is_count(average.get("updates"))
+        and isinstance(optimizers, list)
+        and (scale is None or _is_loss_scale(scale))
+        and isinstance(counters, dict)
+        and all(_KINDS[name](counters.get(key)) for name, key in COUNTERS.items())
+    ):
+        raise _damaged(path)
+    return SavedState(
+        path, content["network"], average["shadow"], average["updates"], optimizers, scale and tuple(scale), counters
+    )
 
 
-def restore_counters(state: TrainingState, content: dict[str, Any]) -> None:
+def restore_counters(state: TrainingState, saved: SavedState) -> None:
     """Restore weights, average, loss scale and counters; optimizers are restored once built for the phase."""
-    state.network.load_state_dict(content["network"])
-    state.ema.load_state_dict(**content["ema"])
-    state.scale.restore(*content.get("loss_scale", (state.scale.maximum, 0)))  # older files have none
+    state.network.load_state_dict(saved.network)
+    state.ema.load_state_dict(saved.updates, saved.shadow)
+    state.scale.restore(*(saved.loss_scale or (state.scale.maximum, 0)))
     for name, key in COUNTERS.items():
-        setattr(state, name, content["counters"][key])
+        setattr(state, name, saved.counters[key])
+
+
+def restore_optimizers(optimizers: Sequence[Optimizer], saved: SavedState) -> None:
+    """Restore the moments of optimizers; their hyperparameters are those of the run's options.
+
+    Raises: TrainingError if the saved ones are not of these optimizers.
+    """
+    if len(optimizers) != len(saved.optimizers):
+        raise saved.damaged()
+    for optimizer, content in zip(optimizers, saved.optimizers, strict=True):
+        moments = content.get("state") if isinstance(content, dict) else None
+        values = [value for group in optimizer.param_groups for value in group["params"]]
+        if not isinstance(moments, dict) or not all(
+            type(number) is int and 0 <= number < len(values) and _are_moments(each, values[number], optimizer)
+            for number, each in moments.items()
+        ):
+            raise saved.damaged()
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _damaged(path: Path) -> TrainingError:
+    return TrainingError(f"{path} is damaged, so the run cannot be resumed; delete its folder or choose another --out")
+
+
+def _is_like(expected: Mapping[str, Tensor], found: object) -> bool:
+    """Return whether `found` has plain tensors of the expected names and shapes."""
+    return (
+        isinstance(found, dict)
+        and found.keys() == expected.keys()
+        and all(_is_plain(value) and value.shape == expected[name].shape for name, value in found.items())
+    )
+
+
+def _are_moments(found: object, value: Tensor, optimizer: Optimizer) -> bool:
+    """Return whether `found` is what the optimizer keeps for a parameter."""
+    keys = {"momentum"} if isinstance(optimizer, Muon) else {"step", "exp_avg", "exp_avg_sq"}
+    return (
+        isinstance(found, dict)
+        and found.keys() == keys
+        and all(_is_plain(each) and each.shape == (() if key == "step" else value.shape) for key, each in found.items())
+    )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and not unusual(value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_COUNT
+
+
+def _is_number(value: object) -> bool:
+    return (isinstance(value, float) and not math.isnan(value)) or (type(value) is int and abs(value) < MAX_COUNT)
+
+
+def _is_duration(value: object) -> bool:
+    return _is_number(value) and isinstance(value, int | float) and 0 <= value < MAX_COUNT
+
+
+def _is_loss_scale(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and _is_number(value[0]) and _is_count(value[1])
+
+
+_KINDS: dict[str, Callable[[object], bool]] = {
+    "step": _is_count,
+    "seconds": _is_duration,
+    "freeze_body": lambda value: type(value) is bool,
+    "unfrozen_at": lambda value: value is None or _is_count(value),
+    "validated": _is_count,
+    "skipped": _is_count,
+    "bicubic_psnr": _is_number,
+    "start_psnr": _is_number,
+    "best_psnr": _is_number,
+    "best_step": _is_count,
+    "last_psnr": _is_number,
+}

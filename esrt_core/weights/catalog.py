@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from esrt_core.architecture import SCALES, scales_text
+from esrt_core.decoding import DecodeError, decode_json, decode_value
 from esrt_core.errors import WeightsError
+from esrt_core.files import display_text
 from esrt_core.weights.download import Digest
+from esrt_core.weights.header import MAX_BYTES
 from esrt_core.weights.settings import StoreOptions
 
 INDEX_VERSION = 1
+MAX_INDEX_BYTES = 4 * 2**20  # some ten thousand rows
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX_NAME = "index.json"
 RESERVED_NAMES = ("auto", "clean", "drawing", "photo")  # the bundled kinds
@@ -58,6 +62,10 @@ class CatalogRow:
             )
         if not _SHA256.fullmatch(self.sha256) or self.bytes <= 0:
             raise WeightsError(f"weights '{self.title}' need a size above 0 and a sha256 of 64 lowercase hex digits")
+        if self.bytes > MAX_BYTES:
+            raise WeightsError(
+                f"weights '{self.title}' have {self.bytes:,} bytes; weights may have up to {MAX_BYTES:,}"
+            )
 
     @property
     def title(self) -> str:
@@ -81,7 +89,16 @@ class Entry:
     @property
     def present(self) -> bool:
         """Return whether the file is on this machine."""
-        return self.path.is_file()
+        try:
+            return self.path.is_file()
+        except OSError:  # a name that is too long, or a folder that may not be read
+            return False
+
+
+@dataclass(frozen=True)
+class _Index:
+    esrt_index: Any
+    weights: list[Any]
 
 
 def check_name(name: str) -> None:
@@ -106,6 +123,8 @@ def read_rows(path: Path) -> tuple[CatalogRow, ...]:
     Raises: WeightsError, naming the file, if it cannot be read or is not an index.
     """
     try:
+        if path.stat().st_size > MAX_INDEX_BYTES or not path.is_file():  # nor a pipe, which may never end
+            raise WeightsError(f"index {path} is not a file of up to {MAX_INDEX_BYTES:,} bytes; expected a JSON file")
         return parse_rows(path.read_bytes(), str(path))
     except OSError as error:
         raise WeightsError(f"index {path} cannot be read: {error.strerror}; expected a JSON file") from error
@@ -117,14 +136,15 @@ def parse_rows(content: bytes, source: str) -> tuple[CatalogRow, ...]:
     Raises: WeightsError if it is not an index of this version, or a row is invalid or duplicate.
     """
     try:
-        index = json.loads(content)
-    except ValueError as error:
-        raise WeightsError(f"index {source} is not valid JSON ({error}); make one with 'esrt models index'") from error
-    if not isinstance(index, dict) or "esrt_index" not in index or not isinstance(index.get("weights"), list):
-        raise WeightsError(f"{source} is not an index of weights; make one with 'esrt models index'")
-    if index["esrt_index"] != INDEX_VERSION:
-        raise WeightsError(f"index {source} has version {index['esrt_index']}, this program supports {INDEX_VERSION}")
-    rows = tuple(_row(entry, number, source) for number, entry in enumerate(index["weights"], 1))
+        index = decode_json(content, _Index)
+    except DecodeError as error:
+        raise WeightsError(
+            f"{source} is not an index of weights ({error}); make one with 'esrt models index'"
+        ) from error
+    if index.esrt_index != INDEX_VERSION:
+        version = display_text(str(index.esrt_index)[:20])
+        raise WeightsError(f"index {source} has version {version}, this program supports {INDEX_VERSION}")
+    rows = tuple(_row(entry, number, source) for number, entry in enumerate(index.weights, 1))
     keys = [(row.name, row.scale) for row in rows]
     duplicate = next((row.title for row in rows if keys.count((row.name, row.scale)) > 1), None)
     if duplicate:
@@ -132,11 +152,12 @@ def parse_rows(content: bytes, source: str) -> tuple[CatalogRow, ...]:
     return rows
 
 
-def dump_rows(rows: Iterable[CatalogRow]) -> str:
-    """Return the JSON text of an index with these rows, sorted by name and scale."""
+def dump_rows(rows: Iterable[CatalogRow]) -> bytes:
+    """Return the content of an index with these rows, sorted by name and scale."""
     ordered = sorted(rows, key=lambda row: (row.name, row.scale))
     index = {"esrt_index": INDEX_VERSION, "weights": [dataclasses.asdict(row) for row in ordered]}
-    return json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # in a file name that is not UTF-8; JSON's own escape
 
 
 def bundled_entry(row: CatalogRow) -> Entry:
@@ -162,21 +183,6 @@ def imported_folder(options: StoreOptions) -> Path:
 def _row(entry: Any, number: int, source: str) -> CatalogRow:
     """Make a row from one entry of an index, ignoring unknown keys."""
     try:
-        return CatalogRow(
-            name=str(entry["name"]),
-            scale=int(entry["scale"]),
-            kind=str(entry["kind"]),
-            file=str(entry["file"]),
-            bytes=int(entry["bytes"]),
-            sha256=str(entry["sha256"]),
-            urls=tuple(str(url) for url in entry.get("urls", ())),
-            licence=str(entry.get("licence", "")),
-            training_data=str(entry.get("training_data", "")),
-            psnr={str(name): float(value) for name, value in entry.get("psnr", {}).items()},
-            card=str(entry.get("card", "")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise WeightsError(f"row {number} of index {source} is invalid: {problem}") from error
-    except WeightsError as error:
+        return decode_value(entry, CatalogRow)
+    except (DecodeError, WeightsError) as error:
         raise WeightsError(f"row {number} of index {source} is invalid: {error}") from error

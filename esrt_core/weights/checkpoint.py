@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,6 +75,16 @@ def checkpoint_bytes(
     return save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata.to_strings())
 
 
+def load_pickled(path: Path, device: torch.device) -> Any:
+    """Return what a file by torch holds, read by torch's restricted unpickler, which never runs code.
+
+    A damaged or hostile file can raise anything at all.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecated kinds of tensors
+        return torch.load(path, map_location=device, weights_only=True)
+
+
 def write_pickled(content: Any, path: Path) -> None:
     """Write a file as torch.save does, through memory.
 
@@ -116,11 +127,11 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(2)
     if start == ZIP:
-        _check_archive(path)
+        check_archive(path, MAX_BYTES)
     elif start[:1] != PICKLE:
         raise WeightsError(f"{path} was not saved by torch; {EXPECTED}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_pickled(path, torch.device("cpu"))
     except Exception as error:  # a damaged or hostile pickle can raise anything at all
         raise WeightsError(f"{path} {_reason(str(error))}; {EXPECTED}") from error
     return _tensors(content, path, MAX_DEPTH)
@@ -166,12 +177,22 @@ def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -
             f"{what} has shape {_shape_text(tuple(tensor.shape))}, expected {_shape_text(shape)} for ESRT "
             f"x{config.scale} with {config.channels} channels and {config.blocks} blocks"
         )
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        raise WeightsError(f"{what} has type {dtype}, expected float32, float16 or bfloat16")
+    if reason := unusual(tensor):
+        raise WeightsError(f"{what} {reason}, expected float32, float16 or bfloat16")
     bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
     if bad:
         raise WeightsError(f"{what} has {bad} of {tensor.numel()} values that are NaN or infinite; expected none")
+
+
+def unusual(tensor: Tensor) -> str:
+    """Return what makes a tensor other than plain floating-point numbers in memory, "" if nothing does."""
+    if tensor.is_meta:
+        return "has no values"
+    if tensor.layout != torch.strided:
+        return "is sparse"
+    if tensor.is_quantized or not tensor.is_floating_point():
+        return f"has type {str(tensor.dtype).removeprefix('torch.')}"
+    return ""
 
 
 def _shape_text(shape: Shape) -> str:
@@ -184,10 +205,10 @@ def _list_names(names: list[str]) -> str:
     return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
 
 
-def _check_archive(path: Path) -> None:
-    """Check an archive before it is unpacked.
+def check_archive(path: Path, limit: int) -> None:
+    """Check an archive by torch before it is unpacked.
 
-    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than any ESRT file has.
+    Raises: WeightsError if it is damaged, holds a program, or would unpack to more than `limit` bytes.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -197,8 +218,8 @@ def _check_archive(path: Path) -> None:
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise WeightsError(f"{path} is a TorchScript program, not plain tensors; {EXPECTED}")
     size = sum(entry.file_size for entry in entries)
-    if size > MAX_BYTES:
-        raise WeightsError(f"{path} unpacks to {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+    if size > limit:
+        raise WeightsError(f"{path} unpacks to {size:,} bytes; weights may have up to {limit:,}")
 
 
 def _reason(message: str) -> str:

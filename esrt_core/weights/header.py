@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from esrt_core.decoding import DecodeError, decode_json
 from esrt_core.errors import WeightsError
+from esrt_core.files import display_text
 from esrt_core.weights.detect import Configuration, Shapes, read_configuration
 
 FORMAT_VERSION = 1
 ARCHITECTURE = "ESRT"
-MAX_BYTES = 256 * 2**20  # the largest network that detect.py accepts has about 190 MB
+MAX_BYTES = 256 * 2**20  # of a file; 64 channels and 32 blocks take 69 MB in float32, the published network 3
 PICKLED = (".pth", ".pt")
 SUFFIXES = (".safetensors", *PICKLED)
 
@@ -104,27 +106,41 @@ def from_strings(entries: Mapping[str, str], name: str) -> CheckpointMetadata | 
         return None
     architecture = entries.get("architecture")
     if architecture != ARCHITECTURE:
-        raise WeightsError(f"the metadata of {name} names {architecture or 'no architecture'}, not {ARCHITECTURE}")
+        found = display_text((architecture or "no architecture")[:60])
+        raise WeightsError(f"the metadata of {name} names {found}, not {ARCHITECTURE}")
     version = entries["format_version"]
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
         raise WeightsError(
-            f"{name} has format version {version}, this program supports up to {FORMAT_VERSION}; update esrt to use it"
+            f"{name} has format version {display_text(version[:20])}, this program supports up to {FORMAT_VERSION}; "
+            "update esrt to use it"
         )
     try:
-        configuration = json.loads(entries["configuration"])
-        return CheckpointMetadata(
-            scale=int(entries["scale"]),
-            channels=int(configuration["channels"]),
-            blocks=int(configuration["blocks"]),
-            kind=entries.get("kind", "custom"),
-            training=dict(json.loads(entries.get("training", "{}"))),
-            training_data=entries.get("training_data", ""),
-            licence=entries.get("licence", ""),
-            psnr={key: float(value) for key, value in json.loads(entries.get("psnr", "{}")).items()},
-            card=entries.get("card", ""),
-        )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{name} has damaged metadata ({type(error).__name__}: {error}); create it again") from error
+        return _decode(entries)
+    except DecodeError as error:
+        raise WeightsError(f"{name} has damaged metadata ({error}); create it again") from error
+
+
+@dataclass(frozen=True)
+class _Size:
+    channels: int
+    blocks: int
+
+
+def _decode(entries: Mapping[str, str]) -> CheckpointMetadata:
+    """Return the metadata in the entries of a header. Raises DecodeError if they are damaged."""
+    size = decode_json(entries.get("configuration", ""), _Size)
+    training = decode_json(entries.get("training", "{}"), dict[str, Any])
+    return CheckpointMetadata(
+        scale=decode_json(entries.get("scale", ""), int),
+        channels=size.channels,
+        blocks=size.blocks,
+        kind=entries.get("kind", "custom"),
+        training={key: value for key, value in training.items() if isinstance(value, str | int | float)},
+        training_data=entries.get("training_data", ""),
+        licence=entries.get("licence", ""),
+        psnr=decode_json(entries.get("psnr", "{}"), dict[str, float]),
+        card=entries.get("card", ""),
+    )
 
 
 def check_file(path: Path) -> None:
@@ -145,7 +161,7 @@ def check_file(path: Path) -> None:
     if size == 0:
         raise WeightsError(f"{path} is empty; expected a weights file")
     if size > MAX_BYTES:
-        raise WeightsError(f"{path} has {size:,} bytes; no ESRT file has more than {MAX_BYTES:,}")
+        raise WeightsError(f"{path} has {size:,} bytes; weights may have up to {MAX_BYTES:,}")
 
 
 @contextmanager

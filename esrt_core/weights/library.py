@@ -6,6 +6,7 @@ never lose each other's rows.
 
 import dataclasses
 import hashlib
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote, urljoin
@@ -15,6 +16,7 @@ from esrt_core.files import atomic_write
 from esrt_core.progress import ignore_progress
 from esrt_core.weights.catalog import (
     INDEX_NAME,
+    MAX_INDEX_BYTES,
     RESERVED_NAMES,
     CatalogRow,
     Entry,
@@ -169,7 +171,7 @@ def make_index(folder: Path, base_url: str = "") -> tuple[CatalogRow, ...]:
         raise WeightsError(f"{folder} has no .safetensors files; convert .pth files with 'esrt models import'")
     rows = tuple(describe_row(path, base_url=base_url) for path in paths)
     with atomic_write(folder / INDEX_NAME, overwrite=True) as temporary:
-        temporary.write_text(dump_rows(rows), encoding="utf-8")
+        temporary.write_bytes(dump_rows(rows))
     return rows
 
 
@@ -184,7 +186,7 @@ def describe_row(path: Path, name: str = "", base_url: str = "") -> CatalogRow:
         file=path.name,
         bytes=digest.bytes,
         sha256=digest.sha256,
-        urls=(f"{base_url.rstrip('/')}/{quote(path.name)}",) if base_url else (),
+        urls=(f"{base_url.rstrip('/')}/{quote(os.fsencode(path.name))}",) if base_url else (),
         licence=metadata.licence,
         training_data=metadata.training_data,
         psnr=metadata.psnr,
@@ -205,13 +207,14 @@ def imported_rows(options: StoreOptions) -> list[CatalogRow]:
 
 def url_rows(options: StoreOptions) -> list[CatalogRow]:
     """Return the rows of weights downloaded from addresses given with --model."""
-    return _rows(options.data / "urls")
+    return [row for row in _rows(options.data / "urls") if row.urls]
 
 
 def url_row(address: str, options: StoreOptions) -> CatalogRow | None:
     """Return the row of the weights that an address delivered at first use, None if it was never used."""
     record = _url_record(address, options)
-    return read_rows(record)[0] if record.is_file() else None
+    rows = read_rows(record) if record.is_file() else ()
+    return next((row for row in rows if row.urls), None)
 
 
 def save_imported_row(row: CatalogRow, options: StoreOptions) -> None:
@@ -277,7 +280,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
         )
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
-        found = fetch([address], temporary, None, options.download, ignore_progress)
+        limits = dataclasses.replace(options.download, max_bytes=MAX_INDEX_BYTES)
+        found = fetch([address], temporary, None, limits, ignore_progress)
         if sha256 and found.sha256 != sha256:
             raise WeightsError(f"index {address} has sha256 {found.sha256}, expected {sha256}; nothing was kept")
         parse_rows(temporary.read_bytes(), address)
@@ -285,7 +289,11 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
 
 def _with_addresses(row: CatalogRow, base: str) -> CatalogRow:
     """Return the row with full addresses, by default that of its file beside the index."""
-    return dataclasses.replace(row, urls=tuple(urljoin(base, url) for url in row.urls or (quote(row.file),)))
+    try:
+        urls = tuple(urljoin(base, url) for url in row.urls or (quote(os.fsencode(row.file)),))
+    except ValueError as error:
+        raise WeightsError(f"index {base} has an invalid address for {row.title}: {error}") from error
+    return dataclasses.replace(row, urls=urls)
 
 
 def _url_record(address: str, options: StoreOptions) -> Path:
@@ -299,4 +307,4 @@ def _rows(folder: Path) -> list[CatalogRow]:
 def _write(path: Path, row: CatalogRow) -> None:
     make_folder(path.parent)
     with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_text(dump_rows([row]), encoding="utf-8")
+        temporary.write_bytes(dump_rows([row]))

@@ -98,3 +98,38 @@ def test_full_scale_stays_full_scale(depth: int) -> None:
 def test_float_stays_float() -> None:
     frame = Frame((np.zeros((2, 2), np.float32),), ColorSpace.GRAY, 32)
     assert with_depth(frame, 16) is frame
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_a_deeper_yuv_frame_has_the_same_colors(full_range: bool) -> None:
+    """Black, white and gray of a depth are 16, 235 and 128 times a power of two in studio range (ITU-T H.273)."""
+    luma = np.array([[0, 255], [128, 255]] if full_range else [[16, 235], [126, 235]], np.uint8)
+    chroma = np.array([[128, 240], [16, 129]], np.uint8)
+    frame = Frame((luma, chroma, chroma), ColorSpace.YUV, full_range=full_range)
+    deep = with_depth(frame, 16)
+    factor = 257 if full_range else 256
+    assert deep.planes[0].tolist() == (luma.astype(int) * factor).tolist()
+    assert deep.planes[1].tolist() == ((chroma.astype(int) - 128) * factor + 32768).tolist()
+    back = with_depth(deep, 8)
+    assert all(np.array_equal(one, other) for one, other in zip(back.planes, frame.planes, strict=True))
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("size", [(30, 24), (31, 23), (90, 50)])
+def test_resized_chroma_stays_where_the_luma_is(full_range: bool, size: tuple[int, int]) -> None:
+    """A ramp in all planes: chroma is on the left luma sample in studio range and midway in full range."""
+    left = 0.0 if full_range else -0.5
+
+    def ramp(columns: int, rows: int, factor: float, chroma: bool) -> np.ndarray:
+        step = 2 if chroma else 1
+        across = (np.arange(columns) * step + step / 2 + (left if chroma else 0)) / factor
+        return np.tile(across * 400 + 2000, (rows, 1)).round().astype(np.uint16)
+
+    planes = (ramp(40, 32, 1, False), ramp(20, 16, 1, True), ramp(20, 16, 1, True))
+    resized = resize_frame(Frame(planes, ColorSpace.YUV, 16, full_range=full_range), *size)
+    expected = ramp((size[0] + 1) // 2, (size[1] + 1) // 2, size[0] / 40, True)
+    assert resized.planes[1].shape == expected.shape
+    margin = max(4, size[0] // 10)  # there the kernel sees the repeated border
+    inner = slice(margin, -margin)
+    off = np.abs(resized.planes[1][:, inner].astype(int) - expected[:, inner])
+    assert off.max() <= 20  # 0.05 px: Lanczos does not keep a ramp exactly

@@ -16,6 +16,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.pipeline.video.options import VideoOptions
 from esrt_core.pipeline.video.run import ClipResult, prepare_clip, upscale_clip
+from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import ChainSelector, ModelChain, single_chain
 
 
@@ -87,7 +88,7 @@ class Upscaled:
 class Repeater:
     """Stand for an Upscaler: every pixel is repeated."""
 
-    precision = "fp32"
+    precision = "fp16"
 
     def __init__(self, scale: int, owner: Repeaters) -> None:
         self.scale = scale
@@ -99,10 +100,16 @@ class Repeater:
         return self
 
     tile = 96
+    tiles = 1
 
-    def upscale(self, frame: Frame) -> Upscaled:
+    def precision_for(self, depth: int) -> str:
+        """Return the precision for a depth, as Upscaler does."""
+        return "fp32" if depth > 8 else self.precision
+
+    def upscale(self, frame: Frame, progress: ProgressCallback = ignore_progress) -> Upscaled:
         """Enlarge a frame; stop where the owner wants it."""
         self._owner.calls += 1
+        self._owner.depths.add(frame.depth)
         if self._owner.calls == self._owner.stop_at:
             raise KeyboardInterrupt
         planes = tuple(self._grown(plane) for plane in frame.planes)
@@ -126,6 +133,7 @@ class Repeaters:
 
     def __init__(self, stop_at: int = 0, device: str = "cpu") -> None:
         self.calls = 0
+        self.depths: set[int] = set()
         self.device = device
         self.stop_at = stop_at
 
@@ -136,6 +144,9 @@ class Repeaters:
     def weights(self, scale: int, pass_index: int = 0) -> Weights:
         """Return a stand-in."""
         return Weights("0" * 64)
+
+    def weaker(self) -> None:
+        """Return that there is no blend."""
 
     def upscaler(self, scale: int, pass_index: int = 0) -> Repeater:
         """Return a repeater."""

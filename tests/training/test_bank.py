@@ -84,6 +84,34 @@ def test_a_store_is_built_once_and_again_when_a_picture_changes(pictures: Path, 
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"\0", b'{"stamp": 1}', None])
+def test_a_damaged_store_is_built_again(pictures: Path, tmp_path: Path, content: bytes | None) -> None:
+    found = find_pictures([pictures], 2, 8).usable
+    expected = np.array(open_store(tmp_path / "cache", found, 2, ignore_progress)[0].lr)
+    (folder,) = (tmp_path / "cache").iterdir()
+    metadata = folder / "store.json"
+    if content is None:  # a row beyond the pixels
+        (folder / "store.json").write_bytes(
+            metadata.read_bytes().replace(b'"table": [[', b'"table": [[9, 9, 0, 99999], [')
+        )
+    else:
+        metadata.write_bytes(content)
+    seen: list[Progress] = []
+    again, _ = open_store(tmp_path / "cache", found, 2, seen.append)
+    assert len(seen) == 5
+    assert np.array_equal(again.lr, expected)
+
+
+def test_a_store_of_cut_pixels_is_built_again(pictures: Path, tmp_path: Path) -> None:
+    found = find_pictures([pictures], 2, 8).usable
+    open_store(tmp_path / "cache", found, 2, ignore_progress)
+    (folder,) = (tmp_path / "cache").iterdir()
+    os.truncate(folder / "hr.u8", 100)
+    seen: list[Progress] = []
+    open_store(tmp_path / "cache", found, 2, seen.append)
+    assert len(seen) == 5
+
+
 def test_a_full_disk_is_noticed_first(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank, "free_bytes", lambda folder: 1000)
     with pytest.raises(TrainingError, match="free"):

@@ -1,4 +1,5 @@
-import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from esrt_core.errors import TrainingError
 from esrt_core.training import run_folder
 from esrt_core.training.events import Trained, Validated
-from esrt_core.training.run_folder import RunFolder
+from esrt_core.training.run_folder import RunFolder, TrainResult
 from tests.conftest import file_size_limit
 from tests.training.conftest import MakeOptions
 
@@ -40,9 +41,12 @@ def test_another_length_is_noticed_and_other_options_are_refused(folder: RunFold
         folder.prepare(make_options(seed=3))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"options": {}})])
-def test_a_damaged_record_is_refused(folder: RunFolder, make_options: MakeOptions, content: str) -> None:
-    folder.record.write_text(content)
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", b'{"options": {}}', b"[" * 100_000, b"\xff", b"\0" * 50, b'{"options": {}, "results": {"a": 1e999}}'],
+)
+def test_a_damaged_record_is_refused(folder: RunFolder, make_options: MakeOptions, content: bytes) -> None:
+    folder.record.write_bytes(content)
     with pytest.raises(TrainingError, match="damaged"):
         folder.prepare(make_options())
 
@@ -71,7 +75,19 @@ def test_rows_are_on_disk_at_once_and_those_after_the_saved_step_are_dropped(fol
 
 
 @pytest.mark.parametrize(
-    "tail", ["20,1.5,0.2", "20,1.5,0.25,0.1,0.001,24,16,1000,3", "\0\0\0\0", "30,1,x,1,1,1,1,1,\n", "1,2\n"]
+    "tail",
+    [
+        "1" * 5000 + ",1,0.5,1,1,1,1,1,\n",
+        "9" * 400 + ",1,0.5,1,1,1,1,1,\n",
+        "-1,1,0.5,1,1,1,1,1,\n",
+        "\0\0" + "1" * 200_000 + "\n",
+        "20,1.5,0.2",
+        "20,1.5,0.25,0.1,0.001,24,16,1000,3",
+        "\0\0\0\0",
+        "30,1,x,1,1,1,1,1,\n",
+        "1,2\n",
+        '"20,1.5\n',
+    ],
 )
 def test_torn_and_odd_rows_are_ignored(folder: RunFolder, tail: str) -> None:
     log = folder.open_log(0)
@@ -80,6 +96,32 @@ def test_torn_and_odd_rows_are_ignored(folder: RunFolder, tail: str) -> None:
     with folder.log.open("a") as file:
         file.write(tail)
     assert [row["step"] for row in folder.read_log()] == ["10"]
+
+
+RESULT = TrainResult(Path("x"), 6, 1.5, 2, math.inf, 30.5, 31, 30.75, 4, "mine")
+
+
+def test_a_result_comes_back_even_if_a_psnr_is_infinite(folder: RunFolder, make_options: MakeOptions) -> None:
+    assert folder.read_result() is None
+    folder.write_record(make_options(), {}, {})
+    assert folder.read_result() is None
+    folder.write_record(make_options(), {}, {**RESULT.as_json(), "later": 1})
+    assert folder.read_result() == replace(RESULT, best=folder.best)
+
+
+@pytest.mark.parametrize(("key", "value"), [("steps", "6"), ("steps", None), ("best_psnr", [1]), ("name", 5)])
+def test_a_result_of_wrong_types_is_refused(
+    folder: RunFolder, make_options: MakeOptions, key: str, value: object
+) -> None:
+    folder.write_record(make_options(), {}, {**RESULT.as_json(), key: value})
+    with pytest.raises(TrainingError, match=f"run.json is damaged .*{key}"):
+        folder.read_result()
+
+
+def test_a_log_that_cannot_be_read_is_one_sentence(folder: RunFolder) -> None:
+    folder.log.mkdir()
+    with pytest.raises(TrainingError, match=r"log\.csv cannot be read"):
+        folder.read_log()
 
 
 def test_a_log_on_a_full_disk_is_one_line(folder: RunFolder) -> None:

@@ -23,7 +23,9 @@ from esrt_core.weights.catalog import (
 )
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.download import digest_of
-from esrt_core.weights.library import describe_row
+from esrt_core.weights.header import MAX_BYTES
+from esrt_core.weights.library import describe_row, index_entries, make_index
+from esrt_core.weights.settings import StoreOptions
 
 ROW = CatalogRow(
     "mine", 4, "custom", "mine_x4.safetensors", 10, "a" * 64, ("https://h/m",), "MIT", "photos", {"S": 1.5}, "c"
@@ -32,7 +34,7 @@ ROW = CatalogRow(
 
 def test_what_is_dumped_is_parsed() -> None:
     rows = (ROW, replace(ROW, scale=2))
-    assert parse_rows(dump_rows(rows).encode(), "i") == (rows[1], rows[0])
+    assert parse_rows(dump_rows(rows), "i") == (rows[1], rows[0])
 
 
 def test_keys_of_a_later_version_are_passed_over() -> None:
@@ -44,14 +46,22 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff{", "index i is not valid JSON"),
+        (b"\xff{", r"i is not an index of weights \(it is not JSON"),
         (b"[]", "i is not an index"),
         (b'{"esrt_index": 1}', "i is not an index"),
         (b'{"esrt_index": 9, "weights": []}', "has version 9, this program supports 1"),
-        (b'{"esrt_index": 1, "weights": [{"name": "a"}]}', "row 1 of index i is invalid: 'scale' is missing"),
+        (
+            b'{"esrt_index": 1, "weights": [{"name": "a"}]}',
+            "row 1 of index i is invalid: .*missing required field `scale`",
+        ),
         (b'{"esrt_index": 1, "weights": [3]}', "row 1 of index i is invalid"),
-        (dump_rows([ROW, ROW]).encode(), "more than one row for mine x4"),
-        (dump_rows([ROW]).replace('"psnr": {', '"psnr": {"x": "high", ').encode(), "row 1 of index i is invalid"),
+        (b"[" * 100_000, "i is not an index"),
+        (b'{"esrt_index": 1e999, "weights": []}', "i is not an index"),
+        (b'{"esrt_index": ["\\n"], "weights": []}', "has version .* this program supports 1"),
+        (dump_rows([ROW]).replace(b'"psnr": {', b'"psnr": {"x": Infinity, '), "i is not an index"),
+        (dump_rows([ROW]).replace(b'"psnr": {', b'"psnr": {"x": 1' + b"0" * 400 + b","), "i is not an index"),
+        (dump_rows([ROW, ROW]), "more than one row for mine x4"),
+        (dump_rows([ROW]).replace(b'"psnr": {', b'"psnr": {"x": "high", '), "row 1 of index i is invalid"),
     ],
 )
 def test_what_is_no_index_is_refused(content: bytes, words: str) -> None:
@@ -73,13 +83,32 @@ def test_what_is_no_index_is_refused(content: bytes, words: str) -> None:
         {"sha256": "A" * 64},
         {"sha256": "a" * 63},
         {"bytes": 0},
+        {"bytes": MAX_BYTES + 1},
+        {"bytes": True},
+        {"scale": "4"},
+        {"psnr": None},
+        {"urls": "https://h/m"},
     ],
 )
-def test_rows_that_cannot_be_are_refused(change: dict[str, str | int]) -> None:
+def test_rows_that_cannot_be_are_refused(change: dict[str, object]) -> None:
     index = json.loads(dump_rows([ROW]))
     index["weights"][0].update(change)
     with pytest.raises(WeightsError, match="row 1 of index i is invalid"):
         parse_rows(json.dumps(index).encode(), "i")
+
+
+def test_a_file_name_that_no_disk_can_hold_is_a_file_that_is_not_here(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_bytes(dump_rows([replace(ROW, file="ü" * 200, urls=())]))
+    (entry,) = index_entries(StoreOptions(tmp_path, tmp_path, str(tmp_path)), refresh=False)
+    assert not entry.present
+
+
+def test_a_file_name_that_is_not_utf8_is_indexed_and_found(weights: Path, tmp_path: Path) -> None:
+    weights.rename(tmp_path / "m\udcff.safetensors")
+    (row,) = make_index(tmp_path, "https://h")
+    assert row.urls == ("https://h/m%FF.safetensors",)
+    (entry,) = index_entries(StoreOptions(tmp_path, tmp_path, str(tmp_path)), refresh=False)
+    assert entry.row == row
 
 
 def test_a_missing_index_is_one_sentence(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from esrt_core.model import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.detect import authors_name
 from esrt_core.weights.header import CheckpointMetadata
+from tests.conftest import quantized
 
 State = dict[str, Tensor]
 
@@ -241,6 +243,30 @@ DAMAGE: list[tuple[Callable[[State], None], str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("convert", "words"),
+    [
+        (lambda tensor: tensor.to("meta"), "tensor ltb.et.mlp.fc1.weight has no values"),
+        (torch.Tensor.to_sparse, "tensor ltb.et.mlp.fc1.weight is sparse"),
+        (quantized, "tensor ltb.et.mlp.fc1.weight has type quint8"),
+        (lambda tensor: tensor.to(torch.complex64), "tensor ltb.et.mlp.fc1.weight has type complex64"),
+        (lambda tensor: torch.zeros(1).expand(10**9), "has shape 1000000000"),
+        (lambda tensor: torch.nn.UninitializedParameter(), "holds|has"),
+    ],
+)
+@pytest.mark.parametrize("every", [False, True])
+def test_tensors_that_are_not_plain_are_one_line(
+    tmp_path: Path, network: ESRT, convert: Callable[[torch.Tensor], torch.Tensor], words: str, every: bool
+) -> None:
+    state = dict(network.state_dict())
+    for name in list(state) if every else ["ltb.et.mlp.fc1.weight"]:
+        state[name] = convert(state[name].detach())
+    torch.save(state, tmp_path / "a.pth")
+    message = refusal(tmp_path / "a.pth")
+    assert every or re.search(words, message)
+    assert message.isprintable()
+
+
 @pytest.mark.parametrize(("damage", "words"), DAMAGE)
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_wrong_tensors_are_named(
@@ -269,7 +295,16 @@ def test_a_wrong_tensor_is_named_as_in_the_file(tmp_path: Path, network: ESRT) -
         ({"scale": "3"}, "describes ESRT x3 (16 channels, 1 blocks), but its tensors are those of ESRT x2"),
         ({"architecture": "SwinIR"}, "names SwinIR, not ESRT"),
         ({"format_version": "2"}, "has format version 2, this program supports up to 1; update esrt"),
-        ({"configuration": "{}"}, "has damaged metadata (KeyError: 'channels')"),
+        ({"configuration": "{}"}, "has damaged metadata (object missing required field `channels`"),
+        ({"configuration": "[" * 100_000}, "has damaged metadata"),
+        ({"configuration": '{"channels": 1e999, "blocks": 1}'}, "has damaged metadata"),
+        ({"configuration": '{"channels": "16", "blocks": 1}'}, "has damaged metadata"),
+        ({"scale": "Infinity"}, "has damaged metadata"),
+        ({"scale": "1" + "0" * 5000}, "has damaged metadata"),
+        ({"psnr": '{"Set5": 1' + "0" * 400 + "}"}, "has damaged metadata"),
+        ({"training": "[" * 100_000}, "has damaged metadata"),
+        ({"format_version": "9" * 5000}, "has format version 9999"),
+        ({"architecture": "x\n" * 100}, "not ESRT"),
         ({"psnr": "[1]"}, "has damaged metadata"),
         ({"scale": "two"}, "has damaged metadata"),
     ],

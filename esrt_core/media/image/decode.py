@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
-from esrt_core.media.frame import ColorSpace
+from esrt_core.media.frame import ColorSpace, FrameError
 from esrt_core.media.image import jpeg, pixels, png
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
@@ -149,6 +149,16 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
     Raises: MediaError if it is damaged.
     """
+    try:
+        page = _read(opening, description, number)
+        page.frame.check_values()
+    except FrameError as error:
+        raise opening.damaged(str(error)) from error
+    check_size(opening.name, page.frame.width, page.frame.height, opening.limits)
+    return page
+
+
+def _read(opening: Opened, description: Description, number: int) -> Page:
     if opening.tiff is not None:
         return _read_tiff(opening, number, description.source_icc)
     image = opening.image

@@ -105,7 +105,8 @@ def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
         return f"a TIFF page with the photometric interpretation {name}"
     count = _COLOR_SAMPLES[page.photometric]
     channels = 1 if samples.ndim == 2 else _channels_last(page, samples).shape[-1]
-    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < count:
+    needed = count + (_has_alpha(page) and samples.ndim == 3)
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < needed:
         return f"a TIFF page of {samples.dtype} samples and shape {samples.shape}"
     if page.photometric in _CONVERTED and samples.dtype.kind == "f":
         return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"

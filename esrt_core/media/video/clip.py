@@ -191,7 +191,7 @@ class ClipInfo:
     slots       of AVI with empty frames: the number of every frame, counting the empty ones.
     restarts    seconds at which the clock of the container restarts, as in joined recordings; times are those after
                 ffmpeg has closed the gaps.
-    has_captions  the frames contain closed captions.
+    captions    kinds of closed captions in the frames, see captions.py.
     spherical   it has the metadata of a 360 degree clip.
     own_tags    it has vendor tags, such as those of phones ("com.apple.quicktime.model").
     created     its creation date, as written in its metadata.
@@ -214,7 +214,7 @@ class ClipInfo:
     is_counted: bool = False
     slots: tuple[int, ...] = ()
     restarts: tuple[Fraction, ...] = ()
-    has_captions: bool = False
+    captions: frozenset[str] = frozenset()
     spherical: bool = False
     own_tags: bool = False
     created: str = ""

@@ -6,15 +6,11 @@ which frames are missing or decoded with errors.
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
-
-import av
 
 from esrt_core.media.video.clip import ClipInfo
-from esrt_core.media.video.ffmpeg import open_clip
+from esrt_core.media.video.packets import decoded_packets
 
 _MISSING_FRAMES = 3  # a gap of this many frames is damage, not a variable rate
 _MISSING_FRAME = Fraction(3, 2)
@@ -33,46 +29,32 @@ def damaged_stretches(clip: ClipInfo) -> list[tuple[float, float]]:
 
 
 def _bad_times(clip: ClipInfo) -> Iterator[float]:
-    with open_clip(clip.path) as container:
-        stream = container.streams[clip.video.index]
-        expected: set[int] = set()
-        seen: set[int] = set()
-        packets = container.demux(stream)
-        while (packet := _next(packets)) is not None:
-            tick = packet.dts if packet.pts is None else packet.pts
-            if packet.size and tick is not None:
-                expected.add(tick)
-                seen.add(tick)
-            for frame in _decoded(packet):
-                expected.discard(frame.pts)
-                if frame.is_corrupt and frame.pts is not None:
-                    yield _after_start(clip, frame.pts)
-    gaps = () if clip.restarts else _gaps(clip, sorted(seen))
-    yield from (_after_start(clip, tick) for tick in (*expected, *gaps))
+    expected: set[int] = set()
+    seen: set[int] = set()
+    for packet in decoded_packets(clip):
+        if packet.tick is not None:
+            expected.add(packet.tick)
+            seen.add(packet.tick)
+        for tick, frame in packet.frames:
+            if tick is None:
+                continue
+            expected.discard(tick)
+            if frame.is_corrupt:
+                yield _after_start(clip, tick)
+    yield from (_after_start(clip, tick) for tick in (*expected, *_gaps(clip, sorted(seen))))
 
 
 def _gaps(clip: ClipInfo, ticks: list[int]) -> Iterator[int]:
-    """Yield both ends of every gap in which packets are missing: of one frame if data is marked as damaged."""
-    longest = (_MISSING_FRAME if clip.suspects else _MISSING_FRAMES) / (
-        clip.video.timing.rate * clip.video.timing.time_base
-    )
+    """Yield both ends of every gap in which packets are missing: of one frame if data is marked as damaged.
+
+    Between joined recordings there is no gap.
+    """
+    time_base = clip.video.timing.time_base
+    longest = (_MISSING_FRAME if clip.suspects else _MISSING_FRAMES) / (clip.video.timing.rate * time_base)
+    seams = {round(seconds / time_base) for seconds in clip.restarts}
     for before, after in pairwise(ticks):
-        if after - before > longest:
+        if after - before > longest and after not in seams:
             yield from (before, after)
-
-
-def _next(packets: Iterator[Any]) -> Any:
-    """Return the next packet, or None if the file ends or cannot be read any further."""
-    with suppress(av.error.FFmpegError, OSError):
-        return next(packets, None)
-    return None
-
-
-def _decoded(packet: Any) -> list[Any]:
-    """Return the frames decoded from a packet; none on an error, so that they are reported as missing."""
-    with suppress(av.error.FFmpegError):
-        return list(packet.decode())
-    return []
 
 
 def _after_start(clip: ClipInfo, tick: int) -> float:

@@ -5,7 +5,6 @@ the result, is encoded.
 """
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,7 +14,8 @@ from esrt_core.errors import MediaError
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, Mastering, OtherStream
 from esrt_core.media.video.containers import Container, subtitle_codec
 from esrt_core.media.video.ffmpeg import LOCAL_ONLY, file_url, has_option, open_clip, run
-from esrt_core.media.video.reader import ReadRequest, layered_decoder, read_all_streams
+from esrt_core.media.video.packets import read_all_streams
+from esrt_core.media.video.reader import ReadRequest, layered_decoder
 from esrt_core.media.video.spherical import insert_boxes, spherical_boxes, stereo_mode, write_spherical_picture
 from esrt_core.media.video.writer import REPEATABLE, EncodeSettings
 
@@ -90,6 +90,7 @@ class SegmentFile:
 
 
 LIST_NAME = "segments.ffconcat"
+CAPTIONS_NAME = "captions.srt"
 
 
 def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
@@ -105,7 +106,7 @@ def write_list(target: Path, pieces: Sequence[SegmentFile]) -> None:
 
 
 def mux(pieces: Path, target: Path, request: MuxRequest, captions: Path | None = None) -> None:
-    """Mux a list of segments, the source and a file of captions in SRT into `target`.
+    """Mux a list of segments, the source and captions (SRT in seconds after the result's start) into `target`.
 
     Cover art for Matroska is first written beside the list.
 
@@ -121,27 +122,6 @@ def mux(pieces: Path, target: Path, request: MuxRequest, captions: Path | None =
     run(arguments, pieces.parent)
     if boxes and request.container.muxer in ("mp4", "mov"):
         insert_boxes(target, boxes, pieces.parent)
-
-
-def write_captions(clip: ClipInfo, folder: Path) -> Path | None:
-    """Write the closed captions (CEA-608) of a clip's picture in SRT into a folder, None if there are none.
-
-    Only ffmpeg's movie filter splits them off. A link in the folder stands for the clip, because the filter's syntax
-    does not take every path. The times are those of the clip's container.
-
-    Raises: MediaError if ffmpeg fails.
-    """
-    link, target = folder / "captions.source", folder / "captions.srt"
-    link.unlink(missing_ok=True)
-    try:
-        link.symlink_to(clip.path.absolute())
-    except OSError:  # links need a privilege on Windows
-        shutil.copyfile(clip.path, link)
-    movie = f"movie=filename=captions.source:f={clip.container}:si={clip.video.index}[out0+subcc]"
-    url = f"file:{target.name}"
-    run([*LOCAL_ONLY, "-copyts", "-f", "lavfi", "-i", movie, "-map", "0:s", "-f", "srt", "-y", url], folder)
-    link.unlink()
-    return target if target.stat().st_size else None
 
 
 def _list_url(pieces: Path) -> str:
@@ -169,7 +149,7 @@ def mux_arguments(
     # fmt: off
     return [
         *([] if closes_gaps else ["-copyts"]), *LOCAL_ONLY, *picture, *LOCAL_ONLY, *source,
-        *([*LOCAL_ONLY, "-itsoffset", _seconds(shift), "-f", "srt", "-i", f"file:{captions.name}"] if captions else []),
+        *([*LOCAL_ONLY, "-f", "srt", "-i", f"file:{captions.name}"] if captions else []),
         "-map", "0:v:0", *_maps(request), *(["-map", "2:0"] if captions else []), *_attach(request, covers),
         "-c", "copy", *_audio_codecs(request), *_subtitle_codecs(request), *_metadata(request), *_tags(request),
         *stereo_tags, *(_caption_options(request) if captions else []), *_window(request),
@@ -204,12 +184,21 @@ def _window(request: MuxRequest) -> list[str]:
     """
     arguments = []
     for name, kind in (("a", "audio"), ("s", "subtitle"), ("d", "data")):
-        filters = [r"noise=drop=lt(pts*tb\,0)"] if request.start else []
+        filters = [_BEFORE[kind]] if request.start else []
         if request.duration is not None and kind != "audio":  # a packet that begins inside may last much longer
             filters.append(rf"setts=duration=min(DURATION\,max({_seconds(request.duration)}/TB-PTS\,1))")
         if filters and (request.has(kind) or (request.captions and kind == "subtitle")):
             arguments += [f"-bsf:{name}", ",".join(filters)]
     return arguments if request.duration is None else [*arguments, "-t", _seconds(request.duration)]
+
+
+# A subtitle that is on the screen at the start is shown from there on.
+_BEFORE = {
+    "audio": r"noise=drop=lt(pts*tb\,0)",
+    "subtitle": r"noise=drop=lt(pts*tb\,0)*lte((pts+d)*tb\,0),"
+    r"setts=pts=max(PTS\,0):dts=max(DTS\,0):duration=DURATION+min(PTS\,0)",
+    "data": r"noise=drop=lt(pts*tb\,0)",
+}
 
 
 def _colors(colors: ColorTags) -> list[str]:
@@ -334,7 +323,7 @@ def preview_arguments(
     of the result, as the result itself does.
     """
     source, video = request.source, request.source.video
-    width, height, rate = settings.final_width, settings.final_height, settings.rate
+    width, height, rate = settings.width, settings.height, settings.rate
     begin = source.start + request.start + request.offset
     rotate = "" if request.rotation == 0 else _ROTATE[request.rotation]
     sizing = f"scale={width}:{height}:flags=bicubic+accurate_rnd,format={settings.pixels}"

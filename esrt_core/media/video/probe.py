@@ -5,7 +5,7 @@ PyAV reads it, because the text that ffmpeg prints rounds times and leaves out h
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ import av
 from av.sidedata.sidedata import Type as SideData
 
 from esrt_core.errors import MediaError
+from esrt_core.media.video.captions import captions_of_triplets
 from esrt_core.media.video.clip import (
     ClipInfo,
     ColorTags,
@@ -25,8 +26,10 @@ from esrt_core.media.video.clip import (
     parse_layout,
 )
 from esrt_core.media.video.ffmpeg import dolby_vision_profile, open_clip, stream_tags
-from esrt_core.media.video.reader import closed_up_ticks, decoded_size
-from esrt_core.media.video.timing import Scan, Timing, counted, missing_end, scan_packets, timed
+from esrt_core.media.video.packets import closed_up_packets
+from esrt_core.media.video.reader import decoded_size
+from esrt_core.media.video.scan import Scan, scan_packets
+from esrt_core.media.video.timing import Timing, counted, missing_end, timed
 
 _DYNAMIC = (SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER, SideData.DYNAMIC_HDR_VIVID)
 _INSPECTED_FRAMES = 12  # to detect interlacing; some clips begin with progressive frames
@@ -40,7 +43,7 @@ class FirstFrames:
     interlaced: bool = False
     side_data: dict[Any, bytes] = field(default_factory=dict)
     dynamic: bool = False
-    has_captions: bool = False
+    captions: frozenset[str] = frozenset()
     spherical: bool = False
 
 
@@ -51,7 +54,7 @@ def inspect_first_frames(container: Any, stream: Any) -> FirstFrames:
         first.frame = first.frame or frame
         first.interlaced |= bool(frame.interlaced_frame)
         first.dynamic |= any(frame.side_data.get(kind) is not None for kind in _DYNAMIC)
-        first.has_captions |= frame.side_data.get(SideData.A53_CC) is not None
+        first.captions |= captions_of_triplets(bytes(frame.side_data.get(SideData.A53_CC) or b""))
         first.spherical |= frame.side_data.get(SideData.SPHERICAL) is not None
         for kind in (SideData.DISPLAYMATRIX, SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL):
             data = frame.side_data.get(kind)
@@ -104,6 +107,7 @@ def content_light_of(data: bytes | None) -> tuple[int, int] | None:
 
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
 _INCOMPATIBLE_PROFILE = 5  # of Dolby Vision
+_LISTED = 5
 _CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
@@ -148,11 +152,19 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
     is_counted = name == "avi" or not scan.ticks
     _refuse_dolby_vision_5(path, stream, name)
     slots = scan.missing_slots() if name == "avi" and stream.time_base * (stream.average_rate or 0) == 1 else ()
-    ticks = closed_up_ticks(path, name, stream.index) if scan.restarts else scan.ticks
+    closed = closed_up_packets(path, name, stream.index) if scan.restarts else []
+    ticks = {tick: length for tick, length in closed if tick is not None} if scan.restarts else scan.ticks
+    shown = [tick for tick, _ in closed] if scan.restarts else scan.order
     timing = counted(scan.packets, slots, stream) if is_counted else timed(ticks, stream)
     length = Fraction(0 if scan.restarts else container.duration or 0, av.time_base)
     tags = stream_tags(path, name) if container.chapters() else {}
     start = Fraction(0 if scan.restarts else container.start_time or 0, av.time_base)
+
+    def times(numbers: Sequence[int]) -> list[str]:
+        """Return when packets are shown, as text."""
+        found = (shown[number] if number < len(shown) else None for number in numbers)
+        return [_clock(None if tick is None else tick * timing.time_base - start) for tick in found]
+
     return ClipInfo(
         path=path,
         container=name,
@@ -166,36 +178,32 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
         chapters=len(container.chapters()),
         is_counted=is_counted,
         slots=slots,
-        restarts=_restart_times(scan, ticks, timing),
+        restarts=_restart_times(scan, shown, timing),
         own_tags=any(key.startswith("com.") for key in container.metadata),
         created=container.metadata.get("creation_time", "").partition(";")[0],
-        has_captions=first.has_captions,
+        captions=first.captions | scan.captions,
         spherical=first.spherical,
-        notes=_notes(first, scan, stream),
-        suspects=tuple(scan.suspects),
+        notes=_notes(first, times(scan.changes[:_LISTED])),
+        suspects=tuple(f"damaged data at {time}" for time in times(scan.suspects)),
         damage=(*scan.damage, *(() if scan.restarts else missing_end(stream, timing))),
     )
 
 
-def _notes(first: FirstFrames, scan: Scan, stream: Any) -> tuple[str, ...]:
+def _notes(first: FirstFrames, changes: Sequence[str]) -> tuple[str, ...]:
     notes = [_DYNAMIC_NOTE] if first.dynamic else []
-
-    times = ", ".join(f"{float(tick * stream.time_base) - first_time(stream):.2f} s" for tick in scan.changes[:5])
-    if times:
-        notes.append(f"size or pixel shape of the picture change at {times}: shown as at the start")
+    if changes:
+        notes.append(f"size or pixel shape of the picture change at {', '.join(changes)}: shown as at the start")
     return tuple(notes)
 
 
-def first_time(stream: Any) -> float:
-    """Return the seconds at which the container of a stream starts."""
-    return float(Fraction(stream.container.start_time or 0, av.time_base))
+def _clock(seconds: Fraction | None) -> str:
+    return "an unknown time" if seconds is None else f"{float(seconds):.2f} s"
 
 
-def _restart_times(scan: Scan, ticks: dict[int, int], timing: Timing) -> tuple[Fraction, ...]:
+def _restart_times(scan: Scan, shown: Sequence[int | None], timing: Timing) -> tuple[Fraction, ...]:
     """Return the seconds at which the clock restarts, in the times after the gaps have been closed."""
-    order = list(ticks)  # in decoding order, as they are in the file
-    numbers = [number for number in scan.restart_packets if number < len(order)]
-    return tuple(min(order[number:]) * timing.time_base for number in numbers)
+    later = ([tick for tick in shown[number:] if tick is not None] for number in scan.restart_packets)
+    return tuple(min(ticks) * timing.time_base for ticks in later if ticks)
 
 
 def _container_name(container: Any, path: Path) -> str:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import av
@@ -16,7 +15,8 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import Frame
 from esrt_core.media.video.clip import FULL_RANGE, ClipInfo, PixelLayout, VideoStream
 from esrt_core.media.video.damage import dropped_frame
-from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url, open_clip, output_of
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url, open_clip
+from esrt_core.media.video.packets import read_all_streams
 
 # NUT's header describes the stream completely: do not probe frames before the first one is yielded.
 _NO_GUESSING = {"fpsprobesize": "0", "analyzeduration": "0", "probesize": "32"}
@@ -137,26 +137,6 @@ def sample_frames(clip: ClipInfo, count: int) -> list[Frame]:
                 frames = list(islice(container.decode(stream), _AFTER_KEY_FRAME))
                 found += [Frame((frames[-1].to_ndarray(format="rgb24"),))] if frames else []
     return [frame for frame in found if (frame.width, frame.height) == (found[0].width, found[0].height)]
-
-
-def read_all_streams(number: int) -> list[str]:
-    """Return an output that discards all sound and pictures of an input, so that ffmpeg reads them.
-
-    It closes the gaps of a clock that restarts by the first packet after the gap, of whatever stream: all commands that
-    read a clip must read the same streams.
-    """
-    drop = "noise=drop=1"
-    return ["-map", f"{number}:v?", "-map", f"{number}:a?", "-c", "copy", "-bsf", drop, "-f", "null", "-"]
-
-
-def closed_up_ticks(path: Path, container: str, index: int) -> dict[int, int]:
-    """Return the ticks and durations of a stream's frames after ffmpeg has closed the gaps of its clock."""
-    text = output_of(
-        [*LOCAL_ONLY, "-f", container, "-i", file_url(path), "-map", f"0:{index}", "-c", "copy",
-         "-f", "framecrc", "pipe:1", *read_all_streams(0)]
-    )  # fmt: skip
-    rows = [line.split(",") for line in text.splitlines() if line[:1].isdigit()]
-    return {int(row[2]): int(row[3]) for row in rows}
 
 
 def decoded_size(clip: ClipInfo) -> tuple[int, int] | None:

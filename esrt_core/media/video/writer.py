@@ -21,11 +21,10 @@ REPEATABLE = ("-fflags", "+bitexact", "-flags:v", "+bitexact")
 class EncodeSettings:
     """Options of encoding.
 
-    layout, width, height   of the frames that are written; px.
+    layout, width, height   of the frames; px.
     time_base               seconds of one tick.
     rate                    frames a second, for the encoder's rate control.
     pixels                  the encoder's pixel format.
-    final_width, final_height  px of the encoded picture; if they differ from the frames', ffmpeg resizes.
     aspect                  sample aspect ratio.
     encoder                 ffmpeg's arguments for the encoder.
     """
@@ -36,8 +35,6 @@ class EncodeSettings:
     time_base: Fraction
     rate: Fraction
     pixels: str
-    final_width: int
-    final_height: int
     aspect: Fraction
     colors: ColorTags
     encoder: tuple[str, ...]
@@ -117,13 +114,11 @@ def encode_arguments(target: Path, settings: EncodeSettings) -> list[str]:
 
 
 def _filters(settings: EncodeSettings) -> Sequence[str]:
-    """Tag the colors first, so that no filter converts them; resize and convert the format; tag them again."""
+    """Tag the colors first, so that no filter converts them; convert the format; tag them again."""
     colors, aspect = settings.colors, settings.aspect
     stated = f"setparams=range={colors.range}:colorspace={colors.matrix}"
     tags = f"{stated}:color_primaries={colors.primaries}:color_trc={colors.transfer}"
     filters = [tags]
-    if (settings.width, settings.height) != (settings.final_width, settings.final_height):
-        filters.append(f"scale={settings.final_width}:{settings.final_height}:{_SCALING}")
-    elif settings.layout.name != settings.pixels:
+    if settings.layout.name != settings.pixels:
         filters.append(f"scale={_SCALING}")
     return [*filters, f"format={settings.pixels}", tags, f"setsar={aspect.numerator}/{aspect.denominator}"]

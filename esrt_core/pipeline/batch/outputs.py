@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO, Any
 
 from esrt_core.errors import TargetError
@@ -43,7 +43,7 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
     """Return the key of a command; devices and options that only select pictures are not part of it."""
     requested = options.upscale
     size = {name: decimal_text(value) for name, value in asdict(requested.size).items() if value is not None}
-    described = {
+    described: dict[str, Any] = {
         "size": size or {"factor": decimal_text(own_factor(pool.scales))},
         "format": requested.format,
         "weights": {name: file.sha256 for name, file in weights_needed(requested.size, pool).items()},
@@ -54,12 +54,16 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
         "compare": requested.compare,
         "name": options.name,
     }
+    if requested.strength is not None:  # left out otherwise, so that ids of earlier versions stay
+        described["strength"] = requested.strength
     text = json.dumps(described, sort_keys=True)
     return JobKey(hashlib.sha256(text.encode()).hexdigest()[:16], described)
 
 
 def weights_needed(size: SizeRequest, pool: UpscalerPool) -> dict[str, WeightsFile]:
-    """Return the weights that may be used, by kind of chain, pass and scale.
+    """Return the weights that may be used, by kind of chain, pass and scale; those for drawings are left out.
+
+    So a folder that version 0.1.0 began, which never chose them, is not done again.
 
     Raises: OptionError if the factor cannot be reached with them.
     """
@@ -162,11 +166,11 @@ else:
 
 
 class OutputFolder:
-    """Manage one folder of results: its manifest is read at once; open() creates and locks the folder."""
+    """Manage one folder of results and its manifest; open() creates and locks the folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.manifest = Manifest(root)
+    def __init__(self, manifest: Manifest) -> None:
+        self.root = manifest.folder
+        self.manifest = manifest
         self._lock: RunLock | None = None
         self._disk: int | None = None
         self._mutex = threading.Lock()
@@ -199,10 +203,10 @@ class OutputFolder:
         if not self.is_reachable():
             raise TargetError(f"{display_name(self.root)} is gone: it was moved or its drive disconnected; restore it")
 
-    def claim(self, target: Path) -> bool:
+    def claim(self, key: str) -> bool:
         """Claim a target for this run and reload the manifest; return False if another run holds it."""
         try:
-            if self._lock is None or not self._lock.claim(self.name_of(target)):
+            if self._lock is None or not self._lock.claim(key):
                 return False
         except OSError as error:
             raise TargetError(f"{display_name(self.root)} cannot be locked: {error.strerror}") from error
@@ -210,28 +214,21 @@ class OutputFolder:
             self.manifest.refresh()
         return True
 
-    def release(self, target: Path) -> None:
+    def release(self, key: str) -> None:
         """Release a target."""
         if self._lock is not None:
             with suppress(OSError):  # the drive is gone, and the lock with it
-                self._lock.release(self.name_of(target))
-
-    def name_of(self, path: Path) -> str:
-        """Return a path as the manifest records it: relative to the folder, so that both can move together."""
-        try:
-            return PurePath(os.path.relpath(path, self.root)).as_posix()
-        except ValueError:  # another drive
-            return path.absolute().as_posix()
+                self._lock.release(key)
 
     def note(self, entry: Entry) -> None:
         """Append an entry to the manifest."""
         with self._mutex:
             self.manifest.add(entry)
 
-    def outcome(self, source: Path, job: JobKey) -> Entry | None:
+    def outcome(self, location: str, job: JobKey) -> Entry | None:
         """Return the last entry of a picture, as Manifest.outcome() does."""
         with self._mutex:
-            return self.manifest.outcome(self.name_of(source), job.id)
+            return self.manifest.outcome(self.manifest.name_of(location), job.id)
 
     def remove_leftovers(self, targets: Iterable[Path]) -> int:
         """Remove the temporary files of dead runs beside targets and count them; skip while other runs are alive."""

@@ -1,48 +1,81 @@
-"""Find the pictures in folders, files and globs without opening any."""
+"""Find the pictures in folders, files and globs, on disks and in object stores, without opening any."""
 
 import glob
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
-from typing import Generic, TypeVar
+from pathlib import Path, PurePath, PurePosixPath
 
 from esrt_core.errors import OptionError
-from esrt_core.files import TEMPORARY_MARK, display_name, same_file
+from esrt_core.files import TEMPORARY_MARK, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS
 from esrt_core.media.image.formats import format_for_path
-from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, Manifest, recorded_targets
+from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, logs_of
+from esrt_core.pipeline.batch.storage import (
+    NO_PICTURE,
+    Item,
+    Store,
+    beside,
+    is_address,
+    join,
+    named,
+    plain_path,
+    store_of,
+)
 
 # Why a file is skipped. The texts are keys of the JSON summary as well.
-HIDDEN, NO_PICTURE, RAW = "hidden", "no picture", "camera RAW"
+HIDDEN, RAW, OWN, EXCLUDED = "hidden", "camera RAW", "own result", "left out by --include or --exclude"
 SKIPPED_SHEET = "comparison sheet"
-OWN, EXCLUDED, LINK = "own result", "left out by --include or --exclude", "link that leads nowhere new"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
-Picture = TypeVar("Picture")
+
+
+@dataclass(frozen=True)
+class Root:
+    """Hold a folder of results: its absolute path or address, and its name for messages."""
+
+    location: str
+    name: str
+
+
+def root_of(name: str) -> Root:
+    """Return the folder of results of a name."""
+    if is_address(name):
+        return Root(name.rstrip("/"), name)
+    return Root(str(Path(name).absolute()), str(Path(name)))
 
 
 @dataclass(frozen=True)
 class Found:
-    """Hold a picture's file, the root folder of its result, and its path relative to that root.
+    """Hold a picture: its path or address as the user named it, the folder of its result, and its path below that.
 
     `alongside` is true if the result goes beside the picture, where it needs a new name.
     """
 
-    source: Path
-    root: Path
-    relative_path: PurePath
+    name: str
+    item: Item
+    root: Root
+    relative_path: PurePosixPath
     alongside: bool = False
+
+    @property
+    def source(self) -> Path | str:
+        """The picture's file or address."""
+        return named(self.name)
+
+    @property
+    def location(self) -> str:
+        """The picture's address or absolute path, which must be the same on all machines."""
+        return self.name if is_address(self.name) else str(Path(self.name).absolute())
 
 
 @dataclass
-class Findings(Generic[Picture]):
-    """Collect pictures, counts of skipped files by reason, and (folder, reason) of unreadable folders."""
+class Findings:
+    """Collect pictures, counts of skipped files by reason, and (path, reason) of what cannot be looked at."""
 
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[Found] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    unreadable: list[tuple[Path | str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,147 +94,159 @@ class Filter:
         return _matches(relative_path, self.exclude)
 
 
-def find_sources(inputs: Iterable[str], output: Path | None, suffix: str, filter_: Filter) -> Findings[Found]:
-    """Return the pictures of all inputs, sorted by path.
+def find_sources(inputs: Iterable[str], output: str | None, suffix: str, filter_: Filter) -> Findings:
+    """Return the pictures of all inputs, sorted by location.
 
-    `output` is the root folder of all results. Without it, the results of a folder go to a sibling folder whose name
-    ends in `suffix`, and those of single files beside them.
+    `output` is the folder of all results. Without it, the results of a folder go to a sibling folder whose name ends in
+    `suffix`, and those of single files beside them.
 
-    Raises: OptionError if an input does not exist.
+    Raises: OptionError if an input does not exist or paths and addresses are mixed, RemoteError if a store refuses.
     """
-    paths = [path for each in inputs for path in _expanded(each)]
-    folders = [path for path in paths if path.is_dir()]
-    findings: Findings[Found] = Findings()
-    walk = _Walk(findings, filter_, output)
-    for folder in folders:
-        root = output or alongside(folder, suffix)
-        if same_file(folder, root) and output is not None:
-            walk.enter_results_of(folder)
-        relative_path = PurePath(folder.absolute().name) if output is not None and len(folders) > 1 else PurePath()
-        walk.folder(folder, root, relative_path)
-    for path in paths:
-        if not path.is_dir():
-            walk.enter_results_of(path.parent)
-            walk.file(path, Found(path, output or path.parent, PurePath(path.name), alongside=output is None))
-    findings.pictures.sort(key=lambda found: os.fsencode(found.source))
-    return findings
+    names = [plain_path(name) for name in inputs]
+    if len({is_address(name) for name in names}) > 1:
+        raise OptionError("local paths and remote addresses cannot be mixed; run the command once for each")
+    search = _Search(filter_, None if output is None else root_of(plain_path(output)))
+    matches = [(search.store(name), match) for name in names for match in _expanded(search.store(name), name)]
+    folders: list[tuple[Store, str]] = []
+    files: list[tuple[Store, str]] = []
+    for store, name in matches:
+        (folders if store.is_folder(name) else files).append((store, name))
+    several = output is not None and len(folders) > 1
+    for store, name in folders:
+        base = PurePosixPath(Path(name).absolute().name if several else "")
+        search.tree(store, name, search.output or root_of(beside(name, suffix)), base)
+    for store, name in files:
+        search.file(store, name)
+    search.findings.pictures.sort(key=lambda found: found.name.encode(errors="surrogateescape"))
+    return search.findings
 
 
-class _Walk:
-    """Walk folders, visiting every folder and file once even if several links lead to it."""
+def _expanded(store: Store, name: str) -> Sequence[str]:
+    """Return the folders and files that an input stands for.
 
-    def __init__(self, findings: Findings[Found], filter_: Filter, output: Path | None) -> None:
-        self._findings = findings
-        self._filter = filter_
-        self._output = output
-        self._folders: set[tuple[int, int]] = set()
-        self._files: set[tuple[int, int]] = set()
-        self._results: set[str] = set()  # real paths of results of this program
+    Raises: OptionError if there are none.
+    """
+    found = store.matches(name)
+    if not found:
+        what = "matches nothing" if glob.has_magic(name) else "does not exist"
+        what = f"{what} or is empty; check the address" if is_address(name) else f"{what}; check the path"
+        raise OptionError(f"{display_text(name)} {what}")
+    return found
 
-    def folder(self, top: Path, root: Path, relative_path: PurePath) -> None:
-        """Walk a tree: first what really lies in it, then the targets of its links."""
-        self._enter_results_in(top)
-        waiting: list[tuple[Path, PurePath]] = [(top, relative_path)]
-        links: list[tuple[Path, PurePath]] = []
-        file_links: list[tuple[Path, PurePath]] = []
-        while waiting or links:
-            folder, parent = waiting.pop() if waiting else links.pop()
-            if not self._is_new_folder(folder, top):
-                continue
-            for entry in self._entries(folder):
-                path, under = folder / entry.name, parent / entry.name
-                is_folder = _is_folder(entry)
-                if self._is_skipped(path, under, is_folder):
-                    continue
-                if is_folder:
-                    (links if entry.is_symlink() else waiting).append((path, under))
-                elif entry.is_symlink():
-                    file_links.append((path, under))
-                else:
-                    self.file(path, Found(path, root, under))
-        for path, under in sorted(file_links):
-            self.file(path, Found(path, root, under))
 
-    def file(self, path: Path, found: Found) -> None:
+class _Search:
+    """Collect pictures, every file once."""
+
+    def __init__(self, filter_: Filter, output: Root | None) -> None:
+        self.findings = Findings()
+        self.filter = filter_
+        self.output = output
+        self._stores: dict[str, Store] = {}
+        self._seen: set[str] = set()
+        self._results: set[str] = set()  # keys, by Store.same(), of results of this program
+        self._looked_into: set[tuple[str, bool]] = set()
+
+    def store(self, name: str) -> Store:
+        """Return the one store of a scheme."""
+        scheme = name.partition("://")[0] if is_address(name) else ""
+        return self._stores.setdefault(scheme, self._stores.get(scheme) or store_of(name))
+
+    def tree(self, store: Store, top: str, root: Root, base: PurePosixPath) -> None:
+        """Add the pictures of a folder; `base` is its path below the folder of results."""
+        tree = _Tree(self, top, root, base)
+        for path, item in store.tree(top, tree):
+            if not tree.is_ours(path):
+                self.take(store, located(top, path), item, root, base / path, alongside=False)
+
+    def file(self, store: Store, name: str) -> None:
+        """Add a single file."""
+        folder = name.rpartition("/")[0] if is_address(name) else str(Path(name).parent)
+        self.look_into(folder, inside_only=False)
+        try:
+            item = store.item(name)
+        except OSError as error:
+            self.findings.unreadable.append((named(name), error.strerror or str(error)))
+            return
+        alongside = self.output is None
+        self.take(store, name, item, self.output or root_of(folder), PurePosixPath(PurePath(name).name), alongside)
+
+    def take(self, store: Store, name: str, item: Item | str, root: Root, path: PurePosixPath, alongside: bool) -> None:
         """Add one file, or count why it is skipped."""
-        reason = self._reason(path, found.relative_path)
-        if reason is None:
-            self._findings.pictures.append(found)
+        if name in self._seen:
+            return
+        self._seen.add(name)
+        reason = _reason_by_name(path, self.filter)
+        if reason is None and self._results and store.same(name) in self._results:
+            reason = OWN
+        if reason is not None or isinstance(item, str):
+            self.findings.skipped[reason or str(item)] += 1
         else:
-            self._findings.skipped[reason] += 1
+            self.findings.pictures.append(Found(name, item, root, path, alongside))
 
-    def enter_results_of(self, folder: Path) -> None:
-        """Remember what this program has written into a folder."""
-        targets = (*Manifest(folder).targets, *recorded_targets(folder))
-        self._results.update(os.path.realpath(folder / target) for target in targets)
+    def look_into(self, folder: str, inside_only: bool) -> None:
+        """Remember what this program wrote into a folder, or only what it wrote of pictures in that folder."""
+        if (folder, inside_only) in self._looked_into:
+            return
+        self._looked_into.add((folder, inside_only))
+        store = self.store(folder)
+        for log in logs_of(folder):
+            targets = [target for target, source in log.targets.items() if not inside_only or log.has_inside(source)]
+            self._results.update(store.same(join(folder, target)) for target in targets)
 
-    def _enter_results_in(self, top: Path) -> None:
-        """Remember the results of pictures in `top` itself; results of other folders may be upscaled further."""
-        for target, source in Manifest(top).targets.items():
-            if not source.startswith(".."):
-                self._results.add(os.path.realpath(top / target))
-        for target, source in recorded_targets(top).items():
-            if Path(source).is_relative_to(top.absolute()):
-                self._results.add(os.path.realpath(top / target))
 
-    def _is_new_folder(self, folder: Path, top: Path) -> bool:
-        """Return whether a folder has not been visited yet and is not the output folder."""
-        try:
-            status = folder.stat()
-        except OSError as error:
-            self._findings.unreadable.append((folder, error.strerror or str(error)))
+class _Tree:
+    """Decide which folders below one input are looked into."""
+
+    def __init__(self, search: _Search, top: str, root: Root, base: PurePosixPath) -> None:
+        self._search = search
+        self._top = top
+        self._root = root
+        self._base = base
+        self._store = search.store(top)
+        self._is_top_output = search.output is not None and self._is_output(top)
+
+    def is_ours(self, path: PurePosixPath) -> bool:
+        """Return whether a path is this program's own file, which is not even counted as skipped."""
+        name = path.name
+        return name in (NAME, LOCK_NAME, FOLDER) or (name.startswith(".") and TEMPORARY_MARK in name)
+
+    def enters(self, folder: PurePosixPath) -> bool:
+        """Return whether to look into a folder; count it if it is hidden or excluded."""
+        if self.is_ours(folder):
             return False
-        known = (status.st_dev, status.st_ino) in self._folders
-        self._folders.add((status.st_dev, status.st_ino))
-        if folder != top:
-            if self._output is not None and same_file(folder, self._output):
-                return False
-            self.enter_results_of(folder)
-        return not known
-
-    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as entries:
-                return sorted(entries, key=lambda entry: os.fsencode(entry.name))
-        except OSError as error:
-            self._findings.unreadable.append((folder, error.strerror or str(error)))
-            return []
-
-    def _is_skipped(self, path: Path, relative_path: PurePath, is_folder: bool) -> bool:
-        """Return whether an entry is ours, hidden or an excluded folder; count it unless it is ours."""
-        if path.name in (NAME, LOCK_NAME, FOLDER) or (path.name.startswith(".") and TEMPORARY_MARK in path.name):
-            return True
-        if path.name.startswith("."):
-            self._findings.skipped[HIDDEN] += 1
-            return True
-        if is_folder and self._filter.excludes(relative_path):
-            self._findings.skipped[EXCLUDED] += 1
-            return True
-        return False
-
-    def _reason(self, path: Path, relative_path: PurePath) -> str | None:
-        """Return why a file is skipped, or None."""
-        reason = reason_by_name(relative_path, self._filter)
+        reason = HIDDEN if folder.name.startswith(".") else None
+        if reason is None and self._search.filter.excludes(self._base / folder):
+            reason = EXCLUDED
         if reason is not None:
-            return reason
-        if os.path.realpath(path) in self._results:
-            return OWN
-        return self._file_reason(path)
+            self._search.findings.skipped[reason] += 1
+            return False
+        return self._search.output is None or not self._is_output(located(self._top, folder))
 
-    def _file_reason(self, path: Path) -> str | None:
-        """Return why a path is skipped by what it is: not a file, or a link to a file that was found already."""
-        try:
-            status = path.stat()
-        except OSError:
-            return LINK if path.is_symlink() else None  # an unreadable file is reported when it is opened
-        key = (status.st_dev, status.st_ino)
-        if path.is_symlink() and key in self._files:
-            return LINK
-        self._files.add(key)
-        return None if path.is_file() else NO_PICTURE
+    def entered(self, folder: PurePosixPath, names: Collection[str]) -> None:
+        """Look for results of earlier runs; those of other folders in the top itself may be upscaled further."""
+        if NAME in names or FOLDER in names:
+            is_top = not folder.name and not self._is_top_output
+            self._search.look_into(located(self._top, folder), inside_only=is_top)
+
+    def unreadable(self, path: PurePosixPath, why: str) -> None:
+        """Note a folder or a file that cannot be looked at."""
+        self._search.findings.unreadable.append((named(located(self._top, path)), why))
+
+    def _is_output(self, folder: str) -> bool:
+        root = self._root.location
+        return is_address(folder) == is_address(root) and self._store.same(located(folder, PurePosixPath())) == (
+            self._store.same(root)
+        )
 
 
-def reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
+def located(top: str, path: PurePosixPath) -> str:
+    """Return the location of a path below a folder."""
+    if is_address(top):
+        return join(top, str(path)) if path.name else top.rstrip("/")
+    return str(Path(top, path))
+
+
+def _reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
     """Return why a file is skipped by its path alone, or None if it may be a picture."""
     name = Path(relative_path.name)
     if name.name.startswith(".") or name.name.lower() in _SYSTEM_NAMES:
@@ -211,38 +256,6 @@ def reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
     if format_for_path(name) is not None:
         return None
     return RAW if name.suffix.lower() in RAW_EXTENSIONS else NO_PICTURE
-
-
-def _expanded(name: str) -> Iterator[Path]:
-    """Yield the path that an input names, or the paths that its glob matches.
-
-    Raises: OptionError if there are none.
-    """
-    if os.path.lexists(name):
-        yield Path(name)
-        return
-    matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []  # noqa: PTH207 (keeps "a/../b")
-    if not matches:
-        if "://" in name:
-            raise OptionError(f"{name} is a remote address; use --ray local to process it on this machine")
-        what = "matches nothing" if glob.has_magic(name) else "does not exist"
-        raise OptionError(f"{display_name(Path(name))} {what}; check the path")
-    yield from map(Path, matches)
-
-
-def alongside(folder: Path, suffix: str) -> Path:
-    """Return the default folder for the results of `folder`: its sibling with `suffix`."""
-    named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
-    if not named.name:
-        raise OptionError(f"{folder} cannot have a sibling folder; name one with -o")
-    return named.with_name(f"{named.name}_{suffix}")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _matches(relative_path: PurePath, patterns: Iterable[str]) -> bool:

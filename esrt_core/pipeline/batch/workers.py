@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,10 @@ from esrt_core.engine.batching import BATCHES, MOST_FRAMES
 from esrt_core.engine.device import cpu_threads, take_cpu_threads
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan, tiling_for
-from esrt_core.errors import EsrtError
-from esrt_core.pipeline.batch.manifest import Entry, digest
+from esrt_core.pipeline.batch.manifest import Entry, Manifest, digest
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
-from esrt_core.pipeline.batch.plan import FolderPlan, Task
+from esrt_core.pipeline.batch.plan import FolderPlan, Task, entry_of
+from esrt_core.pipeline.batch.sources import Root
 from esrt_core.pipeline.enlarge import enlarge_frames, finish
 from esrt_core.pipeline.image.run import Loaded, LoadedPage, Result, load, upscale_picture, write
 from esrt_core.progress import Progress, ProgressCallback
@@ -90,7 +90,7 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     for device in devices:
         pool = _ready(UpscalerPool(options.model, replace(options.engine, device=device, threads=threads)), chains)
         kind = pool.for_chain(chain).upscaler(passes[0]).device_name.partition(":")[0]
-        tile = _earlier_tile(plan.folders.values(), plan.job, kind)
+        tile = _earlier_tile(plan.logs.values(), plan.job, kind)
         if tile is not None:
             smaller: EngineOptions = replace(pool.options, tile=tile)
             pool = _ready(UpscalerPool(options.model, smaller), chains)
@@ -123,9 +123,9 @@ def _ready(pool: UpscalerPool, chains: Iterable[tuple[ModelChain, tuple[int, ...
     return pool
 
 
-def _earlier_tile(folders: Iterable[OutputFolder], job: JobKey, kind: str) -> int | None:
+def _earlier_tile(logs: Iterable[Manifest], job: JobKey, kind: str) -> int | None:
     """Return the smallest tile that an earlier run used on a kind of device after memory ran out."""
-    tiles = [tile for folder in folders if (tile := folder.manifest.smaller_tile.get((job.id, kind))) is not None]
+    tiles = [tile for log in logs if (tile := log.smaller_tile.get((job.id, kind))) is not None]
     return min(tiles, default=None)
 
 
@@ -168,13 +168,10 @@ def enlarge_group(
     return list(zip(timed, upscaled, strict=True))
 
 
-def write_task(
-    item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled
-) -> Result:
+def write_task(item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, recorder: ManifestRecorder) -> Result:
     """Write an enlarged task to its target and record it in the manifest."""
     started = time.perf_counter()
-    recorder = ManifestRecorder(item.task, job, check_cancelled)
-    item.task.folder.check_reachable()
+    recorder.check_reachable()
     upscaled = finish(upscaled, item.page.size, item.page.page.frame.depth)
     seconds = item.loaded.seconds + time.perf_counter() - started
     result = write(item.loaded, [(item.page, upscaled)], pool, seconds, before_publish=recorder)
@@ -182,11 +179,10 @@ def write_task(
     return result
 
 
-def stream_task(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: CheckCancelled) -> Result:
+def stream_task(task: Task, pool: UpscalerPool, recorder: ManifestRecorder) -> Result:
     """Upscale a picture with several pages from file to file, page by page, and record it in the manifest."""
-    recorder = ManifestRecorder(task, job, check_cancelled)
-    task.folder.check_reachable()
-    result = upscale_picture(task.plan, pool, _watch(check_cancelled), before_publish=recorder)
+    recorder.check_reachable()
+    result = upscale_picture(task.plan, pool, _watch(recorder.check_cancelled), before_publish=recorder)
     recorder.done(result, pool.for_chain(task.plan.chain))
     return result
 
@@ -194,28 +190,31 @@ def stream_task(task: Task, pool: UpscalerPool, job: JobKey, check_cancelled: Ch
 class ManifestRecorder:
     """Record a result in the manifest: "writing" when its file is complete, "done" when it has its name."""
 
-    def __init__(self, task: Task, job: JobKey, check_cancelled: CheckCancelled) -> None:
+    def __init__(self, task: Task, folder: OutputFolder, job: JobKey, check_cancelled: CheckCancelled) -> None:
         self._task = task
+        self._folder = folder
         self._job = job
-        self._check_cancelled = check_cancelled
+        self.check_reachable = folder.check_reachable
+        self.check_cancelled = check_cancelled
         self._size = 0
         self._sha256 = ""
 
     def __call__(self, complete: Path) -> None:
         """Record that a complete file is about to get its name."""
-        self._check_cancelled()
+        self.check_cancelled()
         self._size, self._sha256 = complete.stat().st_size, digest(complete)
-        self._task.folder.note(self._entry("writing"))
+        self._folder.note(self._entry("writing"))
 
     def done(self, result: Result, pool: UpscalerPool) -> None:
         """Record that the file has its name; a tile smaller than usual is recorded for a run that resumes."""
         kind = result.device.partition(":")[0]
         is_usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
         done = replace(self._entry("done"), model=result.model)
-        self._task.folder.note(done if is_usual else replace(done, tile=result.tile, device=kind))
+        self._folder.note(done if is_usual else replace(done, tile=result.tile, device=kind))
 
     def _entry(self, state: str) -> Entry:
-        return replace(self._task.entry(state, self._job), target_size=self._size, sha256=self._sha256)
+        entry = entry_of(self._task, state, self._job, self._folder.manifest)
+        return replace(entry, target_size=self._size, sha256=self._sha256)
 
 
 def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
@@ -227,15 +226,11 @@ def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Report the end of a task: a result, an error, or neither if another run has the task.
-
-    `in_network` is true if the error occurred in the network.
-    """
+    """Report the end of a task: a result, an error, or neither if another run has the task."""
 
     task: Task
     result: Result | None = None
     error: Exception | None = None
-    in_network: bool = False
 
 
 class RunCancelledError(Exception):
@@ -243,19 +238,24 @@ class RunCancelledError(Exception):
 
 
 class BatchPipeline:
-    """Load, enlarge and write tasks in threads.
+    """Load, enlarge and write the tasks of a plan in threads; `folders` are those of their results, opened.
 
     `workers` has a pool per device thread; they share the threads of the CPU. `on_computed` is called in those threads
     for every task that has left the network.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], workers: Sequence[UpscalerPool], job: JobKey, on_computed: Callable[[Task], None]
+        self,
+        plan: FolderPlan,
+        folders: Mapping[Root, OutputFolder],
+        workers: Sequence[UpscalerPool],
+        on_computed: Callable[[Task], None],
     ) -> None:
+        self._folders = folders
         self._workers = workers
-        self._job = job
+        self._job = plan.job
         self._on_computed = on_computed
-        self._waiting = deque(tasks)
+        self._waiting = deque(plan.tasks)
         self._lock = threading.Lock()
         self._budget = Budget()
         self._loaded: queue.Queue[LoadedTask | Task] = queue.Queue()
@@ -265,6 +265,7 @@ class BatchPipeline:
         self._finishing = threading.Event()
         self._cancelled = threading.Event()
         self._ended = threading.Event()
+        self._faults: list[Exception] = []  # that ended a thread, which would leave the others waiting
 
     def finish(self) -> None:
         """Start no more tasks in the network; finish those that are in it or behind it."""
@@ -275,12 +276,14 @@ class BatchPipeline:
     def run(self) -> Generator[Outcome]:
         """Yield the outcomes of tasks as they end. Closing the iterator early cancels the work."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
-        coders = _started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
+        coders = self._started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
         threads = cpu_threads()
         share = max(1, threads // len(self._workers))
-        networks = _started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
+        networks = self._started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
         try:
             while not self._idle():
+                if self._faults:
+                    raise self._faults[0]
                 try:
                     outcome = self._outcomes.get(timeout=_POLL)
                 except queue.Empty:
@@ -322,13 +325,11 @@ class BatchPipeline:
 
     def _is_done(self, task: Task) -> bool:
         """Return whether another run has finished a task since it was planned."""
-        entry = task.folder.outcome(task.source, self._job)
-        if entry is None or entry.state == "failed":
-            return False
-        return (entry.size, entry.mtime_ns) == (task.size, task.mtime_ns)
+        entry = self._folders[task.picture.root].outcome(task.picture.location, self._job)
+        return entry is not None and entry.state != "failed" and entry.is_of(task.picture.item.stamp)
 
     def _load(self, task: Task) -> None:
-        if not task.folder.claim(task.target) or self._is_done(task):
+        if not self._folders[task.picture.root].claim(task.key) or self._is_done(task):
             self._end(Outcome(task))
             return
         self._loaded.put(load_task(task) if task.plan.pages == 1 else task)
@@ -347,13 +348,14 @@ class BatchPipeline:
             else:
                 group = [item]
                 self._fill(group, held, pool)
-                self._enlarge_group(group, pool)
+                for each in self._enlarge(group, pool):  # one of them is the cause: the others succeed without it
+                    self._enlarge([each], pool)
 
     def _fill(self, group: list[LoadedTask], held: deque[LoadedTask | Task], pool: UpscalerPool) -> None:
         """Add tasks to a group while it is small and they take the same weights and passes; hold the others.
 
-        A folder may need several kinds of weights in turn, so that the next tasks of one kind are not next to each
-        other. Those held come first in the next group.
+        A folder may need several kinds of weights in turn, so that the tasks of one kind do not follow each other.
+        Those held come first in the next group.
         """
         first = group[0]
         upscaler = pool.for_chain(first.loaded.plan.chain).upscaler(first.page.size.passes[0])
@@ -379,32 +381,32 @@ class BatchPipeline:
         except queue.Empty:
             return None
 
-    def _enlarge_group(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> None:
+    def _enlarge(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> Sequence[LoadedTask]:
+        """Take a group through the network; return the tasks that must be tried one by one because it failed."""
         try:
             for item, upscaled in enlarge_group(group, pool, self._check_cancelled):
                 self._on_computed(item.task)
                 self._enlarged.put((item, upscaled, pool))
         except RunCancelledError:
-            return
-        except EsrtError as error:
-            if len(group) == 1:
-                self._end(Outcome(group[0].task, error=error, in_network=True))
-                return
-            for item in group:  # one of them is the cause; the others are upscaled without it
-                self._enlarge_group([item], pool)
-        except Exception as error:  # noqa: BLE001 (raised again by whoever receives the outcomes)
-            for item in group:
-                self._end(Outcome(item.task, error=error, in_network=True))
+            pass
+        except Exception as error:  # noqa: BLE001 (whatever one picture does must not end the others)
+            if len(group) > 1:
+                return group
+            self._end(Outcome(group[0].task, error=error))
+        return ()
 
     def _stream(self, task: Task, pool: UpscalerPool) -> None:
-        self._end(Outcome(task, stream_task(task, pool, self._job, self._check_cancelled)))
+        self._end(Outcome(task, stream_task(task, pool, self._recorder(task))))
 
     def _write_tasks(self) -> None:
         while (enlarged := self._next(self._enlarged)) is not None:
             self._guarded(enlarged[0].task, partial(self._write, *enlarged))
 
     def _write(self, item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool) -> None:
-        self._end(Outcome(item.task, write_task(item, upscaled, pool, self._job, self._check_cancelled)))
+        self._end(Outcome(item.task, write_task(item, upscaled, pool, self._recorder(item.task))))
+
+    def _recorder(self, task: Task) -> ManifestRecorder:
+        return ManifestRecorder(task, self._folders[task.picture.root], self._job, self._check_cancelled)
 
     def _guarded(self, task: Task, work: Callable[[], None]) -> None:
         """Do one step of a task; an error ends the task, not the thread."""
@@ -433,14 +435,20 @@ class BatchPipeline:
         self._release(outcome.task)
 
     def _release(self, task: Task) -> None:
-        task.folder.release(task.target)
+        self._folders[task.picture.root].release(task.key)
         with self._lock:
             self._budget.remove(task)
             self._in_flight -= 1
 
+    def _started(self, works: Sequence[Callable[[], None]]) -> list[threading.Thread]:
+        threads = [threading.Thread(target=self._watched, args=(work,), daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        return threads
 
-def _started(works: Sequence[Callable[[], None]]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=work, daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    return threads
+    def _watched(self, work: Callable[[], None]) -> None:
+        """Do the work of a thread; run() raises what ends it before its time."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 (raised again in run())
+            self._faults.append(error)

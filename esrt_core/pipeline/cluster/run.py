@@ -20,13 +20,16 @@ from typing import Any, Protocol
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import EsrtError, OptionError, RemoteError
 from esrt_core.files import display_text
-from esrt_core.pipeline.batch.manifest import FOLDER, JOB, Record
+from esrt_core.pipeline.batch.faults import IN_A_ROW, FaultCounter, append_fault
+from esrt_core.pipeline.batch.manifest import FOLDER, JOB, Entry
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import JobKey, limits_text
-from esrt_core.pipeline.batch.plan import Failure
+from esrt_core.pipeline.batch.plan import Failure, Task
 from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest
+from esrt_core.pipeline.batch.sources import Root
+from esrt_core.pipeline.batch.storage import join, store_of
 from esrt_core.pipeline.batch.throughput import Throughput
-from esrt_core.pipeline.cluster.plan import Root, StorePlan, StoreTask, plan_store
+from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.stages import (
     EnlargeRow,
     Parcel,
@@ -40,7 +43,6 @@ from esrt_core.pipeline.cluster.stages import (
     unpacked,
     write_record,
 )
-from esrt_core.pipeline.cluster.storage import join, store_of
 from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import suppress_native_stderr
 
@@ -105,10 +107,14 @@ def run_on_ray(
 
     `on_start` receives the actors, `on_end` every picture that ends.
 
-    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written.
+    Raises: RemoteError if the cluster or a store cannot be used at all, TargetError if a folder cannot be written,
+    RuntimeError with the traceback of a fault of this program that three pictures in a row have run into.
     """
     _record_plan(plan)
-    result = FolderResult()
+    result, faults = FolderResult(), FaultCounter(append_fault)
+    result.fault_logs = faults.logs
+    for fault, source, root in plan.faults:
+        faults.keep(fault, source, root.location)
     if not plan.tasks:
         return result
     pool = UpscalerPool(plan.options.upscale.model, EngineOptions(device="cpu", tile=plan.options.upscale.engine.tile))
@@ -122,6 +128,7 @@ def run_on_ray(
             for outcome in ended:
                 task = missing.pop(outcome.number)
                 _count(outcome, task, plan, throughput, result, on_end)
+                _check_fault(outcome, task, faults)
                 if stop.requested or result.stopped is not None:
                     break
         _end(list(missing.values()), stop, result, throughput, on_end)
@@ -214,7 +221,7 @@ def _connect(ray: Any, address: str) -> None:
             else:
                 ray.init(address=address, **quiet)
         ray._private.worker._worker_logs_enabled = False  # else it reports lost processes on standard output
-    except Exception as error:
+    except Exception as error:  # Ray itself raises bare Exceptions when a node does not start
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise RemoteError(
             f"no Ray cluster at {address} ({reason}); start one with 'ray start --head', or use --ray local"
@@ -228,7 +235,7 @@ def _check_listening(address: str) -> None:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
-def setup_of(tasks: Sequence[StoreTask], options: FolderOptions, pool: UpscalerPool, actors: ActorSpec) -> Setup:
+def setup_of(tasks: Sequence[Task], options: FolderOptions, pool: UpscalerPool, actors: ActorSpec) -> Setup:
     """Return what every actor needs, the weights' content included, so that other machines need no weights files."""
     chains = {choice for task in tasks for choice in task.plan.choices}
     passes = {(chain, pass_index, scale) for chain, scales in chains for pass_index, scale in enumerate(scales)}
@@ -243,7 +250,7 @@ def setup_of(tasks: Sequence[StoreTask], options: FolderOptions, pool: UpscalerP
     return Setup(pool.selector, engine, weights)
 
 
-def outcomes(tasks: Sequence[StoreTask], setup: Setup, actors: ActorSpec, job: JobKey) -> Generator[StoreOutcome]:
+def outcomes(tasks: Sequence[Task], setup: Setup, actors: ActorSpec, job: JobKey) -> Generator[StoreOutcome]:
     """Yield the outcomes of tasks as they end; a task whose process died on every try has none.
 
     Closing the iterator early cancels the work.
@@ -274,7 +281,7 @@ def _each(rows: Any) -> Generator[StoreOutcome]:
             iterator.close()  # ends the execution; without it actors continue until the interpreter exits
 
 
-def _pipeline(ray: Any, tasks: Sequence[StoreTask], setup: Setup, actors: ActorSpec, job: JobKey) -> Any:
+def _pipeline(ray: Any, tasks: Sequence[Task], setup: Setup, actors: ActorSpec, job: JobKey) -> Any:
     from ray.data import ActorPoolStrategy, DataContext
 
     context = DataContext.get_current()
@@ -307,7 +314,7 @@ def _reason(error: BaseException) -> str:
 def _record_plan(plan: StorePlan) -> None:
     """Record the job in every folder of results, which shows whether it can be written, and the refused pictures."""
     roots: dict[Root, None] = dict.fromkeys(task.picture.root for task in plan.tasks)
-    roots.update(dict.fromkeys(root for root, _ in plan.to_note))
+    roots |= dict.fromkeys([root for root, _ in plan.to_note] + [root for _, _, root in plan.faults])
     content = json.dumps({"job": plan.job.id, "options": plan.job.options}).encode()
     for root in roots:
         store_of(root.location).write(join(root.location, f"{FOLDER}/{JOB}{plan.job.id}.json"), content)
@@ -315,14 +322,14 @@ def _record_plan(plan: StorePlan) -> None:
         write_failure(root, record)
 
 
-def write_failure(root: Root, record: Record) -> None:
+def write_failure(root: Root, record: Entry) -> None:
     """Write the record of a picture that cannot be upscaled."""
     store_of(root.location).write(join(root.location, record.key), record.content())
 
 
 def _count(
     outcome: StoreOutcome,
-    task: StoreTask,
+    task: Task,
     plan: StorePlan,
     throughput: Throughput,
     result: FolderResult,
@@ -342,8 +349,14 @@ def _count(
         _fail(task, outcome.reason, result, throughput, on_end)
 
 
+def _check_fault(outcome: StoreOutcome, task: Task, faults: FaultCounter) -> None:
+    """Keep the traceback of a fault of this program; raise RuntimeError with it if it happens again and again."""
+    if faults.add(outcome.fault, task.picture.name, task.picture.root.location) and outcome.fault is not None:
+        raise RuntimeError(f"{IN_A_ROW} pictures in a row failed like {task.picture.name}:\n{outcome.fault.text}")
+
+
 def _end(
-    missing: list[StoreTask],
+    missing: list[Task],
     stop: StopRequest,
     result: FolderResult,
     throughput: Throughput,
@@ -354,12 +367,13 @@ def _end(
         result.remaining += len(missing)
         return
     for task in missing:
-        reason = f"{display_text(task.source)} killed its process {RETRIES + 1} times; a smaller size needs less memory"
+        name = display_text(task.picture.name)
+        reason = f"{name} killed its process {RETRIES + 1} times; a smaller size needs less memory"
         _fail(task, reason, result, throughput, on_end)
 
 
 def _fail(
-    task: StoreTask, reason: str, result: FolderResult, throughput: Throughput, on_end: Callable[[Ended], None]
+    task: Task, reason: str, result: FolderResult, throughput: Throughput, on_end: Callable[[Ended], None]
 ) -> None:
     failure = Failure(task.source, reason)
     result.failures.append(failure)

@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
+from esrt_core.files import display_text
 from esrt_core.media.image.picture import RemoteFile
-from esrt_core.pipeline.batch.manifest import Record
+from esrt_core.pipeline.batch.faults import Fault, fault_of, is_lost_device, reason_of
+from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.outputs import JobKey
-from esrt_core.pipeline.batch.run import STOPPING, reason_of
-from esrt_core.pipeline.cluster.plan import StoreTask
-from esrt_core.pipeline.cluster.storage import join, store_of
+from esrt_core.pipeline.batch.plan import Task
+from esrt_core.pipeline.batch.run import STOPPING
+from esrt_core.pipeline.batch.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.image.run import Result, upscale_picture
 from esrt_core.selection import ChainSelector, ModelChain, ResolvedWeights, UpscalerPool
@@ -45,7 +47,7 @@ class Parcel:
     """
 
     number: int
-    task: StoreTask
+    task: Task
     content: bytes = b""
     result: Result | None = None
     sheet: bytes | None = None
@@ -58,6 +60,7 @@ class StoreOutcome:
     """Report the end of a task: a result, or why there is none.
 
     lasting  the picture itself is the cause, so that the failure is recorded.
+    fault    this program is the cause.
     stops    all other pictures would fail too.
     host     the machine on which the network ran, and `process` the id of the process there.
     """
@@ -66,6 +69,7 @@ class StoreOutcome:
     result: Result | None = None
     reason: str = ""
     lasting: bool = False
+    fault: Fault | None = None
     stops: bool = False
     host: str = ""
     process: int = 0
@@ -127,13 +131,13 @@ class EnlargeRow:
     def _enlarge(self, parcel: Parcel) -> Parcel:
         task = parcel.task
         with tempfile.TemporaryDirectory(prefix="esrt-ray-") as folder:
-            source = Input(RemoteFile(task.source, lambda: io.BytesIO(parcel.content)))
+            source = Input(RemoteFile(task.picture.name, lambda: io.BytesIO(parcel.content)))
             path = Path(folder, "result").with_suffix(Path(task.key).suffix)
             plan = replace(task.plan, source=source, target=replace(task.plan.target, path=path))
             made = upscale_picture(plan, self._pool)
             sheet = None if made.sheet is None else Path(made.sheet).read_bytes()
             content = path.read_bytes()
-        named = replace(made, source=task.source, target=task.target, sheet=None)
+        named = replace(made, source=task.picture.name, target=str(task.target), sheet=None)
         return Parcel(parcel.number, task, content, named, sheet, socket.gethostname(), os.getpid())
 
 
@@ -177,22 +181,22 @@ class WriteRow:
         return StoreOutcome(parcel.number, result, host=parcel.host, process=parcel.process)
 
 
-def write_result(task: StoreTask, job: JobKey, content: bytes) -> None:
+def write_result(task: Task, job: JobKey, content: bytes) -> None:
     """Write a result after a record that says so."""
     write_record(task, record_of(task, job, "writing", content))
     location = task.location_of(task.key)
     store_of(location).write(location, content)
 
 
-def write_record(task: StoreTask, record: Record) -> None:
+def write_record(task: Task, record: Entry) -> None:
     """Write a picture's record."""
     location = task.location_of(record.key)
     store_of(location).write(location, record.content())
 
 
-def record_of(task: StoreTask, job: JobKey, state: str, content: bytes) -> Record:
+def record_of(task: Task, job: JobKey, state: str, content: bytes) -> Entry:
     """Return the record of a picture in a state; `content` is its result."""
-    record = Record(state, job.id, task.picture.location, task.picture.item.stamp)
+    record = Entry(state, job.id, task.picture.location, task.picture.item.stamp)
     if state == "failed":
         return record
     sha256 = hashlib.sha256(content).hexdigest()
@@ -204,12 +208,14 @@ def _guarded(parcel: Parcel, work: Callable[[], Item], stopping: tuple[type[Esrt
     """Run one stage of a task; return an outcome if it fails. `stopping` errors would affect all other tasks too."""
     try:
         return work()
-    except Exception as error:  # noqa: BLE001 (one bad picture never stops the rest; the error is reported)
-        stops = isinstance(error, stopping) or _is_full(error)
-        return StoreOutcome(parcel.number, None, reason_of(error), isinstance(error, MediaError), stops)
+    except Exception as error:  # noqa: BLE001 (whatever one picture does must not end the others; it is reported)
+        reason, fault = reason_of(error, display_text(parcel.task.picture.name)), fault_of(error)
+        lasting = isinstance(error, MediaError) or fault is not None
+        stops = isinstance(error, stopping) or is_lost_device(error) or _is_full(error)
+        return StoreOutcome(parcel.number, None, reason, lasting, None if stops else fault, stops)
 
 
 def _is_full(error: Exception) -> bool:
     """Return whether an error means a full or disconnected disk."""
-    cause = error.__cause__
-    return isinstance(error, TargetError) and isinstance(cause, OSError) and cause.errno in STOPPING
+    cause = error.__cause__ if isinstance(error, TargetError) else error
+    return isinstance(cause, OSError) and cause.errno in STOPPING

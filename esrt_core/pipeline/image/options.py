@@ -7,6 +7,7 @@ from esrt_core.errors import OptionError
 from esrt_core.media.image.formats import FORMATS, Format, format_named
 from esrt_core.media.image.picture import EncodeOptions, ReadLimits
 from esrt_core.pipeline.sizes import SizeRequest
+from esrt_core.selection import check_strength
 
 STANDARD_STREAM = "-"
 
@@ -19,6 +20,8 @@ class UpscaleOptions:
     output     a file; a folder if it ends in a slash; "-" for standard output; None for beside the input.
     format     the name of a format, or None for that of the output's extension, else that of the source.
     model      a bundled model ("auto", "clean", "photo", "drawing") or the path of a weights file.
+    strength   0 to 1, how far damage is removed: a blend of the results of the clean and the photo weights, which takes
+               twice the time. None leaves the choice of weights to `model`.
     overwrite  replace existing results (an input is never replaced).
     compare    write a sheet of crops beside the result.
 
@@ -34,12 +37,14 @@ class UpscaleOptions:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     overwrite: bool = False
     compare: bool = False
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         if self.output == "":
             raise OptionError("-o needs a value: a file, a folder ending in /, or -")
         if not self.model:
             raise OptionError("--model needs a value: auto, clean, photo or a weights file")
+        check_strength(self.strength, self.model)
         if self.format is not None:
             writable_format(self.format)
         if self.compare and self.output == STANDARD_STREAM:

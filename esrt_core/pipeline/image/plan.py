@@ -171,13 +171,13 @@ class UpscalePlan:
 
     @property
     def choices(self) -> tuple[tuple[ModelChain, tuple[int, ...]], ...]:
-        """Every chain that the first page may get, with its passes."""
-        return tuple((chain, self._size_with(chain).passes) for chain in self.selector.all())
+        """Every chain whose weights the first page may need, with its passes."""
+        chains = [*self.selector.all()]
+        chains += [replace(chain, first=chain.weaker, weaker="", strength=None) for chain in chains if chain.weaker]
+        return tuple((chain, self._size_with(chain).passes) for chain in chains)
 
     def choose_chain(self, frame: Frame) -> "UpscalePlan":
         """Return the plan with the weights that suit the picture, whose first page is given."""
-        if not self.is_open:
-            return self
         factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
         chain = self.selector.choose([frame], container_of_image(self.info), factor)
         return replace(self, chain=chain, size=self._size_with(chain))
@@ -216,6 +216,8 @@ def plan_result(
     the output is invalid.
     """
     info = examine(source, options.limits)
+    if options.strength is not None:
+        selector = selector.blend(options.strength)
     try:
         sizes = [(chain, plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales))
                  for chain in selector.all()]  # fmt: skip

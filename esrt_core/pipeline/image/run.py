@@ -28,7 +28,7 @@ from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool
+from esrt_core.selection import UpscalerPool, hashes_of
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
@@ -139,7 +139,7 @@ def upscale_pictures(
     for plan in plans:  # unusable weights or an unusable device would fail every picture, so they stop the run
         pool.for_chain(plan.chain).load(plan.size.passes)
         for possible, passes in plan.choices:
-            pool.for_chain(possible).hashes(passes)
+            hashes_of(pool.for_chain(possible), passes)
     for note in pool.notes:
         listener.note(note)
     for plan in plans:
@@ -220,9 +220,10 @@ def load(plan: UpscalePlan) -> Loaded:
     started = time.perf_counter()
     picture = decode(plan.source.source, plan.options.limits)
     decoded = iter(picture.pages)
-    first = next(decoded)
-    plan = plan.choose_chain(first.frame)
-    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(chain([first], decoded), plan.pages))
+    if plan.is_open:
+        first = next(decoded)
+        plan, decoded = plan.choose_chain(first.frame), chain([first], decoded)
+    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(decoded, plan.pages))
     if plan.pages == 1:
         pages = tuple(pages)
     return Loaded(plan, picture, pages, time.perf_counter() - started)

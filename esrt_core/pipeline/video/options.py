@@ -14,6 +14,7 @@ from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
 from esrt_core.media.video.containers import CONTAINERS
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
+from esrt_core.selection import check_strength
 
 FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
@@ -37,6 +38,7 @@ class VideoOptions:
     preview      make a few seconds, source and result side by side.
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
+    strength     as in pipeline.image.options.UpscaleOptions.
     many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
     Raises: OptionError if a value is unknown or out of range.
@@ -62,8 +64,10 @@ class VideoOptions:
     drop: bool = False
     many: bool = False
     reuse: bool = True
+    strength: float | None = None
 
     def __post_init__(self) -> None:
+        check_strength(self.strength, self.model)
         _check_choice("--codec", self.codec, tuple(CODECS))
         _check_choice("--encoder", self.encoder, ENCODER_KINDS)
         _check_choice("--vfr", self.vfr, VFR_MODES)
@@ -115,6 +119,12 @@ def find_clips(inputs: Sequence[str], options: VideoOptions) -> list[Path]:
             f"-o {options.output} names one file but there are {len(clips)} inputs; end it with / for a folder"
         )
     return clips
+
+
+def is_many(inputs: Sequence[str], options: VideoOptions) -> bool:
+    """Return whether the results go to a folder, or the clips come from one."""
+    to_folder = options.output is not None and names_folder(options.output)
+    return to_folder or any(Path(name).is_dir() for name in inputs)
 
 
 def skipped_files(inputs: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes
 from esrt_core.media.video import ffmpeg
+from esrt_core.media.video.captions import CEA_608
 from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, PixelLayout, parse_layout
 from esrt_core.media.video.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
 from esrt_core.media.video.containers import Container, container_of, lost_streams
@@ -109,11 +110,8 @@ def plan_notes(
         notes.append("the picture is rotated: this container cannot store a rotation")
     if video.timing.variable and options.vfr == "constant":
         notes.append(_variable_rate(clip))
-    if clip.has_captions and not options.preview:
-        notes.append(
-            "the closed captions of the picture become a subtitle stream" if mux.captions
-            else f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
-        )  # fmt: skip
+    if clip.captions and not options.preview:
+        notes.append(_captions_note(clip, mux))
     if clip.spherical and not mux.spherical:
         notes.append("the spherical (360 degree) metadata is lost: only .mp4, .mov and .mkv with most codecs hold it")
     if clip.restarts:
@@ -121,7 +119,7 @@ def plan_notes(
         notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
     if pixels is not None and pixels.depth < video.layout.depth:
         notes.append(f"{video.layout.depth} bits are reduced to {pixels.depth}, the most that this encoder supports")
-    odd = encode.final_width % 2 or encode.final_height % 2
+    odd = encode.width % 2 or encode.height % 2
     if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
         notes.append("the odd size needs full color resolution (4:4:4), which few players decode in hardware")
     if mux.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
@@ -132,6 +130,14 @@ def plan_notes(
 
 
 _LISTED = 5
+
+
+def _captions_note(clip: ClipInfo, mux: MuxRequest) -> str:
+    if mux.captions:
+        return "the closed captions of the picture become a subtitle stream"
+    if CEA_608 not in clip.captions:
+        return "the closed captions of the picture (CEA-708) are lost: only CEA-608 can be converted"
+    return f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
 
 
 def _variable_rate(clip: ClipInfo) -> str:
@@ -189,9 +195,9 @@ def _even_sides(request: SizeRequest, size: SizePlan) -> tuple[int, int]:
 _LONG_NAME = 200  # bytes; most file systems allow 255
 
 
-def decide_clip_target(clip: ClipInfo, options: VideoOptions) -> Path:
-    """Return the path of the result: beside the clip, in a folder, or the file given with -o."""
-    path, output = clip.path, options.output
+def decide_clip_target(path: Path, options: VideoOptions) -> Path:
+    """Return the path of a clip's result: beside the clip, in a folder, or the file given with -o."""
+    output = options.output
     if output is not None and not names_folder(output):
         return Path(output)
     folder = path.parent if output is None else Path(output)
@@ -241,6 +247,11 @@ class VideoPlan:
     notes: tuple[str, ...]
     options: VideoOptions
 
+    @property
+    def frame_size(self) -> SizePlan:
+        """The passes and the final size of a frame as it is decoded, which may be rotated."""
+        return replace(self.size, width=self.encode.width, height=self.encode.height)
+
 
 def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, threads: int) -> VideoPlan:
     """Decide target, size, codec, timing and streams of a clip's result; `threads` are the encoder's.
@@ -252,7 +263,7 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     options = _resolve_window(options, clip)
     chain = selector.plain
     size = plan_clip_size(clip, options, chain)
-    target = decide_clip_target(clip, options)
+    target = decide_clip_target(clip.path, options)
     container = _container(target)
     codec = choose_codec(clip, container, options, target)
     encoder = choose_encoder(codec, options.encoder)
@@ -262,7 +273,7 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     timeline = _timeline(clip, options)
     encode = _encode_settings(clip, read, timeline, size, pixels, codec, encoder, threads, options)
     mux = _mux_request(clip, container, codec, timeline, read, options, target)
-    captions = clip.has_captions and container.text is not None and not options.preview and not clip.restarts
+    captions = CEA_608 in clip.captions and container.text is not None and not options.preview
     spherical = clip.spherical and container.spherical and codec.name != "prores"
     mux = replace(mux, has_alpha="yuva" in pixels, captions=captions, spherical=spherical)
     needed = expected_bytes(codec, size, timeline.slots, clip.size)
@@ -328,20 +339,17 @@ def _encode_settings(
     shape, video = shape_of(clip.video, read), clip.video
     turned = read.rotation and video.rotation in (90, 270)
     final = (size.height, size.width) if turned else (size.width, size.height)
-    factor = math.prod(size.passes)
     arguments = encoder_arguments(
         codec, encoder, options.crf, options.preset, threads, video.mastering, video.content_light
     )
     aspect = 1 / video.aspect if turned else video.aspect
     return EncodeSettings(
         layout=shape.layout,
-        width=shape.width * factor,
-        height=shape.height * factor,
+        width=final[0],
+        height=final[1],
         time_base=timeline.unit,
         rate=timeline.rate,
         pixels=pixels,
-        final_width=final[0],
-        final_height=final[1],
         aspect=aspect,
         colors=_tags(clip),
         encoder=tuple(arguments),

@@ -15,7 +15,16 @@ from esrt_core.errors import MediaError, TargetError
 from esrt_core.files import nearest_existing
 from esrt_core.media.video.clip import OtherStream
 from esrt_core.media.video.ffmpeg import open_clip, stream_tags
-from esrt_core.media.video.mux import LIST_NAME, MuxRequest, SegmentFile, copied_streams, mux, mux_preview, write_list
+from esrt_core.media.video.mux import (
+    CAPTIONS_NAME,
+    LIST_NAME,
+    MuxRequest,
+    SegmentFile,
+    copied_streams,
+    mux,
+    mux_preview,
+    write_list,
+)
 from esrt_core.media.video.reader import ReadRequest
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.video.plan import VideoPlan
@@ -89,7 +98,7 @@ def _encode(target: Path, plan: VideoPlan) -> None:
             writer.finish()
     except MediaError as error:
         raise MediaError(
-            f"{plan.encoder.name} cannot encode {settings.final_width} x {settings.final_height} px in "
+            f"{plan.encoder.name} cannot encode {settings.width} x {settings.height} px in "
             f"{settings.pixels} on this machine: {error}; choose another --codec, --encoder or --pix-fmt"
         ) from error
 
@@ -167,7 +176,7 @@ def _mux_error(folder: Path, plan: VideoPlan) -> MediaError | None:
     request: MuxRequest = replace(plan.mux, start=Fraction(0), duration=_PART)
     captions = None
     if request.captions:
-        captions = folder / "captions.srt"
+        captions = folder / CAPTIONS_NAME
         captions.write_text(_CAPTION, encoding="ascii")
     try:
         mux(folder / LIST_NAME, folder / plan.target.name, request, captions)

@@ -7,18 +7,21 @@ segment, and checks by a checksum that the seek reached it.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from esrt_core.decoding import decode_rows
+from esrt_core.engine.options import MAX_TILE
 from esrt_core.errors import OptionError, TargetError
 from esrt_core.files import atomic_write
 from esrt_core.media.video import ffmpeg
@@ -26,12 +29,41 @@ from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.reader import ClipFrame, ReadRequest, decode_arguments, read_frames
 from esrt_core.media.video.writer import encode_arguments
 from esrt_core.pipeline.video.plan import VideoPlan
-from esrt_core.selection import UpscalerPool
-
-Header = Mapping[str, Any]
+from esrt_core.selection import UpscalerPool, hashes_of
 
 _VERSION = 1
 _BLOCK = 2**20
+MAX_THREADS = 16  # of an encoder
+_SEGMENT_SUFFIXES = (".nut", ".mkv")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Hold everything that the bytes of a result depend on, under names that a user knows.
+
+    between  bits of the frames between passes and before a reduction, None for those of the clip. Version 0.1.0 always
+             kept those of the clip.
+    strength  of a blend of the results of two kinds, None for one.
+    kind     the kind of picture for which the weights were chosen, None if the user chose them.
+    """
+
+    source: tuple[int, int]
+    size: tuple[tuple[int, ...], int, int]
+    part: tuple[str, ...]
+    decoding: tuple[str, ...]
+    codec: tuple[str, ...]
+    segment: int
+    preview: bool
+    model: tuple[str, ...]
+    device: tuple[str, str]
+    tile: tuple[int | None, bool]
+    streams: tuple[int, ...]
+    ffmpeg: str
+    threads: int
+    between: int | None = None
+    kind: str | None = None
+    strength: float | None = None
+    version: int = _VERSION
 
 
 @dataclass(frozen=True)
@@ -60,22 +92,33 @@ class Segment:
     reused: int
     damage: tuple[str, ...] = ()
 
+    def follows(self, number: int, first: int) -> bool:
+        """Return whether the values are possible for the segment of a number that begins with frame `first`."""
+        names = [f"segment_{number:06d}{suffix}" for suffix in _SEGMENT_SUFFIXES]
+        return (
+            (self.number, self.first) == (number, first)
+            and self.name in names
+            and self.slots > 0
+            and 0 <= self.start < self.end
+            and 0 <= self.tile <= MAX_TILE
+        )
+
 
 class ResumeLog:
-    """Read and append to the resume log of one work folder."""
+    """Read and append to the resume log of one work folder; a line that is not what it should be is ignored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / "journal.jsonl"
 
-    def header(self) -> dict[str, Any] | None:
+    def header(self) -> Header | None:
         """Return the header with which the work was begun, or None if there is none of this version."""
-        lines = self._lines()
-        return lines[0] if lines and lines[0].get("version") == _VERSION else None
+        headers = decode_rows(self._lines()[:1], Header)
+        return next((header for header in headers if header.version == _VERSION), None)
 
     def begin(self, header: Header, segments: Sequence[Segment] = ()) -> None:
         """Write a new log with the given segments; this also removes an incomplete last line."""
-        records = [{"version": _VERSION, **header}, *(dataclasses.asdict(segment) for segment in segments)]
+        records = [dataclasses.asdict(header), *map(dataclasses.asdict, segments)]
         with atomic_write(self._path, overwrite=True) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
@@ -87,33 +130,40 @@ class ResumeLog:
             os.fsync(file.fileno())
 
     def segments(self) -> list[Segment]:
-        """Return the finished segments, in order, up to the first whose file differs from its entry."""
-        found: list[Segment] = []
-        for line in self._lines()[1:]:
-            segment = Segment(**{**line, "damage": tuple(line["damage"])})
-            file = self.folder / segment.name
-            whole = file.is_file() and file.stat().st_size == segment.size and digest(file) == segment.sha256
-            if segment.number != len(found) or not whole:
-                break
-            found.append(segment)
-        return found
+        """Return the finished segments, in order, up to the first whose file differs from its row."""
+        complete = itertools.takewhile(lambda each: digest(self.folder / each.name) == each.sha256, self._present())
+        return list(complete)
 
-    def _lines(self) -> list[dict[str, Any]]:
-        """Return the lines up to the first incomplete one, which a power cut may leave."""
-        if not self._path.is_file():
+    def frames(self) -> int:
+        """Return the number of frames in the finished segments, whose files are not read."""
+        return sum(segment.slots for segment in self._present())
+
+    def _present(self) -> Iterator[Segment]:
+        """Yield the segments in order, up to the first whose row is impossible or whose file has another size."""
+        number = first = 0
+        for segment in decode_rows(self._lines()[1:], Segment):
+            if not segment.follows(number, first) or _size(self.folder / segment.name) != segment.size:
+                return
+            yield segment
+            number, first = number + 1, first + segment.slots
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._path.read_bytes().splitlines()
+        except FileNotFoundError:
             return []
-        lines = []
-        for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-        return lines
+        except OSError as error:
+            raise TargetError(f"cannot read {self._path}: {error.strerror}; remove it to start again") from error
+
+
+def _size(file: Path) -> int | None:
+    """Return the bytes of a regular file, None if there is none."""
+    return file.stat().st_size if file.is_file() and not file.is_symlink() else None
 
 
 def finished_frames(folder: Path) -> int:
     """Return the number of frames in the finished segments of a work folder."""
-    return sum(segment.slots for segment in ResumeLog(folder).segments())
+    return ResumeLog(folder).frames()
 
 
 def digest(path: Path) -> str:
@@ -130,11 +180,13 @@ def check_header(earlier: Header, now: Header, folder: Path) -> None:
 
     Raises: OptionError, naming what differs, if the work was begun with another source or other options.
     """
-    here = json.loads(json.dumps(dict(now)))
-    changed = [name for name in here if earlier.get(name) != here[name]]
+    names = [field.name for field in dataclasses.fields(Header) if field.name not in ("version", "kind")]
+    changed = [name for name in names if getattr(earlier, name) != getattr(now, name)]
     if not changed:
         return
     reason = f"other options, or another version of esrt ({', '.join(changed)})"
+    if changed == ["between"]:
+        reason = "it was begun by an earlier version of esrt, which rounded the frames after every pass"
     if "source" in changed:
         reason = "the source has changed since"
     raise OptionError(f"cannot resume {folder}: {reason}; rerun with the original options, or --restart")
@@ -207,29 +259,34 @@ def _ignore(message: str) -> None:
     """Ignore an error message: the frames are read again."""
 
 
-def header_of(plan: VideoPlan, pool: UpscalerPool) -> dict[str, Any]:
-    """Return everything that the result's bytes depend on, under names that a user knows."""
+def header_of(plan: VideoPlan, pool: UpscalerPool) -> Header:
+    """Return the header of the work on a plan."""
     clip, timeline = plan.clip, plan.timeline
     stat = clip.path.stat()
     engine = pool.upscaler(plan.size.passes[0])
-    return {
-        "source": [stat.st_size, stat.st_mtime_ns],
-        "size": [plan.size.passes, plan.encode.final_width, plan.encode.final_height],
-        "part": [str(timeline), str(plan.mux.offset), str(plan.mux.start), str(plan.mux.duration)],
-        "decoding": decode_arguments(clip, plan.read)[:-1],
-        "codec": encode_arguments(Path("segment"), plan.encode)[:-1],
-        "segment": plan.segment_slots,
-        "preview": plan.options.preview,
-        "model": list(pool.hashes(plan.size.passes)),
-        "device": [engine.device_name.partition(":")[0], engine.precision],
-        "tile": [pool.options.tile, pool.options.tta],
-        "streams": [stream.index for stream in plan.mux.streams],
-        "ffmpeg": ffmpeg.version(),
-        "threads": plan.threads,
-    }
+    depth = plan.encode.layout.depth
+    between = plan.size.depth_between(depth)
+    return Header(
+        source=(stat.st_size, stat.st_mtime_ns),
+        size=(plan.size.passes, plan.encode.width, plan.encode.height),
+        part=(str(timeline), str(plan.mux.offset), str(plan.mux.start), str(plan.mux.duration)),
+        decoding=tuple(decode_arguments(clip, plan.read)[:-1]),
+        codec=tuple(encode_arguments(Path("segment"), plan.encode)[:-1]),
+        segment=plan.segment_slots,
+        preview=plan.options.preview,
+        model=hashes_of(pool, plan.size.passes),
+        device=(engine.device_name.partition(":")[0], engine.precision),
+        tile=(pool.options.tile, pool.options.tta),
+        streams=tuple(stream.index for stream in plan.mux.streams),
+        ffmpeg=ffmpeg.version(),
+        threads=plan.threads,
+        between=None if between == depth else between,
+        kind=plan.chain.first if plan.chain.reason else None,
+        strength=plan.chain.strength,
+    )
 
 
-def begin_or_resume(resume_log: ResumeLog, header: dict[str, Any], restart: bool) -> list[Segment]:
+def begin_or_resume(resume_log: ResumeLog, header: Header, restart: bool) -> list[Segment]:
     """Return the finished segments, and write the log for this run.
 
     Raises: OptionError if they were made from another source or with other options.
@@ -245,24 +302,7 @@ def begin_or_resume(resume_log: ResumeLog, header: dict[str, Any], restart: bool
 def earlier_threads(folder: Path) -> int | None:
     """Return the encoder threads of unfinished work, because another number would change the bytes."""
     header = ResumeLog(folder).header()
-    threads = header.get("threads") if header else None
-    return threads if isinstance(threads, int) else None
-
-
-@dataclass(frozen=True)
-class EarlierWeights:
-    """Hold the passes of unfinished work and the hashes of their weights."""
-
-    passes: tuple[int, ...]
-    hashes: tuple[str, ...]
-
-
-def earlier_weights(folder: Path) -> EarlierWeights | None:
-    """Return the weights of unfinished work, so that it is resumed with them; None if there is no such work."""
-    header = ResumeLog(folder).header()
-    if header is None or not isinstance(header.get("model"), list) or not isinstance(header.get("size"), list):
-        return None
-    return EarlierWeights(tuple(header["size"][0]), tuple(header["model"]))
+    return header.threads if header and 1 <= header.threads <= MAX_THREADS else None
 
 
 @contextmanager

@@ -1,7 +1,4 @@
-"""Run the plan of one clip: decode, upscale, encode in segments, mux. A finished segment is never lost.
-
-A frame that equals the frame before it is not computed again.
-"""
+"""Upscale clips one by one: plan, decode, upscale, encode in segments, mux. A finished segment is never lost."""
 
 from __future__ import annotations
 
@@ -14,34 +11,40 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-import numpy as np
-
-from esrt_core.errors import MediaError, TargetError
+from esrt_core.engine.options import MIN_TILE
+from esrt_core.errors import EsrtError, MediaError, StopError, TargetError
 from esrt_core.files import atomic_write, make_folder
-from esrt_core.media.alpha import bleed
-from esrt_core.media.frame import Frame
-from esrt_core.media.video.clip import ClipInfo, frame_bytes
+from esrt_core.media.video.captions import write_captions
+from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.damage import DamageLog, damage_report
-from esrt_core.media.video.mux import LIST_NAME, SegmentFile, mux, mux_preview, write_captions, write_list
+from esrt_core.media.video.mux import (
+    CAPTIONS_NAME,
+    LIST_NAME,
+    SegmentFile,
+    mux,
+    mux_preview,
+    write_list,
+)
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.media.video.reader import ClipFrame, sample_frames
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.image.run import LONG
-from esrt_core.pipeline.video.options import VideoOptions
+from esrt_core.pipeline.video.frames import DoneFrame, FrameUpscaler
+from esrt_core.pipeline.video.options import VideoOptions, find_clips, is_many, skipped_files
 from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, plan_clip_size, work_folder
 from esrt_core.pipeline.video.preflight import check_encoder, preview_read, segment_name
 from esrt_core.pipeline.video.resume import (
-    EarlierWeights,
+    MAX_THREADS,
+    Header,
     ResumeLog,
     ResumePoint,
     Segment,
     begin_or_resume,
-    checksum,
     digest,
     earlier_threads,
-    earlier_weights,
+    finished_frames,
     frames_from,
     header_of,
     locked,
@@ -49,19 +52,13 @@ from esrt_core.pipeline.video.resume import (
 )
 from esrt_core.pipeline.video.timeline import Slot, slots_of
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import ModelChain, UpscalerPool, container_of_clip
+from esrt_core.selection import ModelChain, UpscalerPool, container_of_clip, hashes_of
 from esrt_core.system.threads import consume_in_background, prefetch
-
-if TYPE_CHECKING:
-    from esrt_core.engine.upscaler import Upscaler
 
 LOOKED_AT = 5  # frames, spread over the clip, by which the weights are chosen
 _PART = ".part"  # suffix of a segment that is being encoded
-_MAX_THREADS = 16
 _READ_AHEAD = 4  # frames decoded ahead of the network
 _WRITE_BEHIND = 4  # frames that wait for the encoder
-_GROUP_PIXELS = 8_000_000  # enough that a GPU receives one frame while it computes another
-_MAX_GROUP = 8  # frames; the most that are lost when the work is stopped
 
 
 @dataclass(frozen=True)
@@ -102,31 +99,95 @@ class ClipResult:
     damage: tuple[str, ...]
 
 
+class Listener(Protocol):
+    """Receive the events of upscale_clips()."""
+
+    def planned(self, plan: VideoPlan, seconds: float | None) -> None:
+        """Handle a clip that is about to be upscaled, in at most `seconds` of computation (None for short work)."""
+
+    def progress(self, report: Progress) -> None:
+        """Handle the progress of that clip."""
+
+    def done(self, result: ClipResult) -> None:
+        """Handle a result."""
+
+    def failed(self, path: Path, error: EsrtError) -> None:
+        """Handle a clip that could not be planned or upscaled."""
+
+    def stopped(self, frames: int) -> None:
+        """Handle a signal that stops the clip; a later run can resume after `frames`."""
+
+    def note(self, text: str) -> None:
+        """Handle a note about the inputs or the weights."""
+
+
+def upscale_clips(inputs: Sequence[str], options: VideoOptions, listener: Listener, *, dry_run: bool = False) -> None:
+    """Plan and upscale clips and folders of them one by one; those that fail are reported and do not stop the others.
+
+    With `dry_run`, clips are only planned.
+
+    Raises: OptionError if an input or an option is invalid, WeightsError if the weights are unknown.
+    """
+    clips = find_clips(inputs, options)
+    skipped = skipped_files(inputs)
+    if skipped:
+        listener.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
+    options = replace(options, many=options.many or is_many(inputs, options))
+    pool = UpscalerPool(options.model, options.engine)
+    for note in pool.notes:
+        listener.note(note)
+    for path in clips:
+        target = decide_clip_target(path, options)
+        if len(clips) > 1 and target.is_file() and not options.overwrite:
+            listener.note(f"{path}: skipped, {target} exists; use --overwrite to make it again")
+            continue
+        try:
+            _upscale_one(path, options, pool, listener, dry_run)
+        except StopError:
+            raise
+        except EsrtError as error:
+            listener.failed(path, error)
+
+
+def _upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, listener: Listener, dry_run: bool) -> None:
+    plan = prepare_clip(path, options, pool)
+    listener.planned(plan, most_seconds(plan, pool))
+    if dry_run:
+        return
+    try:
+        result = upscale_clip(plan, pool, listener.progress)
+    except Exception:
+        raise
+    except BaseException:  # a signal
+        listener.stopped(finished_frames(plan.work))
+        raise
+    listener.done(result)
+
+
 def prepare_clip(path: Path, options: VideoOptions, pool: UpscalerPool) -> VideoPlan:
     """Probe and plan a clip, and test encoder and muxer on two frames.
 
     Raises: MediaError, OptionError or TargetError, in one line, if the work would fail later.
     """
     clip = probe_clip(path)
-    work = work_folder(decide_clip_target(clip, options))
+    work = work_folder(decide_clip_target(path, options))
     threads = earlier_threads(work) or _cores()
-    chain = _choose_chain(clip, options, pool, None if options.restart else earlier_weights(work))
+    chain = _choose_chain(clip, options, pool, None if options.restart else ResumeLog(work).header())
     return check_encoder(plan_clip(clip, options, pool.selector.only(chain), threads))
 
 
-def _choose_chain(
-    clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, earlier: EarlierWeights | None
-) -> ModelChain:
+def _choose_chain(clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, earlier: Header | None) -> ModelChain:
     """Return the chain that suits some frames of a clip, or that of unfinished work."""
-    selector = pool.selector
+    selector = pool.selector if options.strength is None else pool.selector.blend(options.strength)
     if not selector.others:
         return selector.plain
     if earlier is not None:
         for chain in selector.all():
-            if earlier.hashes == pool.for_chain(chain).hashes(earlier.passes):
+            if earlier.model == hashes_of(pool.for_chain(chain), earlier.size[0]):
                 return replace(chain, reason="as in the earlier run")
     width = plan_clip_size(clip, options, selector.plain).width
-    return selector.choose(sample_frames(clip, LOOKED_AT), container_of_clip(clip), Fraction(width, clip.video.width))
+    frames = sample_frames(clip, LOOKED_AT)
+    return selector.choose(frames, container_of_clip(clip), Fraction(width, clip.video.width))
 
 
 def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> ClipResult:
@@ -144,7 +205,7 @@ def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback
         resume_log = ResumeLog(plan.work)
         done = begin_or_resume(resume_log, header_of(plan, pool.for_chain(plan.chain)), plan.options.restart)
         pool = _with_tile(plan, pool.for_chain(plan.chain), done)
-        work = FrameUpscaler(pool, plan.size.passes, plan.options.reuse)
+        work = FrameUpscaler(pool, plan.frame_size, plan.options.reuse)
         _make_segments(plan, work, resume_log, done, progress)
         segments = resume_log.segments()
         if not segments:
@@ -155,7 +216,7 @@ def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback
 
 
 def _cores() -> int:
-    return min(os.cpu_count() or 1, _MAX_THREADS)
+    return min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _with_tile(plan: VideoPlan, pool: UpscalerPool, done: list[Segment]) -> UpscalerPool:
@@ -163,10 +224,11 @@ def _with_tile(plan: VideoPlan, pool: UpscalerPool, done: list[Segment]) -> Upsc
     if not done or not done[-1].tile:
         return pool
     video = plan.clip.video
-    planned = pool.upscaler(plan.size.passes[0]).plan(video.width, video.height).tile
+    steps = enumerate(zip(plan.size.passes, plan.size.entering(video.width, video.height), strict=True))
+    planned = min(pool.upscaler(scale, index).plan(*size).tile for index, (scale, size) in steps)
     if done[-1].tile >= planned:
         return pool
-    smaller = replace(pool.options, tile=done[-1].tile)
+    smaller = replace(pool.options, tile=max(done[-1].tile, MIN_TILE))
     return UpscalerPool(pool.selector.requested, smaller).for_chain(plan.chain)
 
 
@@ -239,7 +301,12 @@ def _mux(plan: VideoPlan, segments: list[Segment]) -> None:
             frames = sum(segment.slots for segment in segments)
             mux_preview(listing, temporary, request, plan.encode, preview_read(plan), frames)
         else:
-            mux(listing, temporary, request, write_captions(plan.clip, plan.work) if request.captions else None)
+            mux(listing, temporary, request, _captions(plan) if request.captions else None)
+
+
+def _captions(plan: VideoPlan) -> Path | None:
+    file = plan.work / CAPTIONS_NAME
+    return file if write_captions(plan.clip, file, plan.mux.start, plan.mux.duration) else None
 
 
 def _result(
@@ -261,7 +328,7 @@ def _result(
         encoder=plan.encoder.name,
         pixels=plan.encode.pixels,
         source_size=(video.width, video.height),
-        size=(plan.encode.final_width, plan.encode.final_height),
+        size=(plan.encode.width, plan.encode.height),
         rate=str(Fraction(plan.timeline.rate)),
         frames=sum(segment.slots for segment in segments),
         resumed_at=sum(segment.slots for segment in done),
@@ -273,7 +340,7 @@ def _result(
         model=pool.model,
         reason=plan.chain.reason,
         device=engine.device_name,
-        precision=engine.precision,
+        precision=engine.precision_for(plan.size.depth_between(plan.encode.layout.depth)),
         tile=work.tile,
         seconds=round(seconds, 3),
         fps=round(made / seconds, 3),
@@ -294,94 +361,6 @@ def most_seconds(plan: VideoPlan, pool: UpscalerPool) -> float | None:
         seconds += pool.upscaler(scale, pass_index).estimate_seconds(width, height)
         width, height = width * scale, height * scale
     return seconds * frames
-
-
-@dataclass(frozen=True)
-class DoneFrame:
-    """Hold one upscaled frame of the result.
-
-    data          its bytes; the same object again if the frame is repeated.
-    tick, length  in the result's ticks.
-    check         CRC-32 of the source frame's bytes.
-    """
-
-    number: int
-    data: bytes
-    tick: int
-    length: int
-    source_tick: int
-    check: int
-    tile: int
-    reused: bool
-
-
-class FrameUpscaler:
-    """Upscale the frames of one clip in order, and count what is computed and what is reused."""
-
-    def __init__(self, pool: UpscalerPool, passes: Sequence[int], reuse: bool = True) -> None:
-        self._pool = pool
-        self._passes = passes
-        self._reuse = reuse
-        self._last: ClipFrame | None = None
-        self._data = b""
-        self._check = 0
-        self.tile = 0
-        self.frames_computed = 0
-        self.frames_reused = 0
-        self.tiles_computed = 0
-        self.tiles_reused = 0
-        self.notes: dict[str, None] = {}
-
-    def group_size(self, width: int, height: int) -> int:
-        """Return how many frames of this size (px) to give to the engine at once: more than one only on a GPU."""
-        if self._pool.upscaler(self._passes[0]).device_name == "cpu":
-            return 1
-        return min(max(_GROUP_PIXELS // (width * height), 1), _MAX_GROUP)
-
-    def __call__(self, slots: Sequence[Slot]) -> list[DoneFrame]:
-        """Return the upscaled frames of consecutive slots."""
-        repeats = [self._repeats_last(slot.frame) for slot in slots]
-        results = iter(self._compute([slot.frame for slot, same in zip(slots, repeats, strict=True) if not same]))
-        return [self._done(slot, same, results) for slot, same in zip(slots, repeats, strict=True)]
-
-    @property
-    def share_reused(self) -> float:
-        """The share of the work that was reused, whole frames and tiles of the others: 0 to 1."""
-        frames = self.frames_computed + self.frames_reused
-        tiles = self.tiles_computed + self.tiles_reused
-        if not frames or not tiles:
-            return 0.0
-        return 1 - (self.frames_computed / frames) * (self.tiles_computed / tiles)
-
-    def _repeats_last(self, frame: ClipFrame) -> bool:
-        """Return whether a frame equals the one before it, and remember it for the next."""
-        last, self._last = self._last, frame
-        return self._reuse and last is not None and (last is frame or np.array_equal(last.data, frame.data))
-
-    def _done(self, slot: Slot, reused: bool, results: Iterator[bytes]) -> DoneFrame:
-        if reused:
-            self.frames_reused += 1
-        else:
-            self._data, self._check = next(results), checksum(slot.frame)
-            self.frames_computed += 1
-        return DoneFrame(
-            slot.number, self._data, slot.tick, slot.length, slot.frame.tick, self._check, self.tile, reused
-        )
-
-    def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
-        frames: Iterator[Frame] = (bleed(source.frame) for source in sources)
-        for pass_index, scale in enumerate(self._passes):
-            frames = self._upscaled(frames, self._pool.upscaler(scale, pass_index))
-        return [frame_bytes(frame) for frame in frames]
-
-    def _upscaled(self, frames: Iterator[Frame], upscaler: Upscaler) -> Iterator[Frame]:
-        """Upscale frames one by one on demand, and count."""
-        for each in upscaler.upscale_many(frames):
-            self.tile = each.tile
-            self.tiles_computed += each.computed
-            self.tiles_reused += each.reused
-            self.notes.update(dict.fromkeys(each.notes))
-            yield each.frame
 
 
 class SegmentWriter:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -164,6 +166,43 @@ def test_what_is_killed_goes_on_and_ends_as_if_undisturbed(
     assert again.code == 0
     assert ", 0 done already" not in again.err
     assert files("killed") == files("whole")
+
+
+def poison(path: Path, how: int) -> None:
+    """Spoil a picture: cut it, replace it by text or nothing, or let its TIFF claim one sample a pixel."""
+    content = path.read_bytes()
+    if how == 3:
+        with Image.open(path) as image:
+            image.save(path, "TIFF")
+        content = path.read_bytes()
+        samples = struct.pack("<HHI", 277, 3, 1)  # SamplesPerPixel, one short
+        assert content.count(samples) == 1
+        content = content.replace(samples + b"\3", samples + b"\1")
+    path.write_bytes([content[: len(content) // 2], b"text, not a picture\n" * 9, b"", content][how])
+
+
+@pytest.mark.slow
+def test_a_folder_with_poison_that_is_killed_at_random_ends_as_if_undisturbed(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf
+) -> None:
+    chance = random.Random(34)
+    for index in range(48):
+        path = make_picture(f"in/{index:02}.{('png', 'jpg', 'tif')[index % 3]}", 30 + index % 4, 40)
+        if index % 6 == 2:
+            poison(path, index // 6 % 4)
+    model = ("--model", weights_of(2))
+    whole = run("batch", "in", "-o", "whole", *model)
+    assert (whole.code, len(whole.error_lines), len(files("whole"))) == (1, 8, 40)
+    for count in sorted(chance.sample(range(1, 14), 3)):
+        process = start("batch", "in", "-o", "killed", *model)
+        wait_for_files("killed", count, process)
+        process.kill()
+        process.communicate()
+    again = run("batch", "in", "-o", "killed", *model)
+    assert again.code == 1
+    assert files("killed") == files("whole")
+    known = " (in an earlier run; use --retry-failed to retry)"
+    assert sorted(line.removesuffix(known) for line in again.error_lines) == sorted(whole.error_lines)
 
 
 @pytest.mark.slow

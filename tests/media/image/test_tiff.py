@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ import tifffile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image.decode import probe
+from esrt_core.media.image.decode import decode, probe
+from esrt_core.media.image.picture import ReadLimits
 from tests.media.pictures import LIMITS, first, noise, picture, read, saved, written
 
 
@@ -202,3 +204,32 @@ def test_missing_strips_are_damage_before_anything_is_decoded():
     data[rows] = 1
     with pytest.raises(MediaError, match="19,999,999 strips or tiles are missing"):
         probe(bytes(data), LIMITS)
+
+
+def lying_tiff(path: Path, samples: np.ndarray, alpha: bool) -> None:
+    """Write a TIFF that says RGB, and that its last sample is alpha, whatever samples it has."""
+    tifffile.imwrite(path, samples, photometric="minisblack", planarconfig="contig" if samples.ndim == 3 else None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(tifffile.PHOTOMETRIC.RGB)
+        if alpha:
+            tiff.pages.first.tags["ExtraSamples"].overwrite(2)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize(("samples", "alpha"), [((11, 14), False), ((11, 14, 2), False), ((11, 14, 2), True)])
+def test_rgb_without_three_samples_is_refused_by_its_name(
+    tmp_path: Path, dtype: str, samples: tuple[int, ...], alpha: bool
+) -> None:
+    path = tmp_path / "lie.tif"
+    lying_tiff(path, np.ones(samples, dtype), alpha)
+    with pytest.raises(MediaError, match=r"lie\.tif"):
+        decode(path, ReadLimits())
+
+
+def test_alpha_that_is_announced_but_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lie.tif"
+    tifffile.imwrite(path, np.ones((11, 14, 4), "u2"), photometric="rgb", extrasamples=["unassalpha"])
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags["SamplesPerPixel"].overwrite(3)
+    with pytest.raises(MediaError, match=r"lie\.tif"):
+        decode(path, ReadLimits())

@@ -13,7 +13,7 @@ from esrt_core.media.video import probe
 from esrt_core.media.video.clip import ColorTags, Mastering
 from esrt_core.media.video.ffmpeg import open_clip
 from esrt_core.media.video.probe import probe_clip
-from esrt_core.media.video.timing import Scan
+from esrt_core.media.video.scan import Scan
 from tests.pipeline.clips import make, picture, sound, x264
 
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"

@@ -3,6 +3,8 @@
 Records of results and failures, one object each.
 """
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +15,14 @@ from esrt_core.pipeline.batch.manifest import (
     NAME,
     Entry,
     Manifest,
-    Record,
     Records,
     digest,
     is_record,
+    logs_of,
     parse_record,
-    recorded_targets,
 )
 
-WRITING = Entry("writing", "job", "../in/a.png", 10, 20, "a.png", target_size=6)
+WRITING = Entry("writing", "job", "../in/a.png", "10 20", "a.png", target_size=6)
 
 
 def result(folder: Path, content: bytes = b"result") -> Entry:
@@ -42,7 +43,7 @@ def test_a_result_that_is_gone_or_was_changed_is_not_done(tmp_path: Path) -> Non
     manifest.add(replace(result(tmp_path), state="done"))
     (tmp_path / "a.png").write_bytes(b"somebody else's")
     assert manifest.outcome("../in/a.png", "job") is None
-    assert not manifest.owns("a.png", "../in/a.png")
+    assert manifest.owned_size("a.png", "../in/a.png") is None
     (tmp_path / "a.png").unlink()
     assert manifest.outcome("../in/a.png", "job") is None
 
@@ -59,20 +60,20 @@ def test_a_result_that_got_its_name_just_before_the_end_is_recognized_by_its_byt
 def test_the_earlier_result_is_still_ours_where_a_later_one_did_not_get_its_name(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     manifest.add(replace(result(tmp_path), state="done"))
-    manifest.add(replace(WRITING, mtime_ns=21, target_size=7, sha256="0" * 64))
-    assert manifest.owns("a.png", "../in/a.png")
+    manifest.add(replace(WRITING, stamp="10 21", target_size=7, sha256="0" * 64))
+    assert manifest.owned_size("a.png", "../in/a.png") == 6
     assert manifest.outcome("../in/a.png", "job") is None
 
 
 def test_a_result_is_not_another_pictures_to_replace(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     manifest.add(replace(result(tmp_path), state="done"))
-    assert manifest.owns("a.png", "../in/a.png")
-    assert not manifest.owns("a.png", "../in/a.ico")
+    assert manifest.owned_size("a.png", "../in/a.png") == 6
+    assert manifest.owned_size("a.png", "../in/a.ico") is None
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"kind": "picture", "state": "do', b"\xff\xfe", b'{"kind": "picture", "x": 1}', b"[]"]
+    "torn", [b'{"kind": "picture", "state": "do', b"\xff\xfe", b'{"kind": "picture", "x": 1}', b"[]", b"[" * 100_000]
 )
 def test_a_torn_line_says_nothing_and_harms_nothing(tmp_path: Path, torn: bytes) -> None:
     done = replace(result(tmp_path), state="done")
@@ -81,7 +82,7 @@ def test_a_torn_line_says_nothing_and_harms_nothing(tmp_path: Path, torn: bytes)
         file.write(torn)
     manifest = Manifest(tmp_path)
     assert manifest.outcome("../in/a.png", "job") == done
-    failed = Entry("failed", "job", "../in/b.png", 1, 2, error="broken", limits="9")
+    failed = Entry("failed", "job", "../in/b.png", "1 2", error="broken", limits="9")
     manifest.add(failed)
     assert Manifest(tmp_path).outcome("../in/b.png", "job") == failed
     assert Manifest(tmp_path).outcome("../in/a.png", "job") == done
@@ -103,7 +104,7 @@ def test_a_job_is_noted_once(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
-    failed = Entry("failed", "job", "../in/\udcff.png", 1, 2, error="broken")
+    failed = Entry("failed", "job", "../in/\udcff.png", "1 2", error="broken")
     Manifest(tmp_path).add(failed)
     assert Manifest(tmp_path).outcome("../in/\udcff.png", "job") == failed
 
@@ -118,26 +119,34 @@ def test_a_folder_that_is_gone_is_reported(tmp_path: Path) -> None:
         Manifest(tmp_path / "gone").add(WRITING)
 
 
-DONE = Record("done", "job", "s3://b/in/a.png", "10 etag", "sub/a.png", 6)
-FAILED = Record("failed", "job", "s3://b/in/a.png", "10 etag", error="it is broken", limits="100")
+DONE = Entry("done", "job", "s3://b/in/a.png", "10 etag", "sub/a.png", 6)
+FAILED = Entry("failed", "job", "s3://b/in/a.png", "10 etag", error="it is broken", limits="100")
+
+
+def records(entries: list[Entry], sizes: dict[str, int]) -> Records:
+    return Records("s3://b/out", entries, sizes)
 
 
 def test_what_is_stored_is_read_again() -> None:
-    for record in (DONE, FAILED, replace(DONE, state="writing", replaces=0, source="/in/\udcff.png")):
-        assert parse_record(record.content()) == record
-        assert is_record(record.key)
+    for entry in (DONE, FAILED, replace(DONE, state="writing", replaces=0, source="/in/\udcff.png")):
+        assert parse_record(entry.key, entry.content()) == entry
+        assert is_record(entry.key)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1}', b'"text"'])
+def test_a_record_that_lies_elsewhere_than_it_says_is_none() -> None:
+    assert parse_record(FAILED.key, DONE.content()) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1}', b'"text"', b"[" * 100_000])
 def test_what_is_no_record_says_nothing(content: bytes) -> None:
-    assert parse_record(content) is None
+    assert parse_record(DONE.key, content) is None
 
 
 def test_a_result_is_done_as_long_as_it_lies_there() -> None:
-    assert Records([DONE], {"sub/a.png": 6}).outcome(DONE.source, "job") == DONE
-    assert Records([DONE], {"sub/a.png": 7}).outcome(DONE.source, "job") is None
-    assert Records([DONE], {}).outcome(DONE.source, "job") is None
-    assert Records([DONE], {"sub/a.png": 6}).outcome(DONE.source, "another") is None
+    assert records([DONE], {"sub/a.png": 6}).outcome(DONE.source, "job") == DONE
+    assert records([DONE], {"sub/a.png": 7}).outcome(DONE.source, "job") is None
+    assert records([DONE], {}).outcome(DONE.source, "job") is None
+    assert records([DONE], {"sub/a.png": 6}).outcome(DONE.source, "another") is None
 
 
 def test_a_target_has_one_record_and_a_failure_one_for_every_job() -> None:
@@ -146,25 +155,99 @@ def test_a_target_has_one_record_and_a_failure_one_for_every_job() -> None:
 
 
 def test_a_result_outweighs_an_older_failure() -> None:
-    for records in ([DONE, FAILED], [FAILED, DONE]):
-        assert Records(records, {"sub/a.png": 6}).outcome(DONE.source, "job") == DONE
-    assert Records([DONE, FAILED], {}).outcome(DONE.source, "job") == FAILED
+    for entries in ([DONE, FAILED], [FAILED, DONE]):
+        assert records(entries, {"sub/a.png": 6}).outcome(DONE.source, "job") == DONE
+    assert records([DONE, FAILED], {}).outcome(DONE.source, "job") is None  # it did not fail the last time
+    assert records([FAILED], {}).outcome(DONE.source, "job") == FAILED
 
 
 def test_what_a_run_was_about_to_write_is_its_own_but_not_done() -> None:
     writing = replace(DONE, state="writing", replaces=4)
     for size, owned in ((6, 6), (4, 4), (5, None)):
-        records = Records([writing], {"sub/a.png": size})
-        assert records.owned_size("sub/a.png", DONE.source) == owned
-        assert records.outcome(DONE.source, "job") is None
-    assert Records([writing], {"sub/a.png": 6}).owned_size("sub/a.png", "s3://b/in/other.png") is None
-    assert Records([writing], {}).owned_size("sub/a.png", DONE.source) is None
+        log = records([writing], {"sub/a.png": size})
+        assert log.owned_size("sub/a.png", DONE.source) == owned
+        assert log.outcome(DONE.source, "job") is None
+    assert records([writing], {"sub/a.png": 6}).owned_size("sub/a.png", "s3://b/in/other.png") is None
+    assert records([writing], {}).owned_size("sub/a.png", DONE.source) is None
 
 
 def test_results_on_this_machine_are_known_by_their_records(tmp_path: Path) -> None:
-    assert recorded_targets(tmp_path) == {}
-    for record in (DONE, FAILED):
-        (tmp_path / record.key).parent.mkdir(exist_ok=True)
-        (tmp_path / record.key).write_bytes(record.content())
+    assert [dict(log.targets) for log in logs_of(str(tmp_path))] == [{}, {}]
+    for entry in (DONE, FAILED):
+        (tmp_path / entry.key).parent.mkdir(exist_ok=True)
+        (tmp_path / entry.key).write_bytes(entry.content())
     (tmp_path / DONE.key).with_name("job-1.json").write_text("{}")
-    assert recorded_targets(tmp_path) == {"sub/a.png": DONE.source}
+    assert [dict(log.targets) for log in logs_of(str(tmp_path))] == [{}, {"sub/a.png": DONE.source}]
+
+
+LINE = {"kind": "picture", "state": "done", "job": "job", "source": "../in/a.png", "target": "a.png", "target_size": 6}
+
+
+def test_a_manifest_of_the_first_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"result")
+    old = {**LINE, "size": 10, "mtime_ns": 20, "sha256": "0" * 64}
+    (tmp_path / NAME).write_text(json.dumps(old) + "\n")
+    entry = Manifest(tmp_path).outcome("../in/a.png", "job")
+    assert entry is not None
+    assert entry.is_of("10 20")
+    assert not entry.is_of("10 21")
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"target": None},
+        {"target": 5},
+        {"target": ["x"]},
+        {"target": "a\0b"},
+        {"target": ""},
+        {"target": "/etc/hosts"},
+        {"target": "../a.png"},
+        {"target": "sub/../../a.png"},
+        {"target": "a.png", "target_size": 10**400},
+        {"state": "finished"},
+        {"tile": 7, "device": "cpu"},
+        {"tile": "96"},
+        {"source": {}},
+    ],
+)
+def test_a_line_that_lies_says_nothing(tmp_path: Path, lie: dict[str, object]) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for path in (tmp_path / "a.png", folder / "a.png"):
+        path.write_bytes(b"result")
+    (folder / NAME).write_text(json.dumps({**LINE, **lie}) + "\n")
+    manifest = Manifest(folder)
+    assert (dict(manifest.targets), manifest.smaller_tile) == ({}, {})
+    assert manifest.outcome("../in/a.png", "job") is None
+    manifest.add(replace(result(folder), state="done"))
+    assert manifest.outcome("../in/a.png", "job") is not None
+
+
+def test_a_key_of_a_later_version_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(json.dumps({**LINE, "hue": [1]}) + "\n")
+    assert dict(Manifest(tmp_path).targets) == {"a.png": "../in/a.png"}
+
+
+def test_a_result_to_which_a_link_leads_out_of_the_folder_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a.png").write_bytes(b"result")
+    (tmp_path / "out/sub").symlink_to("../elsewhere")
+    (tmp_path / "out/a.png").symlink_to("../elsewhere/a.png")
+    manifest = Manifest(tmp_path / "out")
+    for target in ("sub/a.png", "a.png"):
+        manifest.add(replace(WRITING, state="done", target=target))
+        assert manifest.owned_size(target, "../in/a.png") is None
+        assert manifest.outcome("../in/a.png", "job") is None
+
+
+def test_a_manifest_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    manifest = Manifest(tmp_path)
+    with pytest.raises(TargetError, match="is not a regular file; remove it"):
+        manifest.add(WRITING)
+    (tmp_path / NAME).unlink()
+    (tmp_path / "other").write_text(json.dumps(LINE) + "\n")
+    (tmp_path / NAME).symlink_to("other")
+    assert dict(Manifest(tmp_path).targets) == {}

@@ -251,19 +251,6 @@ def test_a_device_that_is_lost_is_nobodys_failure(
     assert (str(result.stopped), result.remaining, result.failures) == ("the device is lost", 1, [])
 
 
-def test_an_error_of_the_program_in_the_network_comes_out(
-    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_picture("in/a.png")
-
-    def broken(*arguments: object) -> list[tuple[workers.LoadedTask, Upscaled]]:
-        raise RuntimeError("a kernel failed")
-
-    monkeypatch.setattr(workers, "enlarge_group", broken)
-    with pytest.raises(RuntimeError, match="a kernel failed"):
-        run(asked())
-
-
 def test_one_spoiled_picture_of_a_group_fails_alone(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

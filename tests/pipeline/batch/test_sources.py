@@ -7,8 +7,9 @@ import pytest
 
 from esrt_core.errors import OptionError
 from esrt_core.pipeline.batch.manifest import Entry, Manifest
-from esrt_core.pipeline.batch.sources import EXCLUDED, HIDDEN, LINK, NO_PICTURE, OWN, RAW, Filter, Findings
+from esrt_core.pipeline.batch.sources import EXCLUDED, HIDDEN, NO_PICTURE, OWN, RAW, Filter, Findings
 from esrt_core.pipeline.batch.sources import find_sources as find
+from esrt_core.pipeline.batch.storage import LINK
 
 ALL = Filter()
 
@@ -35,7 +36,7 @@ def test_a_tree_is_mirrored_beside_itself(tree: Path) -> None:
     touch("in/b.png", "in/sub/deep/a.JPG", "in/a.tif")
     findings = find(["in"], None, "x4", ALL)
     assert relative_path(findings) == ["a.tif", "b.png", "sub/deep/a.JPG"]
-    assert {found.root for found in findings.pictures} == {Path("in_x4")}
+    assert {found.root.name for found in findings.pictures} == {"in_x4"}
     assert not any(found.alongside for found in findings.pictures)
 
 
@@ -43,22 +44,22 @@ def test_the_folder_one_is_in_has_a_name_too(tree: Path, monkeypatch: pytest.Mon
     touch("in/a.png")
     monkeypatch.chdir("in")
     (found,) = find(["."], None, "x4", ALL).pictures
-    assert found.root == Path.cwd().with_name("in_x4")
+    assert found.root.location == str(Path.cwd().with_name("in_x4"))
 
 
 def test_single_files_and_globs_go_beside_themselves(tree: Path) -> None:
     touch("in/a.png", "in/b.png", "c.png")
     findings = find(["in/*.png", "c.png"], None, "x4", ALL)
-    assert [(found.source, found.root, found.alongside) for found in findings.pictures] == [
-        (Path("c.png"), Path(), True),
-        (Path("in/a.png"), Path("in"), True),
-        (Path("in/b.png"), Path("in"), True),
+    assert [(found.source, found.root.name, found.alongside) for found in findings.pictures] == [
+        (Path("c.png"), ".", True),
+        (Path("in/a.png"), "in", True),
+        (Path("in/b.png"), "in", True),
     ]
 
 
 def test_several_folders_keep_their_names_in_one_output(tree: Path) -> None:
     touch("in/a.png", "other/a.png", "b.png")
-    findings = find(["in", "other", "b.png"], Path("out"), "x4", ALL)
+    findings = find(["in", "other", "b.png"], "out", "x4", ALL)
     assert sorted(relative_path(findings)) == ["b.png", "in/a.png", "other/a.png"]
 
 
@@ -113,9 +114,9 @@ def test_a_folder_given_twice_is_taken_once(tree: Path) -> None:
 
 def test_results_are_never_read(tree: Path) -> None:
     touch("in/a.png", "in/a_x4.png", "in/old_x4/b.png", "in/old_x4/kept.png", "in/out/c.png")
-    Manifest(Path("in")).add(Entry("done", "job", "a.png", 1, 2, "a_x4.png", 1))
-    Manifest(Path("in/old_x4")).add(Entry("done", "job", "../old/b.png", 1, 2, "b.png", 1))
-    findings = find(["in"], Path("in/out"), "x4", ALL)
+    Manifest(Path("in")).add(Entry("done", "job", "a.png", "1 2", "a_x4.png", 1))
+    Manifest(Path("in/old_x4")).add(Entry("done", "job", "../old/b.png", "1 2", "b.png", 1))
+    findings = find(["in"], "in/out", "x4", ALL)
     assert relative_path(findings) == ["a.png", "old_x4/kept.png"]
     assert findings.skipped == {OWN: 2}
     assert relative_path(find(["in/*.png"], None, "x4", ALL)) == ["a.png"]
@@ -123,7 +124,7 @@ def test_results_are_never_read(tree: Path) -> None:
 
 def test_a_folder_of_results_may_be_named_as_input(tree: Path) -> None:
     touch("in_x4/a.png")
-    Manifest(Path("in_x4")).add(Entry("done", "job", "../in/a.png", 1, 2, "a.png", 1))
+    Manifest(Path("in_x4")).add(Entry("done", "job", "../in/a.png", "1 2", "a.png", 1))
     assert relative_path(find(["in_x4"], None, "x4", ALL)) == ["a.png"]
 
 

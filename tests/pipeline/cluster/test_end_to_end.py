@@ -126,7 +126,7 @@ def test_one_bad_picture_stops_nothing_and_is_not_tried_again(asked: Asked, make
     assert [failure.reason.partition(" (")[0] for failure in result.failures] == ["in/b.png is truncated or damaged"]
     again = planned(asked())
     assert (len(again.done), again.tasks) == (2, [])
-    assert [failure.source for failure in again.failed_before] == ["in/b.png"]
+    assert [failure.source for failure in again.failed_before] == [Path("in/b.png")]
     assert len(planned(asked(retry_failed=True)).tasks) == 1
     Path("in/b.png").write_bytes(whole)
     assert run(asked()).done == 1

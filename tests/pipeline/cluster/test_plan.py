@@ -58,7 +58,7 @@ def planned(options: FolderOptions) -> StorePlan:
 
 
 def pairs(plan: StorePlan) -> list[tuple[str, str]]:
-    return [(task.source, task.target) for task in plan.tasks]
+    return [(str(task.source), str(task.target)) for task in plan.tasks]
 
 
 def do(plan: StorePlan) -> None:
@@ -178,7 +178,7 @@ def test_paths_of_this_machine_are_the_same_for_all(asked: Asked, make_picture: 
     make_picture("in/sub/a.png")
     for name in ("in", Path("in").absolute().as_uri()):
         (task,) = planned(asked(name, output="out")).tasks
-        assert task.target == "out/sub/a.png"
+        assert task.target == Path("out/sub/a.png")
         assert task.picture.location == str(Path("in/sub/a.png").absolute())
         assert task.location_of(task.key) == str(Path("out/sub/a.png").absolute())
     assert pairs(planned(asked("in"))) == [("in/sub/a.png", f"{OUT}/sub/a.png")]
@@ -190,7 +190,7 @@ def test_results_with_records_are_known_to_a_folder_of_one_machine(asked: Asked,
     with Image.open("in/a.png") as image:
         image.save("in/large/a.png")
     plan = planned(asked("in", output="elsewhere"))
-    assert [task.source for task in plan.tasks] == ["in/a.png"]
+    assert [task.source for task in plan.tasks] == [Path("in/a.png")]
 
 
 @pytest.mark.parametrize(

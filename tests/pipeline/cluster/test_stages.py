@@ -11,7 +11,11 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError, WeightsError
+from esrt_core.pipeline.batch.faults import FaultCounter, append_fault
 from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.storage import LocalStore
+from esrt_core.pipeline.cluster import run as cluster
+from esrt_core.pipeline.cluster import stages
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import ActorSpec, setup_of
 from esrt_core.pipeline.cluster.stages import (
@@ -24,7 +28,6 @@ from esrt_core.pipeline.cluster.stages import (
     read_row,
     unpacked,
 )
-from esrt_core.pipeline.cluster.storage import LocalStore
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture
@@ -69,7 +72,7 @@ def test_the_bytes_are_those_of_one_machine(planned: Planned, make_picture: Make
     made = upscale_picture(plan_upscale(Input(Path("in/a.png")), single, pool.selector), pool)
     assert Path("out/a.png").read_bytes() == Path(made.target).read_bytes()
     assert Path("out/a_compare.png").read_bytes() == Path(str(made.sheet)).read_bytes()
-    assert planned()[0].done == ["in/a.png"]
+    assert planned()[0].done == [Path("in/a.png")]
 
 
 def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +84,8 @@ def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.
     pool = UpscalerPool(upscale.model, upscale.engine)
     plan = plan_store(options, pool)
     setup = setup_of(plan.tasks, options, pool, ActorSpec(1, 1, 0, "cpu"))
-    assert sorted(setup.weights) == [("clean", 3), ("photo", 2)]
+    of_all_kinds = [("clean", 2), ("clean", 3), ("drawing", 2), ("drawing", 4), ("photo", 2)]  # 2 x 3 and 2 x 4
+    assert sorted(setup.weights) == of_all_kinds
     assert through(plan, setup).result is not None
     single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), pool.selector)
     assert Path("out/a.jpg").read_bytes() == Path(upscale_picture(single, pool).target).read_bytes()
@@ -98,6 +102,30 @@ def test_what_fails_is_an_outcome_that_says_why(planned: Planned, make_picture: 
     assert (broken.lasting, broken.stops) == (True, False)
     assert gone.reason.endswith("in/gone.png cannot be read: No such file or directory")
     assert (gone.lasting, gone.stops) == (False, False)
+
+
+def test_a_fault_of_the_program_comes_back_with_its_traceback(
+    planned: Planned, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/a.png")
+    plan, setup = planned()
+
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(stages, "upscale_picture", broken)
+    outcome = unpacked(packed(through(plan, setup)))
+    assert outcome.reason.startswith("in/a.png: a fault in esrt (ZeroDivisionError: by nothing)")
+    assert (outcome.lasting, outcome.stops) == (True, False)
+    assert outcome.fault.text.endswith("ZeroDivisionError: by nothing\n")
+    faults = FaultCounter(append_fault)
+    task = plan.tasks[0]
+    Path("out").mkdir()
+    for _ in range(2):
+        cluster._check_fault(outcome, task, faults)
+    with pytest.raises(RuntimeError, match=r"3 pictures in a row failed like in/a\.png"):
+        cluster._check_fault(outcome, task, faults)
+    assert Path("out/esrt-faults.log").read_text().count("ZeroDivisionError: by nothing") == 3
 
 
 def test_a_store_that_takes_nothing_stops_all(
@@ -126,4 +154,4 @@ def test_a_name_that_is_no_utf8_goes_through(planned: Planned, make_picture: Mak
     make_picture("in/a.png").rename("in/\udcff.png")
     plan, setup = planned()
     assert through(plan, setup).result is not None
-    assert planned()[0].done == ["in/\udcff.png"]
+    assert planned()[0].done == [Path("in/\udcff.png")]

@@ -1,5 +1,6 @@
 """Clips as people have them: each kind of fault that public bug reports describe, with the right result."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -150,6 +151,20 @@ def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None
     assert all(np.abs(frame[:, :128].astype(int) - frame[:, 128:]).mean() < 12 for frame in shown)
 
 
+def test_damage_behind_a_seam_has_its_time(tmp_path: Path) -> None:
+    part = make(tmp_path / "1.ts", *picture("64x48", seconds=4), *x264("-g", "10", "-bf", "0")).read_bytes()
+    broken = bytearray(part)
+    middle = len(broken) // 2 // 188 * 188
+    broken[middle : middle + 188 * 8] = b"\x55" * 188 * 8
+    path = tmp_path / "a.ts"
+    path.write_bytes(part + bytes(broken))
+    result = upscale(path)
+    found = [re.findall(r"([\d.]+) s", line) for line in result.damage]
+    assert found
+    assert all(5.9 <= float(seconds) <= 6.1 for line in found for seconds in line)
+    assert probe_clip(path).suspects == ("damaged data at 5.96 s",)
+
+
 def test_a_frame_that_is_not_delivered_is_reported_with_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,40 +264,6 @@ def test_statistics_of_the_sources_packets_are_not_copied(tmp_path: Path) -> Non
     assert tags(target)["title"] == "Film"
     with av.open(str(target)) as container:
         assert container.streams.audio[0].metadata["BPS"] == "64000"
-
-
-def captioned(path: Path) -> Path:
-    """Write a clip whose frames carry closed captions: "HI" from 0.4 s on, as CEA-608 in SEI messages."""
-    pairs = [(0x94, 0x20), (0x94, 0x20), (0x94, 0xAE), (0x94, 0xAE), (0x94, 0x70), (0x94, 0x70), (0xC8, 0x49),
-             (0x94, 0x2F), (0x94, 0x2F)]  # fmt: skip
-    plain = make(path.with_suffix(".h264"), *picture("64x48", "30000/1001", 1), *x264("-bf", "0", "-g", "1"))
-    units = plain.read_bytes().split(b"\x00\x00\x00\x01")
-    coded: list[bytes] = []
-    number = 0
-    for unit in units:
-        if unit and unit[0] & 31 == 7:
-            pair = pairs[number] if number < len(pairs) else (0x80, 0x80)
-            number += 1
-            body = b"\xb5\x00\x31GA94\x03" + bytes([0x41, 0xFF, 0xFC, *pair, 0xFF])
-            coded += [unit, b"\x06\x04" + bytes([len(body)]) + body + b"\x80"]
-            continue
-        coded.append(unit)
-    order = []
-    for first, second in zip(coded, [*coded[1:], b""], strict=True):
-        order.append(first)
-        del second
-    path.with_suffix(".h264").write_bytes(b"\x00\x00\x00\x01".join(order))
-    return make(path, "-framerate", "30000/1001", "-i", str(path.with_suffix(".h264")), "-c", "copy")
-
-
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mov_text"), ("a.mkv", "subrip")])
-def test_closed_captions_become_a_subtitle_stream(tmp_path: Path, name: str, codec: str) -> None:
-    folder = tmp_path / "C# [1], 'x'"
-    folder.mkdir()
-    result = upscale(captioned(folder / name))
-    assert ("subtitle", codec) in [(kind, found) for kind, found, _ in streams(Path(result.target))]
-    assert "HI" in ffmpeg.output_of(["-i", result.target, "-map", "0:s", "-f", "srt", "-"])
-    assert any("closed captions of the picture become a subtitle stream" in note for note in result.notes)
 
 
 def test_sound_that_no_container_holds_is_converted_or_left_out(tmp_path: Path) -> None:

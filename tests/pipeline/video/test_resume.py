@@ -2,7 +2,9 @@
 
 import dataclasses
 import errno
+import json
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,21 @@ import pytest
 
 from esrt_core.errors import OptionError, TargetError
 from esrt_core.media.video.probe import probe_clip
+from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.video import resume
 from esrt_core.pipeline.video.options import VideoOptions
-from esrt_core.pipeline.video.resume import ResumeLog, Segment, check_header, digest, locked
+from esrt_core.pipeline.video.resume import Header, ResumeLog, Segment, check_header, digest, locked
 from esrt_core.pipeline.video.run import prepare_clip
 from tests.pipeline.clips import Repeaters, make, picture, sound, upscale, x264
 
-HEADER = {"source": [10, 20], "codec": ["-crf", "16"]}
+HEADER = Header(
+    source=(10, 20), size=((2,), 64, 48), part=("1",), decoding=("-i",), codec=("-crf", "16"), segment=5, preview=False,
+    model=("0",), device=("cpu", "fp32"), tile=(None, False), streams=(1,), ffmpeg="9", threads=2,
+)  # fmt: skip
 
 
 def segment(folder: Path, number: int) -> Segment:
-    name = f"segment_{number}.nut"
+    name = f"segment_{number:06d}.nut"
     (folder / name).write_bytes(bytes([number]) * 50)
     return Segment(number, name, number * 5, 5, 0, 5, 50, digest(folder / name), 4, 99, 96, 1, ("bad",))
 
@@ -53,6 +59,72 @@ def test_a_half_written_line_is_none(tmp_path: Path) -> None:
     assert resume_log.segments() == segments
 
 
+LIES: list[dict[str, Any]] = [
+    {"name": "../../other.nut"}, {"name": "/etc/passwd"}, {"name": "segment_000002.nut"}, {"name": 7}, {"slots": 0},
+    {"slots": -5}, {"slots": "5"}, {"slots": 10**30}, {"first": 6}, {"start": 9}, {"tile": -1}, {"tile": 10**9},
+    {"damage": "text"}, {"sha256": None}, {"size": 51}, {"number": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES, ids=str)
+def test_a_row_that_lies_and_what_follows_it_are_made_again(tmp_path: Path, lie: dict[str, Any]) -> None:
+    resume_log, segments = begun(tmp_path, 3)
+    file = tmp_path / "journal.jsonl"
+    rows = file.read_text().splitlines()
+    rows[2] = json.dumps({**json.loads(rows[2]), **lie})
+    file.write_text("\n".join(rows) + "\n")
+    assert resume_log.segments() == segments[:1]
+    assert resume_log.frames() == 5
+
+
+@pytest.mark.parametrize(
+    "row", [b"", b"\0" * 40, b"[" * 100_000, b"{}", b"[1]", b'"x"', b"nan", b"\xff\xfe", b'{"number": 1e999}']
+)
+def test_a_row_that_is_none_is_ignored(tmp_path: Path, row: bytes) -> None:
+    resume_log, segments = begun(tmp_path, 2)
+    file = tmp_path / "journal.jsonl"
+    header, *rows = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([header, rows[0], row, rows[1]]) + b"\n")
+    assert resume_log.segments() == segments
+    file.write_bytes(b"\n".join([row, *rows]) + b"\n")
+    assert resume_log.header() is None
+
+
+@pytest.mark.parametrize(
+    "lie", [{"threads": "2"}, {"source": [1]}, {"size": 5}, {"version": 2}, {"model": {}}], ids=str
+)
+def test_a_header_that_lies_is_none(tmp_path: Path, lie: dict[str, Any]) -> None:
+    resume_log, _ = begun(tmp_path, 1)
+    file = tmp_path / "journal.jsonl"
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(header), **lie}), *rows]) + "\n")
+    assert resume_log.header() is None
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(3, 3), (0, None), (-1, None), (10**6, None)])
+def test_the_encoders_threads_are_believed_within_limits(tmp_path: Path, threads: int, expected: int | None) -> None:
+    ResumeLog(tmp_path).begin(replace(HEADER, threads=threads))
+    assert resume.earlier_threads(tmp_path) == expected
+
+
+def test_unknown_keys_of_later_versions_are_ignored(tmp_path: Path) -> None:
+    resume_log, segments = begun(tmp_path, 1)
+    file = tmp_path / "journal.jsonl"
+    file.write_text(
+        "".join(json.dumps({**json.loads(row), "new": [1]}) + "\n" for row in file.read_text().splitlines())
+    )
+    assert resume_log.header() == HEADER
+    assert resume_log.segments() == segments
+
+
+def test_a_link_is_no_segment(tmp_path: Path) -> None:
+    resume_log, segments = begun(tmp_path, 2)
+    file = tmp_path / segments[1].name
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert resume_log.segments() == segments[:1]
+
+
 @pytest.mark.parametrize("damage", ["missing", "short", "changed"])
 def test_a_segment_whose_file_is_damaged_and_what_follows_it_are_made_again(tmp_path: Path, damage: str) -> None:
     resume_log, segments = begun(tmp_path, 3)
@@ -75,12 +147,12 @@ def test_other_options_are_named() -> None:
         OptionError,
         match=r"other options, or another version of esrt \(codec\); rerun with the original options, or --restart",
     ):
-        check_header(HEADER, {**HEADER, "codec": ["-crf", "20"]}, Path("work"))
+        check_header(HEADER, replace(HEADER, codec=("-crf", "20")), Path("work"))
 
 
 def test_a_changed_source_is_named() -> None:
     with pytest.raises(OptionError, match="the source has changed since"):
-        check_header(HEADER, {**HEADER, "source": [11, 20]}, Path("work"))
+        check_header(HEADER, replace(HEADER, source=(11, 20)), Path("work"))
 
 
 def test_one_run_at_a_time_holds_a_work_folder(tmp_path: Path) -> None:
@@ -147,6 +219,29 @@ def test_other_options_are_not_mixed_with_unfinished_work(tmp_path: Path) -> Non
     with pytest.raises(OptionError, match="the source has changed"):
         upscale(path, segment=HALF)
     assert upscale(path, segment=HALF, restart=True).resumed_at == 0
+
+
+def without_between(work: Path) -> None:
+    """Make the resume log one of version 0.1.0, which kept 8 bits between passes and did not say so."""
+    file = work / "journal.jsonl"
+    header, *rows = file.read_text().splitlines()
+    record = {name: value for name, value in json.loads(header).items() if name not in ("between", "kind")}
+    file.write_text("\n".join([json.dumps(record), *rows]) + "\n")
+
+
+@pytest.mark.parametrize(("factor", "resumes"), [(2, True), (8, False)])
+def test_work_of_version_0_1_0_is_resumed_if_it_needs_one_pass(tmp_path: Path, factor: int, resumes: bool) -> None:
+    path = make(tmp_path / "a.mkv", *picture("16x16", seconds=1.6), *x264())
+    size, output = SizeRequest(factor=Fraction(factor)), str(tmp_path / "b.mkv")
+    options: dict[str, Any] = {"segment": HALF, "size": size, "output": output}
+    stopped(path, 40 if factor == 8 else 20, **options)
+    without_between(tmp_path / ".b.mkv.esrt-work")
+    if resumes:
+        assert upscale(path, **options).resumed_at > 0
+        return
+    with pytest.raises(OptionError, match="an earlier version of esrt, which rounded the frames after every pass"):
+        upscale(path, **options)
+    assert upscale(path, **options, restart=True).resumed_at == 0
 
 
 def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None:

@@ -215,6 +215,29 @@ def test_odd_sizes_are_exact(tmp_path: Path) -> None:
     assert luma(Path(result.target))[0].shape == (75, 99)
 
 
+@pytest.mark.parametrize(
+    ("factor", "depths", "passes"), [(Fraction(2), {8}, 1), (Fraction(8), {16}, 2), (Fraction(5, 2), {16}, 1)]
+)
+def test_frames_have_16_bits_between_passes_and_before_a_reduction(
+    tmp_path: Path, factor: Fraction, depths: set[int], passes: int
+) -> None:
+    white = ["-f", "lavfi", "-i", "color=white:size=16x16:rate=25:duration=0.12,format=yuv420p", "-c:v", "ffv1"]
+    path, pool = make(tmp_path / "a.mkv", *white), Repeaters()
+    result = upscale(path, pool, size=SizeRequest(factor=factor), codec="ffv1", reuse=False)
+    assert (pool.calls, pool.depths) == (3 * passes, depths)
+    assert result.size == (16 * factor, 16 * factor)
+    assert result.precision == ("fp32" if depths == {16} else "fp16")
+    for plane, value in zip(yuv(Path(result.target)), (235, 128, 128), strict=True):
+        assert (plane == value).all()
+
+
+def yuv(path: Path) -> list[np.ndarray]:
+    """Return the planes of the first frame."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        return [np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes]
+
+
 def test_a_height_is_exact_and_the_other_side_even(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture("34x24", seconds=0.12), *x264())
     assert upscale(path, size=SizeRequest(height=54)).size == (78, 54)

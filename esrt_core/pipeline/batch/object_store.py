@@ -1,151 +1,24 @@
-"""Storage behind a common interface: the local file system, and object stores (S3, Google Cloud Storage) by fsspec.
-
-Local paths do not go through fsspec: its local file system changes names such as `~/a.png`.
-"""
+"""Object stores (S3, Google Cloud Storage) behind the interface of storage, by fsspec."""
 
 from __future__ import annotations
 
+import glob
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from esrt_core.errors import EsrtError, RemoteError, TargetError
-from esrt_core.files import atomic_write, check_target, display_name, display_text, make_folder, target_key
+from esrt_core.files import display_text
+from esrt_core.media.image.picture import RemoteFile, Source
+from esrt_core.pipeline.batch.storage import Item, Visitor
 
 HEAD_BYTES = 256 * 1024  # of the beginning of an object; complete headers of most pictures
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _STAMPS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
 _LONGEST_KEY = 1024  # bytes, of S3 and of Google Cloud Storage
-
-
-@dataclass(frozen=True)
-class Item:
-    """Describe a stored object: its size in bytes, and a stamp that changes with its content."""
-
-    size: int
-    stamp: str
-
-
-class Store(Protocol):
-    """Read and write objects by location: an absolute path or an address."""
-
-    def listing(self, folder: str) -> Mapping[str, Item]:
-        """Return the objects below a folder by key, their relative path with slashes; empty if it does not exist."""
-
-    def directly(self, folder: str) -> Mapping[str, Item]:
-        """Return the objects directly in a folder."""
-
-    def read(self, location: str) -> bytes:
-        """Return an object's content."""
-
-    def read_all(self, locations: Sequence[str]) -> list[bytes | None]:
-        """Return the content of many small objects, None for those that no longer exist."""
-
-    def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
-        """Return a function per location that opens it and reads no more than is requested."""
-
-    def write(self, location: str, content: bytes) -> None:
-        """Write a whole object, all or nothing."""
-
-    def remove(self, location: str) -> None:
-        """Remove an object if it exists."""
-
-    def check(self, location: str) -> None:
-        """Raise TargetError if a location certainly cannot be written."""
-
-    def same(self, location: str) -> str:
-        """Return a key that is equal for two locations exactly when one would overwrite the other."""
-
-
-def is_address(location: str) -> bool:
-    """Return whether a location is an address in an object store rather than a path."""
-    return "://" in location
-
-
-def plain_path(location: str) -> str:
-    """Return the path of a file:// address, and anything else unchanged."""
-    return location.removeprefix("file://")
-
-
-def join(folder: str, key: str) -> str:
-    """Return the location of a key below a folder."""
-    return f"{folder.rstrip('/')}/{key}" if is_address(folder) else os.path.join(folder, *key.split("/"))  # noqa: PTH118
-
-
-class LocalStore:
-    """Store objects in files that every machine sees under the same path.
-
-    Raises: RemoteError if a file cannot be read.
-    """
-
-    def listing(self, folder: str) -> Mapping[str, Item]:
-        """Return the files below a folder."""
-        return {
-            Path(top, name).relative_to(folder).as_posix(): item
-            for top, _, names in os.walk(folder)
-            for name in names
-            if (item := _local_item(Path(top, name))) is not None
-        }
-
-    def directly(self, folder: str) -> Mapping[str, Item]:
-        """Return the files in a folder itself."""
-        names = os.listdir(folder) if os.path.isdir(folder) else []  # noqa: PTH208, PTH112 (of many names, or a long one)
-        paths = [Path(folder, name) for name in names]
-        return {path.name: item for path in paths if path.is_file() and (item := _local_item(path)) is not None}
-
-    def read(self, location: str) -> bytes:
-        """Return a file's content."""
-        try:
-            return Path(location).read_bytes()
-        except OSError as error:
-            raise RemoteError(f"{display_name(Path(location))} cannot be read: {error.strerror}") from error
-
-    def read_all(self, locations: Sequence[str]) -> list[bytes | None]:
-        """Return the content of files, None for those that no longer exist."""
-        return [self.read(location) if os.path.lexists(location) else None for location in locations]
-
-    def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
-        """Return a function per file that opens it."""
-        return {location: lambda path=Path(location): path.open("rb") for location in items}  # type: ignore[misc]
-
-    def write(self, location: str, content: bytes) -> None:
-        """Write a temporary file beside the location and rename it.
-
-        Raises: TargetError if the file system refuses.
-        """
-        make_folder(Path(location).parent)
-        with atomic_write(Path(location), overwrite=True) as temporary:
-            temporary.write_bytes(content)
-
-    def remove(self, location: str) -> None:
-        """Remove a file if it exists."""
-        Path(location).unlink(missing_ok=True)
-
-    def check(self, location: str) -> None:
-        """Raise TargetError if a path cannot be written."""
-        check_target(Path(location), overwrite=True, sources=(), may_make_folder=True)
-
-    def same(self, location: str) -> str:
-        """Return a key of the path: links resolved, and case folded on a case-blind disk."""
-        return target_key(Path(location))
-
-
-def _local_item(path: Path) -> Item | None:
-    try:
-        status = path.stat()
-    except OSError:  # a dangling link
-        return None
-    return Item(status.st_size, file_stamp(status))
-
-
-def file_stamp(status: os.stat_result) -> str:
-    """Return a stamp that changes with a file's content."""
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 class ObjectStore:
@@ -157,6 +30,47 @@ class ObjectStore:
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
         self._fs = _file_system(scheme)
+        self._listings: dict[str, Mapping[str, Item]] = {}  # of matches: one request for all that is asked about them
+
+    def matches(self, pattern: str) -> list[str]:
+        """Return the address if something lies at or below it, else the objects that a glob matches."""
+        self._listings[pattern] = self.listing(pattern)
+        if self._listings[pattern]:
+            return [pattern]
+        if not glob.has_magic(pattern):
+            return []
+        with _remote_errors(pattern):
+            found = self._fs.glob(pattern, detail=True)
+        names = sorted(path.lstrip("/") for path, info in found.items() if info["type"] == "file")
+        return [f"{self._scheme}://{name}" for name in names]
+
+    def is_folder(self, location: str) -> bool:
+        """Return whether something lies below an address."""
+        return "" not in self._listed(location)
+
+    def tree(self, top: str, visitor: Visitor) -> Iterator[tuple[PurePosixPath, Item | str]]:
+        """Yield the objects below an address."""
+        paths = {PurePosixPath(key): item for key, item in self._listed(top).items()}
+        names: dict[PurePosixPath, set[str]] = {PurePosixPath(): set()}
+        for path in paths:
+            for below, folder in zip((path, *path.parents), path.parents, strict=False):
+                names.setdefault(folder, set()).add(below.name)
+        entered = {PurePosixPath()}
+        visitor.entered(PurePosixPath(), names[PurePosixPath()])
+        for folder in sorted(names.keys() - entered):  # a folder comes before those in it
+            if folder.parent in entered and visitor.enters(folder):
+                entered.add(folder)
+                visitor.entered(folder, names[folder])
+        yield from ((path, item) for path, item in sorted(paths.items()) if path.parent in entered)
+
+    def item(self, location: str) -> Item | str:
+        """Return the object at an address."""
+        return self._listed(location)[""]
+
+    def _listed(self, location: str) -> Mapping[str, Item]:
+        if location not in self._listings:
+            self._listings[location] = self.listing(location)
+        return self._listings[location]
 
     def listing(self, folder: str) -> Mapping[str, Item]:
         """Return the objects below a folder, or the one object at that address under the key ""."""
@@ -178,13 +92,6 @@ class ObjectStore:
                 found = []
         return self._items(folder, found)
 
-    def matches(self, pattern: str) -> list[str]:
-        """Return the addresses of the objects that a glob matches."""
-        with _remote_errors(pattern):
-            self._fs.invalidate_cache()
-            found = self._fs.glob(pattern, detail=True)
-        return sorted(f"{self._scheme}://{path.lstrip('/')}" for path, info in found.items() if info["type"] == "file")
-
     def read(self, location: str) -> bytes:
         """Return an object's content."""
         with _remote_errors(location):
@@ -200,18 +107,23 @@ class ObjectStore:
             contents.append(content if isinstance(content, bytes) else None)
         return contents
 
-    def openers(self, items: Mapping[str, Item]) -> dict[str, Callable[[], BinaryIO]]:
+    def sources(self, items: Mapping[str, Item], names: Sequence[str]) -> list[Source]:
         """Fetch the beginning of all objects in parallel; the rest is fetched when it is read."""
         heads = self._starts(list(items), [min(item.size, HEAD_BYTES) for item in items.values()])
-        return {
-            location: partial(self._open, location, item.size, head)
-            for (location, item), head in zip(items.items(), heads, strict=True)
-        }
+        return [
+            RemoteFile(name, partial(self._open, location, item.size, head))
+            for (location, item), name, head in zip(items.items(), names, heads, strict=True)
+        ]
 
     def write(self, location: str, content: bytes) -> None:
         """Write a whole object."""
         with _remote_errors(location):
             self._fs.pipe_file(location, content)
+
+    def append(self, location: str, content: bytes) -> None:
+        """Write an object anew with more content: nothing can be appended to one."""
+        (before,) = self.read_all([location])
+        self.write(location, (before or b"") + content)
 
     def remove(self, location: str) -> None:
         """Remove an object if it exists."""
@@ -321,19 +233,9 @@ def _remote_errors(location: str) -> Iterator[None]:
         raise RemoteError(f"{name} does not exist; check the bucket and the path") from error
     except PermissionError as error:
         raise RemoteError(f"{name}: no permission ({_line(error)}); check the credentials") from error
-    except Exception as error:
+    except Exception as error:  # botocore's, aiohttp's and google.auth's have no common base that could be named here
         raise RemoteError(f"{name} cannot be reached: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def store_of(location: str) -> Store:
-    """Return the store of a location.
-
-    Raises: RemoteError if the package for its scheme is missing.
-    """
-    if not is_address(location):
-        return LocalStore()
-    return ObjectStore(location.partition("://")[0])

@@ -3,12 +3,15 @@
 import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from esrt_core.errors import RemoteError, TargetError
-from esrt_core.pipeline.cluster.storage import HEAD_BYTES, ObjectStore, join, store_of
+from esrt_core.media.image.picture import RemoteFile
+from esrt_core.pipeline.batch.object_store import HEAD_BYTES, ObjectStore
+from esrt_core.pipeline.batch.storage import LocalStore, join, store_of
 
 
 @pytest.fixture
@@ -42,11 +45,22 @@ def test_what_is_written_again_has_another_stamp(store: ObjectStore) -> None:
     assert store.listing("memory://b") == {}
 
 
+def test_what_is_appended_comes_after_what_is_there(store: ObjectStore, tmp_path: Path) -> None:
+    for each, location in ((store, "memory://b/log"), (LocalStore(), str(tmp_path / "log"))):
+        each.append(location, b"one")
+        each.append(location, b" two")
+        assert each.read(location) == b"one two"
+    with pytest.raises(TargetError, match="gone/log cannot be written: No such file"):
+        LocalStore().append(str(tmp_path / "gone/log"), b"x")
+
+
 def test_a_large_object_is_read_where_it_is_asked_for(store: ObjectStore) -> None:
     content = random.Random(1).randbytes(3 * HEAD_BYTES + 5)
     store.write("memory://b/a", content)
     items = {f"memory://b/{key}": item for key, item in store.listing("memory://b").items()}
-    with store.openers(items)["memory://b/a"]() as file:
+    (source,) = store.sources(items, ["its name"])
+    assert isinstance(source, RemoteFile)
+    with source.open() as file:
         assert file.seek(0, io.SEEK_END) == len(content)
         assert file.seek(-7, io.SEEK_END) == len(content) - 7
         assert file.read() == content[-7:]
