@@ -5,6 +5,7 @@ What a file's compression has taken.
 Pictures by the weights that suit them: bundled networks, real files.
 """
 
+from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -24,9 +25,9 @@ from esrt_core.media.image.decode import probe
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
-from esrt_core.pipeline.batch.plan import plan_folder
+from esrt_core.pipeline.batch.plan import Task, plan_folder
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
+from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task, make_workers
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import Result, load, upscale_picture
@@ -242,3 +243,24 @@ def test_pictures_in_memory_are_looked_at_too(mixed: Path) -> None:
     assert (by_auto.upscale(np.asarray(jpeg)) == np.asarray(photo)).all()
     plain = Image.open(mixed / "a.png")
     assert by_auto.upscale(plain).tobytes() == Upscaler(2, "clean", "cpu", threads=1).upscale(plain).tobytes()
+
+
+def test_kinds_that_take_turns_still_share_batches(mixed: Path) -> None:
+    for name in "ceg":
+        Image.open(mixed / "a.png").save(mixed / f"{name}.png")
+    for name in "df":
+        Image.open(mixed / "b.jpg").save(mixed / f"{name}.jpg", quality=50)
+    pool = UpscalerPool("auto", ENGINE)
+    plan = plan_folder(FolderOptions(("in",), upscale=replace(requested("2"), output=None)), pool)
+    items = [load_task(task) for task in plan.tasks]
+    assert [item.loaded.plan.chain.first for item in items] == ["clean", "photo"] * 3 + ["clean"]
+    pipeline = BatchPipeline(plan, {}, [pool], lambda task: None)
+    for item in items[1:]:
+        pipeline._loaded.put(item)
+    group, held = items[:1], deque[LoadedTask | Task]()
+    pipeline._fill(group, held, pool)
+    assert group == items[::2]
+    assert list(held) == items[1::2]
+    held.popleft()
+    pipeline._fill([items[1]], held, pool)
+    assert list(held) == []

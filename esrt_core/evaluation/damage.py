@@ -6,7 +6,7 @@ as Fan and de Queiroz do ("Identification of bitmap compression history: JPEG de
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -26,6 +26,7 @@ WINDOWS = 3  # a side, of a picture with more px than they have together
 
 QUALITIES = np.arange(10, 98)
 _FREQUENCIES = tuple((u, v) for u in range(6) for v in range(6) if 0 < u + v < 7)  # which JPEG keeps longest
+GOOD_QUALITY = 90  # from which on a JPEG is as good as undamaged, as a truth
 _PER_LEVEL = 4  # histogram bins per gray level
 _LOW = 4  # frequencies a side that find a shifted grid
 _LEAST_COSINE, _LEAST_SCORE = 0.2, 7.0  # of a quality that is believed
@@ -69,6 +70,20 @@ def look(frames: Sequence[Frame]) -> Look:
         noise=float(np.exp(values["fine 10"])),
         is_noisy=values["fine 10"] > _LEAST_NOISE and values["sharp still"] > _WHITE,
     )
+
+
+def visible_damage(seen: Look) -> str:
+    """Say what damage makes a picture a poor truth to measure against or to learn from; "" if there is hardly any."""
+    if seen.quality is not None and seen.quality < GOOD_QUALITY:
+        return f"looks like a JPEG of quality {seen.quality}"
+    return "noise" if seen.is_noisy else ""
+
+
+def damage_warning(damaged: Mapping[str, str], pictures: int, consequence: str) -> str:
+    """Return one line about the damaged pictures among some: their damage by name, and what follows from it."""
+    name, what = next(iter(damaged.items()))
+    many = f"{len(damaged)} of {pictures} pictures look" if pictures > 1 else "the picture looks"
+    return f"{many} damaged ({name}: {what}): {consequence}"
 
 
 def windows_of(frame: Frame) -> Values:
