@@ -21,8 +21,7 @@ from esrt_core.engine.plan import make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.model import ESRT
-from esrt_core.weights.checkpoint import load_checkpoint
-from esrt_core.weights.detect import authors_name
+from esrt_core.weights.checkpoint import load_checkpoint, weights_of
 from esrt_core.weights.store import resolve
 
 Rgb = NDArray[np.uint8]
@@ -59,8 +58,7 @@ def bf16_form(network: ESRT) -> nn.Module:
 def native(scale: int, threads: int) -> Run:
     """Run the native network on the engine's tiles."""
     network = trained(scale)
-    weights = {authors_name(name): tensor.numpy() for name, tensor in network.state_dict().items()}
-    enlarge = NativeESRT(weights, scale)
+    enlarge = NativeESRT(weights_of(network).tensors, scale)
 
     def run(picture: Rgb) -> None:
         for x, windows in tile_batches(picture, scale):
@@ -86,7 +84,7 @@ def network_on_tiles(form: Callable[[ESRT], nn.Module]) -> Callable[[int, int], 
 def engine(precision: str) -> Callable[[int, int], Run]:
     def build(scale: int, threads: int) -> Run:
         options = EngineOptions(device="cpu", threads=threads, precision=precision)
-        upscaler = Upscaler(trained(scale), options, cache_bytes=0)
+        upscaler = Upscaler(weights_of(trained(scale)), options, cache_bytes=0)
         return lambda picture: void(upscaler.upscale(Frame((picture,))))
 
     return build

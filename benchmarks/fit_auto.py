@@ -1,10 +1,10 @@
 """Fit the rule of `--model auto` to a table of benchmarks.kinds: python -m benchmarks.fit_auto CACHE
 
 Writes esrt_core/evaluation/prediction.json: small networks that predict, from what is seen of a picture and what its
-container says, whether it is a drawing, and what the kinds of weights gain over the clean ones. Every row of the table
-is shown in up to three forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8 grid is
-shifted (for which the gain of the whole part stands). The members of an ensemble become one network. Also prints the
-regret on pictures that were left out, by cross-validation.
+container says, whether it is a drawing, and what the photo weights gain over the clean ones on a photo. Every row of
+the table is shown in up to three forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8
+grid is shifted (for which the gain of the whole part stands). The members of an ensemble become one network. Also
+prints the regret on pictures that were left out, by cross-validation.
 """
 
 import argparse
@@ -38,7 +38,7 @@ HIDDEN, MEMBERS, STEPS, BATCH = 10, 4, 800, 256
 RATE, DECAY = 1e-2, 0.1
 LARGEST = 1.5  # dB; larger gains need no exact prediction
 SIDES = 1.0  # what is learned for drawings, and its negative for photos
-UNDAMAGED = 3.0  # weight of undamaged pictures, which are one of a dozen damages
+UNDAMAGED = 8.0  # weight of undamaged pictures, which are one of a dozen damages
 FOLDS = 4
 PROGRAM_NAMES = {"heif": "heic"}  # of formats: Pillow's and ours
 
@@ -84,7 +84,8 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    examples = examples_of(load_table(options.cache, "fit", ("clean", *KINDS)))
+    tables = [load_table(options.cache, name, ("clean", *KINDS)) for name in ("fit", "more")]
+    examples = joined([examples_of(table) for table in tables if table.rows])
     pictures = {(row.drawing, row.picture) for row in examples.rows}
     print(f"{len(examples.rows)} examples of {len(pictures)} pictures, regret in dB when left out:")
     print(cross_validated(examples))
@@ -95,8 +96,6 @@ def main() -> None:
 def examples_of(table: Table) -> Examples:
     inputs, gains, rows, forms = [], [], [], []
     for row, lr, psnr in zip(table.rows, table.lr, table.psnr, strict=True):
-        if np.isnan(psnr[:2]).any():
-            continue
         for form, seen, container in shown(row, lr):
             inputs.append(inputs_of(seen, container, row.scale))
             gains.append(psnr[1:] - psnr[0])
@@ -105,15 +104,24 @@ def examples_of(table: Table) -> Examples:
     return Examples(np.array(inputs), completed(np.array(gains), rows), rows, forms)
 
 
-def completed(gains: Values, rows: Sequence[Row]) -> Values:
-    """Fill in gains that were not measured: the mean of those that were, for photos and drawings of the scale.
+def joined(parts: Sequence[Examples]) -> Examples:
+    return Examples(
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.gains for part in parts]),
+        [row for part in parts for row in part.rows],
+        [form for part in parts for form in part.forms],
+    )
 
-    A kind that was not measured for any of them is as bad as can be.
+
+def completed(gains: Values, rows: Sequence[Row]) -> Values:
+    """Fill in other gains than the first of rows that were measured: the mean for photos or drawings of the scale.
+
+    A kind that was not measured for any of them is as bad as can be. Rows without the first stay unknown.
     """
     gains = gains.copy()
     for group in {(row.drawing, row.scale) for row in rows}:
-        mine = np.array([(row.drawing, row.scale) == group for row in rows])
-        for kind in range(gains.shape[1]):
+        mine = np.array([(row.drawing, row.scale) == group for row in rows]) & ~np.isnan(gains[:, 0])
+        for kind in range(1, gains.shape[1]):
             unknown = mine & np.isnan(gains[:, kind])
             if unknown.any():
                 known = gains[mine & ~unknown, kind]
@@ -145,8 +153,8 @@ def cross_validated(examples: Examples) -> str:
     for each in range(FOLDS):
         predicted[fold == each] = fitted(examples.take(fold != each)).gains(examples.inputs[fold == each])
     lines = []
-    drawings = np.array([row.drawing for row in examples.rows])
-    for name, mask in (("photos", ~drawings), ("drawings", drawings)):
+    drawings, known = np.array([row.drawing for row in examples.rows]), ~np.isnan(examples.gains[:, 0])
+    for name, mask in (("photos", ~drawings & known), ("drawings", drawings & known)):
         loss = regret(predicted, examples.gains)[mask].mean()
         fixed = [
             regret(np.tile(one, (len(mask), 1)), examples.gains)[mask].mean() for one in ([-9, -9], [9, -9], [-9, 9])
@@ -165,20 +173,21 @@ def regret(predicted: Values, gains: Values) -> Values:
 
 
 def fitted(examples: Examples) -> Network:
-    """Fit the networks of photos, of drawings, and of what tells one from the other, and join them."""
+    """Fit the networks of what photos gain and of what tells drawings from them, and join them."""
     mean, deviation = examples.inputs.mean(0), examples.inputs.std(0) + 1e-3
     scaled = torch.tensor(((examples.inputs - mean) / deviation).clip(-LIMIT, LIMIT), dtype=torch.float32)
     drawing = torch.tensor([row.drawing for row in examples.rows])
+    known = torch.tensor(~np.isnan(examples.gains[:, 0]))
+    of_photos = ~drawing & known
     gains = torch.tensor(examples.gains, dtype=torch.float32).clamp(-LARGEST, LARGEST)
     weights = torch.tensor([[UNDAMAGED if row.damage == "undamaged" else 1.0] for row in examples.rows])
     members = [
         *(
-            Member((0,), trained(scaled[~drawing], gains[~drawing, :1], weights[~drawing], seed))
+            Member((0,), trained(scaled[of_photos], gains[of_photos, :1], weights[of_photos], seed))
             for seed in range(MEMBERS)
         ),
-        *(Member((1, 2), trained(scaled[drawing], gains[drawing], weights[drawing], seed)) for seed in range(MEMBERS)),
         *(
-            Member((3,), trained(scaled, SIDES * (2.0 * drawing[:, None] - 1), weights, seed))
+            Member((1,), trained(scaled, SIDES * (2.0 * drawing[:, None] - 1), torch.ones(len(scaled), 1), seed))
             for seed in range(MEMBERS)
         ),
     ]

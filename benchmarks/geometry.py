@@ -27,18 +27,18 @@ from numpy.typing import NDArray
 
 from esrt_core.architecture import SCALES
 from esrt_core.engine.batching import TileCache, run_tiles
+from esrt_core.engine.form import choose_form
+from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, Tiling, tiled_plan, whole_plan
-from esrt_core.engine.runner import Runner
-from esrt_core.engine.tiles import AsyncCopies, TiledFrame
+from esrt_core.engine.threads import take_cpu_threads
+from esrt_core.engine.tiles import TiledFrame
 from esrt_core.evaluation.dataset import read_rgb
 from esrt_core.evaluation.protocol import crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
-from esrt_core.system.process import HeapTrimmer
-from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import resolve
+from esrt_core.weights.tensors import load_weights
 
-CPU = torch.device("cpu")
 NEAR = 4  # LR px; what counts as near a seam
 EVERYTHING = 4096  # px; a tile that no picture here exceeds
 Pixels = NDArray[np.float32]
@@ -93,15 +93,16 @@ def forms(windows: Sequence[int]) -> Iterator[Form]:
 
 def run_form(form: Form, pictures: list[NDArray[np.uint8]], scale: int) -> Outcome:
     """Upscale LR pictures in float32 with one thread."""
-    torch.set_num_threads(1)
-    runner = Runner(load_checkpoint(resolve("auto", scale).path).network, CPU, plain=form.tile == 0)
+    take_cpu_threads(1)
+    network = choose_form(load_weights(resolve("auto", scale).path), EngineOptions("cpu"))
     results, start = [], time.process_time()
     for lr in pictures:
         frame = Frame((lr.astype(np.float32) / 255,), depth=32)
-        copies = AsyncCopies(CPU)
-        picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), copies)
-        run_tiles([picture], runner, TileCache(0), HeapTrimmer(), copies, lambda done: None)
-        copies.flush()
+        transfer = network.transfer()
+        picture = TiledFrame(frame, form.plan(frame.width, frame.height, scale), transfer)
+        with network.computing():
+            run_tiles([picture], network, TileCache(0), transfer, lambda done: None)
+        transfer.flush()
         results.append(picture.finished()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Outcome(results, time.process_time() - start, peak)

@@ -15,6 +15,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import TILE_LADDER, make_plan
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.model import ESRT, ESRTConfig, transformer
+from esrt_core.weights.checkpoint import weights_of
 
 OURS, PIECES, ALL = "fused in 4 pieces (ours)", "explicit in 4 pieces", "explicit over all tokens"  # ways to attend
 
@@ -84,7 +85,7 @@ def shortage(options: argparse.Namespace) -> None:
 
 
 def shortage_row(options: argparse.Namespace, limit: float | None, width: int, height: int) -> Row:
-    upscaler = Upscaler(trained(2), EngineOptions(device=options.device))
+    upscaler = Upscaler(weights_of(trained(2)), EngineOptions(device=options.device))
     row: Row = {"limit GB": None if limit is None else round(limit / 1e9, 3)}
     if limit is not None and options.device == "cuda":
         torch.cuda.empty_cache()

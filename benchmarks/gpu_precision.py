@@ -10,22 +10,23 @@ from benchmarks.gpu_row import Row, attempt, without
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.weights.checkpoint import weights_of
 
 
 def precision(options: argparse.Namespace) -> None:
     """Compare every precision with float32 on the CPU, with the same tiles."""
-    frames, network = pictures(96 if options.small else 512), trained(2)
+    frames, weights = pictures(96 if options.small else 512), weights_of(trained(2))
     rgb, tile = frames["8-bit RGB"], 48 if options.small else 240
-    exact = Upscaler(network, EngineOptions(device="cpu", tile=tile))
+    exact = Upscaler(weights, EngineOptions(device="cpu", tile=tile))
     for name in ("fp16", "bf16", "fp32"):
-        upscaler = Upscaler(network, EngineOptions(device=options.device, precision=name, tile=tile))
+        upscaler = Upscaler(weights, EngineOptions(device=options.device, precision=name, tile=tile))
         attempt(name, difference, upscaler, rgb, exact)
         for setting in ("allow_tf32", "enabled"):
             with without(setting):
-                upscaler = Upscaler(network, EngineOptions(device=options.device, precision=name, tile=tile))
+                upscaler = Upscaler(weights, EngineOptions(device=options.device, precision=name, tile=tile))
                 attempt(f"{name} without cudnn.{setting}", difference, upscaler, rgb, exact)
     for name, frame in frames.items():
-        upscaler = Upscaler(network, EngineOptions(device=options.device, tile=tile))
+        upscaler = Upscaler(weights, EngineOptions(device=options.device, tile=tile))
         attempt(name, difference, upscaler, frame, exact)
 
 

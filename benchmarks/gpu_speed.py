@@ -15,11 +15,12 @@ from benchmarks.contenders import trained
 from benchmarks.gpu_row import Row, attempt, clip_noise, noise, peak, reset_peak, seconds, whole
 from esrt_core.engine.device import DTYPES
 from esrt_core.engine.fused import fuse
+from esrt_core.engine.fused.form import TorchForm
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import Plan, estimate_work
-from esrt_core.engine.runner import Runner
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
+from esrt_core.weights.checkpoint import weights_of
 
 STREAM = 30  # frames
 
@@ -121,20 +122,20 @@ def engine(options: argparse.Namespace) -> None:
 
 
 def engine_row(options: argparse.Namespace, case: tuple[int, int, int]) -> Row:
-    upscaler = Upscaler(trained(case[0]), EngineOptions(device=options.device))
+    upscaler = Upscaler(weights_of(trained(case[0])), EngineOptions(device=options.device))
     frames = iter([noise(*case[1:], seed) for seed in range(2 + 2 * options.repeats)])
     upscaler.upscale(next(frames))
     reset_peak()
     row = speed(case, seconds(lambda: upscaler.upscale(next(frames)), options.repeats, 1)) | peak()
     inside: list[float] = []
-    network = Runner._ensemble
+    network = TorchForm._average
 
-    def timed(self: Runner, *arguments: Any) -> Tensor:
+    def timed(self: TorchForm, *arguments: Any) -> Tensor:
         results: list[Tensor] = []
         inside.append(seconds(lambda: results.append(network(self, *arguments)), 1, 0))
         return results[0]
 
-    with patch.object(Runner, "_ensemble", timed):
+    with patch.object(TorchForm, "_average", timed):
         for frame in frames:
             upscaler.upscale(frame)
     plan = upscaler.plan(*case[1:])
@@ -148,7 +149,7 @@ def engine_row(options: argparse.Namespace, case: tuple[int, int, int]) -> Row:
 
 
 def stream_row(options: argparse.Namespace, case: tuple[int, int, int], make: Callable[[int, int, int], Frame]) -> Row:
-    upscaler = Upscaler(trained(case[0]), EngineOptions(device=options.device))
+    upscaler = Upscaler(weights_of(trained(case[0])), EngineOptions(device=options.device))
     list(upscaler.upscale_many(make(*case[1:], seed) for seed in range(100, 105)))
     frames = [make(*case[1:], seed) for seed in range(STREAM)]
     reset_peak()

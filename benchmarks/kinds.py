@@ -1,6 +1,7 @@
 """Measure every kind of weights on damaged pictures, once: the table behind `--model auto`.
 
     python -m benchmarks.kinds CACHE --photos FOLDER ... --drawings FOLDER --set fit
+    python -m benchmarks.kinds CACHE --drawings FOLDER --set more --kinds
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
@@ -35,7 +36,7 @@ from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import configure_process
 
 SCALES = (2, 4, 3)
-SETS = ("fit", "report")
+SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
 SIDE = 96  # px of the LR
 SEED = 20261128
 
@@ -95,8 +96,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--drawings", type=Path, nargs="*", default=[])
     parser.add_argument("--set", choices=SETS, default="fit")
     parser.add_argument("--count", type=int, default=220, help="photos, spread evenly over the folders")
-    parser.add_argument("--kinds", nargs="+", default=["clean", "photo", "drawing"], help="of drawings")
-    parser.add_argument("--photo-kinds", nargs="+", default=["clean", "photo", "drawing"], help="of photos")
+    parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
+    parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()

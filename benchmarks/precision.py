@@ -12,7 +12,7 @@ two precisions alternating.
 import argparse
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,17 @@ from torch import Tensor
 from benchmarks.contenders import as_input, trained
 from benchmarks.drawings import draw, draw_page
 from esrt_core.architecture import SCALES
-from esrt_core.engine.options import PRECISIONS
-from esrt_core.engine.runner import Runner
+from esrt_core.engine.form import choose_form
+from esrt_core.engine.native.form import NativeForm
+from esrt_core.engine.options import PRECISIONS, EngineOptions
+from esrt_core.engine.threads import take_cpu_threads
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
 from esrt_core.evaluation.protocol import Rgb, make_lr, psnr_y
 from esrt_core.media.image.picture import ReadLimits
+from esrt_core.weights.checkpoint import weights_of
+from esrt_core.weights.tensors import Weights
+
+Runner = Callable[[Tensor], Tensor]
 
 SIDE = 96  # LR px of a tile
 WINDOWS = (2, 2)  # of 48 px, as the engine's
@@ -47,14 +53,25 @@ class Row:
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
-    network, cpu = trained(options.scale), torch.device("cpu")
-    runners = [Runner(network, cpu, precision) for precision in ("fp32", options.precision)]
+    take_cpu_threads(options.threads)
+    runners = [runner(weights_of(trained(options.scale)), precision) for precision in ("fp32", options.precision)]
     print(f"x{options.scale}, {options.precision}, {options.threads} thread(s), torch {torch.__version__}\n")
     print("| pictures | dB to float32, worst | gray levels, worst | values that differ, worst | dB lost | x time |")
     print("|---|---|---|---|---|---|")
     for kind, pictures in kinds(options):
         rows = [compare(hr, options.scale, runners) for hr in pictures]
         print(f"| {kind} ({len(rows)}) | {' | '.join(cells(rows))} |", flush=True)
+
+
+def runner(weights: Weights, precision: str) -> Runner:
+    """Return the form that a CPU gets in a precision, for tensors."""
+    form = choose_form(weights, EngineOptions("cpu", precision=precision))
+
+    def run(x: Tensor) -> Tensor:
+        y = form(x.numpy() if isinstance(form, NativeForm) else x, WINDOWS, 1, False)
+        return torch.from_numpy(y) if isinstance(form, NativeForm) else y
+
+    return run
 
 
 def parse() -> argparse.Namespace:
@@ -98,12 +115,12 @@ def gradient(seed: int, side: int) -> Rgb:
 @torch.inference_mode()
 def compare(hr: Rgb, scale: int, runners: list[Runner]) -> Row:
     x = as_input(make_lr(hr, scale))
-    results: list[Tensor] = [runner(x, WINDOWS) for runner in runners]  # warms up
+    results: list[Tensor] = [runner(x) for runner in runners]  # warms up
     times: list[list[float]] = [[], []]
     for _ in range(3):
         for runner, taken in zip(runners, times, strict=True):
             before = time.process_time()
-            runner(x, WINDOWS)
+            runner(x)
             taken.append(time.process_time() - before)
     exact, half = results
     error = float((half - exact).double().square().mean())

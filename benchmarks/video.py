@@ -54,12 +54,16 @@ def seconds_a_tile(upscaler: Upscaler, width: int, height: int) -> float:
     """Return the bare network's seconds a tile, the mean of three batches of the tiles of a picture of this size."""
     plan = upscaler.plan(width, height)
     count = min(plan.batch, plan.tiles)
-    tiles = torch.from_numpy(np.random.default_rng(0).random((count, 3, *plan.tile_shape), np.float32))
-    runner, timer = upscaler._runner, timer_of(upscaler)
+    form, timer = upscaler._form, timer_of(upscaler)
+    transfer = form.transfer()
+    tiles = transfer.to_device(np.random.default_rng(0).random((count, 3, *plan.tile_shape), np.float32))
     started = timer()
-    with torch.inference_mode():
+    with form.computing():
         for _ in range(3):
-            runner(tiles.to(runner.device), plan.windows, plan.batch).float().cpu()
+            results = form(tiles, plan.windows, plan.batch, False)
+            transfer.to_host(results, np.empty(results.shape, np.float32))
+            transfer.end_batch()
+            transfer.flush()
     return (timer() - started) / (3 * count)
 
 

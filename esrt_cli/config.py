@@ -118,7 +118,7 @@ def write_setting(path: Path, key: str, value: Value | None) -> None:
     """Set one value in the file, or remove it with None; comments and everything else stay unchanged."""
     import tomlkit
 
-    from esrt_core.files import atomic_write
+    from esrt_core.files import atomic_write, make_folder
 
     changed: dict[str, Value] = read_config(path)
     document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
@@ -128,7 +128,7 @@ def write_setting(path: Path, key: str, value: Value | None) -> None:
         else:
             content[key] = value
     check_config(changed, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
 

@@ -1,7 +1,8 @@
 """The Python API: NumPy arrays and Pillow images in memory, and folders and clips from file to file."""
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,8 +16,12 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import MediaError
 from esrt_core.evaluation.prediction import Container
 from esrt_core.media.frame import ColorSpace, Frame, Plane
-from esrt_core.media.image.picture import ValueRange
-from esrt_core.media.image.pixels import layout_of, read_page, restore
+from esrt_core.media.image import exif, tiff_tags, xmp
+from esrt_core.media.image.icc import profile_for
+from esrt_core.media.image.metadata import for_size
+from esrt_core.media.image.opening import decoding
+from esrt_core.media.image.picture import Metadata, ReadLimits, Unit, ValueRange, resolution_of
+from esrt_core.media.image.pixels import UPRIGHT, layout_of, read_page, restore, shown_size
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
-KEPT_INFO = ("dpi", "exif", "xmp", "icc_profile")
+_EXIF_PREFIX = b"Exif\0\0"
 
 
 def frame_of_array(array: NDArray[Any]) -> Frame:
@@ -62,47 +67,97 @@ def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class PillowPicture:
-    """Hold a Pillow image's pixels, and what its larger copy keeps: info and the range of float values."""
+    """Hold a Pillow image's upright pixels, and what its larger copy keeps: metadata and the range of float values."""
 
     frame: Frame
-    info: dict[str, object]
+    metadata: Metadata
     value_range: ValueRange | None
 
 
 def frame_of_image(image: Image.Image) -> PillowPicture:
-    """Return the current frame of an image in any Pillow mode.
-
-    The EXIF orientation is not applied: pixels and tag stay as they are.
+    """Return the current frame of an image in any Pillow mode, turned upright as its EXIF orientation says.
 
     Raises: MediaError if the image is empty or its data is damaged.
     """
     if 0 in image.size:
         raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
     icc = image.info.get("icc_profile")
+    is_tiff = image.format == "TIFF"
+    turn_of_tiff = _orientation(image) if is_tiff else UPRIGHT
+    block = _exif_of_tiff(image) if is_tiff else None
+    with decoding("the image", ReadLimits(max_pixels=image.width * image.height)):
+        image.load()  # Pillow turns a TIFF here, and finds the EXIF behind a PNG's pixels
+    turn = _orientation(image)
+    page = read_page(image, layout_of(image, icc), icc, turn)
+    block = image.info.get("exif") or block
+    metadata = _metadata_of(
+        image.info, block if isinstance(block, bytes) else None, page.frame, turn if turn != UPRIGHT else turn_of_tiff
+    )
+    if image.mode not in ("CMYK", "LAB"):  # whose pixels are sRGB now
+        metadata = replace(metadata, icc=profile_for(icc, page.frame.space))
+    return PillowPicture(page.frame, metadata, page.value_range)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation that the pixels in memory still have."""
+    with decoding("the image", ReadLimits()):
+        stated = image.getexif().get(exif.ORIENTATION)
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else UPRIGHT
+
+
+def _exif_of_tiff(image: Image.Image) -> bytes | None:
+    """Return the EXIF that Pillow makes of a TIFF's tags, which it can do in full only before it decodes the pixels."""
     try:
-        page = read_page(image, layout_of(image, icc), icc)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MediaError(f"the image cannot be decoded: {error}") from error
-    kept = {name: image.info[name] for name in KEPT_INFO if name in image.info}
-    if image.mode in ("CMYK", "LAB"):
-        kept.pop("icc_profile", None)  # the pixels are sRGB now
-    return PillowPicture(page.frame, kept, page.value_range)
+        with decoding("the image", ReadLimits()):
+            block = image.getexif().tobytes()
+        return exif.build(tiff_tags.described(exif.directories(block.removeprefix(_EXIF_PREFIX))))
+    except MediaError:
+        return None
+
+
+def _metadata_of(info: dict[Any, Any], block: bytes | None, upright: Frame, turn: int) -> Metadata:
+    """Return EXIF, XMP and resolution as they are for the upright picture; damaged EXIF is left out."""
+    stored = shown_size(upright.width, upright.height, turn)
+    try:
+        block = None if block is None else exif.upright(block.removeprefix(_EXIF_PREFIX), turn, *stored)
+    except MediaError:
+        block = None
+    packet = info.get("xmp")
+    packet = packet.encode() if isinstance(packet, str) else packet
+    x, y = info.get("dpi") or (math.nan, math.nan)
+    x, y = (float(y), float(x)) if turn >= 5 else (float(x), float(y))
+    return Metadata(
+        exif=block,
+        xmp=xmp.upright(packet, turn, *stored) if isinstance(packet, bytes) else None,
+        resolution=resolution_of(x, y, Unit.INCH),
+        source_size=(upright.width, upright.height),
+    )
 
 
 def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
-    """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the info of its source `like`."""
+    """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the metadata of its source `like`.
+
+    `info` has what `Image.save` takes by the same names: exif, xmp, icc_profile and dpi.
+    """
     pixels = array_of_frame(frame, dimensions=2)
     if like.value_range is not None:
         pixels = restore(pixels, like.value_range)
     image = Image.fromarray(pixels)
-    image.info.update(like.info)
+    metadata, _ = for_size(like.metadata, frame.width, frame.height)
+    kept = {
+        "exif": None if metadata.exif is None else _EXIF_PREFIX + metadata.exif,
+        "xmp": metadata.xmp,
+        "icc_profile": metadata.icc,
+        "dpi": metadata.dpi,
+    }
+    image.info.update({name: value for name, value in kept.items() if value is not None})
     return image
 
 
 class Upscaler:
     """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
-    scale   a factor above 1 and at most 16, or None for the weights' own.
+    scale   a factor from 1 (clean up at the same size) to 16, or None for the weights' own.
     model   "clean", "photo", "drawing", the path of a weights file, or "auto": the one of these three that suits the
             pixels of each picture.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
@@ -136,7 +191,10 @@ class Upscaler:
     ) -> "Image.Image | Array":
         """Return a larger picture of the same kind.
 
-        A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F and keeps dpi, EXIF, XMP and color profile. An
+        A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F, upright as its EXIF orientation says; of an
+        animation or a file of several pages it is the current frame. Its `info` keeps EXIF, XMP, color profile and dpi
+        under the names that `Image.save` takes: `large.save("large.jpg", **large.info)`. EXIF is for the new size and
+        orientation; of a TIFF it is what Pillow gives; damaged EXIF and profiles that do not fit are left out. An
         array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`
         after every batch of tiles.
@@ -150,10 +208,13 @@ class Upscaler:
         return array_of_frame(self._enlarge(frame_of_array(array), Container(), progress), array.ndim)
 
     def _enlarge(self, frame: Frame, container: Container, progress: ProgressCallback) -> Frame:
-        own = self._pool.selector.plain
+        selector = self._pool.selector
+        if self._size.cleans_up:
+            selector = selector.for_cleaning()
+        own = selector.plain
         size = plan_size(self._size, frame.width, frame.height, own.scales, own.later_scales)
         factor = max(Fraction(size.width, frame.width), Fraction(size.height, frame.height))
-        chain = self._pool.selector.choose([frame], container, factor)
+        chain = selector.choose([frame], container, factor)
         pool = self._pool.for_chain(chain)
         size = plan_size(self._size, frame.width, frame.height, chain.scales, chain.later_scales)
         return enlarge(frame, size, pool, progress).frame
@@ -235,6 +296,9 @@ class _OnEnd:
 
     def note(self, text: str) -> None:
         """Ignore notes about the weights."""
+
+    def packed(self, packed: object) -> None:
+        """Ignore archives, whose pages are reported."""
 
 
 def upscale_clip(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from esrt_core.errors import TargetError
+from esrt_core.errors import EsrtError, TargetError
 
 TEMPORARY_MARK = ".esrt-tmp"
 _NAME_LIMIT = 255  # bytes in a file name, on every common file system
@@ -67,7 +67,7 @@ def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
     Without `overwrite` an existing file is never replaced, not even one created in the meantime. A symbolic link is
     followed.
 
-    Raises: TargetError if the file system refuses.
+    Raises: TargetError if the file system refuses. Errors of the block never name the temporary file, but the target.
     """
     final = _resolved_link(target)
     temporary = _temporary_path(final)
@@ -83,6 +83,11 @@ def atomic_write(target: Path, overwrite: bool) -> Iterator[Path]:
         if error.errno is None or error.filename not in (None, str(temporary), str(final)):
             raise
         raise _as_target_error(error, target) from error
+    except EsrtError as error:
+        if temporary.name not in str(error):
+            raise
+        said = str(error).replace(str(temporary), str(target)).replace(temporary.name, target.name)
+        raise type(error)(said) from error
 
 
 def free_bytes(folder: Path) -> int:
@@ -188,7 +193,7 @@ def _publish(temporary: Path, final: Path, overwrite: bool) -> None:
         return
     try:
         os.link(temporary, final)  # fails if the target exists, unlike a rename
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         raise
     except OSError:  # a disk without hard links: reserve the name first
         os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

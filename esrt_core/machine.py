@@ -15,6 +15,7 @@ import torch
 from esrt_core.engine.device import choose_device, choose_precision
 from esrt_core.engine.native.library import load_library
 from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.threads import cpu_threads
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.system.memory import available_bytes, total_bytes
 
@@ -86,7 +87,7 @@ def inspect_machine() -> MachineReport:
         versions=package_versions(),
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         cores=psutil.cpu_count() or 1,
-        threads=torch.get_num_threads(),
+        threads=cpu_threads(),
         memory=total_bytes(),
         devices=devices,
         default_device=str(choose_device("auto")),

@@ -20,13 +20,13 @@ from esrt_core.evaluation.damage import Look, look
 from esrt_core.evaluation.prediction import CODECS, Container, predict_gains
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.jpeg_quality import quality_of
-from esrt_core.media.image.picture import ImageInfo
-from esrt_core.media.video.clip import ClipInfo
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.weights.store import Model, WeightsFile, find_model, resolve
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
+    from esrt_core.media.image.picture import ImageInfo
+    from esrt_core.media.video.clip import ClipInfo  # PyAV, which only clips need
 
 AUTO, CLEAN, PHOTO, DRAWING = "auto", "clean", "photo", "drawing"
 BY_PIXELS = "by pixels"  # how the kind will be chosen, in plans
@@ -93,6 +93,12 @@ class ChainSelector:
         if strength in (0, 1):
             return self.only(photo if strength else self.plain)
         return self.only(replace(photo, strength=strength, weaker=self.plain.first))
+
+    def for_cleaning(self) -> ChainSelector:
+        """Return a selector that cleans up pictures at their own size: with `auto`, always with the photo weights."""
+        if not self.others:
+            return self
+        return self.only(replace(self.blend(1).plain, reason="cleaned up at the same size"))
 
     def only(self, chain: ModelChain) -> ChainSelector:
         """Return a selector whose choice is made."""
@@ -221,11 +227,11 @@ class UpscalerPool:
         key = (self.chain.model(pass_index), scale)
         if key not in self._upscalers:
             from esrt_core.engine.upscaler import Upscaler
-            from esrt_core.weights.checkpoint import load_checkpoint
+            from esrt_core.weights.tensors import load_weights
 
             file = self.weights(scale, pass_index)
             self.notes.extend(file.notes)
-            self._upscalers[key] = Upscaler(load_checkpoint(file.path).network, self.options)
+            self._upscalers[key] = Upscaler(load_weights(file.path), self.options)
         return self._upscalers[key]
 
     def weaker(self) -> UpscalerPool | None:

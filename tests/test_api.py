@@ -1,5 +1,6 @@
 """The Python API: pictures in memory."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 import esrt_core
 from esrt_core import (
@@ -24,6 +25,8 @@ from esrt_core import (
 )
 from esrt_core.pipeline.batch.run import Ended
 from tests.conftest import MakePicture, WeightsOf
+from tests.media.pictures import animation, saved, srgb_profile
+from tests.media.pictures import picture as patches
 from tests.pipeline.clips import make, picture, x264
 
 RNG = np.random.default_rng(11)
@@ -88,10 +91,69 @@ def test_float_values_beyond_one_keep_their_range(tiny: Upscaler) -> None:
 
 def test_an_image_keeps_its_information(tiny: Upscaler) -> None:
     image = Image.new("RGB", (6, 6))
-    image.info.update(dpi=(300, 300), icc_profile=b"profile", comment="dropped", transparency=(0, 0, 0))
+    image.info.update(dpi=(300, 300), icc_profile=srgb_profile(), comment="dropped", transparency=(0, 0, 0))
     larger = tiny.upscale(image)
-    assert larger.info == {"dpi": (300, 300), "icc_profile": b"profile"}
-    assert "icc_profile" not in tiny.upscale(Image.new("CMYK", (6, 6))).info
+    assert larger.info == {"dpi": (300, 300), "icc_profile": srgb_profile()}
+    for mode in ("CMYK", "L"):  # converted to sRGB; a profile that does not fit
+        other = Image.new(mode, (6, 6))
+        other.info["icc_profile"] = srgb_profile()
+        assert "icc_profile" not in tiny.upscale(other).info
+
+
+def photo(orientation: int, format: str = "JPEG") -> Image.Image:
+    tags = Image.Exif()
+    tags[274], tags[315] = orientation, "someone"
+    tags.get_ifd(0x8769)[0xA002] = 28
+    packet = b'<x tiff:Orientation="%d" stArea:x="0.25" exif:PixelXDimension="28"/>' % orientation
+    parameters: dict[str, Any] = {"exif": tags.tobytes(), "icc_profile": srgb_profile(), "dpi": (300, 150)}
+    return Image.open(io.BytesIO(saved(patches(), format, xmp=packet, **parameters)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF"])
+def test_an_image_is_upright_and_saved_with_what_it_carried(tiny: Upscaler, format: str, orientation: int) -> None:
+    image = photo(orientation, format)
+    upright = ImageOps.exif_transpose(photo(orientation, format))
+    larger = tiny.upscale(image)
+    assert larger.size == (2 * upright.width, 2 * upright.height)
+    assert np.array_equal(np.asarray(larger), tiny.upscale(np.asarray(upright)))
+    file = io.BytesIO()
+    larger.save(file, "JPEG", **larger.info)
+    again = Image.open(file)
+    tags = again.getexif()
+    assert (tags.get(274, 1), tags[315]) == (1, "someone")
+    assert tags.get_ifd(0x8769)[0xA002] == larger.width
+    assert again.info["icc_profile"] == srgb_profile()
+    if format != "WEBP":
+        assert again.info["dpi"] == ((150, 300) if orientation >= 5 else (300, 150))
+    if format != "TIFF":  # Pillow writes no XMP there
+        assert b'tiff:Orientation="1"' in again.info["xmp"]
+        assert f'PixelXDimension="{larger.width}"'.encode() in again.info["xmp"]
+
+
+def test_exif_behind_the_pixels_and_damaged_exif(tiny: Upscaler) -> None:
+    tags = Image.Exif()
+    tags[274] = 6
+    data = saved(patches(), "PNG", exif=tags.tobytes())
+    start = data.index(b"eXIf") - 4
+    chunk = data[start : start + 12 + int.from_bytes(data[start : start + 4], "big")]
+    late = data.replace(chunk, b"")
+    assert tiny.upscale(Image.open(io.BytesIO(late[:-12] + chunk + late[-12:]))).size == (40, 56)
+    damaged = Image.open(io.BytesIO(saved(patches(), "PNG")))
+    damaged.info["exif"] = b"Exif\0\0II*\0\xff\xff\xff\xff"
+    assert "exif" not in tiny.upscale(damaged).info
+
+
+def test_of_an_animation_the_current_frame_is_upscaled(tiny: Upscaler) -> None:
+    image = Image.open(io.BytesIO(animation("GIF", [40, 40, 40], alpha=False)))
+    image.seek(1)
+    expected = tiny.upscale(np.asarray(image.convert("RGB")))
+    assert np.array_equal(np.asarray(tiny.upscale(image)), expected)
+
+
+def test_a_truncated_image_is_an_error_of_ours(tiny: Upscaler) -> None:
+    with pytest.raises(MediaError, match="the image is truncated or damaged"):
+        tiny.upscale(Image.open(io.BytesIO(saved(patches(), "PNG")[:200])))
 
 
 def test_any_factor_is_reached_exactly(weights_of: WeightsOf) -> None:
@@ -121,8 +183,8 @@ def test_values_that_are_not_finite_are_refused(tiny: Upscaler) -> None:
 
 
 def test_bad_arguments_raise_errors_of_one_tree() -> None:
-    with pytest.raises(OptionError, match="scale must be above 1"):
-        Upscaler(1)
+    with pytest.raises(OptionError, match="scale must be at least 1"):
+        Upscaler(0.5)
     with pytest.raises(WeightsError, match="nonsense"):
         Upscaler(2, "nonsense")
     with pytest.raises(EsrtError, match="quantum"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from esrt_core import files
-from esrt_core.errors import TargetError
+from esrt_core.errors import TargetError, WeightsError
 from esrt_core.files import atomic_write, check_target, display_name, free_bytes, same_file, target_key
 
 needs_permissions = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
@@ -215,3 +215,28 @@ def test_display_names_are_one_printable_line():
     assert shown.isprintable()
     assert shown.startswith("a")
     assert shown.endswith("b.png")
+
+
+def test_a_temporary_file_that_somebody_removes_leaves_no_empty_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        source.unlink()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(TargetError), atomic_write(tmp_path / "a.png", overwrite=False) as temporary:
+        temporary.write_bytes(b"result")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_while_a_file_is_written_names_the_file_not_the_temporary_one(tmp_path: Path) -> None:
+    with (
+        pytest.raises(WeightsError) as caught,
+        atomic_write(tmp_path / "a.bin", overwrite=False) as temporary,
+    ):
+        raise WeightsError(f"{temporary} is damaged, and so is {temporary.name}")
+    assert str(caught.value) == f"{tmp_path / 'a.bin'} is damaged, and so is a.bin"
+    assert list(tmp_path.iterdir()) == []

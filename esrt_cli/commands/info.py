@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from esrt_cli import params
 from esrt_cli.config import config_path
 from esrt_cli.console import Console
 from esrt_cli.report import verification_json
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from esrt_core.weights.settings import StoreOptions
     from esrt_core.weights.store import Verification
 
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-
-def info(json: JsonOpt = False) -> None:
+def info(json: params.JsonOpt = False) -> None:
     """Show versions, devices (each is tested), memory, weights, and why a GPU cannot be used.
 
     \b
@@ -30,13 +27,14 @@ def info(json: JsonOpt = False) -> None:
       esrt info
       esrt info --json
     """
+    console = Console()
+    console.start("testing this machine ...")
     from esrt_core.errors import WeightsError
     from esrt_core.machine import inspect_machine
     from esrt_core.weights.settings import store_options
     from esrt_core.weights.store import verify_weights
 
     store = store_options()
-    console = Console()
     try:
         weights = verify_weights(None, None, store)
     except WeightsError as error:  # an index that cannot be read must not hide the rest

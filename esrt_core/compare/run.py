@@ -23,8 +23,8 @@ from esrt_core.media.image.picture import SHEET, EncodeOptions, ImageInfo, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.selection import AUTO, CLEAN, PHOTO, container_of_image, describe, find_chains
-from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
+from esrt_core.weights.tensors import load_weights
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
     scores = [reduction.score_bicubic()]
     for label, file in zip(_labels(options.models, files), files, strict=True):
-        upscaler = Upscaler(load_checkpoint(file.path).network, options.engine)
+        upscaler = Upscaler(load_weights(file.path), options.engine)
         scores.append(reduction.score(label, lambda small, use=upscaler: use.upscale(small).frame))  # type: ignore[misc]
         upscaled = upscaler.upscale(bleed(frame), progress)
         candidates.append(Candidate(label, upscaled.frame))

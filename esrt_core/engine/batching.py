@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from esrt_core.engine.arrays import Array, namespace
+from esrt_core.engine.form import Form
 from esrt_core.engine.plan import tiling_for
-from esrt_core.engine.runner import Runner
-from esrt_core.engine.tiles import AsyncCopies, TiledFrame
+from esrt_core.engine.tiles import TiledFrame, Transfer
 from esrt_core.media.frame import Frame, Plane
-from esrt_core.system.process import HeapTrimmer
 
 BATCHES = 4  # of pixels in a group: enough for equal shapes to meet, with little delay
 MOST_FRAMES = 64
@@ -29,22 +27,22 @@ class TileCache:
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._bytes = 0
-        self._results: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._results: OrderedDict[bytes, Array] = OrderedDict()
 
-    def get(self, key: bytes) -> Tensor | None:
+    def get(self, key: bytes) -> Array | None:
         """Return a cached result, or None."""
         if key in self._results:
             self._results.move_to_end(key)
         return self._results.get(key)
 
-    def put(self, key: bytes, result: Tensor) -> None:
+    def put(self, key: bytes, result: Array, is_slice: bool = False) -> None:
         """Cache a new result and drop the least recently used ones beyond the limit.
 
         A slice of a batch is copied, because it would otherwise keep the memory of the whole batch.
         """
         if result.nbytes > self._limit:
             return
-        self._results[key] = result.clone() if result.untyped_storage().nbytes() > result.nbytes else result
+        self._results[key] = namespace(result).asarray(result, copy=True) if is_slice else result
         self._bytes += result.nbytes
         while self._bytes > self._limit:
             self._bytes -= self._results.popitem(last=False)[1].nbytes
@@ -61,7 +59,7 @@ class Batch:
     def __init__(self) -> None:
         self.waiting: list[tuple[TiledFrame, bytes]] = []
         self.inputs: dict[bytes, tuple[TiledFrame, tuple[Plane, ...]]] = {}
-        self.results: dict[bytes, Tensor] = {}
+        self.results: dict[bytes, Array] = {}
 
     def add(self, picture: TiledFrame, index: int, cache: TileCache) -> None:
         """Add a tile."""
@@ -85,24 +83,21 @@ class Batch:
         full = len(self.inputs) == first.plan.batch or len(self.waiting) == first.plan.batch + MAX_KNOWN_TILES
         return not full and _batch_key(first) == _batch_key(picture)
 
-    def run(self, runner: Runner, cache: TileCache) -> None:
-        """Compute missing results and add every result to its picture, in order."""
-        if self.inputs:
-            first = self.waiting[0][0]
-            results = runner(self._decoded(), first.plan.windows, first.plan.batch, first.needs_fp32)
-            for key, result in zip(self.inputs, results, strict=True):
-                self.results[key] = result
-                cache.put(key, result)
+    def finish(self, results: Sequence[Array], cache: TileCache) -> None:
+        """Take the results of the inputs and add every result to its picture, in order."""
+        for key, result in zip(self.inputs, results, strict=True):
+            self.results[key] = result
+            cache.put(key, result, is_slice=len(results) > 1)
         for picture, key in self.waiting:
             picture.add(self.results[key])
 
-    def _decoded(self) -> Tensor:
+    def decoded(self) -> Array:
         """Return the tiles to compute as (B, 3, h, w)."""
         parts = []
         for _, group in groupby(self.inputs.values(), key=lambda each: each[0].format_key):
             pictures, tiles = zip(*group, strict=True)
             parts.append(pictures[0].decode(tiles))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return namespace(parts[0]).concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def group_frames(frames: Iterable[Frame], device_kind: str) -> Iterator[list[Frame]]:
@@ -121,26 +116,22 @@ def group_frames(frames: Iterable[Frame], device_kind: str) -> Iterator[list[Fra
         yield group
 
 
-@torch.inference_mode()
 def run_tiles(
-    pictures: Sequence[TiledFrame],
-    runner: Runner,
-    cache: TileCache,
-    heap: HeapTrimmer,
-    copies: AsyncCopies,
-    tiles_done: TilesDone,
+    pictures: Sequence[TiledFrame], form: Form, cache: TileCache, transfer: Transfer, tiles_done: TilesDone
 ) -> None:
     """Compute all tiles of some pictures, equal tiles only once; pictures with tiles of one shape share batches.
 
-    The pictures are complete once `copies` is flushed. `tiles_done` is called after every batch with the number of
+    The pictures are complete once `transfer` is flushed. `tiles_done` is called after every batch with the number of
     tiles done so far. The host is one batch ahead of a GPU.
     """
     done = 0
     for batch in _batches(sorted(pictures, key=_batch_key), cache):
-        if runner.device.type == "cpu":
-            heap.count(batch.waiting[0][0].plan.tile_shape, len(batch.inputs))
-        batch.run(runner, cache)
-        copies.end_batch()
+        first = batch.waiting[0][0]
+        results: Sequence[Array] = ()
+        if batch.inputs:
+            results = form(batch.decoded(), first.plan.windows, first.plan.batch, first.needs_fp32)
+        batch.finish(results, cache)
+        transfer.end_batch()
         done += len(batch.waiting)
         tiles_done(done)
 

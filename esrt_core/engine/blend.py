@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
+from esrt_core.engine.arrays import Array, along, namespace
 from esrt_core.engine.geometry import Axis, Overlap
 
-Write = Callable[[int, int, Tensor], None]  # top, left, (C, H, W)
+Write = Callable[[int, int, Array], None]  # top, left, (C, H, W)
 
 
 class Blender:
@@ -15,7 +13,8 @@ class Blender:
 
     Tiles are added in row-major order, each (C, rows' length * scale, columns' length * scale). Across every seam the
     weight of the earlier tile falls linearly from 1 to 0 and the weights sum to 1, so equal values do not change. Only
-    the last tile's right seam and one row of bottom seams are kept. `write` is called once per finished piece.
+    the last tile's right seam and one row of bottom seams are kept. `write` is called once per finished piece. The
+    seams are blended inside the tiles, which therefore change.
     """
 
     def __init__(self, rows: Axis, columns: Axis, scale: int, write: Write) -> None:
@@ -24,10 +23,10 @@ class Blender:
         self._scale = scale
         self._write = write
         self._next = 0
-        self._right: Tensor | None = None  # the last tile's px in the seam to its right
-        self._below: dict[int, Tensor] = {}  # by column: the px in the seam to the row below
+        self._right: Array | None = None  # the last tile's px in the seam to its right
+        self._below: dict[int, Array] = {}  # by column: the px in the seam to the row below
 
-    def add(self, tile: Tensor) -> None:
+    def add(self, tile: Array) -> None:
         """Add the next tile."""
         row, column = divmod(self._next, len(self._columns.starts))
         self._next += 1
@@ -38,7 +37,7 @@ class Blender:
             self._below[column] = below
         self._write(self._rows.span(row)[0] * self._scale, self._columns.span(column)[0] * self._scale, piece)
 
-    def _crop(self, tile: Tensor, row: int, column: int) -> Tensor:
+    def _crop(self, tile: Array, row: int, column: int) -> Array:
         """Crop a tile to its own area and its seams."""
         (top, bottom), (left, right) = (self._local(self._rows, row), self._local(self._columns, column))
         return tile[:, top:bottom, left:right]
@@ -48,24 +47,24 @@ class Blender:
         return (start - axis.starts[index]) * self._scale, (stop - axis.starts[index]) * self._scale
 
     def _fade(
-        self, piece: Tensor, dim: int, axis: Axis, index: int, before: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+        self, piece: Array, axis: int, tiling: Axis, index: int, before: Array | None
+    ) -> tuple[Array, Array | None]:
         """Blend the seam before a piece and split off the seam after it; return the piece and that seam."""
-        if before is not None and before.shape[dim]:
-            width = before.shape[dim]
-            faded = torch.lerp(before, piece.narrow(dim, 0, width), _weights(width, dim, piece))
-            piece = torch.cat([faded, piece.narrow(dim, width, piece.shape[dim] - width)], dim)
-        if index == len(axis.overlaps):
+        if before is not None:
+            seam = piece[along(axis, 0, before.shape[axis])]
+            seam[...] = before + _weights(before.shape[axis], axis, piece) * (seam - before)
+        if index == len(tiling.overlaps):
             return piece, None
-        kept = piece.shape[dim] - _length(axis.overlaps[index]) * self._scale
-        return piece.narrow(dim, 0, kept), piece.narrow(dim, kept, piece.shape[dim] - kept).clone()
+        kept = piece.shape[axis] - _length(tiling.overlaps[index]) * self._scale
+        rest = namespace(piece).asarray(piece[along(axis, kept)], copy=True)  # without the whole tile's memory
+        return piece[along(axis, 0, kept)], rest
 
 
 def _length(overlap: Overlap) -> int:
     return overlap.stop - overlap.start
 
 
-def _weights(width: int, dim: int, like: Tensor) -> Tensor:
+def _weights(width: int, axis: int, like: Array) -> Array:
     """Return the later tile's weights across a seam: the centers of `width` equal steps from 0 to 1."""
-    feather = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
-    return feather[:, None] if dim == 1 else feather
+    feather = (namespace(like).arange(width, device=like.device, dtype=like.dtype) + 0.5) / max(width, 1)
+    return feather[:, None] if axis == 1 else feather

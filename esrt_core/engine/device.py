@@ -1,4 +1,4 @@
-"""Choose device and precision, checking the request against the machine."""
+"""Choose device and precision among what torch finds on the machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,19 +48,9 @@ def supports_fast_bfloat16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def cpu_threads() -> int:
-    """Return the number of threads that torch uses on a CPU when called from this thread."""
-    return torch.get_num_threads()
-
-
-def take_cpu_threads(count: int) -> None:
-    """Set the number of threads that torch uses when called from this thread, or from one started later."""
-    torch.set_num_threads(count)
-
-
 @contextmanager
-def use_cpu_threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads in the block when called from this thread; None changes nothing."""
+def use_torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch use `count` CPU threads in the block when called from this thread; None changes nothing."""
     if count is None:
         yield
         return

@@ -1,63 +1,65 @@
-"""A frame as tiles: cut tiles out of it, and assemble their results into planes by asynchronous copies to the host."""
+"""A frame as tiles: cut tiles out of it, and assemble their results into planes."""
 
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from esrt_core.engine.arrays import Array, namespace
 from esrt_core.engine.blend import Blender
 from esrt_core.engine.color import MARGIN, Coding
 from esrt_core.engine.geometry import Axis, halved
 from esrt_core.engine.plan import Plan
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 
-BATCHES_IN_FLIGHT = 1  # that may still be copied while the next one is computed
 
+class Transfer(Protocol):
+    """Move the tiles of some pictures to the device that computes, and finished pieces back into planes on the host.
 
-class AsyncCopies:
-    """Copy pieces from the device into planes in host memory.
-
-    On CUDA copies are asynchronous, so that queued work continues meanwhile; on other devices they are immediate.
+    rows  of a piece that are rounded and copied at once.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._pieces: list[tuple[Tensor, Plane]] = []
-        self._batches: deque[tuple[torch.cuda.Event | None, list[tuple[Tensor, Plane]]]] = deque()
+    rows: int
 
-    def enqueue(self, piece: Tensor, target: Plane) -> None:
-        """Start to copy a piece to the host; flush() guarantees that `target`, of the same shape, is written."""
-        self._pieces.append((piece.contiguous().to("cpu", non_blocking=self.device.type == "cuda"), target))
+    def to_device(self, planes: Plane) -> Array:
+        """Return samples on the device in float32."""
+
+    def to_host(self, piece: Array, target: Plane) -> None:
+        """Copy a piece to `target`, of the same shape, and to its type; flush() guarantees that it is written."""
 
     def end_batch(self) -> None:
-        """Mark the pieces of a batch as complete and write those of earlier batches."""
-        self.mark_complete()
-        self._write(BATCHES_IN_FLIGHT)
+        """Mark the pieces of a batch as complete."""
+
+    def flush(self) -> None:
+        """Wait until all pieces are written."""
+
+
+class QueuingTransfer(Transfer, Protocol):
+    """A transfer from a device that works through a queue."""
 
     def mark_complete(self) -> None:
         """Mark the pieces so far as complete, without waiting."""
-        event = None
-        if self.device.type == "cuda":
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            event.record()
-        self._batches.append((event, self._pieces))
-        self._pieces = []
+
+
+class HostTransfer:
+    """Hand over tiles and pieces in the memory in which they are."""
+
+    rows = 32  # few enough that they stay in the processor's cache
+
+    def to_device(self, planes: Plane) -> NDArray[np.float32]:
+        """Return samples in float32."""
+        return planes.astype(np.float32)
+
+    def to_host(self, piece: Array, target: Plane) -> None:
+        """Copy a piece at once."""
+        np.copyto(target, piece, casting="unsafe")
+
+    def end_batch(self) -> None:
+        """Do nothing: all pieces are written."""
 
     def flush(self) -> None:
-        """Wait for all copies and write them."""
-        self._write(0)
-
-    def _write(self, in_flight: int) -> None:
-        while len(self._batches) > in_flight:
-            event, pieces = self._batches.popleft()
-            if event is not None:
-                event.synchronize()
-            for piece, target in pieces:
-                np.copyto(target, piece.numpy(), casting="unsafe")
+        """Do nothing: all pieces are written."""
 
 
 class TiledFrame:
@@ -66,13 +68,13 @@ class TiledFrame:
     If the plan is for a larger size, the frame's last row and column are repeated, and cropped at the end.
     """
 
-    def __init__(self, frame: Frame, plan: Plan, copies: AsyncCopies) -> None:
+    def __init__(self, frame: Frame, plan: Plan, transfer: Transfer) -> None:
         self.plan = plan
         self.computed = 0  # tiles of this picture that went through the network
         self._true_shapes = [plane.shape for plane in frame.planes]
         self._coding = Coding.from_frame(frame)
         self._planes = _pad(frame, plan, self._coding)
-        self._copies = copies
+        self._transfer = transfer
         self._outputs = self._make_outputs()
 
     @property
@@ -98,17 +100,17 @@ class TiledFrame:
         )
         return first, *(plane[np.ix_(rows, columns)] for plane in self._planes[1:])
 
-    def decode(self, tiles: Sequence[tuple[Plane, ...]]) -> Tensor:
+    def decode(self, tiles: Sequence[tuple[Plane, ...]]) -> Array:
         """Convert tiles with this `format_key` to the network's input (B, 3, h, w)."""
-        return self._coding.decode(tiles, self._copies.device)
+        return self._coding.decode([self._transfer.to_device(np.stack(planes)) for planes in zip(*tiles, strict=True)])
 
-    def add(self, result: Tensor) -> None:
+    def add(self, result: Array) -> None:
         """Add the result (3, H, W) of the next tile, in row-major order."""
         for output, samples in zip(self._outputs, self._coding.encode(result), strict=True):
             output.blender.add(samples)
 
     def finished(self) -> tuple[Plane, ...]:
-        """Return the larger planes, cropped to their true size; all copies must be flushed."""
+        """Return the larger planes, cropped to their true size; the transfer must be flushed."""
         planes = [plane for output in self._outputs for plane in output.planes]
         scale = self.plan.scale
         return tuple(
@@ -118,16 +120,16 @@ class TiledFrame:
 
     def _make_outputs(self) -> list["OutputPlanes"]:
         """Return one OutputPlanes for all planes of equal size."""
-        plan, coding, copies, dtype = self.plan, self._coding, self._copies, self._planes[0].dtype
+        plan, coding, transfer, dtype = self.plan, self._coding, self._transfer, self._planes[0].dtype
         if coding.space == ColorSpace.RGB:
-            return [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype, interleaved=True)]
-        outputs = [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, copies, dtype)]
+            return [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, transfer, dtype, interleaved=True)]
+        outputs = [OutputPlanes(plan.rows, plan.columns, plan.scale, coding, transfer, dtype)]
         if coding.space == ColorSpace.YUV:
             rows, columns = (
                 halved(axis) if half else axis
                 for axis, half in zip((plan.rows, plan.columns), coding.halved, strict=True)
             )
-            outputs.append(OutputPlanes(rows, columns, plan.scale, coding, copies, dtype, count=2))
+            outputs.append(OutputPlanes(rows, columns, plan.scale, coding, transfer, dtype, count=2))
         return outputs
 
 
@@ -140,7 +142,7 @@ class OutputPlanes:
         columns: Axis,
         scale: int,
         coding: Coding,
-        copies: AsyncCopies,
+        transfer: Transfer,
         dtype: np.dtype[Any],
         count: int = 1,
         interleaved: bool = False,
@@ -149,15 +151,15 @@ class OutputPlanes:
         self.planes: list[Plane] = [np.empty(shape, dtype) for _ in range(count)]
         self.blender = Blender(rows, columns, scale, self._write)
         self._coding = coding
-        self._copies = copies
+        self._transfer = transfer
 
-    def _write(self, top: int, left: int, piece: Tensor) -> None:
-        if self.planes[0].ndim == 3:
-            parts = [self._coding.round(piece.permute(1, 2, 0))]  # (H, W, C)
-        else:
-            parts = list(self._coding.round(piece))  # C times (H, W)
-        for plane, part in zip(self.planes, parts, strict=True):
-            self._copies.enqueue(part, plane[top : top + part.shape[0], left : left + part.shape[1]])
+    def _write(self, top: int, left: int, piece: Array) -> None:
+        for start in range(0, piece.shape[1], self._transfer.rows):
+            rounded = self._coding.round(piece[:, start : start + self._transfer.rows])  # (C, H, W)
+            parts = [namespace(rounded).moveaxis(rounded, 0, 2)] if self.planes[0].ndim == 3 else rounded
+            for plane, part in zip(self.planes, parts, strict=True):
+                rows, columns = part.shape[:2]
+                self._transfer.to_host(part, plane[top + start : top + start + rows, left : left + columns])
 
 
 def _pad(frame: Frame, plan: Plan, coding: Coding) -> list[Plane]:

@@ -5,11 +5,12 @@ so may others that use the package as a library.
 """
 
 import ctypes
+import io
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 # Parameters of mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html
@@ -23,18 +24,42 @@ ONEDNN_CACHE_CAPACITY = 128  # about ten shapes of tiles; 1024, the default, tak
 MIN_TRIM_PIXELS = 80_000  # through the network between two trims; with 15,000, page faults cost a tenth more time
 
 _STDERR = 2
-_STDERR_LOCK = threading.RLock()  # nested use would save the redirected descriptor and restore that
+_OWN = threading.Event()
 
 
 def configure_process() -> None:
     """Configure this process for upscaling and training; call it before torch is imported.
 
     Sets what the environment does not: GOMP_SPINCOUNT, ONEDNN_PRIMITIVE_CACHE_CAPACITY and LRU_CACHE_CAPACITY; and on
-    glibc the thresholds of malloc. Results do not depend on it, only time and memory.
+    glibc the thresholds of malloc. Python's standard error gets a descriptor of its own, and from now on the settings
+    of decoders are this program's (see is_own_process). Results do not depend on it, only time and memory.
     """
     limit_openmp_spinning()
     limit_onednn_cache()
     keep_freed_memory()
+    separate_stderr()
+    _OWN.set()
+
+
+def is_own_process() -> bool:
+    """Return whether settings that are global to the process may be kept, not restored after every use."""
+    return _OWN.is_set()
+
+
+def separate_stderr() -> None:
+    """Write Python's standard error through another descriptor, so that dropping C code's output drops none of ours."""
+    stream = sys.stderr
+    if not isinstance(stream, io.TextIOWrapper) or stream is not sys.__stderr__:
+        return
+    try:
+        if stream.fileno() != _STDERR:
+            return
+        own = os.dup(_STDERR)
+    except (OSError, ValueError):  # closed, or not a file
+        return
+    stream.flush()
+    encoding, errors = stream.encoding, stream.errors
+    sys.stderr = open(own, "w", 1, encoding, errors, closefd=False)  # noqa: SIM115 - for the process's life
 
 
 def limit_openmp_spinning() -> None:
@@ -96,21 +121,57 @@ class HeapTrimmer:
 
 @contextmanager
 def suppress_native_stderr() -> Iterator[None]:
-    """Drop what C code writes to standard error: libtiff, libpng and Ray print what they also report as errors."""
-    with _STDERR_LOCK, ExitStack() as stack:
-        try:
-            saved = os.dup(_STDERR)
-        except OSError:  # standard error is closed: nothing can be written
-            yield
-            return
-        stack.callback(os.close, saved)
-        null = os.open(os.devnull, os.O_WRONLY)
-        stack.callback(os.close, null)
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        os.dup2(null, _STDERR)
-        stack.callback(os.dup2, saved, _STDERR)
+    """Drop what C code writes to standard error: libtiff, libpng and Ray print what they also report as errors.
+
+    Several threads may do so at a time: the first redirects the descriptor, the last restores it.
+    """
+    _SILENCE.begin()
+    try:
         yield
+    finally:
+        _SILENCE.end()
+
+
+class _Silence:
+    """Redirect the descriptor of standard error while at least one thread wants it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._saved: int | None = None
+
+    def begin(self) -> None:
+        """Redirect the descriptor, unless it is redirected already."""
+        with self._lock:
+            if not self._users:
+                self._saved = _redirect_stderr()
+            self._users += 1
+
+    def end(self) -> None:
+        """Restore the descriptor if no other thread needs it redirected."""
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._saved is not None:
+                os.dup2(self._saved, _STDERR)
+                os.close(self._saved)
+                self._saved = None
+
+
+_SILENCE = _Silence()
+
+
+def _redirect_stderr() -> int | None:
+    """Point the descriptor of standard error to nowhere; return a copy of it, None if it is closed or none is free."""
+    try:
+        saved = os.dup(_STDERR)
+        null = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return None
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os.dup2(null, _STDERR)
+    os.close(null)
+    return saved
 
 
 def _libc_function(name: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from esrt_core.engine.device import choose_device, use_cpu_threads
+from esrt_core.engine.device import choose_device, use_torch_threads
 from esrt_core.errors import OptionError
 from esrt_core.evaluation.damage import damage_warning, look, visible_damage
 from esrt_core.media.frame import Frame
@@ -51,7 +51,7 @@ def train(
     check_packages()
     device = choose_device(options.device)
     replica = join(device)
-    with use_cpu_threads(options.threads):
+    with use_torch_threads(options.threads):
         return _train(options, replica, Observers(observer, progress) if replica.is_main_process else Observers())
 
 

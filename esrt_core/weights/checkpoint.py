@@ -1,4 +1,4 @@
-"""Load a network from a weights file, checking every tensor, and save one; .pth files are read without running code."""
+"""Weights files and torch: a network from checked tensors, .pth files read without running code, and files written."""
 
 import io
 import re
@@ -6,18 +6,21 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import save
+from numpy.typing import NDArray
+from safetensors.numpy import save
 from torch import Tensor
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.model.esrt import ESRT, ESRTConfig
-from esrt_core.weights.detect import Shape, our_names, without_prefix
-from esrt_core.weights.header import MAX_BYTES, PICKLED, CheckpointMetadata, check_file, describe, open_safetensors
+from esrt_core.weights.header import MAX_BYTES, CheckpointMetadata, check_file
+from esrt_core.weights.tensors import StoredTensor, Weights, fit_tensors, load_weights
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 MAX_DEPTH = 3
@@ -34,19 +37,55 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Load ESRT from a .safetensors, .pth or .pt file, with our parameter names or the authors'.
+    """Load a weights file as load_weights() does, into a network.
 
-    Other floating-point types are converted to float32.
-
-    Raises: WeightsError if the file is missing, damaged or not ESRT, or if tensors are missing, extra, of the wrong
-    shape or not finite.
+    Raises: WeightsError as load_weights() does.
     """
-    state, entries = _read(path)
-    metadata = describe({name: tuple(tensor.shape) for name, tensor in state.items()}, entries, str(path))
-    config = _config(metadata)
-    network = empty_network(config)
-    network.load_state_dict(fit_tensors(state, config, str(path)), assign=True)
-    return Checkpoint(network, metadata)
+    weights = load_weights(path)
+    return Checkpoint(make_network(weights), weights.metadata)
+
+
+def make_network(weights: Weights) -> ESRT:
+    """Return a network with its own copy of the weights: float32, on the CPU, in eval mode."""
+    with torch.device("meta"):
+        network = ESRT(_config(weights.metadata)).eval()
+    state = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+def weights_of(network: ESRT) -> Weights:
+    """Return a copy of a network's weights.
+
+    Raises: WeightsError if they are not finite.
+    """
+    config = network.config
+    metadata = CheckpointMetadata(config.scale, config.channels, config.blocks)
+    return Weights(fit_tensors(stored_tensors(network.state_dict()), metadata, "the network"), metadata)
+
+
+def stored_tensors(state: Mapping[str, Tensor]) -> dict[str, StoredTensor]:
+    """Return the tensors of a state_dict for fit_tensors()."""
+    return {name: _stored(tensor) for name, tensor in state.items()}
+
+
+def _stored(tensor: Tensor) -> StoredTensor:
+    def read() -> NDArray[np.float32]:
+        values: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+        return values
+
+    return StoredTensor(tuple(tensor.shape), unusual(tensor), read)
+
+
+def unusual(tensor: Tensor) -> str:
+    """Return what makes a tensor other than plain floating-point numbers in memory, "" if nothing does."""
+    if tensor.is_meta:
+        return "has no values"
+    if tensor.layout != torch.strided:
+        return "is sparse"
+    if tensor.is_quantized or not tensor.is_floating_point():
+        return f"has type {str(tensor.dtype).removeprefix('torch.')}"
+    return ""
 
 
 def save_checkpoint(
@@ -68,11 +107,13 @@ def checkpoint_bytes(
 ) -> bytes:
     """Return the content of the file that save_checkpoint() writes; messages call it `name`."""
     state = weights.state_dict() if isinstance(weights, ESRT) else weights
-    tensors = fit_tensors(state, _config(metadata), name)
+    tensors = fit_tensors(stored_tensors(state), metadata, name)
     if half:
-        tensors = {key: tensor.half() for key, tensor in tensors.items()}
-        fit_tensors(tensors, _config(metadata), f"{name} in float16")  # whose largest number is 65,504
-    return save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata.to_strings())
+        with np.errstate(over="ignore"):
+            tensors = {key: values.astype(np.float16) for key, values in tensors.items()}
+        stored = {key: StoredTensor(each.shape, "", partial(np.asarray, each)) for key, each in tensors.items()}
+        fit_tensors(stored, metadata, f"{name} in float16")  # whose largest number is 65,504
+    return save(dict(tensors), metadata.to_strings())
 
 
 def load_pickled(path: Path, device: torch.device) -> Any:
@@ -93,27 +134,6 @@ def write_pickled(content: Any, path: Path) -> None:
     memory = io.BytesIO()
     torch.save(content, memory)
     path.write_bytes(memory.getbuffer())
-
-
-def empty_network(config: ESRTConfig) -> ESRT:
-    """Make a network on the meta device, in eval mode."""
-    with torch.device("meta"):
-        return ESRT(config).eval()
-
-
-def fit_tensors(state: Mapping[str, Tensor], config: ESRTConfig, name: str) -> dict[str, Tensor]:
-    """Return the tensors with our names, in float32 on the CPU.
-
-    `state` has our names or the authors', with or without the prefix `module.`.
-
-    Raises: WeightsError, naming the file `name`, if tensors are missing, extra, of the wrong shape, not floating point
-    or not finite.
-    """
-    expected = {ours: tuple(tensor.shape) for ours, tensor in empty_network(config).state_dict().items()}
-    named = _match(state, expected, name)
-    for ours, full in named.items():
-        _check_tensor(state[full], expected[ours], f"{name}: tensor {full}", config)
-    return {ours: state[full].detach().to("cpu", torch.float32) for ours, full in named.items()}
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
@@ -137,72 +157,8 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     return _tensors(content, path, MAX_DEPTH)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a file and the entries of its header."""
-    if path.suffix.lower() in PICKLED:
-        return read_pickled(path), {}
-    with open_safetensors(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)
-
-
 def _config(metadata: CheckpointMetadata) -> ESRTConfig:
     return ESRTConfig(metadata.scale, metadata.channels, metadata.blocks)
-
-
-def _match(state: Mapping[str, Tensor], expected: Mapping[str, Shape], name: str) -> dict[str, str]:
-    """Map each of our names to a name in the file.
-
-    Raises: WeightsError if a name is missing or left over.
-    """
-    originals = without_prefix(state)
-    theirs = our_names(expected)
-    named = {ours: originals[ours] for ours in expected if ours in originals}
-    named |= {ours: originals[other] for other, ours in theirs.items() if ours not in named and other in originals}
-    missing = [ours for ours in expected if ours not in named]
-    extra = sorted(set(originals.values()) - set(named.values()))
-    if len(missing) > len(expected) // 2:
-        raise WeightsError(
-            f"{name} is not ESRT: it has {len(named)} of the {len(expected)} tensors expected and {len(extra)} others"
-        )
-    for problem, names in (("lacks", missing), ("has unknown", extra)):
-        if names:
-            found = _list_names(names)
-            raise WeightsError(f"{name} {problem} {found}; expected exactly the {len(expected)} tensors of ESRT")
-    return named
-
-
-def _check_tensor(tensor: Tensor, shape: Shape, what: str, config: ESRTConfig) -> None:
-    if tuple(tensor.shape) != shape:
-        raise WeightsError(
-            f"{what} has shape {_shape_text(tuple(tensor.shape))}, expected {_shape_text(shape)} for ESRT "
-            f"x{config.scale} with {config.channels} channels and {config.blocks} blocks"
-        )
-    if reason := unusual(tensor):
-        raise WeightsError(f"{what} {reason}, expected float32, float16 or bfloat16")
-    bad = tensor.numel() - int(torch.isfinite(tensor.float()).sum())
-    if bad:
-        raise WeightsError(f"{what} has {bad} of {tensor.numel()} values that are NaN or infinite; expected none")
-
-
-def unusual(tensor: Tensor) -> str:
-    """Return what makes a tensor other than plain floating-point numbers in memory, "" if nothing does."""
-    if tensor.is_meta:
-        return "has no values"
-    if tensor.layout != torch.strided:
-        return "is sparse"
-    if tensor.is_quantized or not tensor.is_floating_point():
-        return f"has type {str(tensor.dtype).removeprefix('torch.')}"
-    return ""
-
-
-def _shape_text(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) or "()"
-
-
-def _list_names(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{'tensor' if len(names) == 1 else 'tensors'} {shown}{more}"
 
 
 def check_archive(path: Path, limit: int) -> None:

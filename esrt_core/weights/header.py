@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
 
     Raises: WeightsError if the file is missing, damaged, not ESRT, or contradicts its own metadata.
     """
-    with open_safetensors(path, "numpy") as file:
+    with open_safetensors(path) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
         entries: dict[str, str] = file.metadata() or {}
     return Header(shapes, describe(shapes, entries, str(path)))
@@ -165,14 +165,14 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
-def open_safetensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
+def open_safetensors(path: Path) -> Iterator[Any]:
     """Open a safetensors file.
 
     Raises: WeightsError if it is missing or damaged.
     """
     check_file(path)
     try:
-        with safe_open(path, framework) as file:
+        with safe_open(path, "numpy") as file:
             yield file
     except SafetensorError as error:
         size = path.stat().st_size

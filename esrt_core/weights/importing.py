@@ -44,8 +44,12 @@ def _copy(source: Path, folder: Path) -> Path:
         checkpoint = load_checkpoint(source)
         save_checkpoint(checkpoint.network, copy, checkpoint.metadata)
         return copy
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{source} cannot be read: {error.strerror}") from error
     with atomic_write(copy, overwrite=True) as partial:
-        partial.write_bytes(source.read_bytes())
+        partial.write_bytes(content)
     try:
         load_checkpoint(copy)
     except WeightsError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from esrt_core.errors import OptionError, TargetError, WeightsError
-from esrt_core.weights.download import DownloadOptions
+from esrt_core.weights.address import DownloadOptions
 
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
     "1": True,
@@ -70,9 +70,18 @@ def make_folder(folder: Path) -> Path:
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder in a folder of the library; a TargetError names the latter."""
-    with tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder) as temporary:
+    """Yield a temporary folder in a folder of the library; errors name the latter.
+
+    Raises: WeightsError if it cannot be made, or a file cannot leave it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".esrt-tmp-", dir=folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise WeightsError(f"{folder} cannot be written: {error.strerror}; check the disk of ESRT_HOME") from error
+    with made as temporary:
         try:
             yield Path(temporary)
         except TargetError as error:
             raise TargetError(str(error).replace(temporary, str(folder))) from error
+        except OSError as error:  # while a file gets its name
+            raise WeightsError(f"{folder} cannot be written: {error.strerror}; check the disk of ESRT_HOME") from error

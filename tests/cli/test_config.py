@@ -1,5 +1,6 @@
 """`esrt config`, and what the file means for other commands."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from esrt_cli.config import SETTINGS, config_path, read_config, variable, write_setting
-from esrt_core.errors import OptionError
+from esrt_core.errors import OptionError, TargetError
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
 
@@ -39,6 +40,7 @@ def test_what_is_set_is_shown(run: Run, file: Path) -> None:
     assert run("config", "set", "offline", "true").code == 0
     assert read_config(file) == {"device": "cpu", "threads": 2, "offline": True}
     assert shown(run, "threads") == {"value": 2, "from": "file"}
+    assert shown(run, "offline") == {"value": True, "from": "file"}
     assert b'device = "cpu"  (file' in run("config", "show").out
 
 
@@ -149,3 +151,12 @@ def test_weights_of_the_configuration_are_used(run: Run, make_picture: MakePictu
     run("config", "set", "model", str(weights_of(2)))
     assert run("upscale", "a.png").code == 0
     assert Path("a_x2.png").is_file()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(TargetError, match="new cannot be written: permission denied"):
+        write_setting(tmp_path / "new" / "c.toml", "device", "cpu")

@@ -6,6 +6,8 @@ import torch
 
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.model import ESRT, ESRTConfig
+from esrt_core.weights.checkpoint import weights_of
+from esrt_core.weights.tensors import Weights
 
 
 def make_network(scale: int = 2) -> ESRT:
@@ -24,3 +26,9 @@ def rgb(height: int, width: int, seed: int = 1) -> Frame:
 @pytest.fixture(scope="session")
 def network() -> ESRT:
     return make_network()
+
+
+@pytest.fixture(scope="session")
+def weights(network: ESRT) -> Weights:
+    """Return weights that the native network does not take, so that the form in torch runs."""
+    return weights_of(network)

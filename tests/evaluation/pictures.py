@@ -14,15 +14,17 @@ Rgb = NDArray[np.uint8]
 
 @cache
 def texture(height: int = 160, width: int = 192, seed: int = 0) -> Rgb:
-    """Draw smooth noise at four sizes with two hard edges and reduce it: sharp and undamaged, as reduced photos are."""
+    """Draw noise of three sizes and overlapping rectangles, and reduce it: sharp and undamaged, as reduced photos."""
     random = np.random.default_rng(seed)
-    picture = np.zeros((2 * height, 2 * width, 3))
-    for step, strength in ((2, 14), (5, 16), (12, 24), (48, 50)):
-        coarse = random.normal(0, strength, (2 * height // step + 1, 2 * width // step + 1, 1))
-        picture += imresize(coarse, 2 * height, 2 * width)
-    picture[:, 2 * width // 3 :] += 40
-    picture[height:] -= 30
-    return np.asarray((imresize(picture, height, width) + 128).clip(0, 255).round(), np.uint8)
+    size = (2 * height, 2 * width)
+    picture = np.full((*size, 3), 128.0)
+    for step, strength in ((2, 8.0), (12, 13.0), (48, 40.0)):
+        picture += imresize(random.normal(0, strength, (size[0] // step + 1, size[1] // step + 1, 1)), *size)
+    for _ in range(height * width // 205):
+        top, left = random.integers(0, size[0]), random.integers(0, size[1])
+        rows, columns = random.integers(6, 60, 2)
+        picture[top : top + rows, left : left + columns] += random.normal(0, 30, 3)
+    return np.asarray(imresize(picture, height, width).clip(0, 255).round(), np.uint8)
 
 
 def jpeg(pixels: Rgb, quality: int, subsampling: str = "4:2:0") -> Rgb:

@@ -9,6 +9,7 @@ import pytest
 from esrt_core.evaluation.damage import FEATURES, look
 from esrt_core.evaluation.prediction import (
     CONSTANTS,
+    DRAWING_GAIN,
     INPUTS,
     LIMIT,
     OUTPUTS,
@@ -44,10 +45,10 @@ def test_noise_makes_photo_weights_better() -> None:
 
 
 def test_only_drawings_get_the_weights_of_drawings() -> None:
-    assert gains(drawing())[1] > 0
+    assert gains(drawing())[1] == DRAWING_GAIN
     assert gains(texture())[1] == -math.inf
-    assert gains_of(np.array([0.3, -0.4, 0.5, 1.0])) == {"photo": -0.4, "drawing": 0.5}
-    assert gains_of(np.array([0.3, -0.4, 0.5, -1.0])) == {"photo": 0.3, "drawing": -math.inf}
+    assert gains_of(np.array([0.3, 0.6])) == {"photo": 0.3, "drawing": DRAWING_GAIN}
+    assert gains_of(np.array([-0.3, 0.2])) == {"photo": -0.3, "drawing": -math.inf}
 
 
 def test_the_quality_that_the_file_states_goes_before_the_one_that_was_found() -> None:

@@ -1,9 +1,12 @@
 """Small generated pictures."""
 
 import io
+import struct
+import zlib
 from functools import lru_cache
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
@@ -74,6 +77,33 @@ def balls(count: int, *, alpha: bool) -> list[Image.Image]:
         ImageDraw.Draw(frame).ellipse((5 + 6 * step, 5, 25 + 6 * step, 30), fill=(255, 40 * step, 0, 255))
         frames.append(frame if alpha else frame.convert("RGB"))
     return frames
+
+
+def psd_file(samples: np.ndarray, compression: int) -> bytes:
+    """A Photoshop file of 16 bits without layers: raw (0), PackBits (1), deflated (2) or deflated differences (3)."""
+    planes = np.moveaxis(samples, -1, 0) if samples.ndim == 3 else samples[None]
+    count, height, width = planes.shape
+    rows = planes.reshape(-1, width)
+    if compression == 3:
+        rows = np.diff(rows, axis=1, prepend=np.zeros((len(rows), 1), np.uint16))
+    stored = [row.astype(">u2").tobytes() for row in rows]
+    if compression == 1:
+        stored = [imagecodecs.packbits_encode(row) for row in stored]
+        stored.insert(0, np.array([len(row) for row in stored], ">u2").tobytes())
+    data = zlib.compress(b"".join(stored)) if compression > 1 else b"".join(stored)
+    mode = 1 if samples.ndim == 2 else 3
+    header = b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", count, height, width, 16, mode)
+    return header + bytes(12) + struct.pack(">H", compression) + data
+
+
+def run_length_sgi() -> bytes:
+    """A gray SGI image of 16 bits, 4 x 2 px, run-length encoded: 7 7 7 9 below 1 2 3 4."""
+    header = struct.pack(">hbbHHHHll", 474, 1, 2, 2, 4, 2, 1, 0, 65535).ljust(512, b"\0")
+    lower = struct.pack(">HHHHH", 3, 7, 0x81, 9, 0)
+    upper = struct.pack(">HHHHHH", 0x84, 1, 2, 3, 4, 0)
+    start = 512 + 16
+    table = struct.pack(">4I", start, start + len(lower), len(lower), len(upper))
+    return header + table + lower + upper
 
 
 def animation(format: str, durations: list[int], *, alpha: bool, **parameters: Any) -> bytes:

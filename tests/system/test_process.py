@@ -93,9 +93,9 @@ import numpy as np
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.media.frame import Frame
-from esrt_core.weights.checkpoint import load_checkpoint
+from esrt_core.weights.tensors import load_weights
 
-upscaler = Upscaler(load_checkpoint(Path(sys.argv[1])).network, EngineOptions("cpu", 1), cache_bytes=0)
+upscaler = Upscaler(load_weights(Path(sys.argv[1])), EngineOptions("cpu", 1), cache_bytes=0)
 for index in range(150):
     upscaler.upscale(Frame((np.full((9 + index % 12, 9 + index // 12, 3), index, np.uint8),)))
     if index in (29, 149):
@@ -148,3 +148,36 @@ def test_use_as_a_library_leaves_the_process_alone(weights_of: WeightsOf) -> Non
         command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], env=environment
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+OWN_STDERR = """
+import os, sys, threading
+
+from esrt_core.system.process import configure_process, suppress_native_stderr
+
+configure_process()
+configure_process()
+inside, leave = threading.Event(), threading.Event()
+
+def other() -> None:
+    with suppress_native_stderr():
+        inside.set()
+        leave.wait()
+
+thread = threading.Thread(target=other)
+thread.start()
+inside.wait()
+with suppress_native_stderr():
+    os.write(2, b"native 1\\n")
+    print("python 1", file=sys.stderr)
+os.write(2, b"native 2\\n")
+leave.set()
+thread.join()
+os.write(2, b"native 3\\n")
+print("python 2", file=sys.stderr)
+"""
+
+
+def test_what_native_code_writes_is_dropped_while_any_thread_wants_it_and_nothing_of_pythons() -> None:
+    done = subprocess.run([sys.executable, "-c", OWN_STDERR], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["python 1", "native 3", "python 2"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FIRST, INNER, LAST = 0, 1, 2  # where a row or column of LR pixels lies in the picture
+PLACES = tuple((row, column) for row in (FIRST, INNER, LAST) for column in (FIRST, INNER, LAST))
 
 
 @dataclass(frozen=True)
@@ -34,29 +35,33 @@ def composed_kernels(steps: Sequence[Layer], last: Layer, factors: Sequence[int]
 
     Together they are one linear map, 5 x 5 LR pixels wide. The outermost LR pixels have kernels of their own, 3 pixels
     from the edge, because the inner maps are padded with zeros.
+
+    The outputs of one LR pixel are followed back through the layers, as the share that each number of a map has in
+    them. What is the same in every place is computed once: up to the last of `steps`, an edge only takes cells away.
     """
-    lines = (FIRST, INNER, LAST)
-    return {place: _composed(steps, last, factors, place) for place in product(lines, lines)}
-
-
-def _composed(steps: Sequence[Layer], last: Layer, factors: Sequence[int], place: tuple[int, int]) -> Kernel:
-    """Follow the outputs of one LR pixel back through the layers: the share that each number of a map has in them."""
-    scale = math.prod(factors)
-    shares: Array = np.zeros(
-        (scale, scale, 3, scale, scale, 3)
-    )  # of the enlarged picture, outputs in the shuffle's order
-    for y, x, channel in product(range(scale), range(scale), range(3)):
-        shares[y, x, channel, y, x, channel] = 1
-    shares = shares.reshape(scale, scale, -1, 3)  # (h, w, output, C)
-    bias = _bias_share(shares, last)
-    shares = _before_convolution(shares, last, place)
+    own = _own_shares(math.prod(factors))
+    taps = dict.fromkeys(PLACES, _taps(own, last))
+    bias = dict.fromkeys(PLACES, _bias_share(own, last))
     reach = 1  # px of the map around those that lie in the LR pixel
     for step, factor in zip(reversed(steps), reversed(factors), strict=True):
-        shares = _before_shuffle(shares, factor, place, -reach % factor)
-        bias = bias + _bias_share(shares, step)
-        shares = _before_convolution(shares, step, place)
+        maps = {place: _gathered(taps[place], place) for place in PLACES}
+        cells = {place: _before_shuffle(maps[place], factor, place, -reach % factor) for place in PLACES}
+        bias = {place: bias[place] + _bias_share(cells[place], step) for place in PLACES}
+        if step is steps[-1]:
+            whole = _taps(cells[INNER, INNER], step)
+            taps = {place: whole[_inside(place)] for place in PLACES}
+        else:
+            taps = {place: _taps(cells[place], step) for place in PLACES}
         reach = math.ceil(reach / factor) + 1
-    return Kernel(shares.transpose(0, 1, 3, 2), bias)
+    return {place: Kernel(_gathered(taps[place], place).transpose(0, 1, 3, 2), bias[place]) for place in PLACES}
+
+
+def _own_shares(scale: int) -> Array:
+    """Return the shares of the enlarged picture's numbers in an LR pixel's outputs: (h, w, output, C)."""
+    shares: Array = np.zeros((scale, scale, 3, scale, scale, 3))  # outputs in the shuffle's order
+    for y, x, channel in product(range(scale), range(scale), range(3)):
+        shares[y, x, channel, y, x, channel] = 1
+    return shares.reshape(scale, scale, -1, 3)
 
 
 def _bias_share(shares: Array, layer: Layer) -> Array:
@@ -65,20 +70,30 @@ def _bias_share(shares: Array, layer: Layer) -> Array:
     return np.zeros(len(total)) if layer.bias is None else total @ layer.bias
 
 
-def _before_convolution(shares: Array, layer: Layer, place: tuple[int, int]) -> Array:
-    """Go from the shares of a convolution's outputs to those of its inputs: (h, w, output, D) to (h', w', output, C).
+def _taps(shares: Array, layer: Layer) -> Array:
+    """Return what each of a convolution's taps gets: (h, w, output, D) to (h, w, output, 3, 3, C)."""
+    height, width, outputs, _ = shares.shape
+    weight = layer.weight.transpose(0, 2, 3, 1)
+    taps = shares.reshape(-1, len(weight)) @ weight.reshape(len(weight), -1)
+    return taps.reshape(height, width, outputs, *weight.shape[1:])
+
+
+def _gathered(taps: Array, place: tuple[int, int]) -> Array:
+    """Add up the taps of a convolution to the shares of its inputs: (h, w, output, 3, 3, C) to (h', w', output, C).
 
     The map grows by a pixel on every side but those where the picture ends: what lies beyond is zero.
     """
-    height, width, outputs, _ = shares.shape
-    inputs = layer.weight.shape[1]
-    taps = shares @ layer.weight.transpose(0, 2, 3, 1).reshape(len(layer.weight), -1)
-    taps = taps.reshape(height, width, outputs, 3, 3, inputs)
+    height, width, outputs, *_, inputs = taps.shape
     before = np.zeros((height + 2, width + 2, outputs, inputs))
     for down, right in product(range(3), repeat=2):
         before[down : down + height, right : right + width] += taps[:, :, :, down, right]
-    rows, columns = (slice(where == FIRST, -1 if where == LAST else None) for where in place)
-    return before[rows, columns]
+    return before[_inside(place)]
+
+
+def _inside(place: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a map without those beyond the picture's edge."""
+    rows, columns = (slice(int(where == FIRST), -1 if where == LAST else None) for where in place)
+    return rows, columns
 
 
 def _before_shuffle(shares: Array, factor: int, place: tuple[int, int], missing: int) -> Array:

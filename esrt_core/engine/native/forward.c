@@ -2,15 +2,11 @@
 
 #include <string.h>
 
+#include "exported.h"
 #include "linear.h"
 #include "network.h"
 
 #define SLACK 4096 /* floats behind every map, which blocks of rows may read */
-#define MOST_THREADS 256
-
-#define JOINED(name, digest) name##_##digest
-#define NAMED(name, digest) JOINED(name, digest)
-#define EXPORTED __attribute__((visibility("default")))
 
 typedef struct {
     const float *picture;

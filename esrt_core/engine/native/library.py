@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 FOLDER = Path(__file__).parent
 PROCESSORS = ("baseline", "avx2", "avx512")  # what a library's name ends in, by the numbers of processor.c
 POINTER, LONG = ctypes.c_void_p, ctypes.c_long
+ALIGNMENT = 64  # bytes
+Floats = NDArray[np.float32]
+
+
+def aligned_empty(count: int) -> Floats:
+    """Return `count` float32 that begin at a multiple of ALIGNMENT and are not set."""
+    memory = np.empty(4 * count + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + 4 * count].view(np.float32)
 
 
 @dataclass(frozen=True)
 class Library:
-    """Call the functions that forward.c exports; it describes them.
+    """Call the functions that forward.c and colors.c export; they describe them.
 
     processor   one of PROCESSORS.
     """
@@ -44,6 +56,17 @@ class Library:
         batch, _, height, width = shape
         enlarge = self._function("forward", None, [POINTER] * 4 + [LONG] * 8)
         enlarge(*pointers, batch, height, width, *network, *windows, threads)
+
+    def correct(self, x: Floats, y: Floats, scale: int, threads: int) -> None:
+        """Correct the colors of y (B, 3, scale * H, scale * W), enlarged from x (B, 3, H, W) in [0, 1], in place.
+
+        Both are contiguous float32 and finite; see colors.c.
+        """
+        batch, channels, height, width = x.shape
+        form = (batch * channels, height, width, scale, threads)
+        workspace = aligned_empty(int(self._function("correct_workspace", LONG, [LONG] * 5)(*form)))
+        pointers = (x.ctypes.data, y.ctypes.data, workspace.ctypes.data)
+        self._function("correct", None, [POINTER] * 3 + [LONG] * 5)(*pointers, *form)
 
     def _function(self, name: str, result: type | None, arguments: list[type]) -> "ctypes._NamedFuncPointer":
         function = self.handle[f"esrt_{name}_{self.digest}"]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.engine.native.library import Library, load_library
-from esrt_core.engine.native.packing import CHANNELS, MAX_BLOCKS, Weights, aligned_empty, can_run, count_blocks, pack
+from esrt_core.engine.native.library import Library, aligned_empty, load_library
+from esrt_core.engine.native.packing import CHANNELS, MAX_BLOCKS, Weights, can_run, count_blocks, pack
 
 Tiles = NDArray[np.float32]
 Windows = tuple[int, int]
@@ -22,7 +22,7 @@ class NativeESRT:
     """
 
     def __init__(self, weights: Weights, scale: int, library: Library | None = None) -> None:
-        """Pack float32 `weights` by the authors' parameter names; they are copied.
+        """Pack float32 `weights` by our parameter names; they are copied.
 
         Raises:
             RuntimeError: there is no library for this processor; see `is_available`.
@@ -64,6 +64,14 @@ class NativeESRT:
         if batch:
             self._enlarge(x, y, windows, threads)
         return y
+
+    def correct_colors(self, x: Tiles, y: Tiles, threads: int = 1) -> None:
+        """Correct the colors of a result y of the contiguous input x in place, as engine.back_projection does."""
+        self._library.correct(x, y, self.scale, threads)
+
+    def release_memory(self) -> None:
+        """Release the workspaces that are kept for later calls."""
+        self._workspaces.clear()
 
     def _enlarge(self, x: Tiles, y: Tiles, windows: Windows, threads: int) -> None:
         needed = self._library.workspace_size(x.shape, self._blocks, windows, threads)

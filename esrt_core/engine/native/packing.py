@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from esrt_core.architecture import FACTORS
 from esrt_core.engine.native.composition import FIRST, INNER, LAST, Kernel, Layer, composed_kernels
+from esrt_core.engine.native.library import aligned_empty
 
 Array = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.float32]]
@@ -14,23 +16,14 @@ Weights = Mapping[str, NDArray[np.float32]]
 CHANNELS = 32  # those of the published network; others are left to the fused form
 MAX_BLOCKS = 8  # as in network.h
 LINE = 16  # floats; every array is filled up to a multiple of it
-ALIGNMENT = 64  # bytes
 TAPS = 9  # pixels of a token
 HEADS = 8
 HIDDEN_PADDED = 80
 FINITE = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))  # the points along one axis; infinity is the sixth
-FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of the upsampler's steps
-
-
-def aligned_empty(count: int) -> NDArray[np.float32]:
-    """Return `count` float32 that begin at a multiple of ALIGNMENT and are not set."""
-    memory = np.empty(4 * count + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + 4 * count].view(np.float32)
 
 
 def pack(weights: Weights, scale: int) -> NDArray[np.float32]:
-    """Pack weights, by the authors' parameter names, into one array; compositions are rounded once."""
+    """Pack weights, by our parameter names, into one array; compositions are rounded once."""
     arrays = list(_network(_Named(weights), scale))
     sizes = [-(-array.size // LINE) * LINE for array in arrays]
     packed = aligned_empty(sum(sizes))
@@ -44,12 +37,14 @@ def pack(weights: Weights, scale: int) -> NDArray[np.float32]:
 
 def count_blocks(weights: Weights) -> int:
     """Return how many HPBs the weights have."""
-    return sum(name.startswith("body.0.encoder") and name.endswith(".alise2.conv.weight") for name in weights)
+    return sum(
+        name.startswith("lcb.hpb.") and name.count(".") == 4 and name.endswith(".fuse.weight") for name in weights
+    )
 
 
 def can_run(weights: Weights) -> bool:
-    """Return whether the native network takes weights by the authors' names: those of the published width."""
-    head = weights.get("head.0.weight")
+    """Return whether the native network takes these weights: those of the published width."""
+    head = weights.get("head.weight")
     return head is not None and len(head) == CHANNELS and 1 <= count_blocks(weights) <= MAX_BLOCKS
 
 
@@ -75,28 +70,28 @@ class _Named:
 
 
 def _network(named: _Named, scale: int) -> Iterator[Array]:
-    head = named.layer("head.0")
+    head = named.layer("head")
     yield from (head.weight.reshape(-1, TAPS * 3).T, _bias(head))
-    for block in range(1, named.blocks + 1):
-        yield from _hpb(named.below(f"body.0.encoder{block}"))
-    yield from _filter(named.layer("body.0.reduce"))
-    yield from _transformer(named.below("body.0.attention"))
-    yield from _filter(_scaled(named("body.0.weight2.scale"), named.layer("body.0.alise")))
-    yield np.full(len(head.weight), named("body.0.weight1.scale"))
+    for block in range(named.blocks):
+        yield from _hpb(named.below(f"lcb.hpb.{block}"))
+    yield from _filter(named.layer("ltb.reduce"))
+    yield from _transformer(named.below("ltb.et"))
+    yield from _filter(_scaled(named("a2"), named.layer("ltb.conv")))
+    yield np.full(len(head.weight), named("a1"))
     yield from _filter(named.layer("reduce"))
-    for steps, last in (("tail.0", "tail.1"), ("up.0", "up.1.conv")):
-        layers = [named.layer(f"{steps}.{2 * index}") for index in range(len(FACTORS[scale]))]
-        yield from _upsampler(composed_kernels(layers, named.layer(last), FACTORS[scale]))
+    for branch in (named.below("tail"), named.below("up")):
+        layers = [branch.layer(f"steps.{index}") for index in range(len(FACTORS[scale]))]
+        yield from _upsampler(composed_kernels(layers, branch.layer("last"), FACTORS[scale]))
 
 
 def _hpb(named: _Named) -> Iterator[Array]:
-    low, high = np.split(_matrix(named("alise2.conv.weight")), 2, 1)
-    yield from _arfb(named.below("encoder"))
-    yield from _arfb(named.below("decoder_low"))
-    yield from _arfb(named.below("decoder_high"))
+    low, high = np.split(_matrix(named("fuse.weight")), 2, 1)
+    yield from _arfb(named.below("arfb_enc"))
+    yield from _arfb(named.below("arfb_low"))
+    yield from _arfb(named.below("arfb_high"))
     yield from (low.T, high.T)
-    yield from _gate(named.below("att.conv_du"))
-    yield from _arfb(named.below("alise"))
+    yield from _gate(named.below("ca"))
+    yield from _arfb(named.below("arfb_out"))
 
 
 def _arfb(named: _Named) -> Iterator[Array]:
@@ -105,39 +100,39 @@ def _arfb(named: _Named) -> Iterator[Array]:
     The second residual unit ends in the 1 x 1 convolution that follows it: with r2 = m1 r1 + m2 expand(p),
     fuse([l2 r2, l3 r1]) = (l2 m1 A + l3 B) r1 + l2 m2 A expand(p), where A and B are the halves of fuse.
     """
-    ru1, ru2 = named.below("layer1"), named.below("layer2")
-    channels = len(ru1("conv1.weight"))
-    l2, l3, l4, l5 = (named(f"weight{index}.scale") for index in (2, 3, 4, 5))
-    first, second = np.split(_matrix(named("alise.conv.weight")), 2, 1)  # of r2, of r1
-    through = l2 * ru2("weight2.scale") * first
-    yield from (*_filter(ru1.layer("conv")), ru1("relu.weight"))
-    yield from _filter(_scaled(ru1("weight2.scale"), ru1.layer("conv1")))
-    yield np.full(channels, ru1("weight1.scale"))
-    yield from (*_filter(ru2.layer("conv")), ru2("relu.weight"))
-    expand2 = ru2.layer("conv1")
+    ru1, ru2 = named.below("ru1"), named.below("ru2")
+    channels = len(ru1("expand.weight"))
+    l2, l3, l4, l5 = (named(f"l{index}") for index in (2, 3, 4, 5))
+    first, second = np.split(_matrix(named("fuse.weight")), 2, 1)  # of r2, of r1
+    through = l2 * ru2("m2") * first
+    yield from (*_filter(ru1.layer("reduce")), ru1("act.weight"))
+    yield from _filter(_scaled(ru1("m2"), ru1.layer("expand")))
+    yield np.full(channels, ru1("m1"))
+    yield from (*_filter(ru2.layer("reduce")), ru2("act.weight"))
+    expand2 = ru2.layer("expand")
     yield from _filter(Layer(np.tensordot(through, expand2.weight, 1), through @ _bias(expand2)))
-    yield (l2 * ru2("weight1.scale") * first + l3 * second).T
-    yield from _gate(named.below("atten.conv_du"))
-    yield from _filter(_scaled(l5, named.layer("layer4.conv")))
+    yield (l2 * ru2("m1") * first + l3 * second).T
+    yield from _gate(named.below("ca"))
+    yield from _filter(_scaled(l5, named.layer("conv")))
     # l5 relu(c) is max(l5 c, 0) for a positive l5 and min(l5 c, 0) for a negative one.
     positive = np.full(channels, l5 >= 0, np.float64)
     yield from (positive, 1 - positive, np.full(channels, l4))
 
 
 def _gate(named: _Named) -> Iterator[Array]:
-    yield from (_matrix(named("0.weight")), named("0.bias"), _matrix(named("2.weight")).T, named("2.bias"))
+    yield from (_matrix(named("down.weight")), named("down.bias"), _matrix(named("up.weight")).T, named("up.bias"))
 
 
 def _transformer(named: _Named) -> Iterator[Array]:
     """Fold an ET's normalizations, and put the token's numbers in the order (pixel of the patch, channel)."""
     channels = len(named("norm1.weight")) // TAPS
     order = np.arange(TAPS * channels).reshape(channels, TAPS).T.ravel()
-    reduce = _after_norm(named, "norm1", Layer(named("atten.reduce.weight"), None))
+    reduce = _after_norm(named, "norm1", Layer(named("emha.reduce.weight"), None))
     yield from _filter(Layer(reduce.weight.reshape(-1, channels, 3, 3), reduce.bias))
-    qkv = named("atten.qkv.weight").reshape(3, HEADS, -1, len(reduce.weight))  # (3, head, DIM, in)
+    qkv = named("emha.qkv.weight").reshape(3, HEADS, -1, len(reduce.weight))  # (3, head, DIM, in)
     scale = (TAPS * channels // HEADS) ** -0.5 * math.log2(math.e)  # the paper's, and the base of the powers
     yield (qkv * np.array([scale, 1, 1])[:, None, None, None]).transpose(1, 3, 0, 2)
-    expand, fc2 = named.layer("atten.proj"), named.layer("mlp.fc2")
+    expand, fc2 = named.layer("emha.expand"), named.layer("mlp.fc2")
     fc1 = _after_norm(named, "norm2", named.layer("mlp.fc1"))
     fill = HIDDEN_PADDED - len(fc1.weight)
     yield from (expand.weight[order].T, _bias(expand)[order])

@@ -1,10 +1,9 @@
 /* Which of the libraries this processor can run; the baseline library is asked. */
 
-#define JOINED(name, digest) name##_##digest
-#define NAMED(name, digest) JOINED(name, digest)
+#include "exported.h"
 
 /* Return 2 for AVX-512, 1 for AVX2, 0 for neither, operating system included. */
-__attribute__((visibility("default"))) int NAMED(esrt_processor, DIGEST)(void) {
+EXPORTED int NAMED(esrt_processor, DIGEST)(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

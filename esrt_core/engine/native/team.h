@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define MOST_THREADS 256
+
 /* The items of one phase: which is next, and how many are done. */
 typedef struct {
     _Alignas(64) atomic_long next;

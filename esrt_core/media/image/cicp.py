@@ -5,7 +5,7 @@ ITU-T H.273 (07/2024), tables 2 and 3; ICC.1:2022, https://www.color.org/specifi
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from esrt_core.media.frame import ColorSpace
 
 PQ, HLG = 16, 18  # transfer characteristics of HDR, which are not relative to white
 _UNSPECIFIED = 2
+_BT2020 = 9  # primaries
+_MATRIX_BT601, _MATRIX_BT2020 = 6, 9
 _D65 = (0.3127, 0.3290)
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of the profile connection space, XYZ
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -56,6 +58,7 @@ class CodePoints:
         return self.transfer in (PQ, HLG)
 
 
+SRGB, UNSPECIFIED = CodePoints(1, 13), CodePoints(_UNSPECIFIED, _UNSPECIFIED)
 _PRIMARIES = {
     1: Primaries((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     4: Primaries((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
@@ -66,21 +69,22 @@ _PRIMARIES = {
     11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
+SRGB_PRIMARIES = _PRIMARIES[1]
 _BT709 = Curve(1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
 _SRGB = Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _CURVES = {1: _BT709, 4: Curve(2.2), 5: Curve(2.8), 6: _BT709, 8: Curve(1.0), 13: _SRGB, 14: _BT709, 15: _BT709}
 _LIKE_SRGB = (1, _UNSPECIFIED, 6, 13, 14, 15)  # transfers that viewers show as sRGB with the primaries of BT.709
 
 
-def from_nclx(head: bytes) -> CodePoints | None:
-    """Return the code points of an AVIF or HEIF file, from its first bytes; None if unspecified.
+def from_properties(properties: Iterable[tuple[bytes, bytes]]) -> CodePoints | None:
+    """Return the code points among the properties of an AVIF or HEIF item; None if unspecified.
 
     ISO 23008-12, box colr.
     """
-    at = head.find(b"colrnclx")
-    if at < 0 or at + 12 > len(head):
-        return None
-    return _specified(int.from_bytes(head[at + 8 : at + 10], "big"), int.from_bytes(head[at + 10 : at + 12], "big"))
+    for kind, content in properties:
+        if kind == b"colr" and content[:4] == b"nclx" and len(content) >= 8:
+            return _specified(int.from_bytes(content[4:6], "big"), int.from_bytes(content[6:8], "big"))
+    return None
 
 
 def with_nclx(file: bytes, color: CodePoints) -> bytes:
@@ -101,6 +105,11 @@ def chunk(color: CodePoints) -> tuple[bytes, bytes]:
     return b"cICP", bytes([color.primaries, color.transfer, 0, 1])
 
 
+def matrix_for(color: CodePoints) -> int:
+    """Return the matrix coefficients with which such RGB is stored as YCbCr (H.273, table 4)."""
+    return _MATRIX_BT2020 if color.primaries == _BT2020 else _MATRIX_BT601
+
+
 def is_like_srgb(color: CodePoints) -> bool:
     """Return whether a file without a description means the same."""
     return color.primaries == 1 and color.transfer in _LIKE_SRGB
@@ -111,7 +120,7 @@ def profile_of(color: CodePoints, space: ColorSpace) -> bytes | None:
     primaries, curve = _PRIMARIES.get(color.primaries), _CURVES.get(color.transfer)
     if primaries is None or curve is None:
         return None
-    return build_profile(primaries, curve, space)
+    return build_profile(primaries, [curve_tag(curve)] * 3, space)
 
 
 def profile_of_chunks(chunks: Iterable[tuple[bytes, bytes]], space: ColorSpace) -> bytes | None:
@@ -126,24 +135,28 @@ def profile_of_chunks(chunks: Iterable[tuple[bytes, bytes]], space: ColorSpace) 
         if min(white[1], red[1], green[1], blue[1]) <= 0:
             return None
         primaries = Primaries(red, green, blue, white)
-    if exponent == 45455 and _is_near(primaries, _PRIMARIES[1]):
+    if exponent == 45455 and is_near(primaries, SRGB_PRIMARIES):
         return None
-    return build_profile(primaries, Curve(100_000 / exponent), space)
+    return build_profile(primaries, [curve_tag(Curve(100_000 / exponent))] * 3, space)
 
 
-def build_profile(primaries: Primaries, curve: Curve, space: ColorSpace) -> bytes:
-    """Return an ICC profile, version 4.3, for RGB of these primaries, or for GRAY of that curve."""
-    trc = b"para" + struct.pack(">IHH", 0, 3, 0) + b"".join(map(_fixed, (curve.g, curve.a, curve.b, curve.c, curve.d)))
+def curve_tag(curve: Curve) -> bytes:
+    """Return a transfer function as the data of an ICC tag."""
+    return b"para" + struct.pack(">IHH", 0, 3, 0) + b"".join(map(_fixed, (curve.g, curve.a, curve.b, curve.c, curve.d)))
+
+
+def build_profile(primaries: Primaries, curves: Sequence[bytes], space: ColorSpace) -> bytes:
+    """Return an ICC profile, version 4.3, for RGB of primaries and three tone curves (tags), or for GRAY."""
     tags = {b"desc": _text("Made of the source's color description"), b"cprt": _text("CC0"), b"wtpt": _xyz(_D50)}
     if space is ColorSpace.GRAY:
-        tags[b"kTRC"] = trc
+        tags[b"kTRC"] = curves[0]
     else:
         adaptation = _adaptation(_xyz_of(primaries.white))
         columns = adaptation @ _to_xyz(primaries)
         tags[b"chad"] = b"sf32" + bytes(4) + b"".join(_fixed(value) for value in adaptation.ravel())
         for index, channel in enumerate((b"r", b"g", b"b")):
             tags[channel + b"XYZ"] = _xyz(columns[:, index])
-            tags[channel + b"TRC"] = trc
+            tags[channel + b"TRC"] = curves[index]
     return _assembled(tags, b"GRAY" if space is ColorSpace.GRAY else b"RGB ")
 
 
@@ -151,7 +164,9 @@ def _specified(primaries: int, transfer: int) -> CodePoints | None:
     return None if _UNSPECIFIED in (primaries, transfer) else CodePoints(primaries, transfer)
 
 
-def _is_near(first: Primaries, second: Primaries) -> bool:
+def is_near(first: Primaries, second: Primaries) -> bool:
+    """Return whether two sets of chromaticities are the same within 0.001."""
+
     def points(of: Primaries) -> list[Point]:
         return [of.red, of.green, of.blue, of.white]
 

@@ -1,23 +1,25 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import jpeg, pixels, png
+from esrt_core.media.image import pixels
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
+from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import quality_of
-from esrt_core.media.image.metadata import read_metadata
+from esrt_core.media.image.metadata_reader import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
     SHEET,
@@ -40,11 +42,14 @@ from esrt_core.media.image.tiff import (
     read_tiff_page,
     unsupported,
 )
+from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
-_FURTHER_DATA = (b"", b"\xfe" * 1000, b"\xaa" * 1000, b"\x55" * 1000)  # without 0xFF, of which markers are made
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -83,7 +88,15 @@ def decode(source: Source, limits: ReadLimits) -> Picture:
         if not limits.allow_truncated:
             raise
     picture = _decode(source, limits, limits)
-    return replace(picture, notes=("the file is truncated or damaged: part of the image is missing", *picture.notes))
+    return replace(picture, notes=(_how_much_is_missing(source, limits, picture.info), *picture.notes))
+
+
+def _how_much_is_missing(source: Source, limits: ReadLimits, info: ImageInfo) -> str:
+    if info.pages > 1:
+        return UNKNOWN
+    with opened(source, limits) as opening:
+        description = describe(opening)
+        return UNKNOWN if description.animation else describe_missing(opening, description.orientation)
 
 
 def read_pages(source: Source, limits: ReadLimits) -> Iterator[Page]:
@@ -108,7 +121,8 @@ def describe(opening: Opened) -> Description:
     composed = _animation_to_compose(opening)
     numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
-    metadata, orientation, damage = read_metadata(opening, _plays(opening, composed) if animated else None)
+    plays = _plays(opening, composed) if animated else None
+    metadata, orientation, damage = read_metadata(opening, plays, numbers[0])
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
     if composed is not None:
@@ -159,17 +173,19 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
+    if opening.tiff is not None and description.info.pages > 1:
+        return _read_page_of_many(opening, number)
     if opening.tiff is not None:
         return _read_tiff(opening, number, description.source_icc)
     image = opening.image
     assert image is not None
-    if description.info.depth == 16 and opening.format in pixels.FORMATS:
-        return _read_deep(opening, image, description.orientation)
+    if opening.deep is not None:
+        return read_deep(opening, opening.deep, image, description.orientation)
     if description.info.animated:
         return _read_animation_frame(opening, image, number, description.orientation)
     image, notes = _loaded(opening, image)
     icc = description.source_icc
-    page = read_page(image, layout_of(image, icc), icc, description.orientation)
+    page = read_page(image, _layout_of(opening, image, icc), icc, description.orientation)
     return replace(page, notes=(*notes, *page.notes))
 
 
@@ -207,28 +223,20 @@ def _loaded(opening: Opened, image: ImageFile.ImageFile) -> tuple[ImageFile.Imag
         with opening.decoding():
             image.load()
     except MediaError:
-        whole = _without_end_marker(opening) if opening.format is JPEG else None
+        whole = without_end_marker(opening) if opening.format is JPEG else None
         if whole is None:
             raise
         return whole, ("the end marker of the JPEG is missing, but its pixels are complete",)
     return image, ()
 
 
-def _without_end_marker(opening: Opened) -> ImageFile.ImageFile | None:
-    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
-
-    libjpeg does not say which pixels it had data for, so the file is decoded several times, with different data before
-    the end marker: that changes the pixels if any are missing.
-    """
-    with reading(opening.name):
-        opening.file.seek(0)
-        data = opening.file.read()
-    if jpeg.END in data[-16:] or not jpeg.has_every_scan(data):
-        return None
-    with opening.decoding():
-        first, *others = (Image.open(io.BytesIO(data + more + jpeg.END), formats=["JPEG"]) for more in _FURTHER_DATA)
-        same = all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
-    return first if same else None
+def _read_page_of_many(opening: Opened, number: int) -> Page:
+    """Decode a page of a TIFF with several, with its own metadata."""
+    metadata, _, damage = read_metadata(opening, None, number)
+    page = _read_tiff(opening, number, metadata.icc)
+    size = (page.frame.width, page.frame.height)
+    own = replace(metadata, icc=profile_for(metadata.icc, page.frame.space), source_size=size)
+    return replace(page, metadata=own, notes=(*damage, *page.notes))
 
 
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
@@ -244,7 +252,7 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
         if not has_all_data(page, opening.byte_size):
             raise
         return _read_with_tifffile(opening, page, icc)  # which knows more compressions
-    return read_page(opening.image, layout_of(opening.image, icc), icc)
+    return read_page(opening.image, _layout_of(opening, opening.image, icc), icc)
 
 
 def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
@@ -305,36 +313,12 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         raise opening.damaged(f"{animation.missing} frames are missing")
 
 
-def _read_deep(opening: Opened, image: ImageFile.ImageFile, orientation: int) -> Page:
-    bits = pixels.bits_of(opening.format, opening.head, image)
-    try:
-        stored = _decode_deep(opening, image)
-    except MediaError:
-        if not opening.limits.allow_truncated:
-            raise
-        with opening.decoding():
-            image.load()
-        page = read_page(image, layout_of(image, None), None, orientation)
-        return replace(page, notes=(*page.notes, f"{bits} bits reduced to {page.frame.depth}: the file is damaged"))
-    return pixels.read_deep(stored, bits, image, orientation)
-
-
-def _decode_deep(opening: Opened, image: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    with reading(opening.name):
-        file = opening.file if opening.ancillary is None else png.pixels_only(opening.file)
-        file.seek(0)
-        data = file.read()
-    with opening.decoding(), suppress_native_stderr():
-        stored = pixels.DECODERS[opening.format](data)
-    if stored.dtype != np.uint16 or stored.shape[:2] != (image.height, image.width):
-        raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
-    return stored
-
-
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
             pages = [page.aspage() for page in opening.tiff.pages]
+        for page in pages:
+            opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
         left_out = ("the default image, for viewers without animation, is left out",)
@@ -370,11 +354,20 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
             image.seek(first)
         if image.mode in ("P", "PA"):
             image.load()  # before that Pillow has no palette
-    layout = layout_of(image, icc)
+    layout = _layout_of(opening, image, icc)
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
-    bits = pixels.bits_of(opening.format, opening.head, image)
-    return replace(layout, depth=16) if bits > 8 else layout
+    if opening.deep is None:
+        return layout
+    space = ColorSpace.RGB if opening.deep.in_color else layout.space
+    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+
+
+def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:
+    with opening.decoding():  # Pillow may lack a palette that it says it has
+        if image.mode in ("P", "PA"):
+            image.getpalette("RGB")
+    return layout_of(image, icc)
 
 
 def _plays(opening: Opened, composed: Animation | None) -> int:
@@ -416,6 +409,9 @@ def _is_lossless_webp(opening: Opened) -> bool:
 def _oddities(opening: Opened) -> tuple[str, ...]:
     """Return notes on what is unexpected in this file or not read from it."""
     notes = [f"damaged {kind} chunk left out" for kind in (opening.ancillary.damaged if opening.ancillary else ())]
+    for kind in opening.ancillary.dropped if opening.ancillary else ():
+        what = "content credentials (C2PA)" if kind == "caBX" else f"{kind} chunk"
+        notes.append(f"{what} left out: it may depend on the pixels of the source")
     named = format_for_path(Path(f"a{extension_of(opening.source)}"))
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")

@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esrt_core.errors import OptionError
 from esrt_core.media.alpha import composite
 from esrt_core.media.frame import ColorSpace, Frame, Plane
+from esrt_core.media.image.animation_writer import write_animation
+from esrt_core.media.image.codec_writer import writer_for
+from esrt_core.media.image.color import to_srgb
 from esrt_core.media.image.formats import AVIF, GIF, TIFF, Format, check_fits, format_named, writable_names
-from esrt_core.media.image.icc import to_srgb
-from esrt_core.media.image.metadata import embeddable, for_size, stripped
+from esrt_core.media.image.icc import to_srgb as converter_to_srgb
+from esrt_core.media.image.metadata import embeddable, for_size, stripped, with_dpi
 from esrt_core.media.image.opening import load_extra
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, Metadata, Page
-from esrt_core.media.image.pillow_writer import to_pillow, write_animation, write_still
-from esrt_core.media.image.pixels import restore, widen_to_16
+from esrt_core.media.image.pillow_writer import to_pillow, write_still
+from esrt_core.media.image.pixels import restore
 from esrt_core.media.image.tiff import write_tiff
-
-_BAND_ROWS = 256
+from esrt_core.media.resize import with_depth
 
 
 def encode(
@@ -53,6 +54,8 @@ def encode(
         notes.append(f"--quality has no effect on {entry.label}")
     if options.strip_metadata:
         metadata = stripped(metadata)
+    if options.dpi is not None:
+        metadata = with_dpi(metadata, options.dpi)
     with _writable(target) as file:
         if entry.animation and first.duration_ms is not None:
             folder = target.parent if isinstance(target, Path) else None
@@ -74,7 +77,7 @@ def pages_kept(info: ImageInfo, target: Format) -> tuple[int, tuple[str, ...]]:
 
 
 def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tuple[str, ...]]:
-    """Return a page's frame as the format can hold it (8 or 16 bits or float32, GRAY or RGB), and notes."""
+    """Return a page's frame as the format can hold it (GRAY or RGB, 8 to 16 bits or float32), and notes."""
     frame, notes = page.frame, []
     if frame.space is ColorSpace.YUV:
         raise ValueError("a still image is GRAY or RGB")
@@ -83,40 +86,46 @@ def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tupl
             color = "#{:02x}{:02x}{:02x}".format(*options.background)
             notes.append(f"transparency flattened onto {color}: {target.label} has none")
         frame = composite(frame, options.background)
-    if frame.depth == 32 and target.floating:
-        return (_with_range(frame, page), tuple(notes))
+    if target.floating and (frame.depth == 32 or not target.depths):
+        return (_with_range(frame, page) if frame.depth == 32 else _to_float(frame), tuple(notes))
+    bits = min(16, page.bits or frame.depth)
+    depth = next((depth for depth in target.depths if depth >= bits), target.depths[-1])
     if frame.depth == 32:
-        frame = _to_integers(frame, 16 if target.deep else 8)
+        frame = _to_integers(frame, 16 if depth > 8 else 8)
         scaled = (
             "" if page.value_range is None else f", scaled from {page.value_range.low:g}..{page.value_range.high:g}"
         )
-        notes.append(f"float values reduced to {frame.depth} bits{scaled}: {target.label} cannot hold more")
-    if frame.depth > 8 and not target.deep:
-        notes.append(f"{frame.depth} bits reduced to 8: {target.label} cannot hold more")
-        frame = _mapped(frame, 8, lambda plane: _reduced(plane, frame.peak))
-    elif 8 < frame.depth < 16:
-        bits = frame.depth
-        frame = _mapped(frame, 16, lambda plane: widen_to_16(plane, bits))
-    return frame, tuple(notes)
+        notes.append(f"float values reduced to {depth} bits{scaled}: {target.label} is not written with float values")
+    elif bits > depth:
+        notes.append(f"{bits} bits reduced to {depth}: {target.label} is not written with more")
+    return with_depth(frame, depth), tuple(notes)
 
 
 def _encode_still(
     page: Page, file: BinaryIO, target: Format, metadata: Metadata, options: EncodeOptions, notes: list[str]
 ) -> None:
     frame = _fitted(page, target, options, notes)
+    frame, changed = to_srgb(frame, metadata, target)
+    notes.extend(changed)
     if frame.space is ColorSpace.GRAY and not target.gray:
-        frame, metadata = _colored(frame, metadata)
+        frame, metadata = _colored(frame, metadata if target.icc else replace(metadata, icc=None))
     metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
-    write_still(frame, file, target, metadata, options)
+    if write := writer_for(frame, target):
+        write(frame, file, metadata, options)
+    else:
+        write_still(frame, file, target, metadata, options)
 
 
 def _encode_tiff(
     pages: Iterable[Page], file: BinaryIO, metadata: Metadata, options: EncodeOptions, notes: list[str]
 ) -> None:
-    frames = (_fitted(page, TIFF, options, notes) for page in pages)
-    first = next(frames)
-    metadata = _fitting_metadata(metadata, first.width, first.height, TIFF, first.space, notes)
-    notes.extend(write_tiff(chain([first], frames), file, metadata))
+    def fitted(page: Page) -> tuple[Frame, Metadata]:
+        frame = _fitted(page, TIFF, options, notes)
+        own = metadata if page.metadata is None else page.metadata
+        own = stripped(own) if options.strip_metadata else own
+        return frame, _fitting_metadata(own, frame.width, frame.height, TIFF, frame.space, notes)
+
+    notes.extend(write_tiff(map(fitted, pages), file))
 
 
 def _encode_animation(
@@ -128,7 +137,15 @@ def _encode_animation(
     folder: Path | None,
     notes: list[str],
 ) -> None:
-    frames = ((_fitted(page, target, options, notes), page.duration_ms or 0.0) for page in pages)
+    described = metadata
+
+    def fitted() -> Iterator[tuple[Frame, float]]:
+        for page in pages:
+            frame, changed = to_srgb(_fitted(page, target, options, notes), described, target)
+            notes.extend(changed)
+            yield frame, page.duration_ms or 0.0
+
+    frames = fitted()
     first = next(frames)
     width, height = first[0].width, first[0].height
     metadata = _fitting_metadata(metadata, width, height, target, ColorSpace.RGB, notes)
@@ -139,7 +156,7 @@ def _encode_animation(
 
 def _fitted(page: Page, target: Format, options: EncodeOptions, notes: list[str]) -> Frame:
     animation = target.animation and page.duration_ms is not None
-    frame, lost = fit(page, replace(target, deep=False) if animation else target, options)
+    frame, lost = fit(page, replace(target, depths=(8,)) if animation else target, options)
     notes.extend(lost)
     if target is GIF and frame.alpha is not None and np.any((frame.alpha > 0) & (frame.alpha < 255)):
         notes.append("partial transparency made fully transparent or opaque: GIF has nothing between")
@@ -157,7 +174,7 @@ def _fitting_metadata(
 
 def _colored(frame: Frame, metadata: Metadata) -> tuple[Frame, Metadata]:
     """Return a gray frame of 8 bits as sRGB, for a format without grayscale, and its metadata without the profile."""
-    convert, _ = to_srgb("L", metadata.icc)
+    convert, _ = converter_to_srgb("L", metadata.icc)
     pixels = np.array(convert(to_pillow(replace(frame, alpha=None))))
     return Frame((pixels,), ColorSpace.RGB, 8, frame.alpha), replace(metadata, icc=None)
 
@@ -177,18 +194,14 @@ def _to_integers(frame: Frame, depth: int) -> Frame:
     return _mapped(frame, depth, convert)
 
 
+def _to_float(frame: Frame) -> Frame:
+    peak = np.float32(frame.peak)
+    return _mapped(frame, 32, lambda plane: plane.astype(np.float32) / peak)
+
+
 def _mapped(frame: Frame, depth: int, convert: Callable[[Plane], Plane]) -> Frame:
     alpha = None if frame.alpha is None else convert(frame.alpha)
     return Frame(tuple(convert(plane) for plane in frame.planes), frame.space, depth, alpha)
-
-
-def _reduced(plane: Plane, peak: float) -> NDArray[np.uint8]:
-    """Return 9 to 16 bits as 8, rounded, in bands so that there is never a float copy of the whole plane."""
-    reduced = np.empty(plane.shape, np.uint8)
-    for top in range(0, plane.shape[0], _BAND_ROWS):
-        rows = slice(top, top + _BAND_ROWS)
-        reduced[rows] = np.rint(plane[rows].astype(np.float32) * np.float32(255 / peak))
-    return reduced
 
 
 @contextmanager

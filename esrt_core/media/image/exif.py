@@ -4,8 +4,10 @@ Parsing a block and writing it anew loses what the parser does not know: the off
 block's start, text may be UTF-8 although the standard says ASCII, and types change. EXIF 3.0, CIPA DC-008; TIFF 6.0.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 
 from esrt_core.errors import MediaError
@@ -16,7 +18,13 @@ MAKER_NOTE = 0x927C
 _INTEROPERABILITY = 0xA005  # a pointer within the EXIF directory
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # ImageWidth, PixelXDimension; ImageLength, PixelYDimension
 _SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
-_SHORT, _LONG = 3, 4
+_FOCAL_PLANE_X, _FOCAL_PLANE_Y = 0xA20E, 0xA20F  # px per unit on the sensor
+USER_COMMENT = 0x9286
+_ENCODED_TEXT = (USER_COMMENT, 0x001B, 0x001C)  # also GPSProcessingMethod, GPSAreaInformation: text with its encoding
+_UNICODE = b"UNICODE\0"  # UTF-16 in the block's byte order
+ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_RATIONAL, _LONG8 = 2, 3, 4, 5, 7, 10, 16
+_RESOLUTIONS, _RESOLUTION_UNIT = (0x011A, 0x011B), 0x0128
+_INCH = 2  # as a unit of resolution
 # The size in bytes of one value of each type, and of the parts that the byte order applies to.
 _TYPES = {
     **dict.fromkeys((1, 2, 6, 7), (1, 1)),
@@ -25,7 +33,13 @@ _TYPES = {
     **dict.fromkeys((5, 10), (8, 4)),
     **dict.fromkeys((12, 16, 17, 18), (8, 8)),
 }
-_RELATIVE_MAKER_NOTES = (b"Nikon\0\2", b"OLYMPUS\0", b"OM SYSTEM\0", b"FUJIFILM", b"Apple iOS\0", b"PENTAX \0")
+# Maker notes whose offsets count from their own start, or that have none (ExifTool's documentation of maker notes,
+# https://exiftool.org/makernote_types.html).
+_MOVABLE_MAKER_NOTES = re.compile(
+    rb"Apple iOS\0|Nikon\0\x02|FUJIFILM|GENERALE|OLYMPUS\0|OM SYSTEM\0|PENTAX \0|S1\0{6}\x0c\0{3}|RICOH\0(?:II|MM)"
+    rb"|MOT\0|SEMC MS\0|LEICA0|LEICA\0[\0\x01\x04-\x07\x10\x1a]\0|GE\x0c\0{3}\x16\0{3}|KYOCERA|ISLMAKERNOTE000\0"
+    rb"|KDK|IIII[\x02-\x06]\0|610[\0-\x04]|RECONYX|\x01\xf1|[\t\n\r -~]+\0*\Z"
+)
 _MOST_BYTES = 1 << 26
 
 Order = Literal["little", "big"]
@@ -53,11 +67,12 @@ class _Entry:
 
 
 Directory = dict[int, Value]
+Carried = Callable[[int, Value], bool]  # tag, value
 
 
 @dataclass(frozen=True)
 class Directories:
-    """Hold the directories of an EXIF block or a TIFF's first page that describe the image.
+    """Hold the directories of an EXIF block or a TIFF's page that describe the image.
 
     `lost_maker_notes` is whether there are maker notes that cannot be moved.
     """
@@ -66,6 +81,7 @@ class Directories:
     image: Directory
     exif: Directory
     gps: Directory
+    interoperability: Directory = field(default_factory=dict)
     lost_maker_notes: bool = False
 
 
@@ -79,13 +95,12 @@ def orientation(block: bytes) -> int | None:
     return None
 
 
-def upright(block: bytes, width: int, height: int) -> bytes:
+def upright(block: bytes, turn: int, width: int, height: int) -> bytes:
     """Return a block as it is for pixels that were oriented: with the orientation 1, turned subject, no thumbnail.
 
-    `width` and `height` are those of the stored pixels, in px. The bytes of the thumbnail stay where they are, but
-    nothing points to them.
+    `turn` is the orientation that was applied, 1 to 8; `width` and `height` are those of the stored pixels, in px. The
+    bytes of the thumbnail stay where they are, but nothing points to them.
     """
-    turn = orientation(block) or 1
     order = _order(block)
     patched = bytearray(block)
     entries, next_at = _entries(block, _first(block, order), order)
@@ -94,9 +109,15 @@ def upright(block: bytes, width: int, height: int) -> bytes:
             _set(patched, entry, 1, order)
     if next_at is not None:
         patched[next_at : next_at + 4] = bytes(4)
-    for entry in _exif_entries(block, order):
-        if entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == _SHORT and entry.count >= 2:
-            _change(patched, entry, order, lambda values: _turned(values, turn, width, height))
+    inner = _exif_entries(block, order)
+    for entry in inner:
+        if entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == SHORT and entry.count >= 2:
+            _change(patched, entry, order, lambda values: turned(values, turn, width - 1, height - 1))
+    found = {entry.tag: entry for entry in inner}
+    across, down = found.get(_FOCAL_PLANE_X), found.get(_FOCAL_PLANE_Y)
+    if turn >= 5 and across is not None and down is not None and across.type == down.type == RATIONAL:
+        for target, origin in ((across, down), (down, across)):
+            patched[target.value_at : target.value_at + 8] = block[origin.value_at : origin.value_at + 8]
     return bytes(patched)
 
 
@@ -107,8 +128,94 @@ def for_size(block: bytes, width: int, height: int, factor: tuple[float, float])
     for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
         if entry.tag in (*_WIDTHS, *_HEIGHTS):
             _set(patched, entry, width if entry.tag in _WIDTHS else height, order)
-        elif entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == _SHORT:
+        elif entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == SHORT:
             _change(patched, entry, order, lambda values: [v * factor[i % 2] for i, v in enumerate(values)])
+        elif entry.tag in (_FOCAL_PLANE_X, _FOCAL_PLANE_Y) and entry.type == RATIONAL:
+            _multiply(patched, entry, order, factor[entry.tag == _FOCAL_PLANE_Y])
+    return bytes(patched)
+
+
+def turned(values: list[float], turn: int, right: float, bottom: float) -> list[float]:
+    """Return a point (x, y), a circle (x, y, diameter) or a centered rectangle (x, y, width, height) as oriented.
+
+    `turn` is the orientation, 1 to 8; `right` and `bottom` are the largest x and y before it.
+    """
+    x, y, *sides = values
+    opposite_x, opposite_y = right - x, bottom - y
+    points = [
+        (x, y),
+        (opposite_x, y),
+        (opposite_x, opposite_y),
+        (x, opposite_y),
+        (y, x),
+        (opposite_y, x),
+        (opposite_y, opposite_x),
+        (y, opposite_x),
+    ]
+    return [*points[turn - 1], *(sides[::-1] if turn >= 5 else sides)]
+
+
+def value_of(block: bytes, tag: int) -> Value | None:
+    """Return an entry of the block's first or EXIF directory, or None."""
+    order = _order(block)
+    for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
+        if entry.tag == tag:
+            size = _TYPES[entry.type][0] * entry.count
+            return Value(entry.type, entry.count, block[entry.value_at : entry.value_at + size])
+    return None
+
+
+def order_of(block: bytes) -> Order:
+    """Return the byte order of a block. Raises MediaError if it has no TIFF header."""
+    return _order(block)
+
+
+def numbers(value: Value, order: Order) -> list[float]:
+    """Return the values of an entry of integers or rationals; a rational whose denominator is 0 is left out."""
+    size, part = _TYPES[value.type]
+    signed = value.type in (6, 8, 9, SIGNED_RATIONAL)
+    parts = [int.from_bytes(value.raw[at : at + part], order, signed=signed) for at in range(0, len(value.raw), part)]
+    if size == part:
+        return [float(number) for number in parts]
+    return [above / below for above, below in zip(parts[::2], parts[1::2], strict=False) if below]
+
+
+def with_entries(block: bytes | None, image: Directory, exif: Directory) -> bytes:
+    """Return a block with further entries in its first and its EXIF directory, values in the byte order of `order_of`.
+
+    All bytes of the block stay where they are, but for pointers: a directory that grows is copied behind them, with its
+    offsets. Without a block, one in big-endian order is made.
+    """
+    if block is None:
+        return build(Directories("big", image, exif, {}))
+    order = _order(block)
+    grown = bytearray(block + bytes(len(block) % 2))
+    first = _first(block, order)
+    if exif:
+        pointer = next((entry for entry in _entries(block, first, order)[0] if entry.tag == EXIF), None)
+        at = None if pointer is None else int.from_bytes(block[pointer.value_at : pointer.value_at + 4], order)
+        offset = len(grown)
+        grown += _grown_directory(block, at, exif, offset, order)
+        if pointer is not None:
+            grown[pointer.value_at : pointer.value_at + 4] = offset.to_bytes(4, order)
+        else:
+            image = image | {EXIF: Value(LONG, 1, offset.to_bytes(4, order))}
+    if image:
+        offset = len(grown)
+        grown += _grown_directory(bytes(grown), first, image, offset, order)
+        grown[4:8] = offset.to_bytes(4, order)
+    return bytes(grown)
+
+
+def with_resolution(block: bytes, dpi: int) -> bytes:
+    """Return a block whose entries of resolution, if it has them, say `dpi` px per inch."""
+    order = _order(block)
+    patched = bytearray(block)
+    for entry in _entries(block, _first(block, order), order)[0]:
+        if entry.tag in _RESOLUTIONS and entry.type == RATIONAL:
+            patched[entry.value_at : entry.value_at + 8] = dpi.to_bytes(4, order) + (1).to_bytes(4, order)
+        elif entry.tag == _RESOLUTION_UNIT:
+            _set(patched, entry, _INCH, order)
     return bytes(patched)
 
 
@@ -132,82 +239,111 @@ def directories(block: bytes) -> Directories:
     def read_at(at: int, length: int) -> bytes:
         return block[at : at + length]
 
-    return read_directories(read_at, None)
+    return read_directories(read_at, None, lambda tag, value: True)
 
 
-def read_directories(read_at: ReadAt, wanted: Collection[int] | None) -> Directories:
-    """Return the directories of an EXIF block or TIFF file, of the first only the tags that are wanted.
+def read_directories(read_at: ReadAt, first: int | None, carried: Carried) -> Directories:
+    """Return the directories of an EXIF block or of a page of a TIFF, of the first only what is to be carried.
 
-    Maker notes are kept only if they can be moved, and nothing points to a directory within them.
+    `first` is the offset of the first directory, None for that of the header. Maker notes are kept only if they can be
+    moved.
 
     Raises: MediaError if it is damaged.
     """
     head = read_at(0, 16)
     order = _order(head)
     big = head[2:4] in (b"+\0", b"\0+")
-    first = int.from_bytes(head[8:16] if big else head[4:8], order)
-    image = _read_directory(read_at, first, order, big, wanted)
-    inner = {}
-    for tag in (EXIF, GPS):
-        pointer = image.pop(tag, None)
-        at = 0 if pointer is None else int.from_bytes(pointer.raw, order)
-        inner[tag] = _read_directory(read_at, at, order, big, None) if at else {}
-    inner[EXIF].pop(_INTEROPERABILITY, None)
-    note = inner[EXIF].get(MAKER_NOTE)
-    lost = note is not None and not note.raw.startswith(_RELATIVE_MAKER_NOTES)
-    if lost:
-        del inner[EXIF][MAKER_NOTE]
-    return Directories(order, image, inner[EXIF], inner[GPS], lost)
+    if first is None:
+        first = int.from_bytes(head[8:16] if big else head[4:8], order)
+    whole = _read_directory(read_at, first, order, big)
+    inner = {tag: _pointed(read_at, whole.pop(tag, None), order, big) for tag in (EXIF, GPS)}
+    interoperability = _pointed(read_at, inner[EXIF].pop(_INTEROPERABILITY, None), order, big)
+    image = {tag: value for tag, value in whole.items() if carried(tag, value)}
+    lost = False
+    for directory in (image, inner[EXIF]):
+        note = directory.get(MAKER_NOTE)
+        if note is not None and not _MOVABLE_MAKER_NOTES.match(note.raw):
+            del directory[MAKER_NOTE]
+            lost = True
+    return Directories(order, image, inner[EXIF], inner[GPS], interoperability, lost)
 
 
 def build(source: Directories) -> bytes:
     """Return an EXIF block of directories."""
     header = (b"II*\0" if source.order == "little" else b"MM\0*") + (8).to_bytes(4, source.order)
-    pointers = {tag: Value(_LONG, 1, bytes(4)) for tag, inner in _inner(source) if inner}
-    end = 8 + len(directory_bytes(source.image | pointers, 8, source.order))
-    parts = []
-    for tag, inner in _inner(source):
-        if inner:
-            pointers[tag] = Value(_LONG, 1, end.to_bytes(4, source.order))
-            parts.append(directory_bytes(inner, end, source.order))
-            end += len(parts[-1])
-    return header + directory_bytes(source.image | pointers, 8, source.order) + b"".join(parts)
+    _, found = nested(source, 0)
+    end = 8 + len(directory_bytes(source.image | {tag: Value(LONG, 1, bytes(4)) for tag in found}, 8, source.order))
+    below, found = nested(source, end)
+    pointers = {tag: Value(LONG, 1, at.to_bytes(4, source.order)) for tag, at in found.items()}
+    return header + directory_bytes(source.image | pointers, 8, source.order) + below
+
+
+def nested(source: Directories, offset: int, *, big: bool = False) -> tuple[bytes, dict[int, int]]:
+    """Return the EXIF and GPS directories as they are to lie at an even offset, and the offset of each by its tag."""
+    data, found, exif = b"", {}, source.exif
+    if source.interoperability:
+        size, kind = (8, _LONG8) if big else (4, LONG)
+        exif = exif | {_INTEROPERABILITY: Value(kind, 1, offset.to_bytes(size, source.order))}
+        data += directory_bytes(source.interoperability, offset, source.order, big=big)
+    for tag, directory in ((EXIF, exif), (GPS, source.gps)):
+        if directory:
+            found[tag] = offset + len(data)
+            data += directory_bytes(directory, found[tag], source.order, big=big)
+    return data, found
 
 
 def little_endian(source: Directories) -> Directories:
     """Return directories in the byte order of the TIFF files that are written."""
     if source.order == "little":
         return source
-    image, exif, gps = ({tag: _swapped(value) for tag, value in each.items()} for each in _all(source))
-    return Directories("little", image, exif, gps, source.lost_maker_notes)
+    parts = (source.image, source.exif, source.gps, source.interoperability)
+    image, exif, gps, interoperability = ({tag: _swapped(tag, value) for tag, value in each.items()} for each in parts)
+    return Directories("little", image, exif, gps, interoperability, source.lost_maker_notes)
 
 
-def directory_bytes(directory: Directory, offset: int, order: Order) -> bytes:
-    """Return a directory with its values behind it, as it is to lie at an even offset of a file or block."""
-    entries, values = len(directory).to_bytes(2, order), b""
-    behind = offset + 2 + 12 * len(directory) + 4
+def directory_bytes(directory: Directory, offset: int, order: Order, *, big: bool = False) -> bytes:
+    """Return a directory with its values behind it, as it is to lie at an even offset of a file (BigTIFF: `big`)."""
+    count_size, size = (8, 8) if big else (2, 4)
+    entries, values = len(directory).to_bytes(count_size, order), b""
+    behind = offset + count_size + (4 + 2 * size) * len(directory) + size
     for tag, value in sorted(directory.items()):
-        entries += tag.to_bytes(2, order) + value.type.to_bytes(2, order) + value.count.to_bytes(4, order)
-        if len(value.raw) <= 4:
-            entries += value.raw.ljust(4, b"\0")
+        entries += tag.to_bytes(2, order) + value.type.to_bytes(2, order) + value.count.to_bytes(size, order)
+        if len(value.raw) <= size:
+            entries += value.raw.ljust(size, b"\0")
         else:
-            entries += (behind + len(values)).to_bytes(4, order)
+            entries += (behind + len(values)).to_bytes(size, order)
             values += value.raw + bytes(len(value.raw) % 2)
-    return entries + bytes(4) + values
+    return entries + bytes(size) + values
 
 
-def _inner(source: Directories) -> tuple[tuple[int, Directory], ...]:
-    return (EXIF, source.exif), (GPS, source.gps)
+def _grown_directory(block: bytes, at: int | None, more: Directory, offset: int, order: Order) -> bytes:
+    """Return a copy of a directory of the block with more entries, which replace those of the same tags."""
+    entries: dict[int, bytes] = {}
+    if at is not None:
+        count = int.from_bytes(block[at : at + 2], order)
+        rows = (block[begin : begin + 12] for begin in range(at + 2, at + 2 + 12 * count, 12))
+        entries = {int.from_bytes(row[:2], order): row for row in rows if len(row) == 12}
+    values = b""
+    behind = offset + 2 + 12 * len(entries.keys() | more.keys()) + 4
+    for tag, value in more.items():
+        field = value.raw.ljust(4, b"\0") if len(value.raw) <= 4 else (behind + len(values)).to_bytes(4, order)
+        values += value.raw + bytes(len(value.raw) % 2) if len(value.raw) > 4 else b""
+        head = tag.to_bytes(2, order) + value.type.to_bytes(2, order) + value.count.to_bytes(4, order)
+        entries[tag] = head + field
+    return len(entries).to_bytes(2, order) + b"".join(row for _, row in sorted(entries.items())) + bytes(4) + values
 
 
-def _all(source: Directories) -> tuple[Directory, Directory, Directory]:
-    return source.image, source.exif, source.gps
+def _pointed(read_at: ReadAt, pointer: Value | None, order: Order, big: bool) -> Directory:
+    at = 0 if pointer is None else int.from_bytes(pointer.raw, order)
+    return _read_directory(read_at, at, order, big) if at else {}
 
 
-def _swapped(value: Value) -> Value:
-    part = _TYPES[value.type][1]
-    raw = b"".join(value.raw[at : at + part][::-1] for at in range(0, len(value.raw), part))
-    return Value(value.type, value.count, raw)
+def _swapped(tag: int, value: Value) -> Value:
+    part, start = _TYPES[value.type][1], 0
+    if tag in _ENCODED_TEXT and value.raw.startswith(_UNICODE):
+        part, start = 2, len(_UNICODE)
+    raw = b"".join(value.raw[at : at + part][::-1] for at in range(start, len(value.raw), part))
+    return Value(value.type, value.count, value.raw[:start] + raw)
 
 
 def _order(block: bytes) -> Order:
@@ -250,9 +386,9 @@ def _exif_entries(block: bytes, order: Order) -> list[_Entry]:
 
 def _set(block: bytearray, entry: _Entry, value: int, order: Order) -> None:
     """Set an entry of one number; a SHORT that is too small for it becomes a LONG, which has room in the entry."""
-    if entry.count != 1 or entry.type not in (_SHORT, _LONG):
+    if entry.count != 1 or entry.type not in (SHORT, LONG):
         return
-    kind = _LONG if value > 0xFFFF else entry.type
+    kind = LONG if value > 0xFFFF else entry.type
     block[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, order)
     block[entry.at + 8 : entry.at + 12] = value.to_bytes(_TYPES[kind][0], order).ljust(4, b"\0")
 
@@ -265,15 +401,20 @@ def _change(block: bytearray, entry: _Entry, order: Order, change: Callable[[lis
         block[at : at + 2] = min(max(round(value), 0), 0xFFFF).to_bytes(2, order)
 
 
-def _turned(values: list[float], turn: int, width: int, height: int) -> list[float]:
-    """Return a point (x, y), a circle (x, y, diameter) or a rectangle (x, y, width, height) in oriented px."""
-    x, y, *sides = values
-    right, bottom = width - 1 - x, height - 1 - y
-    points = [(x, y), (right, y), (right, bottom), (x, bottom), (y, x), (bottom, x), (bottom, right), (y, right)]
-    return [*points[turn - 1], *(sides[::-1] if turn >= 5 else sides)]
+def _multiply(block: bytearray, entry: _Entry, order: Order, factor: float) -> None:
+    """Multiply the first rational of an entry, as exactly as 32 bits allow."""
+    at = entry.value_at
+    above, below = (int.from_bytes(block[i : i + 4], order) for i in (at, at + 4))
+    if not below:
+        return
+    result = Fraction(above, below) * Fraction(factor).limit_denominator(1 << 16)
+    most = 0xFFFFFFFF
+    if max(result.numerator, result.denominator) > most:
+        result = result.limit_denominator(max(1, most // max(1, int(result) + 1)))
+    block[at : at + 8] = min(result.numerator, most).to_bytes(4, order) + result.denominator.to_bytes(4, order)
 
 
-def _read_directory(read_at: ReadAt, at: int, order: Order, big: bool, wanted: Collection[int] | None) -> Directory:
+def _read_directory(read_at: ReadAt, at: int, order: Order, big: bool) -> Directory:
     """Return a directory of a file; entries of unknown types, or with values outside the file, are left out."""
     count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
     head = read_at(at, count_size)
@@ -286,7 +427,7 @@ def _read_directory(read_at: ReadAt, at: int, order: Order, big: bool, wanted: C
         tag, kind = int.from_bytes(entry[:2], order), int.from_bytes(entry[2:4], order)
         count = int.from_bytes(entry[4 : 4 + offset_size], order)
         size = _TYPES.get(kind, (0, 0))[0] * count
-        if not 0 < size <= _MOST_BYTES or (wanted is not None and tag not in wanted):
+        if not 0 < size <= _MOST_BYTES:
             continue
         field = entry[4 + offset_size :]
         raw = field[:size] if size <= offset_size else read_at(int.from_bytes(field, order), size)

@@ -18,7 +18,10 @@ class Format:
     pillow           Pillow's names for it.
     extensions       the first one is used for new files.
     writable         esrt writes it; else the result is a PNG.
-    gray ... dpi     what it can hold: grayscale, alpha, 16 bits, float, animation, pages, metadata.
+    gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
+                     is of pixels that are not square, `comment` is one text without a keyword, `cicp` are code points
+                     of color).
+    depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.
     max_pixels       the largest area in px that the encoder accepts, or None.
@@ -34,14 +37,18 @@ class Format:
     writable: bool = False
     gray: bool = True
     alpha: bool = False
-    deep: bool = False
     floating: bool = False
+    depths: tuple[int, ...] = (8,)
     animation: bool = False
     pages: bool = False
     icc: bool = False
+    cicp: bool = False
     exif: bool = False
     xmp: bool = False
     dpi: bool = False
+    aspect: bool = False
+    iptc: bool = False
+    comment: bool = False
     default_quality: int | None = None
     max_side: int | None = None
     max_pixels: int | None = None
@@ -50,6 +57,7 @@ class Format:
     typical_bytes: float = 3.0
 
 
+_EVERY_DEPTH = tuple(range(8, 17))
 PNG = Format(
     "png",
     "PNG",
@@ -57,12 +65,15 @@ PNG = Format(
     (".png", ".apng"),
     writable=True,
     alpha=True,
-    deep=True,
+    depths=(8, 16),
     animation=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
     least_bytes=0.02,
     typical_bytes=1.3,
 )
@@ -76,6 +87,9 @@ JPEG = Format(
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
+    comment=True,
     default_quality=95,
     max_side=65_500,
     least_bytes=0.015,
@@ -105,13 +119,15 @@ TIFF = Format(
     (".tif", ".tiff"),
     writable=True,
     alpha=True,
-    deep=True,
+    depths=(8, 16),
     floating=True,
     pages=True,
     icc=True,
     exif=True,
     xmp=True,
     dpi=True,
+    aspect=True,
+    iptc=True,
     least_bytes=0.02,
 )
 BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=3.0)
@@ -122,8 +138,10 @@ AVIF = Format(
     (".avif", ".avifs"),
     writable=True,
     alpha=True,
+    depths=(8, 10, 12),
     animation=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     default_quality=85,
@@ -138,6 +156,7 @@ GIF = Format(
     ("GIF",),
     (".gif",),
     writable=True,
+    comment=True,
     alpha=True,
     animation=True,
     max_side=65_535,
@@ -149,10 +168,27 @@ JPEG2000 = Format(
     ("JPEG2000",),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
     writable=True,
+    comment=True,
     alpha=True,
+    depths=_EVERY_DEPTH,
+    icc=True,
+    exif=True,
+    xmp=True,
+    dpi=True,
     default_quality=None,
 )
-PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm", ".pfm"), writable=True)
+PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm"), writable=True, depths=_EVERY_DEPTH)
+PFM = Format("pfm", "PFM", (), (".pfm",), writable=True, floating=True, depths=(), typical_bytes=12.0)
+SGI = Format(
+    "sgi",
+    "SGI",
+    ("SGI",),
+    (".sgi", ".rgb", ".rgba", ".bw"),
+    writable=True,
+    alpha=True,
+    depths=(8, 16),
+    max_side=65_535,
+)
 TGA = Format("tga", "TGA", ("TGA",), (".tga", ".icb", ".vda", ".vst"), writable=True, alpha=True, max_side=65_535)
 QOI = Format("qoi", "QOI", ("QOI",), (".qoi",), writable=True, gray=False, alpha=True)
 HEIF = Format(
@@ -163,6 +199,7 @@ HEIF = Format(
     writable=True,
     alpha=True,
     icc=True,
+    cicp=True,
     exif=True,
     xmp=True,
     default_quality=90,
@@ -196,6 +233,7 @@ FORMATS: tuple[Format, ...] = (
     GIF,
     JPEG2000,
     PPM,
+    PFM,
     TGA,
     QOI,
     HEIF,
@@ -203,7 +241,7 @@ FORMATS: tuple[Format, ...] = (
     ICO,
     ICNS,
     Format("pcx", "PCX", ("PCX",), (".pcx",)),
-    Format("sgi", "SGI", ("SGI",), (".sgi", ".rgb", ".bw")),
+    SGI,
     Format("psd", "Photoshop", ("PSD",), (".psd",)),
     Format("dds", "DDS", ("DDS",), (".dds",)),
     Format("sun", "Sun raster", ("SUN",), (".ras",)),

@@ -1,86 +1,40 @@
-"""Read EXIF, XMP, ICC profile and dpi, update them for the result, and pass them to each format's encoder."""
+"""Update what a picture file carries beside its pixels for the result, and pass it to each encoder."""
 
-import codecs
 import io
 import math
-import re
 import struct
-from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif
+from esrt_core.media.image import cicp, exif, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image.color import in_form_for
 from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
+from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
-from esrt_core.media.image.opening import Opened, reading
-from esrt_core.media.image.picture import Metadata
-from esrt_core.media.image.pixels import UPRIGHT
+from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
-_XMP_KEYWORD = "XML:com.adobe.xmp"
-LOST_MAKER_NOTES = "maker notes left out: their offsets would be wrong in another place"
-_NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution"}
-Value = TypeVar("Value")
 _EXIF_PREFIX = b"Exif\0\0"
-# Tags of a TIFF's first directory that describe the image, not its encoding: kept as EXIF.
-_DESCRIPTIVE = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853, 18246, 18249, *range(40091, 40096))
-_XMP_STALE = re.compile(
-    rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
-    rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
-    re.DOTALL,
-)
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
-_HAS_EXTENDED_XMP = re.compile(
-    rb'\sxmpNote:HasExtendedXMP="[^"]*"|<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>'
-)
-# Google's GPano: sizes and places of a 360-degree photo in px, and their axis.
-_XMP_SCALED = (
-    (rb"GPano:(?:FullPanoWidth|CroppedAreaImageWidth|CroppedAreaLeft)Pixels", 0),
-    (rb"GPano:(?:FullPanoHeight|CroppedAreaImageHeight|CroppedAreaTop)Pixels", 1),
-)
-# Regions of faces (Metadata Working Group, Guidelines 2.0.1): center and size as shares of the width and height.
-_REGION = re.compile(rb"<mwg-rs:Area\b(?:[^>]*/>|.*?</mwg-rs:Area>)", re.DOTALL)
-_REGION_NUMBER = re.compile(rb'(stArea:([xywh])\s*(?:=\s*["\']|>))([0-9.]+)')
-_XMP_NUMBERS = (
-    (rb"tiff:ImageWidth", 0),
-    (rb"tiff:ImageLength", 1),
-    (rb"exif:PixelXDimension", 0),
-    (rb"exif:PixelYDimension", 1),
-    (rb"stDim:w", 0),
-    (rb"stDim:h", 1),
-)
-
-
-def read_metadata(opening: Opened, loop: int | None) -> tuple[Metadata, int, tuple[str, ...]]:
-    """Return the metadata, the orientation (1 to 8), and notes on damaged metadata, which is left out.
-
-    `loop` is how many times an animation plays, see Metadata.
-    """
-    notes: list[str] = []
-    no_exif: tuple[bytes | None, int, bool] = (None, UPRIGHT, False)
-    block, orientation, lost = _attempt(opening, _read_exif, no_exif, "EXIF data", notes)
-    if lost:
-        notes.append(LOST_MAKER_NOTES)
-    icc = _attempt(opening, _read_icc, None, "color profile", notes)
-    xmp = _attempt(opening, _read_xmp, None, "XMP data", notes)
-    dpi = _attempt(opening, _read_dpi, None, "resolution", notes)
-    if xmp is not None:
-        xmp = _REGION.sub(partial(_turned_region, orientation=orientation), xmp)
-    color, color_chunks = _read_color(opening, icc)
-    read = Metadata(icc, block, xmp, dpi, loop, _png_chunks(opening), _jpeg_segments(opening), color, color_chunks)
-    return read, orientation, tuple(notes)
+_NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
+_JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
+_JPEG_SEGMENT_BYTES = 65_533
+_COMMENT = "Comment"  # keyword of PNG text
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
     """Return metadata with the result's size in px, and a note if EXIF is left out because it is damaged."""
     source = metadata.source_size or (width, height)
     factor = (width / source[0], height / source[1])
-    xmp = None if metadata.xmp is None else _xmp_for_size(metadata.xmp, (width, height), factor)
-    metadata = replace(metadata, xmp=xmp)
+    metadata = replace(
+        metadata,
+        xmp=None if metadata.xmp is None else xmp.for_size(metadata.xmp, (width, height), factor),
+        extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
+        png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
+        tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
+    )
     if metadata.exif is None:
         return metadata, ()
     try:
@@ -96,60 +50,44 @@ def stripped(metadata: Metadata) -> Metadata:
     return replace(kept, source_size=metadata.source_size)
 
 
-def _with_color(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
-    """Return metadata whose color is described in a form that the target holds, and a note if there is none."""
-    color, chunks = metadata.color, metadata.color_chunks
-    if color is not None and cicp.is_like_srgb(color) and target is not AVIF:
-        color = None
-    if target is PNG:
-        return replace(metadata, color=color), ()
-    if target is AVIF and color is not None:
-        return replace(metadata, icc=None, color_chunks=()), ()
-    metadata = replace(metadata, color=None, color_chunks=())
-    if color is None:
-        icc = metadata.icc or cicp.profile_of_chunks(chunks, space)
-        return replace(metadata, icc=icc), ()
-    if profile := cicp.profile_of(color, space):
-        return replace(metadata, icc=profile), ()
-    if metadata.icc is not None:
-        return metadata, ()
-    transfer, primaries = {cicp.PQ: "PQ", cicp.HLG: "HLG"}.get(color.transfer), {9: "BT.2020", 12: "P3"}
-    name = f"HDR color ({transfer}, {primaries.get(color.primaries, 'other primaries')})" if transfer else "color"
-    return metadata, (f"{name} is not described in the result: {target.label} cannot hold it; use --format png",)
+def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
+    """Return metadata with a resolution in px per inch; the tags of an EXIF block say the same."""
+    try:
+        block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
+    except MediaError:  # damaged, which for_size() reports
+        block = metadata.exif
+    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block)
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
-    metadata, color_notes = _with_color(metadata, target, space)
+    metadata, color_notes = in_form_for(metadata, target, space)
     notes = [*color_notes]
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
         notes.append(f"color profile left out: it does not describe {space.value} pixels")
-    present = [field for field in _NAMES if getattr(metadata, field) is not None]
-    for field in present:
+    metadata = _with_text(metadata, target, notes)
+    metadata = _with_whole_xmp(metadata, target, notes)
+    for field, name in _NAMES.items():
+        if getattr(metadata, field) is None:
+            continue
         if not getattr(target, field):
             problem = f"{target.label} cannot hold it"
         else:
-            problem = "" if target is TIFF else _problem(metadata, field, target, space)
+            problem = "" if target in (TIFF, PNG) else _problem(metadata, field, target, space)
         if problem:
             without: dict[str, Any] = {field: None}
             metadata = replace(metadata, **without)
-            notes.append(f"{_NAMES[field]} left out: {problem}")
-    if metadata.jpeg_segments and target is not JPEG:
-        kinds = {0xED: "IPTC", 0xFE: "comment", 0xE1: "extended XMP"}
-        names = ", ".join(dict.fromkeys(kinds[marker] for marker, _ in metadata.jpeg_segments))
-        xmp = None if metadata.xmp is None else _HAS_EXTENDED_XMP.sub(b"", metadata.xmp)
-        metadata = replace(metadata, jpeg_segments=(), xmp=xmp)
-        notes.append(f"{names} left out: {target.label} gets none")
-    if metadata.png_chunks and target is not PNG:
-        metadata = replace(metadata, png_chunks=())
-        notes.append(f"text of the PNG left out: {target.label} cannot hold it")
-    return metadata, tuple(notes)
+            notes.append(f"{name} left out: {problem}")
+    metadata = _with_resolution(metadata, target, notes)
+    return _with_own_parts(metadata, target, notes), tuple(notes)
 
 
 def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
-    """Return the metadata as arguments of Pillow's `Image.save`."""
+    """Return the metadata as arguments of Pillow's `Image.save`; those of a PNG are `png_chunks`."""
     parameters: dict[str, Any] = {}
+    if target is PNG:
+        return parameters
     if metadata.icc is not None:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
@@ -157,159 +95,147 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["exif"] = _EXIF_PREFIX + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
-    if target is JPEG and metadata.jpeg_segments:
-        segments = ((marker, len(data) + 2, data) for marker, data in metadata.jpeg_segments)
+    if metadata.comments and target is not JPEG:
+        parameters["comment"] = b"\n".join(metadata.comments)
+    if target is HEIF and metadata.color is not None:
+        color = metadata.color
+        parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
+        parameters |= {"matrix_coefficients": cicp.matrix_for(color), "full_range_flag": 1}
+    if target is JPEG:
         parameters["extra"] = b"".join(
-            struct.pack(">BBH", 0xFF, marker, size) + data for marker, size, data in segments
+            struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in _jpeg_segments(metadata)
         )
-    if target is PNG:
-        chunks = PngImagePlugin.PngInfo()
-        color = () if metadata.color is None else (cicp.chunk(metadata.color),)
-        for kind, data in (*color, *metadata.color_chunks, *metadata.png_chunks):
-            chunks.add(kind, data)
-        if metadata.xmp is not None:
-            chunks.add_itxt(_XMP_KEYWORD, _xmp_text(metadata.xmp))
-        parameters["pnginfo"] = chunks
     elif metadata.xmp is not None:
         parameters["xmp"] = metadata.xmp
     return parameters
 
 
-def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
+def png_chunks(metadata: Metadata) -> bytes:
+    """Return the metadata as the chunks that follow a PNG's header."""
+    chunks: list[tuple[bytes, bytes]] = []
+    if metadata.color is not None:
+        chunks.append(cicp.chunk(metadata.color))
+    chunks.extend(metadata.color_chunks)
+    if metadata.icc is not None:
+        chunks.append(png.profile_chunk(metadata.icc))
+    if metadata.resolution is not None:
+        is_shape = metadata.resolution.unit is Unit.NONE
+        x, y = metadata.resolution.ratio(0x7FFFFFFF) if is_shape else map(round, metadata.resolution.per(Unit.METER))
+        chunks.append(png.density_chunk(x, y, is_per_meter=not is_shape))
+    if metadata.exif is not None:
+        chunks.append((b"eXIf", metadata.exif))
+    if metadata.xmp is not None:
+        chunks.append(png.xmp_chunk(xmp.text(metadata.xmp)))
+    if metadata.photoshop is not None:
+        chunks.append(png.raw_profile_chunk("iptc", metadata.photoshop))
+    return b"".join(png.chunk_bytes(kind, data) for kind, data in (*chunks, *metadata.png_chunks))
+
+
+def _with_text(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
+    """Move text between the forms of PNG and of other formats; what the target has no form for is noted."""
+    if target is PNG:
+        chunks = [png.text_chunk(_COMMENT, _decoded(comment)) for comment in metadata.comments]
+        return replace(metadata, comments=(), png_chunks=(*metadata.png_chunks, *chunks))
+    texts = [png.text_of(kind, data) for kind, data in metadata.png_chunks if kind in png.TEXT]
+    kept: set[str] = set()
+    block = metadata.exif
+    if target.exif and texts:
+        most = _JPEG_EXIF_BYTES if target is JPEG else None
+        try:
+            block, held = with_generation(block, dict(texts), most)
+        except MediaError:
+            held = frozenset()
+        kept |= held
+    comments = metadata.comments
+    if target.comment:
+        further = tuple(text.encode() for keyword, text in texts if keyword == _COMMENT)
+        further = tuple(comment for comment in further if target is not JPEG or len(comment) <= _JPEG_SEGMENT_BYTES)
+        comments += tuple(comment for comment in further if comment not in comments)
+        kept |= {_COMMENT} if further else set()
+    elif comments:
+        comments = ()
+        notes.append(f"comment left out: {target.label} cannot hold it")
+    names = list(dict.fromkeys(keyword for keyword, _ in texts if keyword not in kept))
+    if names:
+        notes.append(f"PNG text ({', '.join(names)}) left out: {target.label} cannot hold it")
+    others = dict.fromkeys(kind.decode("ascii") for kind, _ in metadata.png_chunks if kind not in png.TEXT)
+    if others:
+        notes.append(f"PNG chunks ({', '.join(others)}) left out: {target.label} cannot hold them")
+    return replace(metadata, exif=block, comments=comments, png_chunks=())
+
+
+def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
+    """Return metadata whose XMP is one packet, but for a JPEG."""
+    if not metadata.extended_xmp or metadata.xmp is None or target is JPEG:
+        return metadata
+    if not target.xmp:
+        return replace(metadata, extended_xmp=b"")
+    whole = xmp.merged(metadata.xmp, metadata.extended_xmp)
+    if whole is None:
+        notes.append("extended XMP left out: it cannot be put together with the rest")
+        whole = xmp.without_extension(metadata.xmp)
+    return replace(metadata, xmp=whole, extended_xmp=b"")
+
+
+def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
+    """Return metadata with the resolution in a form that the target holds; that of EXIF too where EXIF has no place."""
+    resolution = metadata.resolution
+    of_exif = None if metadata.exif is None else _exif_resolution(metadata.exif)
+    if resolution is None and target is not JPEG:
+        resolution = of_exif
+        metadata = replace(metadata, resolution=of_exif)
+    if resolution is None:
+        return metadata
+    if target.aspect if resolution.unit is Unit.NONE else target.dpi:
+        return metadata
+    if resolution.unit is Unit.NONE:
+        notes.append(f"shape of the pixels ({resolution.x:g}:{resolution.y:g}) left out: {target.label} cannot hold it")
+    elif of_exif is None:
+        notes.append(f"resolution left out: {target.label} cannot hold it")
+    return replace(metadata, resolution=None)
+
+
+def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
+    """Leave out what only JPEG or TIFF holds, for other targets, with notes."""
+    if metadata.photoshop is not None and not target.iptc:
+        name = "IPTC" if photoshop.iptc_of(metadata.photoshop) is not None else "Photoshop's data"
+        metadata = replace(metadata, photoshop=None)
+        notes.append(f"{name} left out: {target.label} cannot hold it")
+    if metadata.jpeg_segments and target is not JPEG:
+        names = ", ".join(dict.fromkeys(f"APP{marker & 0xF}" for marker, _ in metadata.jpeg_segments))
+        metadata = replace(metadata, jpeg_segments=())
+        notes.append(f"JPEG segments ({names}) left out: {target.label} cannot hold them")
+    if metadata.tiff_tags and target is not TIFF:
+        names = tiff_tags.names(dict(metadata.tiff_tags))
+        metadata = replace(metadata, tiff_tags=())
+        notes.append(f"{names} left out: {target.label} cannot hold it")
+    return metadata
+
+
+def _jpeg_segments(metadata: Metadata) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    if metadata.xmp is not None:
+        found += [(0xE1, data) for data in xmp.segments(metadata.xmp, metadata.extended_xmp)]
+    if metadata.photoshop is not None:
+        found += [(0xED, data) for data in photoshop.segments(metadata.photoshop)]
+    return [*found, *metadata.jpeg_segments, *((0xFE, comment) for comment in metadata.comments)]
+
+
+def _decoded(comment: bytes) -> str:
     try:
-        return read(opening)
-    except MediaError:
-        notes.append(f"damaged {what} left out")
-        return fallback
-
-
-def _read_exif(opening: Opened) -> tuple[bytes | None, int, bool]:
-    """Return the EXIF block, the orientation (a TIFF's is its page's), and whether maker notes are lost."""
-    if opening.format is TIFF:
-        with reading(opening.name):
-            found = exif.read_directories(opening.read_at, _DESCRIPTIVE)
-        return exif.build(found) if found.image or found.exif or found.gps else None, UPRIGHT, found.lost_maker_notes
-    block = _info(opening, "exif", "")
-    if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
-        return None, _xmp_orientation(opening), False
-    assert opening.image is not None
-    return exif.upright(block, *opening.image.size), exif.orientation(block) or _xmp_orientation(opening), False
-
-
-def _xmp_orientation(opening: Opened) -> int:
-    """Return the orientation that XMP states, which counts if EXIF has none."""
-    xmp = _info(opening, "xmp", "XMP")
-    found = re.search(rb'tiff:Orientation(?:="|>)([1-8])', xmp) if isinstance(xmp, bytes) else None
-    return int(found[1]) if found else UPRIGHT
-
-
-def _jpeg_segments(opening: Opened) -> tuple[tuple[int, bytes], ...]:
-    """Return the segments of a JPEG that a JPEG gets as they are: IPTC, comments and extended XMP."""
-    found: Iterable[tuple[str, bytes]] = getattr(opening.image, "applist", ())
-    kinds = (("APP13", 0xED, b"Photoshop 3.0\0"), ("COM", 0xFE, b""), ("APP1", 0xE1, _EXTENDED_XMP))
-    return tuple(
-        (marker, data)
-        for name, data in found
-        for kind, marker, start in kinds
-        if name == kind and data.startswith(start)
-    )
-
-
-def _read_color(opening: Opened, icc: bytes | None) -> tuple[cicp.CodePoints | None, tuple[tuple[bytes, bytes], ...]]:
-    """Return the code points of a PNG, AVIF or HEIF, and a PNG's other color chunks."""
-    if opening.format in (AVIF, HEIF):
-        return None if icc is not None else cicp.from_nclx(opening.head), ()  # there a profile goes first
-    chunks = () if opening.ancillary is None else opening.ancillary.color
-    return cicp.from_chunks(chunks), tuple((kind, data) for kind, data in chunks if kind != b"cICP")
-
-
-def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the chunks of a PNG that a PNG gets as they are: text and the time of the last change."""
-    found = opening.ancillary
-    if found is None:
-        return ()
-    return (*found.texts, *([(b"tIME", found.time)] if found.time else []))
-
-
-def _read_icc(opening: Opened) -> bytes | None:
-    icc = _info(opening, "icc_profile", "InterColorProfile")
-    if not icc:
-        parts = getattr(opening.image, "applist", ())  # of a JPEG; Pillow drops a profile of which a part is missing
-        if any(data.startswith(b"ICC_PROFILE\0") for _, data in parts):
-            raise MediaError("a part of the ICC profile is missing")
-        return None
-    if not isinstance(icc, bytes) or icc[36:40] != b"acsp" or len(icc) < int.from_bytes(icc[:4]):  # ICC.1:2022, 7.2
-        raise MediaError("not an ICC profile")
-    return icc
-
-
-def _read_xmp(opening: Opened) -> bytes | None:
-    xmp = _info(opening, "xmp", "XMP") or _info(opening, "XML:com.adobe.xmp", "XMP")
-    if not xmp:
-        return None
-    data = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
-    data = re.sub(rb'(tiff:Orientation(?:="|>))[2-8]', rb"\g<1>1", data)
-    return _XMP_STALE.sub(b"", data)
-
-
-def _read_dpi(opening: Opened) -> tuple[float, float] | None:
-    if opening.image is not None:
-        dpi = opening.image.info.get("dpi")
-    else:
-        assert opening.tiff is not None
-        with opening.decoding():
-            page = opening.tiff.pages.first
-            dpi = page.get_resolution("inch") if "XResolution" in page.tags else None
-    if dpi is None:
-        return None
-    x, y = float(dpi[0]), float(dpi[1])
-    usable = all(math.isfinite(value) and 1 < value < 65536 for value in (x, y))
-    return (x, y) if usable else None
-
-
-def _info(opening: Opened, key: str, tiff_tag: str) -> Any:
-    if opening.image is not None:
-        return opening.image.info.get(key)
-    assert opening.tiff is not None
-    with opening.decoding():
-        tag = opening.tiff.pages.first.tags.get(tiff_tag)
-        return None if tag is None else tag.value
-
-
-def _scaled_number(found: re.Match[bytes], factor: float) -> bytes:
-    return found[1] + b"%d" % round(int(found[2]) * factor)
-
-
-def _xmp_text(xmp: bytes) -> str:
-    """Return XMP as text: UTF-8 or UTF-16, or the Latin-1 that some programs write."""
-    if xmp.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return xmp.decode("utf-16", "replace")
-    try:
-        return xmp.decode("utf-8")
+        return comment.rstrip(b"\0").decode("utf-8")
     except UnicodeDecodeError:
-        return xmp.decode("latin-1")
+        return comment.rstrip(b"\0").decode("latin-1")
 
 
-def _turned_region(found: re.Match[bytes], orientation: int) -> bytes:
-    """Return the area of a region as it is in the oriented picture."""
-    values = {name: float(number) for _, name, number in _REGION_NUMBER.findall(found[0])}
-    if orientation == UPRIGHT or not {b"x", b"y"} <= values.keys():
-        return found[0]
-    x, y = values[b"x"], values[b"y"]
-    centers = [(x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y), (y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)]
-    turned = dict(zip((b"x", b"y"), centers[orientation - 1], strict=True))
-    if orientation in (5, 6, 7, 8):
-        turned |= {one: values[other] for one, other in ((b"w", b"h"), (b"h", b"w")) if other in values}
-    return _REGION_NUMBER.sub(lambda part: part[1] + f"{turned.get(part[2], float(part[3])):.6g}".encode(), found[0])
-
-
-def _xmp_for_size(xmp: bytes, size: tuple[int, int], factor: tuple[float, float]) -> bytes:
-    for pattern, axis in _XMP_SCALED:
-        scaled = partial(_scaled_number, factor=factor[axis])
-        xmp = re.sub(rb"(" + pattern + rb'(?:="|>))(\d+)', scaled, xmp)
-    for name, axis in _XMP_NUMBERS:
-        xmp = re.sub(rb"(" + name + rb'(?:="|>))\d+', rb"\g<1>%d" % size[axis], xmp)
-    return xmp
+def _exif_resolution(block: bytes) -> Resolution | None:
+    order = exif.order_of(block)
+    values = [exif.value_of(block, tag) for tag in (0x011A, 0x011B, 0x0128)]
+    x, y, unit = (
+        next(iter(exif.numbers(value, order)), math.nan) if value is not None and value.type in (3, 4, 5) else math.nan
+        for value in values
+    )
+    return None if math.isnan(x) or math.isnan(y) else resolution_of(x, y, Unit.CM if unit == 3 else Unit.INCH)
 
 
 def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:

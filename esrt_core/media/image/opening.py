@@ -3,6 +3,8 @@
 A file that is not an image (a camera RAW file, a video, a PDF) is refused with a message that says what to do.
 """
 
+from __future__ import annotations
+
 import importlib
 import io
 import logging
@@ -14,18 +16,24 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import tifffile
+import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS, VIDEO_EXTENSIONS
-from esrt_core.media.image import png
-from esrt_core.media.image.formats import FORMATS, HEIF, JXL, TGA, TIFF, Format, format_of_pillow
+from esrt_core.media.image import jp2, netpbm, png
+from esrt_core.media.image.deep import Deep, find_deep, patched
+from esrt_core.media.image.formats import FORMATS, HEIF, JXL, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
+from esrt_core.system.process import is_own_process
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -44,6 +52,7 @@ _JXL_MAGIC = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 RAW_REASON = (
     "is a camera RAW file; develop it first (for example with darktable or RawTherapee) and use the TIFF or JPEG"
 )
+_CONVERT_FIRST = "convert it to TIFF or PNG first"
 _VIDEO = "is a video, not an image; use `esrt video`"
 _DOCUMENTS = (
     (rb"%PDF-", "is a PDF document; export its pages as PNG or TIFF first"),
@@ -56,10 +65,10 @@ _DOCUMENTS = (
     (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
 _UNREADABLE = (
-    (rb"PF\s", "a color PFM"),
-    (rb"8BPS\x00\x01.{16}\x00[\x10\x20]", "a Photoshop file of 16 or 32 bits"),
+    (rb"P7\s", "a PAM"),
+    (rb"8BPS\x00\x01.{16}\x00\x10", "a Photoshop file of 16 bits that is neither gray nor RGB"),
+    (rb"8BPS\x00\x01.{16}\x00\x20", "a Photoshop file of 32 bits"),
     (rb"8BPS\x00\x02", "a large Photoshop file (PSB)"),
-    (rb"\xff\xd8.*?\xff[\xc0-\xc3]..\x0c", "a JPEG of 12 bits"),
 )
 
 # What Pillow's plugins, tifffile and imagecodecs have been seen to raise on damaged files.
@@ -77,11 +86,24 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+_SENSOR = (32_803, 34_892)  # the photometric interpretations of a color filter array and of linear raw
 _WITH_SIGNATURE = [entry for entry in FORMATS if entry not in (TGA, TIFF) and not entry.extra]
 _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
+_NUMBERS = (
+    "imagewidth",
+    "imagelength",
+    "bitspersample",
+    "samplesperpixel",
+    "photometric",
+    "planarconfig",
+    "subfiletype",
+)
+_LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+_SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
+_WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,7 @@ class Opened:
     """Hold an open image file.
 
     `head` is its first HEAD_BYTES bytes; `image` is None if only tifffile reads it; `tiff` is set for a TIFF,
-    `ancillary` for a PNG.
+    `ancillary` for a PNG, `deep` if samples of more than 8 bits are not read by Pillow.
     """
 
     source: Source
@@ -102,6 +124,7 @@ class Opened:
     image: ImageFile.ImageFile | None
     tiff: tifffile.TiffFile | None
     ancillary: png.Ancillary | None = None
+    deep: Deep | None = None
 
     def decoding(self) -> AbstractContextManager[None]:
         """Guard one call into a decoder, see `decoding`."""
@@ -113,8 +136,7 @@ class Opened:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
-        self.file.seek(offset)
-        return self.file.read(length)
+        return b"" if offset > self.byte_size else _read_at(self.file, offset, length)
 
     def tiff_page(self, number: int) -> tifffile.TiffPage:
         """Return a page of a TIFF, its directory parsed.
@@ -123,7 +145,13 @@ class Opened:
         """
         assert self.tiff is not None
         with self.decoding():
-            return self.tiff.pages[number].aspage()
+            page = self.tiff.pages[number].aspage()
+        self.check_page(page)
+        return page
+
+    def check_page(self, page: tifffile.TiffPage) -> None:
+        """Check a page of a TIFF as check_page() does."""
+        check_page(page, self.name, self.limits)
 
 
 @contextmanager
@@ -144,20 +172,31 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
         tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
-        ancillary, pixel_file = None, file
+        with reading(name):
+            deeper = find_deep(head, partial(_read_at, file), byte_size)
+        ancillary, pixel_file = None, patched(file, deeper)
         if head.startswith(png.SIGNATURE):
             with reading(name):
                 ancillary, pixel_file = png.read_ancillary(file), png.pixels_only(file)
         image = _open_image(pixel_file, _pillow_formats(head, name, extension), name, limits)
+        if image is not None and deeper is not None:
+            usable = deeper.fits(image.mode) and not getattr(image, "is_animated", False)
+            if not usable and deeper.patch is not None:
+                raise MediaError(f"{name} has {deeper.bits} bits a sample in {image.mode}; {_CONVERT_FIRST}")
+            deeper = deeper if usable else None
         if image is None and tiff is None:
             raise MediaError(f"{name} {unidentified_reason(head, extension)}")
         if image is not None:
             stack.callback(image.close)
+            if head.startswith(jp2.SIGNATURE):
+                with reading(name):
+                    image.info.update(_pillow_info(jp2.read(partial(_read_at, file), byte_size)))
             if ancillary is not None:
                 image.info.update(_pillow_info(ancillary))
                 png.scale_transparency(image, head[16:29])
             check_size(name, image.width, image.height, limits)
-        yield Opened(source, limits, name, head, file, byte_size, _format(image), image, tiff, ancillary)
+        entry = _format(image, head)
+        yield Opened(source, limits, name, head, file, byte_size, entry, image, tiff, ancillary, deeper)
 
 
 @contextmanager
@@ -166,8 +205,7 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
 
     Only the call into Pillow, tifffile or imagecodecs belongs in this block.
     """
-    with _PROCESS_SETTINGS, warnings.catch_warnings(), _decoder_settings(limits):
-        warnings.simplefilter("ignore")
+    with _kept_settings(limits) if is_own_process() else _restored_settings(limits):
         try:
             yield
         except Image.DecompressionBombError as error:
@@ -251,7 +289,7 @@ def unidentified_reason(head: bytes, extension: str) -> str:
     """Return why no decoder recognizes a file, to follow its name in a message."""
     for pattern, variant in _UNREADABLE:
         if re.match(pattern, head, re.DOTALL):
-            return f"is {variant}, which esrt does not read; convert it to TIFF or PNG first"
+            return f"is {variant}, which esrt does not read; {_CONVERT_FIRST}"
     if extension in RAW_EXTENSIONS:
         return RAW_REASON
     if extension in VIDEO_EXTENSIONS:
@@ -299,22 +337,38 @@ def _open_bytes(source: Source, name: str) -> BinaryIO:
 
 @contextmanager
 def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffile.TiffFile]:
+    import tifffile
+
     file.seek(0)
     with decoding(name, limits):
         tiff = tifffile.TiffFile(file)
     with tiff:
         with decoding(name, limits):
             pages = [page.aspage() for page in tiff.pages[:4]]
+        for page in pages:
+            check_page(page, name, limits)
+        with decoding(name, limits):
             pages += [below.aspage() for page in pages for below in page.pages or ()]
         if any(_is_raw(page) for page in pages):
             raise MediaError(f"{name} {RAW_REASON}")
         yield tiff
 
 
+def check_page(page: tifffile.TiffPage, name: str, limits: ReadLimits) -> None:
+    """Check that a page's tags have numbers where numbers belong; tifffile takes what a file says.
+
+    Raises: MediaError if they have not.
+    """
+    numbers = {tag: getattr(page, tag) for tag in _NUMBERS}
+    odd = [tag for tag, value in numbers.items() if not isinstance(value, int | np.integer)]
+    lists = (page.dataoffsets, page.databytecounts, page.extrasamples)
+    if odd or not all(isinstance(each, int | np.integer) for values in lists for each in values):
+        raise MediaError(_damage(name, limits, f"invalid {', '.join(odd) or 'list of numbers'} in a TIFF directory"))
+
+
 def _is_raw(page: tifffile.TiffPage) -> bool:
     """Return whether a TIFF page belongs to a DNG or holds a sensor's color filter mosaic."""
-    sensor = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
-    return "DNGVersion" in page.tags or page.photometric in sensor
+    return "DNGVersion" in page.tags or page.photometric in _SENSOR
 
 
 def _pillow_formats(head: bytes, name: str, extension: str) -> list[str]:
@@ -339,37 +393,85 @@ def _open_image(file: BinaryIO, formats: list[str], name: str, limits: ReadLimit
             return None
 
 
-def _pillow_info(ancillary: png.Ancillary) -> dict[str | tuple[int, int], Any]:
-    """Return what a PNG carries under the names that Pillow's other formats use."""
+def _pillow_info(carried: png.Ancillary | jp2.Carried) -> dict[str | tuple[int, int], Any]:
+    """Return what a PNG or JPEG 2000 carries under the names that Pillow's other formats use."""
     info: dict[str | tuple[int, int], Any] = {
-        "icc_profile": ancillary.icc,
-        "exif": ancillary.exif,
-        "xmp": ancillary.xmp,
+        "icc_profile": carried.icc,
+        "exif": carried.exif,
+        "xmp": carried.xmp,
     }
-    if ancillary.density is not None and ancillary.density[2]:
-        info["dpi"] = tuple(per_meter * 0.0254 for per_meter in ancillary.density[:2])
+    if carried.dpi is not None:
+        info["dpi"] = carried.dpi
     return {key: value for key, value in info.items() if value is not None}
 
 
-def _format(image: ImageFile.ImageFile | None) -> Format:
-    return TIFF if image is None else format_of_pillow(image.format or "")
+def _format(image: ImageFile.ImageFile | None, head: bytes) -> Format:
+    if image is None:
+        return TIFF
+    entry = format_of_pillow(image.format or "")
+    header = netpbm.read_header(head) if entry is PPM else None
+    return PFM if header is not None and header.is_float else entry
+
+
+def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
+
+
+class _SwitchOfThread:
+    """Stand in for Pillow's LOAD_TRUNCATED_IMAGES, which it only tests for truth: every thread has its own value."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def __bool__(self) -> bool:
+        return getattr(self._local, "on", False)
+
+    @contextmanager
+    def set(self, on: bool) -> Iterator[None]:
+        """Have this value in this thread."""
+        before = bool(self)
+        self._local.on = on
+        try:
+            yield
+        finally:
+            self._local.on = before
+
+
+_LOAD_TRUNCATED = _SwitchOfThread()
 
 
 @contextmanager
-def _decoder_settings(limits: ReadLimits) -> Iterator[None]:
-    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    silent = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
-    try:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
-        ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
-        for logger in loggers:
-            logger.addHandler(silent)
+def _kept_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode with settings that stay, so that threads need not wait for each other."""
+    with _PROCESS_SETTINGS:
+        ImageFile.LOAD_TRUNCATED_IMAGES = _LOAD_TRUNCATED  # type: ignore[assignment]
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # the same in all threads of a command
+        if not any(_SILENT in logger.handlers for logger in _LOGGERS):
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+        if not any(getattr(entry[3], "pattern", "") == _WARNING for entry in warnings.filters):
+            warnings.filterwarnings("ignore", module=_WARNING)
+    with _LOAD_TRUNCATED.set(limits.allow_truncated):
         yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
-        for logger in loggers:
-            logger.removeHandler(silent)
+
+
+@contextmanager
+def _restored_settings(limits: ReadLimits) -> Iterator[None]:
+    """Decode in a process that is not ours: one thread at a time, and all settings as before afterwards."""
+    with _PROCESS_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        try:
+            Image.MAX_IMAGE_PIXELS = limits.max_pixels  # above it Pillow warns, above twice as much it raises
+            ImageFile.LOAD_TRUNCATED_IMAGES = limits.allow_truncated
+            for logger in _LOGGERS:
+                logger.addHandler(_SILENT)
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
+            for logger in _LOGGERS:
+                logger.removeHandler(_SILENT)
 
 
 def _above_limit(name: str, size: str, limits: ReadLimits) -> str:

@@ -1,33 +1,23 @@
-"""Write still images and animations of 8 bits with Pillow, and 16-bit PNG with imagecodecs.
+"""Write still images of 8 bits with Pillow, and quantize frames for GIF.
 
-GIF frames are quantized here, to palettes that stay constant over an animation where they can.
+Palettes stay constant over an animation where they can.
 """
 
 import io
-import tempfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.cicp import with_nclx
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PNG, TGA, WEBP, Format, encoding
+from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL, behind_header
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
 from esrt_core.media.image.metadata import save_parameters
-from esrt_core.media.image.picture import EncodeOptions, Metadata
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Resolution, Unit
 
-_PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
 _OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole image's coefficients in memory
-_AVIF_SPEED = 8  # half the time of speed 6
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IHDR_END = len(_PNG_SIGNATURE) + 25
-_FOREVER = 0
-_CLEAR_TO_BACKGROUND = 2  # GIF disposal
 _TRANSPARENT = 255
 _SAMPLE_PIXELS = 1_000_000
 _KEPT_PALETTE_ERROR = 1.1  # the last frame's palette is reused while its error is at most this much larger
@@ -38,45 +28,18 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
 
     Raises: MediaError if the encoder refuses it.
     """
-    if frame.depth == 16:
-        _write_deep_png(frame, file, metadata)
-        return
     image = to_palette(frame) if target is GIF else to_pillow(frame)
     parameters = quality_parameters(target, options, frame.width * frame.height, frame.space)
     parameters |= save_parameters(metadata, target)
-    if target is AVIF and metadata.color is not None:
-        file.write(with_nclx(_encoded(image, target, parameters).getvalue(), metadata.color))
-    elif target in (JPEG, JPEG2000):  # writing to a file, Pillow loses the errno of a full disk, or never returns
-        file.write(_encoded(image, target, parameters).getbuffer())
+    if target is JPEG:  # writing to a file, Pillow loses the errno of a full disk, or never returns
+        encoded = _encoded(image, target, parameters).getbuffer()
+        if metadata.resolution is not None:
+            _set_density(encoded, metadata.resolution)
+        file.write(encoded)
     else:
+        written = behind_header(file, target, metadata)
         with encoding(target):
-            image.save(file, target.pillow[0], **parameters)
-
-
-def write_animation(
-    frames: Iterable[tuple[Frame, float]],
-    file: BinaryIO,
-    target: Format,
-    metadata: Metadata,
-    options: EncodeOptions,
-    folder: Path | None,
-) -> None:
-    """Write frames of 8 bits, each with its duration in ms, as an animated file.
-
-    The frames are spooled to a temporary file in `folder`, because Pillow's writers iterate them more than once. Pillow
-    itself holds until the end: for GIF one byte a pixel and frame, for PNG three or four, for WebP and AVIF the
-    compressed frames.
-
-    Raises: MediaError if the encoder refuses them.
-    """
-    with tempfile.TemporaryFile(dir=folder) as raw:
-        durations, size, opaque = _spool(frames, raw)
-        animation = _Spool(raw, size, len(durations), opaque=opaque)
-        if target is GIF:
-            with tempfile.TemporaryFile(dir=folder) as indices:
-                _save_gif(animation, indices, file, durations, metadata)
-        else:
-            _save(animation, file, durations, target, metadata, options)
+            image.save(written, target.pillow[0], **parameters)
 
 
 def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:
@@ -89,13 +52,13 @@ def quality_parameters(target: Format, options: EncodeOptions, pixels: int, spac
         return {"lossless": True, "quality": 60, "method": 4} if lossless else {"quality": quality, "method": 4}
     if target is AVIF:
         subsampling = "4:0:0" if space is ColorSpace.GRAY else "4:4:4"
-        return {"quality": quality, "subsampling": subsampling, "speed": _AVIF_SPEED}
+        return {"quality": quality, "subsampling": subsampling, "speed": AVIF_SPEED}
     if target is HEIF:
         return {"quality": -1 if lossless else quality, "chroma": 444}
     if target is JXL:
         return {"lossless": True} if lossless else {"quality": quality}
     if target is PNG:
-        return {"compress_level": _PNG_LEVEL}
+        return {"compress_level": PNG_LEVEL}
     return {"compression": "tga_rle"} if target is TGA else {}
 
 
@@ -124,10 +87,11 @@ def to_palette(frame: Frame, previous: Image.Image | None = None, *, dither: boo
     indices = np.array(image)
     indices[hidden] = _TRANSPARENT
     palette = (image.getpalette("RGB") or [])[: 3 * _TRANSPARENT]
-    return _indexed(indices.tobytes(), image.size, palette + [0] * (768 - len(palette)), has_transparency=True)
+    return indexed(indices.tobytes(), image.size, palette + [0] * (768 - len(palette)), has_transparency=True)
 
 
-def _indexed(indices: bytes, size: tuple[int, int], palette: list[int], has_transparency: bool) -> Image.Image:
+def indexed(indices: bytes, size: tuple[int, int], palette: list[int], has_transparency: bool) -> Image.Image:
+    """Return an image in mode P of a palette and its indices; the last index may be transparent."""
     image = Image.frombytes("P", size, indices)
     image.putpalette(palette, "RGB")
     if has_transparency:
@@ -147,140 +111,16 @@ def _encoded(image: Image.Image, target: Format, parameters: dict[str, Any]) -> 
     return whole
 
 
-def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
-    """Write 16 bits with imagecodecs, as Pillow cannot, and the metadata chunks of a small PNG written by Pillow."""
-    pixels = frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
-    parameters = save_parameters(metadata, PNG)
-    small = io.BytesIO()
-    mode = "L" if frame.space is ColorSpace.GRAY else "RGB"
-    with encoding(PNG):
-        encoded = memoryview(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=_PNG_LEVEL))
-        Image.new(mode, (1, 1)).save(small, "PNG", **parameters)
-    file.write(encoded[:_IHDR_END])
-    for chunk in _chunks_before_pixels(small.getvalue()):
-        file.write(chunk)
-    file.write(encoded[_IHDR_END:])
-
-
-def _chunks_before_pixels(png: bytes) -> Iterator[bytes]:
-    at = _IHDR_END
-    while png[at + 4 : at + 8] != b"IDAT":
-        end = at + 12 + int.from_bytes(png[at : at + 4], "big")  # length, type, data, CRC
-        yield png[at:end]
-        at = end
-
-
-class _Spool(ImageFile.ImageFile):
-    """Give Pillow's writers frames stored as raw RGBA in a temporary file, one in memory at a time."""
-
-    format = "spool"
-    _mode = "RGB"
-
-    def __init__(self, file: IO[bytes], size: tuple[int, int], count: int, *, opaque: bool) -> None:
-        self._raw, self._frame_size, self._opaque = file, size, opaque
-        self.n_frames = count
-        self.is_animated = count > 1
-        self._number = 0
-        super().__init__(file)
-
-    def _open(self) -> None:
-        self._size = self._frame_size
-        self._mode = "RGB" if self._opaque else "RGBA"
-        self.seek(0)
-
-    def seek(self, frame: int) -> None:
-        if not 0 <= frame < self.n_frames:
-            raise EOFError("no more frames")
-        self._number = frame
-        self.fp = self._raw  # load() clears it
-        offset = frame * self._frame_size[0] * self._frame_size[1] * 4
-        raw = "RGBX" if self._opaque else "RGBA"
-        self.tile = [ImageFile._Tile("raw", (0, 0, *self._frame_size), offset, (raw, 0, 1))]
-
-    def tell(self) -> int:
-        return self._number
-
-
-def _spool(frames: Iterable[tuple[Frame, float]], raw: IO[bytes]) -> tuple[list[float], tuple[int, int], bool]:
-    durations: list[float] = []
-    size, opaque = (0, 0), True
-    for frame, duration in frames:
-        size = (frame.width, frame.height)
-        opaque = opaque and frame.alpha is None
-        raw.write(_rgba(frame).data)
-        durations.append(duration)
-    return durations, size, opaque
-
-
-def _rgba(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    pixels = np.empty((frame.height, frame.width, 4), np.uint8)
-    pixels[..., :3] = frame.planes[0][..., None] if frame.space is ColorSpace.GRAY else frame.planes[0]
-    pixels[..., 3] = 255 if frame.alpha is None else frame.alpha
-    return pixels
-
-
-def _save(
-    animation: _Spool,
-    file: BinaryIO,
-    durations: list[float],
-    target: Format,
-    metadata: Metadata,
-    options: EncodeOptions,
-) -> None:
-    pixels = animation.width * animation.height
-    parameters = quality_parameters(target, options, pixels, ColorSpace.RGB) | save_parameters(metadata, target)
-    if target is not AVIF:
-        parameters["loop"] = metadata.loop or _FOREVER
-    times = durations if target is PNG else [round(time) for time in _rounded(durations, 1)]
-    whole: BinaryIO = file if metadata.color is None else io.BytesIO()
-    with encoding(target):
-        animation.save(whole, target.pillow[0], save_all=True, duration=times, **parameters)
-    if isinstance(whole, io.BytesIO) and metadata.color is not None:
-        file.write(with_nclx(whole.getvalue(), metadata.color) if target is AVIF else whole.getvalue())
-
-
-def _save_gif(
-    animation: _Spool, indices: IO[bytes], file: BinaryIO, durations: list[float], metadata: Metadata
-) -> None:
-    """Write a GIF; the frames' palette indices are spooled too, so that Pillow's writer runs no code of ours."""
-    times = [round(time) for time in _rounded(durations, 10)]  # GIF counts in hundredths of a second
-    plays = metadata.loop or _FOREVER
-    parameters: dict[str, Any] = {} if plays == 1 else {"loop": max(plays - 1, 0)}
-    if animation.mode == "RGBA":
-        parameters["disposal"] = _CLEAR_TO_BACKGROUND
-    palettes = _spool_indices(animation, indices)
-    indices.seek(0)
-    images = (
-        _indexed(indices.read(animation.width * animation.height), animation.size, palette, animation.mode == "RGBA")
-        for palette in palettes
-    )
-    first = next(images)
-    with encoding(GIF):
-        first.save(file, "GIF", save_all=True, append_images=images, duration=times, optimize=False, **parameters)
-
-
-def _spool_indices(animation: _Spool, indices: IO[bytes]) -> list[list[int]]:
-    """Quantize the frames into a file of palette indices and return their palettes."""
-    palettes: list[list[int]] = []
-    previous = None
-    for number in range(animation.n_frames):
-        animation.seek(number)
-        pixels = np.asarray(animation)
-        alpha = np.ascontiguousarray(pixels[..., 3]) if animation.mode == "RGBA" else None
-        previous = to_palette(Frame((np.ascontiguousarray(pixels[..., :3]),), alpha=alpha), previous, dither=False)
-        indices.write(previous.tobytes())
-        palettes.append(previous.getpalette("RGB") or [])
-    return palettes
-
-
-def _rounded(durations: list[float], step: int) -> Iterator[float]:
-    """Yield durations in ms rounded to whole steps, at least one step if above 0, without accumulating an error."""
-    exact = total = 0.0
-    for duration in durations:
-        exact += duration
-        rounded = max(round((exact - total) / step), 1 if duration > 0 else 0) * step
-        total += rounded
-        yield rounded
+def _set_density(file: memoryview, resolution: Resolution) -> None:
+    """Set the density in the JFIF segment of a file: px per inch or centimeter, or the shape of a pixel."""
+    if bytes(file[6:11]) != b"JFIF\0":
+        return
+    if resolution.unit is Unit.NONE:
+        unit, (x, y) = 0, resolution.ratio(0xFFFF)
+    else:
+        unit = 2 if resolution.unit is Unit.CM else 1
+        x, y = (min(round(value), 0xFFFF) for value in resolution.per(Unit.CM if unit == 2 else Unit.INCH))
+    file[13:18] = bytes([unit]) + x.to_bytes(2, "big") + y.to_bytes(2, "big")
 
 
 def _quantized(

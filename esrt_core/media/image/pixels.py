@@ -1,6 +1,6 @@
 """Convert decoded samples to the planes of a Frame: every Pillow mode, orientation, and any sample type and depth.
 
-PNG, JPEG 2000 and AVIF of more than 8 bits are decoded with imagecodecs, because Pillow reduces their color to 8.
+Files of more than 8 bits that Pillow reduces or refuses are decoded by others, see deep.py.
 
 | mode                              | frame                                                                    |
 |-----------------------------------|--------------------------------------------------------------------------|
@@ -15,30 +15,20 @@ PNG, JPEG 2000 and AVIF of more than 8 bits are decoded with imagecodecs, becaus
 | F                                 | GRAY, float32, see normalize                                             |
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
+from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image.formats import AVIF, JPEG2000, PNG, Format
 from esrt_core.media.image.icc import Converter, profile_fits, to_srgb
 from esrt_core.media.image.picture import Page, ValueRange
 
 UPRIGHT = 1
 _SWAPS_SIDES = (5, 6, 7, 8)
-DECODERS: dict[Format, Callable[[bytes], NDArray[Any]]] = {  # of more than 8 bits a sample
-    PNG: imagecodecs.png_decode,
-    JPEG2000: imagecodecs.jpeg2k_decode,
-    AVIF: imagecodecs.avif_decode,
-}
-FORMATS = tuple(DECODERS)
-_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I")
-_SIZ = b"\xff\x4f\xff\x51"
 _BAND_ROWS = 256
 _BAND_PIXELS = 1 << 24  # Pillow warns about crops above 89 megapixels
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -94,32 +84,22 @@ def without_needless_color(page: Page) -> Page:
     return replace(page, frame=page_of(color, alpha, 8).frame)
 
 
-def bits_of(entry: Format, head: bytes, image: Image.Image) -> int:
-    """Return the bits of a sample of a PNG, JPEG 2000 or AVIF file, from its first bytes; 8 for other formats."""
-    if image.mode not in _MODES or getattr(image, "is_animated", False):
-        return 8
-    if entry is PNG:
-        return max(8, head[24])  # IHDR
-    if entry is JPEG2000 and (at := head.find(_SIZ)) >= 0 and at + 42 < len(head):
-        return max(8, (head[at + 42] & 0x7F) + 1)  # Ssiz, ISO 15444-1 A.5.1
-    if entry is AVIF and (at := head.find(b"av1C")) >= 0 and at + 6 < len(head):
-        flags = head[at + 6]  # high_bitdepth and twelve_bit, AV1-ISOBMFF 2.3
-        return 8 + 2 * bool(flags & 0x40) + 2 * bool(flags & 0x20)
-    return 8
-
-
-def read_deep(stored: NDArray[np.uint16], bits: int, image: Image.Image, orientation: int) -> Page:
-    """Return decoded samples (H, W) or (H, W, C) of 9 to 16 bits as a page of 16, oriented.
+def read_deep(stored: Samples, bits: int, peak: float, image: Image.Image, orientation: int) -> Page:
+    """Return decoded samples (H, W) or (H, W, C), of `bits` bits and 0..`peak`, as an oriented page.
 
     `image` is the file opened by Pillow, which holds the transparent color of a PNG without an alpha channel.
     """
     width, height = shown_size(*image.size, orientation)
-    shown = np.empty((height, width, *stored.shape[2:]), np.uint16)
-    stored_view(shown, orientation)[...] = widen_to_16(stored, bits)
+    is_float = stored.dtype.kind == "f"
+    shown = np.empty((height, width, *stored.shape[2:]), np.float32 if is_float else np.uint16)
+    stored_view(shown, orientation)[...] = stored if is_float else widen_to_16(stored, peak)
+    if is_float:
+        values, value_range, notes = normalize(shown)
+        return replace(page_of(values, None, 32, notes), value_range=value_range)
     channels = 1 if shown.ndim == 2 else shown.shape[2]
     alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
     color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
-    return page_of(np.ascontiguousarray(color), alpha, 16)
+    return replace(page_of(np.ascontiguousarray(color), alpha, 16), bits=bits)
 
 
 def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -168,26 +148,27 @@ def integers_to_16(samples: Samples) -> tuple[NDArray[np.uint16], tuple[str, ...
     return np.rint(stretched).astype(np.uint16), (f"values from {low} to {high} stretched over 16 bits",)
 
 
-def widen_to_16(samples: Samples, bits: int) -> NDArray[np.uint16]:
-    """Return unsigned samples of 9 to 16 significant bits scaled to 0..65535."""
-    if bits == 16:
+def widen_to_16(samples: Samples, peak: float) -> NDArray[np.uint16]:
+    """Return unsigned samples of 0..`peak` scaled to 0..65535."""
+    if peak == 65535:
         return np.asarray(samples, np.uint16)
-    return np.asarray(np.rint(samples.astype(np.float32) * (65535 / (2**bits - 1))), np.uint16)
+    return np.asarray(np.rint(samples.astype(np.float32) * np.float32(65535 / peak)), np.uint16)
 
 
 def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None, tuple[str, ...]]:
     """Return float samples scaled to 0..1, the range they were scaled from (None if unchanged), and notes.
 
     Samples within 0..1 are unchanged. Otherwise the range from the lowest value (at most 0) to the highest (at least 1)
-    is mapped to 0..1, which `restore` undoes. Non-finite values become the lowest finite one.
+    is mapped to 0..1, which `restore` undoes. Infinity becomes the highest finite value, what else is not finite the
+    lowest.
     """
     values = samples.astype(np.float32)
     notes: tuple[str, ...] = ()
     finite = np.isfinite(values)
     if not finite.all():
-        lowest = values[finite].min() if finite.any() else np.float32(0)
-        values = np.where(finite, values, lowest)
-        notes = ("non-finite values replaced by the lowest finite one",)
+        known = values[finite] if finite.any() else np.zeros(1, np.float32)
+        values = np.where(finite, values, np.where(values == np.inf, known.max(), known.min()))
+        notes = ("infinite values replaced by the highest and lowest finite ones, undefined ones by the lowest",)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 1.0)
     if (low, high) == (0.0, 1.0):
         return values, None, notes
@@ -199,6 +180,18 @@ def restore(samples: NDArray[np.float32], value_range: ValueRange) -> NDArray[np
     """Undo `normalize`: return samples of 0..1 scaled back to `value_range`."""
     span = value_range.high - value_range.low
     return (samples.astype(np.float64) * span + value_range.low).astype(np.float32)
+
+
+def raw_samples(data: bytes, stored: DTypeLike, count: int, at: int) -> Samples:
+    """Return `count` samples of a file from offset `at`.
+
+    Raises: MediaError if some are missing.
+    """
+    dtype = np.dtype(stored)
+    held = max(len(data) - at, 0) // dtype.itemsize
+    if held < count:
+        raise MediaError(f"{count - held:,} of {count:,} samples are missing")
+    return np.frombuffer(data, dtype, count, at)
 
 
 def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str, ...] = ()) -> Page:

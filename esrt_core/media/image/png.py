@@ -16,8 +16,16 @@ from PIL import Image
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY = 0  # color type
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_STRUCTURE = (*_PIXEL_CHUNKS, b"acTL", b"fcTL", b"fdAT", b"sBIT", b"bKGD", b"hIST", b"sPLT", b"iDOT")
+TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_COLOR = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
+_SINGLE = (b"iCCP", b"eXIf", b"pHYs", b"tIME")
+# Kept though their names say that they may depend on the pixels: HDR metadata, stereo, calibration and physical scale.
+_KEPT = (b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"sTER", b"pCAL", b"sCAL")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_RAW_PROFILE = b"Raw profile type "
+_RAW_PROFILES = {b"xmp": "xmp", b"exif": "exif", b"APP1": "exif", b"iptc": "photoshop", b"8bim": "photoshop"}
+_RAW_PROFILES |= {b"icc": "icc", b"icm": "icc"}
 _MOST_BYTES = 1 << 26  # of a profile or raw profile, inflated
 
 
@@ -55,43 +63,60 @@ def walk(file: BinaryIO) -> Iterator[Chunk]:
 class Ancillary:
     """Hold what a PNG file carries beside its pixels.
 
-    `texts` are whole text chunks, a type and its data each, without XMP and EXIF; `color` are cICP, gAMA, cHRM and sRGB
-    chunks; `density` is pHYs: pixels per unit in x and y, and whether the unit is the meter. `damaged` names the chunks
-    that were left out because of their checksum or content.
+    `texts` are whole text chunks, a type and its data each, without XMP, EXIF and profiles; `others` are further chunks
+    that may be copied into a file with other pixels; `color` are cICP, gAMA, cHRM and sRGB chunks; `density` is pHYs:
+    pixels per unit in x and y, and whether the unit is the meter. `photoshop` are IPTC data or image resources.
+    `damaged` names the chunks that were left out because of their checksum or content, `dropped` those that may depend
+    on the pixels.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    photoshop: bytes | None = None
     density: tuple[int, int, bool] | None = None
     time: bytes | None = None
     texts: tuple[tuple[bytes, bytes], ...] = ()
+    others: tuple[tuple[bytes, bytes], ...] = ()
     color: tuple[tuple[bytes, bytes], ...] = ()
     damaged: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def dpi(self) -> tuple[float, float] | None:
+        """The resolution as (x, y), if the unit is known."""
+        if self.density is None or not self.density[2]:
+            return None
+        return self.density[0] * 0.0254, self.density[1] * 0.0254
 
 
 def read_ancillary(file: BinaryIO) -> Ancillary:
     """Return what a PNG file carries beside its pixels, from before and after them."""
     found: dict[str, bytes] = {}
-    texts, color, damaged = [], [], []
+    texts, others, color, damaged, dropped = [], [], [], [], []
     for chunk in walk(file):
         kind = chunk.kind
-        if kind not in (*_TEXT, b"iCCP", b"eXIf", b"pHYs", b"tIME", b"cICP", b"gAMA", b"cHRM", b"sRGB"):
+        if kind in _STRUCTURE or not kind.isalpha():
+            continue
+        if not is_copied(kind) and kind not in (*TEXT, *_COLOR, *_SINGLE):
+            dropped.append(kind.decode("ascii"))
             continue
         data = chunk.read(file)
         if file.read(4) != zlib.crc32(kind + data).to_bytes(4, "big"):
             damaged.append(kind.decode("ascii"))
-        elif kind in _TEXT:
+        elif kind in TEXT:
             name, profile = _profile_of_text(kind, data)
             if name:
                 found.setdefault(name, profile)
             else:
                 texts.append((kind, data))
-        elif kind in (b"cICP", b"gAMA", b"cHRM", b"sRGB"):
+        elif kind in _COLOR:
             color.append((kind, data))
-        else:
+        elif kind in _SINGLE:
             found.setdefault(kind.decode("ascii"), data)
-    icc = None
+        else:
+            others.append((kind, data))
+    icc = found.get("icc")
     if compressed := found.get("iCCP"):
         icc = _inflated(compressed.partition(b"\0")[2][1:])
         if not icc:
@@ -101,12 +126,83 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         icc or None,
         exif.removeprefix(b"Exif\0\0") if exif else None,
         found.get("xmp"),
+        found.get("photoshop"),
         _density(found.get("pHYs")),
         found.get("tIME"),
         tuple(texts),
+        tuple(others),
         tuple(color),
         tuple(damaged),
+        tuple(dict.fromkeys(dropped)),
     )
+
+
+def is_copied(kind: bytes) -> bool:
+    """Return whether a chunk means the same beside other pixels: its name says so (section 5.4), or we know."""
+    return kind in _KEPT or bool(kind[0] & kind[3] & 0x20)
+
+
+def text_of(kind: bytes, data: bytes) -> tuple[str, str]:
+    """Return the keyword and the text of a tEXt, zTXt or iTXt chunk."""
+    keyword, _, rest = data.partition(b"\0")
+    if kind == b"tEXt":
+        return keyword.decode("latin-1"), rest.decode("latin-1")
+    if kind == b"zTXt":
+        return keyword.decode("latin-1"), _inflated(rest[1:]).decode("latin-1")
+    flag, (_, _, text) = rest[:1], (*rest[2:].split(b"\0", 2), b"", b"")[:3]
+    return keyword.decode("latin-1"), (_inflated(text) if flag == b"\1" else text).decode("utf-8", "replace")
+
+
+def text_chunk(keyword: str, text: str) -> tuple[bytes, bytes]:
+    """Return a chunk of text: tEXt if it is Latin-1, else iTXt."""
+    try:
+        return b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        return b"iTXt", keyword.encode("latin-1") + bytes(5) + text.encode("utf-8", "surrogateescape")
+
+
+def xmp_chunk(xmp: str) -> tuple[bytes, bytes]:
+    """Return the iTXt chunk of an XMP packet."""
+    return b"iTXt", _XMP_KEYWORD + bytes(5) + xmp.encode("utf-8", "surrogateescape")
+
+
+def profile_chunk(icc: bytes) -> tuple[bytes, bytes]:
+    """Return the iCCP chunk of an ICC profile."""
+    return b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)
+
+
+def density_chunk(x: int, y: int, *, is_per_meter: bool) -> tuple[bytes, bytes]:
+    """Return the pHYs chunk of pixels per meter, or of the shape of a pixel."""
+    return b"pHYs", x.to_bytes(4, "big") + y.to_bytes(4, "big") + bytes([is_per_meter])
+
+
+def raw_profile_chunk(name: str, profile: bytes) -> tuple[bytes, bytes]:
+    """Return the text chunk in which ImageMagick, ExifTool and Exiv2 keep a profile that PNG has no chunk for."""
+    digits = profile.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{name}\n{len(profile):8}\n{lines}\n"
+    return b"zTXt", _RAW_PROFILE + name.encode() + b"\0\0" + zlib.compress(text.encode())
+
+
+def scaled(kind: bytes, data: bytes, factor: tuple[float, float]) -> tuple[bytes, bytes]:
+    """Return a chunk as it is for a picture `factor` times as wide and high: offset in px, canvas, size of a pixel."""
+    if kind == b"oFFs" and len(data) == 9 and data[8] == 0:
+        places = (int.from_bytes(data[at : at + 4], "big", signed=True) for at in (0, 4))
+        moved = (round(place * by) for place, by in zip(places, factor, strict=True))
+        return kind, b"".join(place.to_bytes(4, "big", signed=True) for place in moved) + data[8:]
+    if kind in (b"caNv", b"vpAg") and len(data) >= 8:
+        end = len(data) // 8 * 8
+        sides = [int.from_bytes(data[at : at + 4], "big", signed=True) for at in range(0, end, 4)]
+        larger = (round(side * factor[i % 2]) for i, side in enumerate(sides))
+        return kind, b"".join(side.to_bytes(4, "big", signed=True) for side in larger) + data[end:]
+    if kind == b"sCAL":
+        parts = data[1:].split(b"\0")
+        try:
+            smaller = [b"%.9g" % (float(part) / by) for part, by in zip(parts, factor, strict=True)]
+        except ValueError:
+            return kind, data
+        return kind, data[:1] + b"\0".join(smaller)
+    return kind, data
 
 
 def pixels_only(file: BinaryIO) -> BinaryIO:
@@ -175,7 +271,7 @@ class _Parts(io.RawIOBase):
 
 
 def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
-    """Return "xmp" or "exif" and its bytes if a text chunk holds it, else two empty values.
+    """Return "xmp", "exif", "icc" or "photoshop" and its bytes if a text chunk holds it, else two empty values.
 
     ImageMagick writes profiles as "Raw profile type" text: a name, a length and hexadecimal digits on lines.
     """
@@ -183,8 +279,8 @@ def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
     if keyword == _XMP_KEYWORD and kind == b"iTXt":
         flag, _, _, text = rest[:1], *rest[2:].split(b"\0", 2)
         return ("xmp", _inflated(text) if flag == b"\1" else text) if text else ("", b"")
-    name = {b"xmp": "xmp", b"exif": "exif", b"APP1": "exif"}.get(keyword.removeprefix(b"Raw profile type "))
-    if name is None or not keyword.startswith(b"Raw profile type "):
+    name = _RAW_PROFILES.get(keyword.removeprefix(_RAW_PROFILE))
+    if name is None or not keyword.startswith(_RAW_PROFILE):
         return "", b""
     lines = (_inflated(rest[1:]) if kind == b"zTXt" else rest).split(b"\n")
     try:
@@ -193,7 +289,7 @@ def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
         return "", b""
     if profile.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
         return "xmp", profile.partition(b"\0")[2]
-    return name, profile
+    return (name, profile) if profile else ("", b"")
 
 
 def _inflated(data: bytes) -> bytes:

@@ -3,24 +3,26 @@
 Pages are written deflated, with 8 or 16 bits or float samples.
 """
 
+from __future__ import annotations
+
 import io
 import math
+import struct
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, BinaryIO
+from enum import IntEnum
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from tifffile import PHOTOMETRIC
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import exif
+from esrt_core.media.image import exif, photoshop, tiff_tags
 from esrt_core.media.image.formats import TIFF, encoding
-from esrt_core.media.image.icc import profile_for, to_srgb
-from esrt_core.media.image.metadata import LOST_MAKER_NOTES
-from esrt_core.media.image.picture import Metadata, Page
+from esrt_core.media.image.icc import to_srgb
+from esrt_core.media.image.picture import Metadata, Page, Unit
 from esrt_core.media.image.pixels import (
     UPRIGHT,
     Layout,
@@ -32,28 +34,41 @@ from esrt_core.media.image.pixels import (
     stored_view,
     widen_to_16,
 )
+from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
+
+
+class Photometric(IntEnum):
+    """Name the values of the tag PhotometricInterpretation (TIFF 6.0, sections 8, 16 and 20 to 23)."""
+
+    MINISWHITE = 0
+    MINISBLACK = 1
+    RGB = 2
+    PALETTE = 3
+    SEPARATED = 5
+    YCBCR = 6
+    CIELAB = 8
+
+
+_SEPARATE_PLANES = 2  # of the tag PlanarConfiguration
 _COLOR_SAMPLES: dict[int, int] = {
-    PHOTOMETRIC.MINISBLACK: 1,
-    PHOTOMETRIC.MINISWHITE: 1,
-    PHOTOMETRIC.PALETTE: 1,
-    PHOTOMETRIC.RGB: 3,
-    PHOTOMETRIC.YCBCR: 3,
-    PHOTOMETRIC.CIELAB: 3,
-    PHOTOMETRIC.SEPARATED: 4,
+    Photometric.MINISBLACK: 1,
+    Photometric.MINISWHITE: 1,
+    Photometric.PALETTE: 1,
+    Photometric.RGB: 3,
+    Photometric.YCBCR: 3,
+    Photometric.CIELAB: 3,
+    Photometric.SEPARATED: 4,
 }
-_CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
+_CONVERTED: dict[int, str] = {Photometric.SEPARATED: "CMYK", Photometric.CIELAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
-_BYTE, _LONG = 1, 4
+_BYTE, _LONG, _UNDEFINED, _LONG8 = 1, 4, 7, 16
 _CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
 _STRIP_BYTES = 1 << 20
-_DIRECTORIES = {
-    34664: exif.EXIF,
-    34852: exif.GPS,
-}  # placeholder: tag. tifffile refuses to write these tags
-# Text, rating and the XP tags of Windows
-_IMAGE_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
-_XMP_TAG = 700
+_UNITS = {Unit.NONE: "none", Unit.INCH: "inch", Unit.CM: "centimeter"}
+_PLACEHOLDERS = {exif.EXIF: 34664, exif.GPS: 34852}  # tifffile refuses to write the tags themselves
 
 
 def page_numbers(pages: list[tifffile.TiffPage]) -> tuple[list[int], tuple[str, ...]]:
@@ -84,7 +99,7 @@ def has_all_data(page: tifffile.TiffPage, byte_size: int) -> bool:
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
     """Return the layout of the frame that a page becomes."""
-    gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
+    gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != Photometric.PALETTE
     space = ColorSpace.GRAY if gray else ColorSpace.RGB
     if page.photometric in _CONVERTED or not is_deep(page):
         return Layout("", space, 8, _has_alpha(page))
@@ -123,11 +138,11 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
         return _oriented(
             replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
         )
-    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+    if page.photometric == Photometric.PALETTE and page.colormap is not None:
         color = np.moveaxis(page.colormap, 0, -1)[color]  # (H, W, 3), 16 bits
         return _oriented(page_of(color.astype(np.uint16), None, 16, notes), orientation)
     read = _scaled(color, alpha, page)
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
+    if page.photometric == Photometric.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
     if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
@@ -135,28 +150,31 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
-def write_tiff(frames: Iterable[Frame], file: BinaryIO, metadata: Metadata) -> tuple[str, ...]:
-    """Write frames as the pages of one TIFF; the first page gets all metadata, the others profile and dpi only.
+def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple[str, ...]:
+    """Write frames, each with its metadata, as the pages of one TIFF.
 
     Returns notes on what is left out.
 
     Raises: MediaError if tifffile refuses a frame.
     """
-    remaining = iter(frames)
+    import tifffile
+
+    remaining = iter(pages)
     first = next(remaining)
-    found = None if metadata.exif is None else exif.little_endian(exif.directories(metadata.exif))
-    bigtiff = sum(plane.nbytes for plane in first.all_planes()) > _CLASSIC_LIMIT
+    bigtiff = sum(plane.nbytes for plane in first[0].all_planes()) > _CLASSIC_LIMIT
+    directories: list[exif.Directories | None] = []
     with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
-        _write_page(writer, first, metadata, _extra_tags(metadata, found))
-        for frame in remaining:
-            _write_page(writer, frame, metadata, [])
-    if found is not None:
-        _append_directories(file, found)
-    return (LOST_MAKER_NOTES,) if found is not None and found.lost_maker_notes else ()
+        for frame, metadata in chain([first], remaining):
+            found = None if metadata.exif is None else exif.little_endian(exif.directories(metadata.exif))
+            _write_page(writer, frame, metadata, _extra_tags(metadata, found, _LONG8 if bigtiff else _LONG))
+            directories.append(found)
+    _append_directories(file, directories, big=bigtiff)
+    lost = any(found is not None and found.lost_maker_notes for found in directories)
+    return (LOST_MAKER_NOTES,) if lost else ()
 
 
 def _channels_last(page: tifffile.TiffPage, samples: Samples) -> Samples:
-    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3
+    separate = page.planarconfig == _SEPARATE_PLANES and samples.ndim == 3
     return np.moveaxis(samples, 0, -1) if separate else samples
 
 
@@ -185,7 +203,9 @@ def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> P
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
         bits = int(page.bitspersample)
-        return page_of(widen_to_16(color, bits), None if alpha is None else widen_to_16(alpha, bits), 16)
+        peak = 2**bits - 1
+        wide_page = page_of(widen_to_16(color, peak), None if alpha is None else widen_to_16(alpha, peak), 16)
+        return replace(wide_page, bits=bits)
     wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
     if color.dtype == np.int8 and color.min() >= 0:
         return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)
@@ -240,7 +260,8 @@ def _turn(stored: Any, orientation: int) -> Any:
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, metadata: Metadata, extra_tags: list[Any]) -> None:
     pixels = _interleaved(frame)
     row_bytes = pixels[0].nbytes
-    icc = profile_for(metadata.icc, frame.space)
+    resolution = metadata.resolution
+    unit = Unit.INCH if resolution is not None and resolution.unit is Unit.METER else None
     with encoding(TIFF):
         writer.write(
             pixels,
@@ -250,9 +271,9 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, metadata: Metadata, e
             compression="zlib",
             predictor=True,
             rowsperstrip=max(1, _STRIP_BYTES // row_bytes),
-            resolution=metadata.dpi,
-            resolutionunit=None if metadata.dpi is None else "inch",
-            iccprofile=icc,
+            resolution=None if resolution is None else resolution.per(unit or resolution.unit),
+            resolutionunit=None if resolution is None else _UNITS[unit or resolution.unit],
+            iccprofile=metadata.icc,
             extratags=extra_tags,
             metadata=None,
             software=False,
@@ -263,29 +284,52 @@ def _interleaved(frame: Frame) -> NDArray[Any]:
     return frame.planes[0] if frame.alpha is None else np.dstack([frame.planes[0], frame.alpha])
 
 
-def _extra_tags(metadata: Metadata, found: exif.Directories | None) -> list[tuple[int, int, int, Any, bool]]:
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    if metadata.xmp is not None:
-        tags.append((_XMP_TAG, _BYTE, len(metadata.xmp), metadata.xmp, True))
+def _extra_tags(
+    metadata: Metadata, found: exif.Directories | None, offset_type: int
+) -> list[tuple[int, int, int, Any, bool]]:
+    tags = dict(metadata.tiff_tags)
     if found is not None:
-        values = {tag: value for tag, value in found.image.items() if tag in _IMAGE_TAGS}
-        tags += [(tag, value.type, value.count, value.raw, True) for tag, value in values.items()]
-        pointers = {exif.EXIF: found.exif, exif.GPS: found.gps}
-        tags += [(placeholder, _LONG, 1, 0, True) for placeholder, tag in _DIRECTORIES.items() if pointers[tag]]
-    return tags
+        tags |= {tag: value for tag, value in found.image.items() if tiff_tags.is_carried(tag, value)}
+    if metadata.xmp is not None:
+        tags[tiff_tags.XMP] = exif.Value(_BYTE, len(metadata.xmp), metadata.xmp)
+    if metadata.photoshop is not None:
+        iptc = photoshop.iptc_of(metadata.photoshop)
+        if iptc is not None:
+            tags[tiff_tags.IPTC] = exif.Value(_UNDEFINED, len(iptc), iptc)
+        if iptc is None or metadata.photoshop != photoshop.of_iptc(iptc):
+            tags[tiff_tags.PHOTOSHOP] = exif.Value(_BYTE, len(metadata.photoshop), metadata.photoshop)
+    pointers = () if found is None else exif.nested(found, 0)[1]
+    return [
+        *((tag, value.type, value.count, _for_tifffile(value), True) for tag, value in sorted(tags.items())),
+        *((_PLACEHOLDERS[tag], offset_type, 1, 0, True) for tag in pointers),
+    ]
 
 
-def _append_directories(file: BinaryIO, found: exif.Directories) -> None:
-    """Append the EXIF and GPS directories and set the tags that point to them, which tifffile cannot write."""
-    pointers = {exif.EXIF: found.exif, exif.GPS: found.gps}
+def _for_tifffile(value: exif.Value) -> bytes | tuple[int, ...]:
+    """Return the bytes of a value, or the parts of rationals, of which tifffile miscounts the bytes."""
+    if value.type not in (exif.RATIONAL, exif.SIGNED_RATIONAL):
+        return value.raw
+    code = "I" if value.type == exif.RATIONAL else "i"
+    return struct.unpack(f"<{len(value.raw) // 4}{code}", value.raw)
+
+
+def _append_directories(file: BinaryIO, directories: list[exif.Directories | None], *, big: bool) -> None:
+    """Append the EXIF and GPS directories of each page and set the tags that point to them."""
+    import tifffile
+
+    if not any(directories):
+        return
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        tags = tiff.pages.first.tags
-        for placeholder, tag in _DIRECTORIES.items():
-            if directory := pointers[tag]:
-                offset = file.seek(0, io.SEEK_END)
-                offset += file.write(b"\0" * (offset % 2))
-                file.write(exif.directory_bytes(directory, offset, found.order))
-                tags[placeholder].overwrite(offset)
-                file.seek(tags[placeholder].offset)
+        for page, found in zip(list(tiff.pages), directories, strict=True):
+            if found is None:
+                continue
+            offset = file.seek(0, io.SEEK_END)
+            offset += file.write(b"\0" * (offset % 2))
+            below, pointers = exif.nested(found, offset, big=big)
+            file.write(below)
+            for tag, at in pointers.items():
+                placeholder = page.aspage().tags[_PLACEHOLDERS[tag]]
+                placeholder.overwrite(at)
+                file.seek(placeholder.offset)
                 file.write(tag.to_bytes(2, "little"))

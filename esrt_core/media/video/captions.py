@@ -123,12 +123,10 @@ _OVERRIDE = re.compile(r"\{\\(\w+)[^}]*\}")
 
 def _plain(text: str) -> str:
     """Return text of ASS as SRT: italics and underlines stay, as does the corner to which the caption is aligned."""
-
-    def tag(found: re.Match[str]) -> str:
-        return found[0] if found[1].startswith("an") else _TAGS.get(found[1], "")
-
-    lines = _OVERRIDE.sub(tag, text).replace("\\N", "\n").replace("\\h", " ").split("\n")
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+    corner = next((found[0] for found in _OVERRIDE.finditer(text) if found[1].startswith("an")), "")
+    lines = _OVERRIDE.sub(lambda found: _TAGS.get(found[1], ""), text).replace("\\N", "\n").replace("\\h", " ")
+    shown = "\n".join(line.rstrip() for line in lines.split("\n") if line.strip())  # SRT ends at an empty line
+    return corner + shown if shown else ""
 
 
 def _clock(seconds: Fraction) -> str:

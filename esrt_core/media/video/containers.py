@@ -9,7 +9,8 @@ from pathlib import Path
 
 from esrt_core.media.video.clip import OtherStream
 
-_TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
+_TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text", "eia_608"})
+SOUND_CODECS = ("aac", "alac", "flac", "opus")  # to which sound can be converted
 _ANY = frozenset({"*"})
 
 
@@ -68,7 +69,9 @@ _MATROSKA = Container(
     "subrip", attachments=True, covers=True, supports_rotation=True, layers_alpha=True, sound="flac", spherical=True,
 )  # fmt: skip
 _TS_AUDIO = _names("aac ac3 eac3 mp3 mp2 dts truehd opus aac_latm pcm_bluray s302m")
-_TS = Container("mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True)
+_TS = Container(
+    "mpegts", ("h264", "hevc"), _TS_AUDIO, _names("dvb_subtitle dvb_teletext hdmv_pgs_subtitle"), data=True, sound="aac"
+)
 
 CONTAINERS = {
     ".mp4": _MP4,
@@ -84,13 +87,16 @@ CONTAINERS = {
         "webvtt",
         supports_rotation=True,
         layers_alpha=True,
+        sound="opus",
     ),
     ".ts": _TS,
     ".mts": _TS,
     ".m2ts": _TS,
-    ".flv": Container("flv", ("h264",), frozenset({"aac", "mp3"})),
-    ".3gp": Container("3gp", ("h264",), _names("aac amr_nb amr_wb"), frozenset({"mov_text"}), supports_rotation=True),
-    ".nut": Container("nut", ("h264", "hevc", "av1", "vp9", "ffv1"), _ANY),
+    ".flv": Container("flv", ("h264",), frozenset({"aac", "mp3"}), sound="aac"),
+    ".3gp": Container(
+        "3gp", ("h264",), _names("aac amr_nb amr_wb"), frozenset({"mov_text"}), supports_rotation=True, sound="aac"
+    ),
+    ".nut": Container("nut", ("h264", "hevc", "av1", "vp9", "ffv1"), _ANY, sound="flac"),
 }
 
 
@@ -110,7 +116,7 @@ def holds(container: Container, stream: OtherStream) -> bool:
     """Return whether a container supports a stream."""
     match stream.kind:
         case "audio":
-            return container.audio == _ANY or stream.codec in container.audio
+            return holds_sound(container, stream.codec)
         case "subtitle":
             return subtitle_codec(container, stream.codec) is not None
         case "attachment":
@@ -121,6 +127,11 @@ def holds(container: Container, stream: OtherStream) -> bool:
             return container.covers
         case _:
             return container.data
+
+
+def holds_sound(container: Container, codec: str) -> bool:
+    """Return whether a container supports an audio codec."""
+    return container.audio == _ANY or codec in container.audio
 
 
 def lost_streams(container: Container, streams: Iterable[OtherStream]) -> tuple[OtherStream, ...]:

@@ -51,7 +51,8 @@ class MuxRequest:
     offset    seconds from the start of the result to its first frame.
     codec     of the picture.
     has_alpha the picture is transparent.
-    converted indices of audio streams that are encoded again, because no container can hold them as they are.
+    converted indices of audio streams that are encoded again.
+    sound     the codec to which they are converted.
     captions  closed captions of the picture become a subtitle stream.
     spherical the metadata of a 360 degree clip is kept.
     start     seconds after the source's start at which the result starts.
@@ -68,6 +69,7 @@ class MuxRequest:
     duration: Fraction | None = None
     has_alpha: bool = False
     converted: tuple[int, ...] = ()
+    sound: str = "copy"
     captions: bool = False
     spherical: bool = False
     rotation: int = 0
@@ -256,10 +258,22 @@ _STATISTICS = (
 _ENDS = ("", "-eng")
 
 
+_SOUND_BITS = {"aac": "256k", "opus": "192k"}  # a second
+_OPUS_LAYOUTS = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono"  # others, as 5.1(side), are refused
+
+
 def _audio_codecs(request: MuxRequest) -> list[str]:
     sounds = [stream for stream in request.streams if stream.kind == "audio"]
     numbers = [number for number, stream in enumerate(sounds) if stream.index in request.converted]
-    return [argument for number in numbers for argument in (f"-c:a:{number}", request.container.sound or "copy")]
+    encoder = {"opus": "libopus"}.get(request.sound, request.sound)
+    rate = _SOUND_BITS.get(request.sound)
+    # -t counts from the first sample, which lies before --start.
+    filters = [*(["atrim=start=0"] if request.start else []), *([_OPUS_LAYOUTS] if request.sound == "opus" else [])]
+    arguments = []
+    for number in numbers:
+        arguments += [f"-c:a:{number}", encoder, *([f"-b:a:{number}", rate] if rate else [])]
+        arguments += [f"-filter:a:{number}", ",".join(filters)] if filters else []
+    return arguments
 
 
 def _caption_options(request: MuxRequest) -> list[str]:
@@ -340,7 +354,8 @@ def preview_arguments(
         f"setsar=1{rotate_left},tpad=stop_mode=clone:stop={held}[left];"
         f"[0:v:0]setpts=PTS-STARTPTS,setsar=1{rotate}[right];[left][right]hstack=shortest=1,{even}[both]"
     )
-    sound = [stream for stream in request.streams if stream.kind == "audio"][:1]
+    sound = tuple(stream for stream in request.streams if stream.kind == "audio")[:1]
+    heard = replace(request, streams=sound)
     decoder = ["-c:v", "libvpx-vp9"] if settings.layers_alpha else []
     seek = [] if read.after is None else ["-noaccurate_seek", "-ss", _seconds(read.after)]
     shift = ["-itsoffset", _seconds(-(source.start + request.start))]
@@ -353,7 +368,7 @@ def preview_arguments(
         *([*LOCAL_ONLY, *shift, *seek, *clip] if sound else []),
         "-filter_complex", graph, "-map", "[both]",
         *[argument for stream in sound for argument in ("-map", f"2:{stream.index}")],
-        "-c:a", "copy", *_window(replace(request, streams=tuple(sound))), *settings.encoder, *REPEATABLE,
+        "-c:a", "copy", *_audio_codecs(heard), *_window(heard), *settings.encoder, *REPEATABLE,
         "-f", request.container.muxer, "-y", file_url(target),
     ]
     # fmt: on

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ def closed_up_packets(path: Path, container: str, index: int) -> list[tuple[int 
     )  # fmt: skip
     rows = [line.split(",") for line in text.splitlines() if line[:1].isdigit()]
     return [(None if int(row[2]) == _NO_TICK else int(row[2]), int(row[3])) for row in rows]
+
+
+def has_packet(clip: ClipInfo, index: int, begin: Fraction, end: Fraction) -> bool:
+    """Return whether a stream has a packet between two times in seconds; one without a time is at any time."""
+    with open_clip(clip.path) as container:
+        packets = container.demux(container.streams[index])
+        while (packet := _next(packets)) is not None:
+            if packet.size and (packet.pts is None or begin <= packet.pts * packet.time_base < end):
+                return True
+    return False
 
 
 @dataclass(frozen=True)

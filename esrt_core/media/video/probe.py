@@ -25,6 +25,7 @@ from esrt_core.media.video.clip import (
     VideoStream,
     parse_layout,
 )
+from esrt_core.media.video.encryption import PROTECTED_TAGS, is_scrambled
 from esrt_core.media.video.ffmpeg import dolby_vision_profile, open_clip, stream_tags
 from esrt_core.media.video.packets import closed_up_packets
 from esrt_core.media.video.reader import decoded_size
@@ -106,6 +107,7 @@ def content_light_of(data: bytes | None) -> tuple[int, int] | None:
 
 
 _DYNAMIC_NOTE = "Dolby Vision or HDR10+ metadata of single frames is lost; the static HDR tags are kept"
+_ENCRYPTED = "is encrypted (DRM); only a copy without encryption can be upscaled"
 _INCOMPATIBLE_PROFILE = 5  # of Dolby Vision
 _LISTED = 5
 _CARRIED_DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -116,20 +118,36 @@ def probe_clip(path: Path) -> ClipInfo:
 
     Raises: MediaError if the file cannot be read, is not a clip, is a playlist, or has no video stream.
     """
-    with open_clip(path) as container:
-        stream = _picture_stream(container, path)
-        index, scan = stream.index, scan_packets(container, stream)
-    if not scan.count:
-        raise MediaError(f"{path} contains no readable frame; the file is damaged or empty")
+    index, scan, empty = _scan_picture(path)
     if scan.is_encrypted:
-        raise MediaError(f"{path} is encrypted (DRM); only a copy without encryption can be upscaled")
+        raise MediaError(f"{path} {_ENCRYPTED}")
+    if not scan.count:
+        reason = _ENCRYPTED if is_scrambled(path) else "contains no readable frame; the file is damaged or empty"
+        raise MediaError(f"{path} {reason}")
     with open_clip(path) as container:
         first = inspect_first_frames(container, container.streams[index])
         if first.frame is None:
-            raise MediaError(f"{path}: no frame could be decoded; {_advice(container, path)}")
-        clip = _describe(path, container, container.streams[index], scan, first)
+            reason = _ENCRYPTED if is_scrambled(path) else f"cannot be decoded; {_advice(container, path)}"
+            raise MediaError(f"{path} {reason}")
+        clip = _describe(path, container, container.streams[index], scan, first, empty)
     size = decoded_size(clip) or (clip.video.width, clip.video.height)
     return replace(clip, video=replace(clip.video, width=size[0], height=size[1]))
+
+
+def _scan_picture(path: Path) -> tuple[int, Scan, frozenset[int]]:
+    """Return the index and the packets of the first video stream that has any, and the indices of those before it.
+
+    Files for several bandwidths, such as of Windows Media, may list streams that are empty.
+    """
+    empty: list[int] = []
+    while True:
+        with open_clip(path) as container:
+            streams = _picture_streams(container, path)
+            stream = streams[len(empty)]
+            index, scan = stream.index, scan_packets(container, stream)
+        if scan.count or len(empty) + 1 == len(streams):
+            return index, scan, frozenset(empty)
+        empty.append(index)
 
 
 def _advice(container: Any, path: Path) -> str:
@@ -147,7 +165,9 @@ def _refuse_dolby_vision_5(path: Path, stream: Any, name: str) -> None:
         )
 
 
-def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames) -> ClipInfo:
+def _describe(
+    path: Path, container: Any, stream: Any, scan: Scan, first: FirstFrames, empty: frozenset[int]
+) -> ClipInfo:
     name = _container_name(container, path)
     is_counted = name == "avi" or not scan.ticks
     _refuse_dolby_vision_5(path, stream, name)
@@ -173,7 +193,9 @@ def _describe(path: Path, container: Any, stream: Any, scan: Scan, first: FirstF
         size=path.stat().st_size,
         video=_video(stream, first, timing, scan.byte_size),
         other_streams=tuple(
-            _other(each, tags.get(each.index, "")) for each in container.streams if each.index != stream.index
+            _other(each, tags.get(each.index, ""))
+            for each in container.streams
+            if each.index != stream.index and each.index not in empty
         ),
         chapters=len(container.chapters()),
         is_counted=is_counted,
@@ -213,15 +235,17 @@ def _container_name(container: Any, path: Path) -> str:
     return name
 
 
-def _picture_stream(container: Any, path: Path) -> Any:
+def _picture_streams(container: Any, path: Path) -> list[Any]:
+    """Return the video streams that may be upscaled, the preferred one first."""
     pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not pictures:
         raise MediaError(f"{path} has no video stream")
-    default = [stream for stream in pictures if stream.disposition & av.stream.Disposition.default]
-    stream = (default or pictures)[0]
-    if stream.codec_context is None:
-        raise MediaError(f"{path}: this ffmpeg does not support its video codec")
-    return stream
+    known = [stream for stream in pictures if stream.codec_context is not None]
+    if not known:
+        tags = stream_tags(path, _container_name(container, path)).values()
+        reason = "uses a video codec that this ffmpeg does not support"
+        raise MediaError(f"{path} {reason if PROTECTED_TAGS.isdisjoint(tags) else _ENCRYPTED}")
+    return sorted(known, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
 
 
 def _is_cover(stream: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from esrt_core.media.video.captions import CEA_608, SEARCHED, captions_of_packet
+from esrt_core.media.video.encryption import is_protected
 
 
 @dataclass
@@ -73,7 +74,8 @@ class Scan:
 
 def scan_packets(container: Any, stream: Any) -> Scan:
     """Read all packets of a stream until the file ends or cannot be read any further."""
-    scan = Scan()
+    scan = Scan(is_encrypted=is_protected(stream))
+    extradata = bytes(stream.codec_context.extradata or b"")
     header, shapes = b"", dict[bytes, tuple[int, int, Fraction] | None]()
     jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
     backward, forward = (round(seconds / stream.time_base) for seconds in (_BACKWARD, _FORWARD))
@@ -93,19 +95,27 @@ def scan_packets(container: Any, stream: Any) -> Scan:
             scan.restart_packets.append(scan.packets - 1)
         if packet.is_corrupt:
             scan.corrupt.append(scan.packets - 1)
-        found = _picture_header(packet) if packet.is_keyframe else b""
+        extradata = _new_extradata(packet) or extradata
+        found = _picture_header(packet) or extradata if packet.is_keyframe else b""
         if found and found not in shapes:
-            shapes[found] = _shape(stream, packet)
+            shapes[found] = _shape(stream, packet, extradata)
         if found and header and shapes[found] and shapes[header] and shapes[found] != shapes[header]:
             scan.changes.append(scan.packets - 1)
         header = found or header
     return scan
 
 
-def _shape(stream: Any, packet: Any) -> tuple[int, int, Fraction] | None:
+def _new_extradata(packet: Any) -> bytes:
+    """Return the description of the picture from this packet on, of MP4 with several sample entries; else nothing."""
+    found = (bytes(data) for data in packet.iter_sidedata() if str(data.data_type) == "new_extradata")
+    return next(found, b"")
+
+
+def _shape(stream: Any, packet: Any, extradata: bytes) -> tuple[int, int, Fraction] | None:
     """Return width and height in px and the sample aspect ratio of a key frame, None if it cannot be decoded alone."""
     try:
         decoder = av.CodecContext.create(stream.codec_context.name, "r")
+        decoder.extradata = extradata or None
         frame = next(iter([*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]), None)
     except av.error.FFmpegError:
         return None

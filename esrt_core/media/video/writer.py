@@ -13,6 +13,7 @@ from esrt_core.media.video.clip import ColorTags, PixelLayout
 from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url
 
 _BUFFER = 2**20
+_EXACT = 2**31 - 1  # otherwise setsar rounds an aspect ratio to numbers of at most 100
 _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 REPEATABLE = ("-fflags", "+bitexact", "-flags:v", "+bitexact")
 
@@ -121,4 +122,5 @@ def _filters(settings: EncodeSettings) -> Sequence[str]:
     filters = [tags]
     if settings.layout.name != settings.pixels:
         filters.append(f"scale={_SCALING}")
-    return [*filters, f"format={settings.pixels}", tags, f"setsar={aspect.numerator}/{aspect.denominator}"]
+    shape = f"setsar=sar={aspect.numerator}/{aspect.denominator}:max={_EXACT}"
+    return [*filters, f"format={settings.pixels}", tags, shape]

@@ -136,7 +136,9 @@ class ResumeLog:
 
     def owned_size(self, target: str, source: str) -> int | None:
         """Return the bytes of `target` if it is this source's own result, which may be replaced; else None."""
-        holder = self._holder(target)
+        holder, writing = self._holder(target), self._writing.get(target)
+        if holder is None and writing is not None and self._size_of(target) == 0:
+            return 0 if writing.source == source else None  # a run died that had only reserved the name
         return None if holder is None or holder.source != source else holder.target_size
 
     def _holder(self, target: str) -> Entry | None:

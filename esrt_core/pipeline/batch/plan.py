@@ -3,85 +3,41 @@
 A folder on this machine and a cluster with object stores have the same rules; they differ in the logs of earlier runs.
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
 from esrt_core.errors import MediaError, OptionError, TargetError
-from esrt_core.files import display_name, display_text, free_bytes, nearest_existing
+from esrt_core.files import display_text
 from esrt_core.media.image.formats import Format
 from esrt_core.media.image.picture import Source
+from esrt_core.pipeline.batch.books import WORK, Contents, is_book, read_contents
+from esrt_core.pipeline.batch.books import page as page_of
+from esrt_core.pipeline.batch.disks import Disk, disks_of
 from esrt_core.pipeline.batch.faults import Fault, FaultCounter, fault_of, reason_of
 from esrt_core.pipeline.batch.manifest import Entry, Manifest, ResumeLog
 from esrt_core.pipeline.batch.options import FolderOptions, target_in
 from esrt_core.pipeline.batch.outputs import JobKey, job_key, limits_text
-from esrt_core.pipeline.batch.sources import SKIPPED_SHEET, Filter, Found, Root, find_sources
-from esrt_core.pipeline.batch.storage import is_address, join, named, store_of
+from esrt_core.pipeline.batch.sources import (
+    SKIPPED_SHEET,
+    Filter,
+    Findings,
+    Found,
+    Root,
+    find_sources,
+    reason_by_name,
+    root_of,
+)
+from esrt_core.pipeline.batch.storage import Item, is_address, join, named, store_of
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, SheetError, Target, UpscalePlan, decide_target, plan_result
 from esrt_core.pipeline.sizes import AlreadyLargeError, decimal_text, own_factor
 from esrt_core.selection import UpscalerPool
 
 _AT_ONCE = 64  # pictures whose headers are fetched in parallel
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Compare the free bytes on the disk of `folder` with the expected and the least size of the results."""
-
-    folder: Path
-    free: int
-    expected: int
-    least: int
-
-    def check(self) -> None:
-        """Raise TargetError if the results certainly do not fit."""
-        if self.least > self.free:
-            raise TargetError(
-                f"{display_name(self.folder)}: the results need at least {self.least:,} bytes but only {self.free:,} "
-                "are free on this disk; free some space or choose another folder with -o"
-            )
-
-
-def disks_of(plans: Iterable[UpscalePlan]) -> list[Disk]:
-    """Return the disks that the results of plans go to."""
-    folders: dict[int, Path] = {}
-    sums: dict[int, list[float]] = {}
-    devices: dict[Path, int] = {}
-    for plan in plans:
-        assert plan.target.path is not None
-        folder = plan.target.path.parent
-        if folder not in devices:
-            devices[folder] = nearest_existing(folder).stat().st_dev
-        device = devices[folder]
-        folders.setdefault(device, folder)
-        total = sums.setdefault(device, [0.0, 0.0])
-        total[0] += expected_bytes(plan)
-        total[1] += plan.target.format.least_bytes * _pixels(plan)
-    return [
-        Disk(folder, free_bytes(folder), math.ceil(sums[device][0]), math.ceil(sums[device][1]))
-        for device, folder in folders.items()
-    ]
-
-
-def expected_bytes(plan: UpscalePlan) -> float:
-    """Return the expected size of one result in bytes: for a lossless source of the same format, at most its own rate.
-
-    The rate of a lossy source says little: its quality is often lower than that of the results.
-    """
-    typical = plan.target.format.typical_bytes * (2 if plan.info.depth > 8 else 1)
-    if plan.target.format == plan.info.format and plan.info.lossless is not False:
-        own = plan.info.byte_size / (plan.info.width * plan.info.height * plan.info.pages)
-        typical = min(typical, own)
-    return typical * _pixels(plan)
-
-
-def _pixels(plan: UpscalePlan) -> int:
-    return plan.size.width * plan.size.height * plan.pages
 
 
 @dataclass(frozen=True)
@@ -106,8 +62,12 @@ class Task:
 
     @property
     def target(self) -> Path | str:
-        """The result's file or address."""
-        return named(join(self.picture.root.name, self.key))
+        """The result's file or address; a page's is in the archive of the results."""
+        if not self.picture.book:
+            return named(join(self.picture.root.name, self.key))
+        work = Path(self.picture.root.name)
+        archive = work.with_name(work.name.removeprefix(".").removesuffix(WORK))
+        return (archive / self.picture.name.removeprefix(f"{self.picture.book}/")).with_suffix(Path(self.key).suffix)
 
     @property
     def sheet(self) -> str:
@@ -134,6 +94,37 @@ def entry_of(task: Task, state: str, job: JobKey, log: ResumeLog) -> Entry:
 
 
 @dataclass(frozen=True)
+class Book:
+    """Hold one comic archive to upscale: its file, its target, its contents, and its pages by the entry's name.
+
+    found   the archive; its root is the folder of the result.
+    key     the target's path relative to that folder.
+    pages   the pictures to upscale; their root is the work folder. Entries that are none are kept as they are.
+    """
+
+    found: Found
+    key: str
+    contents: Contents
+    pages: Mapping[str, Found]
+    overwrite: bool
+
+    @property
+    def target(self) -> Path:
+        """The archive of the results."""
+        return Path(self.found.root.name, self.key)
+
+    @property
+    def work(self) -> Root:
+        """The folder of the finished pages."""
+        return work_of(self.target)
+
+
+def work_of(target: Path) -> Root:
+    """Return the work folder of an archive of results."""
+    return root_of(str(target.with_name(f".{target.name}{WORK}")))
+
+
+@dataclass(frozen=True)
 class Failure:
     """Say why a picture (a file or an address) failed or was refused."""
 
@@ -142,7 +133,6 @@ class Failure:
 
 
 Log = TypeVar("Log", bound=ResumeLog)
-OpenLogs = Callable[[Sequence[Found]], dict[Root, Log]]
 
 
 @dataclass
@@ -154,15 +144,17 @@ class Plan(Generic[Log]):
     done           pictures whose results exist already; `kept` are those results by folder and key.
     large          pictures that are already large enough.
     failed_before  pictures that failed in an earlier run and have not changed since.
+    books          comic archives with pages to upscale, which are among the tasks.
     refused        pictures that cannot be upscaled; `to_note` are the entries that must be kept of them.
     faults         those of this program, by the name of the picture and its folder of results.
     """
 
     job: JobKey
     options: FolderOptions
-    logs: Mapping[Root, Log]
+    logs: dict[Root, Log]
     skipped: Counter[str] = field(default_factory=Counter)
     tasks: list[Task] = field(default_factory=list)
+    books: list[Book] = field(default_factory=list)
     done: list[Path | str] = field(default_factory=list)
     kept: list[tuple[Root, str]] = field(default_factory=list)
     large: list[Path | str] = field(default_factory=list)
@@ -180,7 +172,7 @@ class Plan(Generic[Log]):
     @property
     def roots(self) -> list[str]:
         """The folders that results go to."""
-        return [root.name for root in self.logs]
+        return [root.name for root in self.logs if not root.name.endswith(WORK)]
 
     def disks(self) -> list[Disk]:
         """Return the disks that results go to, and what they will take; object stores have no limit."""
@@ -196,38 +188,61 @@ def plan_folder(options: FolderOptions, pool: UpscalerPool) -> FolderPlan:
     Raises: OptionError if an input does not exist or an option is invalid, TargetError if the results certainly do
     not fit; a fault of this program that three pictures in a row run into.
     """
+    check_local(options)
+    findings = find_pictures(options, pool)
+    check_found(findings, options)
+    return plan_pictures(options, pool, findings, lambda root: Manifest(Path(root.name)))
+
+
+def check_local(options: FolderOptions) -> None:
+    """Raise OptionError if the options name a remote address."""
     for name in (*options.inputs, options.output or ""):
         if is_address(name):
             raise OptionError(
                 f"{display_text(name)} is a remote address; use --ray local to process it on this machine"
             )
 
-    def open_logs(pictures: Sequence[Found]) -> dict[Root, Manifest]:
-        roots = dict.fromkeys(found.root for found in pictures)
-        return {root: Manifest(Path(root.name)) for root in roots}
 
-    return plan_pictures(options, pool, open_logs)
+def find_pictures(options: FolderOptions, pool: UpscalerPool) -> Findings:
+    """Return the pictures that the options name.
 
-
-def plan_pictures(options: FolderOptions, pool: UpscalerPool, open_logs: OpenLogs[Log]) -> Plan[Log]:
-    """Find pictures anywhere, read their headers, and decide what to do by what their logs say.
-
-    Raises: what plan_folder() raises, and RemoteError if a store refuses.
+    Raises: OptionError if an input does not exist, RemoteError if a store refuses.
     """
     suffix = options.upscale.size.suffix(pool.scales)
-    job = job_key(options, pool)
-    findings = find_sources(options.inputs, options.output, suffix, Filter(options.include, options.exclude))
-    if not findings.pictures and not findings.unreadable:
+    return find_sources(options.inputs, options.output, suffix, Filter(options.include, options.exclude))
+
+
+def check_found(findings: Findings, options: FolderOptions) -> None:
+    """Raise OptionError if no picture was found and there is nothing to report."""
+    if not (findings.pictures or findings.books or findings.unreadable):
         names = ", ".join(display_text(name) for name in options.inputs[:3])
         reasons = ", ".join(f"{count} {reason}" for reason, count in findings.skipped.items())
         raise OptionError(f"no pictures in {names}" + (f" (skipped: {reasons})" if reasons else ""))
-    plan = Plan(job, options, open_logs(findings.pictures), findings.skipped)
+
+
+def plan_pictures(
+    options: FolderOptions,
+    pool: UpscalerPool,
+    findings: Findings,
+    open_log: Callable[[Root], Log],
+    wanted: Callable[[Found], bool] = lambda found: True,
+) -> Plan[Log]:
+    """Read the headers of the wanted pictures and archives, and decide what to do by the logs of their folders.
+
+    Raises: what plan_folder() raises, and RemoteError if a store refuses.
+    """
+    roots = dict.fromkeys(found.root for found in (*findings.pictures, *findings.books))
+    logs = {root: open_log(root) for root in roots}
+    plan = Plan(job_key(options, pool), options, logs, findings.skipped)
     for path, why in findings.unreadable:
         plan.refused.append(Failure(path, f"{display_text(str(path))} cannot be read: {why}"))
-    planner = _Planner(plan, pool, findings.pictures)
-    remaining = [found for found in findings.pictures if not planner.is_settled(found)]
+    planner = _Planner(plan, pool, (*findings.pictures, *findings.books))
+    remaining = [found for found in findings.pictures if wanted(found) and not planner.is_settled(found)]
     for start in range(0, len(remaining), _AT_ONCE):
         planner.add(remaining[start : start + _AT_ONCE])
+    for found in findings.books:
+        if wanted(found) and not planner.is_settled(found):
+            planner.add_book(found, open_log)
     for disk in plan.disks():
         disk.check()
     return plan
@@ -241,6 +256,7 @@ class _Planner(Generic[Log]):
         self._options = plan.options.upscale
         self._limits = limits_text(self._options.limits)
         self._selector = pool.selector
+        self._suffix = self._options.size.suffix(pool.scales)
         self._inputs = {store_of(found.location).same(found.location) for found in pictures}
         self._sources: dict[str, Path | str] = {}  # by the key of their target
         self._faults = FaultCounter(lambda folder, text: folder)
@@ -279,26 +295,74 @@ class _Planner(Generic[Log]):
             for found, source in zip(each, sources, strict=True):
                 self._add(found, source)
 
-    def _add(self, found: Found, source: Source) -> None:
-        """Plan a picture; one that cannot be upscaled is refused, and remembered if its file is the cause."""
+    def add_book(self, found: Found, open_log: Callable[[Root], Log]) -> None:
+        """Decide about a comic archive and its pages; those that are large enough already are kept as they are."""
+        try:
+            book = self._book(found)
+        except Exception as error:  # noqa: BLE001 (whatever one file does must not end the others; it is reported)
+            self._refuse(found, error)
+            return
+        self._plan.logs[book.work] = open_log(book.work)
+        kept = {}
+        for entry in book.contents.entries:
+            page = book.pages.get(entry.name)
+            if page and (self.is_settled(page) or self._add(page, page_of(found.file, entry))):
+                kept[entry.name] = page
+        self._plan.books.append(replace(book, pages=kept))
+
+    def _book(self, found: Found) -> Book:
+        """Read the directory of an archive, and check its target.
+
+        Raises: MediaError, OptionError or TargetError.
+        """
+        contents = read_contents(found.file, self._options.limits.max_pixels)
+        path = found.relative_path
+        key = path.with_name(f"{path.stem}_{self._suffix}{path.suffix}") if found.alongside else path
+        log = self._plan.logs[found.root]
+        is_ours = log.owned_size(str(key), log.name_of(found.location)) is not None
+        overwrite = self._check(found, (str(key),), is_ours)
+        work, pages = work_of(Path(found.root.name, key)), {}
+        for number, entry in enumerate(contents.entries):
+            name = PurePosixPath(entry.name)
+            if reason_by_name(name, Filter()) is None and not is_book(entry.name):
+                item = Item(entry.size, f"{found.item.stamp} {entry.crc}")
+                numbered = PurePosixPath(f"{number:05}{name.suffix}")
+                pages[entry.name] = Found(f"{found.name}/{entry.name}", item, work, numbered, book=found.name)
+        if not pages:
+            raise MediaError(f"{display_text(found.name)} has no pages that esrt reads; check the archive")
+        return Book(found, str(key), contents, pages, overwrite)
+
+    def _add(self, found: Found, source: Source) -> bool:
+        """Plan a picture; return whether it is one to upscale, even if that cannot be done."""
         plan = self._plan
         try:
             plan.tasks.append(self._checked(self._planned(found, source)))
             self._faults.add(None, found.name, "")
         except AlreadyLargeError:
             plan.large.append(found.source)
+            return False
         except SheetError:
             plan.skipped[SKIPPED_SHEET] += 1
-        except Exception as error:
-            reason, fault = reason_of(error, display_text(found.name)), fault_of(error)
-            if self._faults.add(fault, found.name, ""):
-                raise
-            plan.refused.append(Failure(found.source, reason))
-            plan.faults += [] if fault is None else [(fault, found.name, found.root)]
-            if isinstance(error, MediaError):
-                name = plan.logs[found.root].name_of(found.location)
-                entry = Entry("failed", plan.job.id, name, found.item.stamp, error=reason, limits=self._limits)
-                plan.to_note.append((found.root, entry))
+            return False
+        except Exception as error:  # noqa: BLE001 (as above)
+            self._refuse(found, error)
+        return True
+
+    def _refuse(self, found: Found, error: Exception) -> None:
+        """Refuse what cannot be upscaled, and remember it if its file is the cause.
+
+        Raises: the error itself if it is a fault of this program that three pictures in a row have run into.
+        """
+        plan = self._plan
+        reason, fault = reason_of(error, display_text(found.name)), fault_of(error)
+        if self._faults.add(fault, found.name, ""):
+            raise error
+        plan.refused.append(Failure(found.source, reason))
+        plan.faults += [] if fault is None else [(fault, found.name, found.root)]
+        if isinstance(error, MediaError):
+            name = plan.logs[found.root].name_of(found.location)
+            entry = Entry("failed", plan.job.id, name, found.item.stamp, error=reason, limits=self._limits)
+            plan.to_note.append((found.root, entry))
 
     def _planned(self, found: Found, source: Source) -> Task:
         """Plan one picture as if its target could be replaced; _checked() decides about that."""
@@ -307,7 +371,7 @@ class _Planner(Generic[Log]):
         key = plan.target.path.as_posix()
         if not is_address(found.root.location):
             plan = replace(plan, target=replace(plan.target, path=Path(found.root.name, key)))
-        if not isinstance(source, Path):  # which cannot be sent to another machine
+        if is_address(found.name):  # whose source cannot be sent to another machine
             plan = replace(plan, source=Input(Path(found.relative_path.name)))
         log = self._plan.logs[found.root]
         name = log.name_of(found.location)
@@ -317,7 +381,8 @@ class _Planner(Generic[Log]):
 
     def _target(self, found: Found, source: Input, kind: Format, suffix: str, options: UpscaleOptions) -> Target:
         """Return a target whose path is relative to the folder of the results."""
-        named_, template = Input(Path(found.relative_path.name)), self._plan.options.name
+        named_ = Input(Path(found.relative_path.name))
+        template = None if found.book else self._plan.options.name
         if found.alongside and template is None:
             return decide_target(named_, kind, suffix, replace(options, output=None))
         folder = Path(found.relative_path.parent)
@@ -328,20 +393,24 @@ class _Planner(Generic[Log]):
 
         Raises: OptionError or TargetError.
         """
-        is_ours = task.replaces is not None
-        root, overwrite = task.picture.root, is_ours or self._options.overwrite
-        for index, key in enumerate(task.keys):
-            location, name = task.location_of(key), display_text(str(named(join(root.name, key))))
+        overwrite = self._check(task.picture, task.keys, task.replaces is not None)
+        return replace(task, plan=replace(task.plan, options=replace(task.plan.options, overwrite=overwrite)))
+
+    def _check(self, found: Found, keys: Sequence[str], is_ours: bool) -> bool:
+        """Check the files that will be written, the target first; return whether they may replace others."""
+        root, overwrite = found.root, is_ours or self._options.overwrite
+        for index, key in enumerate(keys):
+            location, name = join(root.location, key), display_text(str(named(join(root.name, key))))
             store = store_of(location)
             store.check(location)
             same = store.same(location)
             if same in self._inputs:
                 raise TargetError(f"{name} is an input and is never overwritten; choose another -o")
             if index == 0:
-                self._claim(same, name, task.source)
+                self._claim(same, name, found.source)
             if not overwrite and self._plan.logs[root].exists(key):
                 raise TargetError(f"{name} exists and is not a result of this command; use --overwrite")
-        return replace(task, plan=replace(task.plan, options=replace(task.plan.options, overwrite=overwrite)))
+        return overwrite
 
     def _claim(self, same: str, name: str, source: Path | str) -> None:
         if same in self._sources:

@@ -1,6 +1,10 @@
 """Run the plan of a folder: results are recorded as they appear, and one bad file never stops the rest."""
 
+from __future__ import annotations
+
 import errno
+import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -9,6 +13,7 @@ from typing import Protocol
 
 from esrt_core.errors import DeviceError, EsrtError, MediaError, TargetError
 from esrt_core.files import display_text
+from esrt_core.pipeline.batch.books import is_book, pack
 from esrt_core.pipeline.batch.faults import (
     IN_A_ROW,
     FaultCounter,
@@ -17,9 +22,10 @@ from esrt_core.pipeline.batch.faults import (
     is_lost_device,
     reason_of,
 )
+from esrt_core.pipeline.batch.manifest import Entry, digest
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
-from esrt_core.pipeline.batch.plan import Failure, FolderPlan, Task, entry_of, plan_folder
+from esrt_core.pipeline.batch.plan import Book, Failure, FolderPlan, Task, entry_of, plan_folder, work_of
 from esrt_core.pipeline.batch.sources import Root
 from esrt_core.pipeline.batch.throughput import Planned, Status, Throughput
 from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_workers
@@ -100,6 +106,15 @@ class StopRequest:
         self.requested = True
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Report the archive of the results of a comic archive; `pages` were upscaled."""
+
+    source: Path
+    target: Path
+    pages: int
+
+
 class Listener(Protocol):
     """Receive the events of upscale_folder()."""
 
@@ -111,6 +126,9 @@ class Listener(Protocol):
 
     def ended(self, ended: Ended) -> None:
         """Handle a picture that ended."""
+
+    def packed(self, packed: Packed) -> None:
+        """Handle an archive of results that was written, after its last page."""
 
 
 def upscale_folder(
@@ -126,13 +144,19 @@ def upscale_folder(
     for note in dict.fromkeys(note for pool in workers for note in pool.notes):
         listener.note(note)
     listener.planned(plan, workers)
-    return FolderResult() if dry_run else run_folder(plan, workers, listener.ended, stop or StopRequest())
+    if dry_run:
+        return FolderResult()
+    return run_folder(plan, workers, listener.ended, stop or StopRequest(), listener.packed)
 
 
 def run_folder(
-    plan: FolderPlan, workers: Sequence[UpscalerPool], on_end: Callable[[Ended], None], stop: StopRequest
+    plan: FolderPlan,
+    workers: Sequence[UpscalerPool],
+    on_end: Callable[[Ended], None],
+    stop: StopRequest,
+    on_pack: Callable[[Packed], None] = lambda packed: None,
 ) -> FolderResult:
-    """Upscale the pictures of a plan; `on_end` is called for every picture that ends.
+    """Upscale the pictures of a plan; `on_end` is called for every picture that ends, `on_pack` for every archive.
 
     Raises: TargetError if a folder of results cannot be written at all; a fault of this program that three pictures in
     a row have run into.
@@ -140,6 +164,7 @@ def run_folder(
     targets = _targets(plan)
     used = dict.fromkeys([task.picture.root for task in plan.tasks] + [root for root, _ in plan.to_note])
     used |= dict.fromkeys(root for _, _, root in plan.faults)
+    used |= dict.fromkeys(root for book in plan.books for root in (book.found.root, book.work))
     folders = {root: OutputFolder(manifest) for root, manifest in plan.logs.items()}
     folders = {root: each for root, each in folders.items() if root in used or each.leftovers(targets[root])}
     result = FolderResult()
@@ -153,8 +178,9 @@ def run_folder(
             folders[root].note(entry)
         for fault, source, root in plan.faults:
             faults.keep(fault, source, root.name)
+        packer = _Packer(plan, folders, result, on_pack)
         if plan.tasks:
-            _run(plan, folders, workers, on_end, stop, result, faults)
+            _run(plan, folders, workers, on_end, stop, result, faults, packer)
     finally:
         for folder in folders.values():
             folder.close()
@@ -169,6 +195,7 @@ def _run(
     stop: StopRequest,
     result: FolderResult,
     faults: FaultCounter,
+    packer: _Packer,
 ) -> None:
     throughput = Throughput(plan.tasks, workers[0])
     pipeline = BatchPipeline(plan, folders, workers, throughput.compute)
@@ -181,6 +208,7 @@ def _run(
             if report is not None:
                 result.status = report.status
                 on_end(report)
+            packer.page_ended(outcome.task)
             if stop.requested or result.stopped is not None:
                 pipeline.finish()
     result.remaining += len(plan.tasks) - ended
@@ -214,9 +242,11 @@ class _Count:
             result.done += outcome.result is not None
             result.done_elsewhere += outcome.result is None
             status = self._throughput.end(task, failed=False)
-            return Ended(task, status, outcome.result) if outcome.result is not None else None
+            if outcome.result is None:
+                return None
+            return Ended(task, status, replace(outcome.result, target=str(task.target)))
         try:
-            if not stops_run(error, Path(task.source), self._folders[task.picture.root]):
+            if not stops_run(error, task.picture.file, self._folders[task.picture.root]):
                 return self._failed(task, error)
         except TargetError as unwritten:  # the manifest's disk is full or gone
             error = unwritten
@@ -229,7 +259,7 @@ class _Count:
         """Record a failure in the manifest, unless the cause is the target or a source that is gone."""
         root, reason = task.picture.root, reason_of(error, display_text(task.picture.name))
         too_many = self._faults.add(fault_of(error), task.picture.name, root.name)
-        if not isinstance(error, TargetError) and is_reachable(Path(task.source)):
+        if not isinstance(error, TargetError) and is_reachable(task.picture.file):
             entry = entry_of(task, "failed", self._plan.job, self._plan.logs[root])
             limits = limits_text(self._plan.options.upscale.limits)
             self._folders[root].note(replace(entry, error=reason, limits=limits))
@@ -239,6 +269,90 @@ class _Count:
         failure = Failure(task.source, reason)
         self._result.failures.append(failure)
         return Ended(task, self._throughput.end(task, failed=True), failure=failure)
+
+
+class _Packer:
+    """Write the archive of results of every comic archive whose last page has ended."""
+
+    def __init__(
+        self,
+        plan: FolderPlan,
+        folders: Mapping[Root, OutputFolder],
+        result: FolderResult,
+        on_pack: Callable[[Packed], None],
+    ) -> None:
+        self._plan = plan
+        self._folders = folders
+        self._result = result
+        self._on_pack = on_pack
+        self._books = {book.work: book for book in plan.books}
+        self._pages_left = Counter(task.picture.root for task in plan.tasks if task.picture.book)
+        for root, key in plan.kept:
+            if is_book(key):  # a run died between the archive and the end of its work folder
+                shutil.rmtree(work_of(Path(root.name, key)).name, ignore_errors=True)
+        for book in plan.books:
+            if not self._pages_left[book.work]:
+                self._try(book)
+
+    def page_ended(self, task: Task) -> None:
+        """Count a task that ended."""
+        root = task.picture.root
+        self._pages_left[root] -= 1
+        if root in self._books and not self._pages_left[root]:
+            self._try(self._books[root])
+
+    def _try(self, book: Book) -> None:
+        """Pack a book if all its pages are there; a full disk stops the run, anything else is the book's failure."""
+        folder, name = self._folders[book.found.root], display_text(book.found.name)
+        try:
+            results = self._results(book)
+            if results is not None:
+                self._pack(book, folder, results)
+        except (EsrtError, OSError) as error:
+            reason = str(error) if isinstance(error, EsrtError) else f"{name} cannot be packed: {error}"
+            if stops_run(error, book.found.file, folder):
+                self._result.stopped = self._result.stopped or TargetError(reason)
+            else:
+                self._result.failures.append(Failure(book.found.source, reason))
+
+    def _results(self, book: Book) -> dict[str, Path] | None:
+        """Return the results of the pages by the entry's name; None if another run has yet to make some.
+
+        Raises: MediaError if pages have failed.
+        """
+        work = self._folders[book.work]
+        work.manifest.refresh()
+        ends = {name: work.outcome(page.location, self._plan.job) for name, page in book.pages.items()}
+        failures = (*self._plan.refused, *self._plan.failed_before, *self._result.failures)
+        failed = {page.source for page in book.pages.values()} & {failure.source for failure in failures}
+        if failed:
+            count = f"{len(failed)} of its {len(book.pages)} pages failed"
+            raise MediaError(f"{display_text(book.found.name)} is not complete: {count}; rerun with --retry-failed")
+        if any(end is None or end.state == "failed" for end in ends.values()):
+            return None
+        return {name: Path(book.work.name, end.target) for name, end in ends.items() if end is not None}
+
+    def _pack(self, book: Book, folder: OutputFolder, results: Mapping[str, Path]) -> None:
+        log, found, job = folder.manifest, book.found, self._plan.job
+        entry = Entry("writing", job.id, log.name_of(found.location), found.item.stamp, book.key)
+        if not folder.claim(book.key):
+            return
+        try:
+            earlier = folder.outcome(found.location, job)
+            if earlier is None or not earlier.is_of(found.item.stamp):
+
+                def note(complete: Path) -> None:
+                    nonlocal entry
+                    entry = replace(entry, target_size=complete.stat().st_size, sha256=digest(complete))
+                    folder.note(entry)
+
+                pack(found.file, book.contents, results, book.target, book.overwrite, note)
+                folder.note(replace(entry, state="done"))
+                self._on_pack(Packed(found.file, book.target, len(book.pages)))
+        finally:
+            folder.release(book.key)
+        self._folders[book.work].close()
+        shutil.rmtree(book.work.name, ignore_errors=True)
 
 
 def _targets(plan: FolderPlan) -> dict[Root, list[Path]]:

@@ -11,6 +11,8 @@ from esrt_core.errors import OptionError
 from esrt_core.files import TEMPORARY_MARK, display_text
 from esrt_core.media.extensions import RAW_EXTENSIONS
 from esrt_core.media.image.formats import format_for_path
+from esrt_core.pipeline.batch.books import OTHER_ARCHIVES, WORK, check_readable, is_book
+from esrt_core.pipeline.batch.faults import FAULT_LOG
 from esrt_core.pipeline.batch.manifest import FOLDER, LOCK_NAME, NAME, logs_of
 from esrt_core.pipeline.batch.storage import (
     NO_PICTURE,
@@ -26,7 +28,11 @@ from esrt_core.pipeline.batch.storage import (
 
 # Why a file is skipped. The texts are keys of the JSON summary as well.
 HIDDEN, RAW, OWN, EXCLUDED = "hidden", "camera RAW", "own result", "left out by --include or --exclude"
-SKIPPED_SHEET = "comparison sheet"
+SKIPPED_SHEET, BOOK, OTHER_BOOK = (
+    "comparison sheet",
+    "comic archive, not read with --ray",
+    "comic archive that is not CBZ",
+)
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 
 
@@ -49,7 +55,8 @@ def root_of(name: str) -> Root:
 class Found:
     """Hold a picture: its path or address as the user named it, the folder of its result, and its path below that.
 
-    `alongside` is true if the result goes beside the picture, where it needs a new name.
+    `alongside` is true if the result goes beside the picture, where it needs a new name. `book` is the archive that the
+    picture is a page of, whose name begins its own.
     """
 
     name: str
@@ -57,6 +64,7 @@ class Found:
     root: Root
     relative_path: PurePosixPath
     alongside: bool = False
+    book: str = ""
 
     @property
     def source(self) -> Path | str:
@@ -64,16 +72,24 @@ class Found:
         return named(self.name)
 
     @property
+    def file(self) -> Path:
+        """The file on this machine that holds the picture."""
+        return Path(self.book or self.name)
+
+    @property
     def location(self) -> str:
-        """The picture's address or absolute path, which must be the same on all machines."""
+        """The picture's address or absolute path, which must be the same on all machines; of a page, its number."""
+        if self.book:
+            return str(Path(self.book).absolute() / self.relative_path)
         return self.name if is_address(self.name) else str(Path(self.name).absolute())
 
 
 @dataclass
 class Findings:
-    """Collect pictures, counts of skipped files by reason, and (path, reason) of what cannot be looked at."""
+    """Collect pictures, comic archives, counts of skipped files by reason, and (path, reason) of what is unreadable."""
 
     pictures: list[Found] = field(default_factory=list)
+    books: list[Found] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[Path | str, str]] = field(default_factory=list)
 
@@ -117,7 +133,8 @@ def find_sources(inputs: Iterable[str], output: str | None, suffix: str, filter_
         search.tree(store, name, search.output or root_of(beside(name, suffix)), base)
     for store, name in files:
         search.file(store, name)
-    search.findings.pictures.sort(key=lambda found: found.name.encode(errors="surrogateescape"))
+    for found in (search.findings.pictures, search.findings.books):
+        found.sort(key=lambda each: each.name.encode(errors="surrogateescape"))
     return search.findings
 
 
@@ -159,7 +176,11 @@ class _Search:
                 self.take(store, located(top, path), item, root, base / path, alongside=False)
 
     def file(self, store: Store, name: str) -> None:
-        """Add a single file."""
+        """Add a single file.
+
+        Raises: OptionError if it is an archive or a document that cannot be read.
+        """
+        check_readable(name)
         folder = name.rpartition("/")[0] if is_address(name) else str(Path(name).parent)
         self.look_into(folder, inside_only=False)
         try:
@@ -175,13 +196,14 @@ class _Search:
         if name in self._seen:
             return
         self._seen.add(name)
-        reason = _reason_by_name(path, self.filter)
+        reason = reason_by_name(path, self.filter)
         if reason is None and self._results and store.same(name) in self._results:
             reason = OWN
         if reason is not None or isinstance(item, str):
             self.findings.skipped[reason or str(item)] += 1
         else:
-            self.findings.pictures.append(Found(name, item, root, path, alongside))
+            kind = self.findings.books if is_book(path.name) else self.findings.pictures
+            kind.append(Found(name, item, root, path, alongside))
 
     def look_into(self, folder: str, inside_only: bool) -> None:
         """Remember what this program wrote into a folder, or only what it wrote of pictures in that folder."""
@@ -208,7 +230,8 @@ class _Tree:
     def is_ours(self, path: PurePosixPath) -> bool:
         """Return whether a path is this program's own file, which is not even counted as skipped."""
         name = path.name
-        return name in (NAME, LOCK_NAME, FOLDER) or (name.startswith(".") and TEMPORARY_MARK in name)
+        temporary = name.startswith(".") and (TEMPORARY_MARK in name or name.endswith(WORK))
+        return temporary or name in (NAME, LOCK_NAME, FOLDER, FAULT_LOG)
 
     def enters(self, folder: PurePosixPath) -> bool:
         """Return whether to look into a folder; count it if it is hidden or excluded."""
@@ -246,15 +269,17 @@ def located(top: str, path: PurePosixPath) -> str:
     return str(Path(top, path))
 
 
-def _reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
+def reason_by_name(relative_path: PurePath, filter_: Filter) -> str | None:
     """Return why a file is skipped by its path alone, or None if it may be a picture."""
     name = Path(relative_path.name)
     if name.name.startswith(".") or name.name.lower() in _SYSTEM_NAMES:
         return HIDDEN
     if not filter_.includes(relative_path):
         return EXCLUDED
-    if format_for_path(name) is not None:
+    if format_for_path(name) is not None or is_book(name.name):
         return None
+    if name.suffix.lower() in OTHER_ARCHIVES:
+        return OTHER_BOOK
     return RAW if name.suffix.lower() in RAW_EXTENSIONS else NO_PICTURE
 
 

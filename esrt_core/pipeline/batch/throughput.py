@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esrt_core.engine.plan import estimate_work
+from esrt_core.engine.threads import cpu_threads, take_cpu_threads
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.image.plan import UpscalePlan
 from esrt_core.selection import UpscalerPool
@@ -57,8 +58,8 @@ class Status:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures that ended per second."""
-        return self.ended / self.seconds if self.seconds else 0.0
+        """Pictures that were upscaled per second; those that failed do not count."""
+        return (self.ended - self.failed) / self.seconds if self.seconds else 0.0
 
     @property
     def megapixels_per_second(self) -> float:
@@ -89,9 +90,16 @@ class Throughput:
             self._computed += self._works.pop(id(task), 0.0)
             self._computed_at = self._clock()
 
+    def _drop(self, task: Planned) -> None:
+        """Take a task that failed before it was computed out of the work: it is not speed."""
+        with self._lock:
+            self._total -= self._works.pop(id(task), 0.0)
+
     def end(self, task: Planned, failed: bool) -> Status:
         """Count a task that ended at any stage, and return the progress."""
-        if id(task) in self._works:
+        if failed:
+            self._drop(task)
+        elif id(task) in self._works:
             self.compute(task)
         self._ended += 1
         self._failed += failed
@@ -131,19 +139,14 @@ def expected_seconds(
     sizes = sorted((min(task.plan.info.width, _SIDE), min(task.plan.info.height, _SIDE)) for task in tasks)
     samples = sizes[len(sizes) // 16 :: max(len(sizes) // 8, 1)]
     first = tasks[0].plan
-    from esrt_core.engine.device import cpu_threads, take_cpu_threads  # torch, which only this needs
-
     threads = cpu_threads()
 
     def seconds_per_work(pool: UpscalerPool) -> float:
         take_cpu_threads(max(1, threads // len(workers)))
         return _seconds_per_work(pool.for_chain(first.chain).upscaler(first.size.passes[0]), samples, clock)
 
-    try:
-        with ThreadPoolExecutor(len(workers)) as pool:
-            return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, workers))
-    finally:
-        take_cpu_threads(threads)
+    with ThreadPoolExecutor(len(workers)) as pool:
+        return total / sum(1 / seconds for seconds in pool.map(seconds_per_work, workers))
 
 
 def _seconds_per_work(upscaler: "Upscaler", samples: Sequence[tuple[int, int]], clock: Clock) -> float:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from esrt_core.engine.batching import BATCHES, MOST_FRAMES
-from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.engine.gpu import all_cuda_devices, resolve_device
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan, tiling_for
+from esrt_core.engine.threads import cpu_threads, take_cpu_threads
 from esrt_core.pipeline.batch.manifest import Entry, Manifest, digest
 from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
 from esrt_core.pipeline.batch.plan import FolderPlan, Task, entry_of
@@ -98,23 +99,29 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     return workers
 
 
+def prepare_workers(workers: Sequence[UpscalerPool], plan: FolderPlan) -> None:
+    """Load what loaded pools lack for another plan.
+
+    Raises: WeightsError or DeviceError if weights or a device are unusable.
+    """
+    chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
+    for pool in workers:
+        _ready(pool, chains)
+
+
 def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
     """Return the devices by name; "all" means every CUDA device, or "auto" if there is none."""
     if tuple(devices) != ("all",):
         return tuple(devices)
-    from esrt_core.engine.device import cuda_devices
-
-    return cuda_devices() or ("auto",)
+    return all_cuda_devices() or ("auto",)
 
 
 def _doubled(devices: Sequence[str], threads: int | None, tasks: Sequence[Task]) -> Sequence[str]:
     """Return the devices, a lone CPU twice if its threads are even and no picture is a large part of the work."""
-    from esrt_core.engine.device import choose_device, cpu_threads
-
     pixels = [task.plan.info.width * task.plan.info.height * task.plan.pages for task in tasks]
     if len(devices) > 1 or max(pixels) > LARGEST * sum(pixels) or (threads or cpu_threads()) % 2:
         return devices
-    return (*devices, *devices) if choose_device(devices[0]).type == "cpu" else devices
+    return (*devices, *devices) if resolve_device(devices[0]) == "cpu" else devices
 
 
 def _ready(pool: UpscalerPool, chains: Iterable[tuple[ModelChain, tuple[int, ...]]]) -> UpscalerPool:
@@ -277,8 +284,7 @@ class BatchPipeline:
         """Yield the outcomes of tasks as they end. Closing the iterator early cancels the work."""
         helpers = max(2, min(8, (os.cpu_count() or 2) // 2))
         coders = self._started([self._load_tasks] * helpers + [self._write_tasks] * helpers)
-        threads = cpu_threads()
-        share = max(1, threads // len(self._workers))
+        share = max(1, cpu_threads() // len(self._workers))
         networks = self._started([partial(self._enlarge_tasks, pool, share) for pool in self._workers])
         try:
             while not self._idle():
@@ -294,9 +300,8 @@ class BatchPipeline:
             if not self._ended.is_set():
                 self._cancelled.set()
             self._ended.set()
-            for thread in networks:  # they check after every batch; torch must not be left running
+            for thread in networks:  # they check after every batch; the network must not be left running
                 thread.join()
-            take_cpu_threads(threads)
             until = time.monotonic() + _CANCEL_SECONDS
             for thread in coders:
                 thread.join(max(0.0, until - time.monotonic()))

@@ -1,11 +1,9 @@
 """Plan pictures for a cluster: the rules of a folder, with records in place of a manifest."""
 
-from collections.abc import Sequence
-
 from esrt_core.pipeline.batch.manifest import FOLDER, Records, read_records
 from esrt_core.pipeline.batch.options import FolderOptions
-from esrt_core.pipeline.batch.plan import Plan, plan_pictures
-from esrt_core.pipeline.batch.sources import Found, Root
+from esrt_core.pipeline.batch.plan import Plan, check_found, find_pictures, plan_pictures
+from esrt_core.pipeline.batch.sources import BOOK, Root
 from esrt_core.pipeline.batch.storage import Item, join, store_of
 from esrt_core.selection import UpscalerPool
 
@@ -17,13 +15,16 @@ def plan_store(options: FolderOptions, pool: UpscalerPool) -> StorePlan:
 
     Raises: what plan_folder() raises, and RemoteError if a store refuses.
     """
-    return plan_pictures(options, pool, _open_logs)
+    findings = find_pictures(options, pool)
+    findings.skipped[BOOK] += len(findings.books)
+    findings.skipped, findings.books = +findings.skipped, []
+    check_found(findings, options)
+    trees = {found.root for found in findings.pictures if not found.alongside}
 
+    def open_log(root: Root) -> Records:
+        return read_records(root.location, _results_at(root.location, deep=root in trees))
 
-def _open_logs(pictures: Sequence[Found]) -> dict[Root, Records]:
-    trees = {found.root for found in pictures if not found.alongside}
-    roots = dict.fromkeys(found.root for found in pictures)
-    return {root: read_records(root.location, _results_at(root.location, deep=root in trees)) for root in roots}
+    return plan_pictures(options, pool, findings, open_log)
 
 
 def _results_at(folder: str, deep: bool) -> dict[str, Item]:

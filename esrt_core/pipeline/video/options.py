@@ -11,13 +11,15 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
-from esrt_core.media.video.containers import CONTAINERS
+from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
+from esrt_core.pipeline.image.names import check_template, filled
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 from esrt_core.selection import check_strength
 
 FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
+AUDIO_MODES = ("copy", *SOUND_CODECS, "none")
 DEFAULT_FACTOR = Fraction(2)  # a clip has many frames, so that x4 must be requested
 PREVIEW_SECONDS = Fraction(4)
 _SEGMENT_RANGE = (Fraction(1, 2), Fraction(600))
@@ -28,6 +30,7 @@ class VideoOptions:
     """Options of upscaling clips.
 
     output       a file, or a folder if it ends in a slash; None writes beside the clip.
+    name         the template of a result's name; None for the clip's with the size added.
     codec        of the result; None for the default of the container.
     encoder      "auto" uses software, which is reproducible, and hardware only if no software encoder exists.
     crf, preset  values of the encoder; None for visually lossless at a medium speed.
@@ -39,6 +42,7 @@ class VideoOptions:
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
     strength     as in pipeline.image.options.UpscaleOptions.
+    audio        "copy" keeps the sound as it is, a codec converts it, "none" leaves it out.
     many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
     Raises: OptionError if a value is unknown or out of range.
@@ -62,15 +66,18 @@ class VideoOptions:
     overwrite: bool = False
     restart: bool = False
     drop: bool = False
+    audio: str = "copy"
     many: bool = False
     reuse: bool = True
     strength: float | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         check_strength(self.strength, self.model)
         _check_choice("--codec", self.codec, tuple(CODECS))
         _check_choice("--encoder", self.encoder, ENCODER_KINDS)
         _check_choice("--vfr", self.vfr, VFR_MODES)
+        _check_choice("--audio", self.audio, AUDIO_MODES)
         if self.start is not None and self.start < 0:
             raise OptionError(f"--start must not be negative, not {decimal_text(self.start)} s")
         if self.end is not None and self.end <= (self.start or 0):
@@ -78,6 +85,10 @@ class VideoOptions:
         least, most = _SEGMENT_RANGE
         if not least <= self.segment <= most:
             raise OptionError(f"--segment must be from {decimal_text(least)} to {most} s")
+        if self.name is not None:
+            check_template(self.name, self.request)
+            if self.output is not None and not names_folder(self.output):
+                raise OptionError(f"-o {self.output} names the result already; use a folder, ending in /, with --name")
         if self.size.megapixels is not None:
             raise OptionError("--megapixels is for images; use --scale, --height, --width or --longest")
 
@@ -93,7 +104,9 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
 
 
 # Read but not written; of a folder's other files, still pictures, sound, subtitles and so on are left out silently.
-_READ_ONLY = (VIDEO_EXTENSIONS | {".gif", ".apng"}) - CONTAINERS.keys()
+_READ_ONLY = VIDEO_EXTENSIONS - CONTAINERS.keys()
+_PICTURES = {".gif": b"GIF8", ".apng": b"acTL", ".png": b"acTL", ".webp": b"ANIM"}  # and what tells an animation
+_HEAD = 4096  # bytes; metadata may precede the mark, seldom more
 _OTHER_FILES = frozenset((
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".srt", ".ass", ".ssa", ".sub", ".idx", ".vtt",
     ".sup", ".txt", ".nfo", ".xml", ".json", ".md", ".ini", ".db", ".log", ".mp3", ".flac", ".wav", ".m4a",
@@ -128,12 +141,32 @@ def is_many(inputs: Sequence[str], options: VideoOptions) -> bool:
 
 
 def skipped_files(inputs: Sequence[str]) -> list[str]:
-    """Return what was left out of the folders among the inputs and may be a clip: suffixes, each with its count."""
+    """Return what was left out of the folders among the inputs and may be a clip, in one line each."""
     folders = [Path(name) for name in inputs if Path(name).is_dir()]
-    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | {""}
+    known = CONTAINERS.keys() | _READ_ONLY | _OTHER_FILES | _PICTURES.keys() | {""}
     files = [path for folder in folders for path in folder.iterdir() if path.is_file() and path.name[:1] != "."]
     counts = Counter(path.suffix.lower() for path in files)
-    return [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    unknown = [f"{count} {suffix}" for suffix, count in sorted(counts.items()) if suffix not in known]
+    lines = [f"skipped, because their suffixes are not those of clips: {', '.join(unknown)}"] if unknown else []
+    return lines + [f"skipped animated pictures; use: {_advice(folder)}" for folder in folders if _animations(folder)]
+
+
+def _animations(folder: Path) -> list[Path]:
+    """Return the animated pictures in a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and _is_animated(path))
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _PICTURES[path.suffix.lower()] in file.read(_HEAD)
+    except OSError:  # a folder, or no permission: nothing to advise
+        return False
+
+
+def _advice(folder: Path) -> str:
+    suffixes = sorted({path.suffix for path in _animations(folder)})
+    return "esrt upscale " + " ".join(f"{folder}/*{suffix}" for suffix in suffixes)
 
 
 def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
@@ -141,9 +174,12 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in known]
     names = {path.name for path in files}
     ending = f"_{options.request.suffix(())}"
-    clips = [path for path in files if not path.name.startswith(".") and not _is_result(path, ending, names)]
+    templated = {named_result(path, path.suffix, options) for path in files} - {None}
+    results = {path.name for path in files if path.name in templated or _is_result(path, ending, names)}
+    clips = [path for path in files if not path.name.startswith(".") and path.name not in results]
     if not clips:
-        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov")
+        pictures = f"; for its animated pictures use: {_advice(folder)}" if _animations(folder) else ""
+        raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov{pictures}")
     return clips
 
 
@@ -157,6 +193,18 @@ def _is_result(path: Path, ending: str, names: set[str]) -> bool:
         return True
     converted = {name for name in names if Path(name).suffix.lower() in _READ_ONLY}
     return path.suffix == FALLBACK and (source in converted or source in {Path(name).stem for name in converted})
+
+
+def named_result(path: Path, suffix: str, options: VideoOptions) -> str | None:
+    """Return the name of a clip's result by the template of the options, None without one."""
+    if options.name is None:
+        return None
+    size = options.request.suffix(())
+    scale = "" if options.request.is_in_pixels else size.removeprefix("x")
+    values = {"stem": path.stem, "model": Path(options.model).stem, "scale": scale, "size": size, "ext": suffix[1:]}
+    name = filled(options.name, values)
+    stem = name.removesuffix(suffix) or "_"
+    return f"{stem}_preview{suffix}" if options.preview else f"{stem}{suffix}"
 
 
 def result_name(path: Path, ending: str, many: bool) -> str:

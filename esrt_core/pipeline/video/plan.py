@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,15 +12,23 @@ from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, free_bytes
 from esrt_core.media.video import ffmpeg
 from esrt_core.media.video.captions import CEA_608
-from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, PixelLayout, parse_layout
+from esrt_core.media.video.clip import UNSPECIFIED, ClipInfo, ColorTags, OtherStream, PixelLayout, parse_layout
 from esrt_core.media.video.codecs import CODECS, Codec, Encoder, choose_pixels, encoder_arguments
-from esrt_core.media.video.containers import Container, container_of, lost_streams
+from esrt_core.media.video.containers import (
+    CONTAINERS,
+    SOUND_CODECS,
+    Container,
+    container_of,
+    holds_sound,
+    lost_streams,
+)
 from esrt_core.media.video.mux import MuxRequest
 from esrt_core.media.video.reader import ReadRequest, shape_of
 from esrt_core.media.video.writer import EncodeSettings
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, result_name
+from esrt_core.pipeline.video.notes import plan_notes, unsupported_streams
+from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, named_result, result_name
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
 from esrt_core.selection import ChainSelector, ModelChain
 
@@ -94,75 +103,6 @@ def _check_codec_options(codec: Codec, options: VideoOptions) -> Codec:
     return codec
 
 
-def plan_notes(
-    clip: ClipInfo, read: ReadRequest, options: VideoOptions, encode: EncodeSettings, mux: MuxRequest
-) -> tuple[str, ...]:
-    """Return what the user should know before the work: what changes, and what is lost."""
-    video, pixels = clip.video, parse_layout(encode.pixels)
-    notes = []
-    if options.many and container_of(clip.path) is None and mux.container.muxer == "matroska":
-        notes.append(f"{clip.path.suffix} cannot be written: the result is Matroska (.mkv)")
-    if video.interlaced and not options.deinterlace:
-        notes.append("the clip is interlaced and stays interlaced; --deinterlace makes progressive frames first")
-    if read.flatten:
-        notes.append("transparency is flattened onto black: this codec has no alpha (--codec prores or ffv1 keeps it)")
-    if read.rotation:
-        notes.append("the picture is rotated: this container cannot store a rotation")
-    if video.timing.variable and options.vfr == "constant":
-        notes.append(_variable_rate(clip))
-    if clip.captions and not options.preview:
-        notes.append(_captions_note(clip, mux))
-    if clip.spherical and not mux.spherical:
-        notes.append("the spherical (360 degree) metadata is lost: only .mp4, .mov and .mkv with most codecs hold it")
-    if clip.restarts:
-        times = ", ".join(f"{float(seconds):.2f} s" for seconds in clip.restarts[:_LISTED])
-        notes.append(f"the clock of the file restarts at {times}: the parts follow each other without a gap")
-    if pixels is not None and pixels.depth < video.layout.depth:
-        notes.append(f"{video.layout.depth} bits are reduced to {pixels.depth}, the most that this encoder supports")
-    odd = encode.width % 2 or encode.height % 2
-    if odd and options.pixels is None and pixels is not None and pixels.chroma != video.layout.chroma:
-        notes.append("the odd size needs full color resolution (4:4:4), which few players decode in hardware")
-    if mux.codec == "h264" and options.pixels is None and pixels is not None and pixels.depth > 8:
-        notes.append(f"few players decode H.264 with {pixels.depth} bits in hardware; more do with --codec hevc")
-    lost = lost_streams(mux.container, clip.other_streams)
-    notes += [f"stream {stream.index} ({stream.kind} {stream.codec}) is left out" for stream in lost]
-    return tuple(notes)
-
-
-_LISTED = 5
-
-
-def _captions_note(clip: ClipInfo, mux: MuxRequest) -> str:
-    if mux.captions:
-        return "the closed captions of the picture become a subtitle stream"
-    if CEA_608 not in clip.captions:
-        return "the closed captions of the picture (CEA-708) are lost: only CEA-608 can be converted"
-    return f"the closed captions of the picture are lost: {mux.container.muxer} has no text subtitles (.mkv has)"
-
-
-def _variable_rate(clip: ClipInfo) -> str:
-    timing = clip.video.timing
-    if clip.slots:
-        return (
-            f"{timing.repeats} frames of the file are empty: the frame before is shown longer "
-            "(--vfr keep stores it once)"
-        )
-    rate = _rate(timing.rate)
-    if not timing.repeats and not timing.lost:
-        return (
-            f"the frames are unevenly spaced, as in telecined film: made even at {rate}, none repeated or dropped "
-            "(--vfr keep keeps the times)"
-        )
-    return (
-        f"the frame rate is variable: converted to constant {rate}, about {timing.repeats} frames repeated and "
-        f"{timing.lost} dropped (--vfr keep keeps the times)"
-    )
-
-
-def _rate(rate: Fraction) -> str:
-    return f"{float(rate):.3f}".rstrip("0").rstrip(".") + " frames a second"
-
-
 def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> SizePlan:
     """Return the size of the stored picture; the request refers to the picture as displayed, after rotation.
 
@@ -202,7 +142,8 @@ def decide_clip_target(path: Path, options: VideoOptions) -> Path:
         return Path(output)
     folder = path.parent if output is None else Path(output)
     ending = options.request.suffix(()) + ("_preview" if options.preview else "")
-    return folder / result_name(path, ending, options.many)
+    name = result_name(path, ending, options.many)
+    return folder / (named_result(path, Path(name).suffix, options) or name)
 
 
 def work_folder(target: Path) -> Path:
@@ -368,15 +309,14 @@ def _mux_request(
     target: Path,
 ) -> MuxRequest:  # fmt: skip
     video, start = clip.video, options.start or Fraction(0)
-    lost = lost_streams(container, clip.other_streams)
+    lost = unsupported_streams(clip, container, options)
     if [stream for stream in lost if stream.kind != "data"] and not options.drop:
-        names = ", ".join(f"{stream.index} ({stream.kind} {stream.codec})" for stream in lost)
-        raise OptionError(
-            f"{target.name} cannot contain stream {names} of {clip.path.name}; "
-            f"use -o {target.with_suffix('.mkv')}, or --drop-streams to leave it out"
-        )
-    from_metadata = ("timecode", "chapters")
-    kept = tuple(stream for stream in clip.other_streams if stream not in lost and stream.kind not in from_metadata)
+        raise OptionError(f"{target.name} cannot contain {_way_out(clip, container, lost, target)}")
+    left_out = (*lost, *(clip.of_kind("audio") if options.audio == "none" else ()))
+    kept = tuple(
+        stream for stream in clip.other_streams if stream not in left_out and stream.kind not in _FROM_METADATA
+    )
+    converted = () if options.audio in ("copy", "none") else _converted(kept, container, options.audio)
     return MuxRequest(
         source=clip,
         container=container,
@@ -387,9 +327,36 @@ def _mux_request(
         duration=None if options.end is None else min(options.end, clip.duration) - start,
         colors=_tags(clip),
         rotation=0 if read.rotation else video.rotation,
+        converted=converted,
+        sound=options.audio if converted else "copy",
         mastering=video.mastering,
         content_light=video.content_light,
     )
+
+
+_FROM_METADATA = ("timecode", "chapters")  # streams that ffmpeg writes from the metadata
+
+
+def _way_out(clip: ClipInfo, container: Container, lost: Sequence[OtherStream], target: Path) -> str:
+    """Return which streams are lost, and the options that help."""
+    names = ", ".join(f"{stream.index} ({stream.kind} {stream.codec})" for stream in lost)
+    matroska = CONTAINERS[".mkv"]
+    ways = [] if lost_streams(matroska, lost) else [f"-o {target.with_suffix('.mkv')}"]
+    if container.sound and all(stream.kind == "audio" for stream in lost):
+        ways.append(f"--audio {container.sound} to convert it")
+    ways.append("--drop-streams to leave it out")
+    return f"stream {names} of {clip.path.name}; use {', or '.join(ways)}"
+
+
+def _converted(streams: Sequence[OtherStream], container: Container, codec: str) -> tuple[int, ...]:
+    """Return the indices of the audio streams that have to be converted to a codec.
+
+    Raises: OptionError if the container does not support it.
+    """
+    if not holds_sound(container, codec):
+        known = ", ".join(each for each in SOUND_CODECS if holds_sound(container, each))
+        raise OptionError(f"{container.muxer} does not support --audio {codec}; use one of {known}")
+    return tuple(stream.index for stream in streams if stream.kind == "audio" and stream.codec != codec)
 
 
 def _check_target(plan: VideoPlan) -> None:
@@ -404,12 +371,15 @@ def _check_target(plan: VideoPlan) -> None:
 
 
 def byte_text(size: int) -> str:
-    """Return a size in bytes with two significant digits and a decimal unit."""
+    """Return a size in bytes with at least two significant digits and a decimal unit."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
+        if size >= factor * (1 - _HALF_UNIT):
             value = size / factor
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
     return f"{size} bytes"
+
+
+_HALF_UNIT = 0.0005  # 999.6 kB is 1.0 MB
 
 
 def expected_bytes(codec: Codec, size: SizePlan, slots: int, source_bytes: int) -> int:

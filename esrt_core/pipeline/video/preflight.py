@@ -13,7 +13,7 @@ from pathlib import Path
 
 from esrt_core.errors import MediaError, TargetError
 from esrt_core.files import nearest_existing
-from esrt_core.media.video.clip import OtherStream
+from esrt_core.media.video.clip import ClipInfo, OtherStream
 from esrt_core.media.video.ffmpeg import open_clip, stream_tags
 from esrt_core.media.video.mux import (
     CAPTIONS_NAME,
@@ -25,6 +25,7 @@ from esrt_core.media.video.mux import (
     mux_preview,
     write_list,
 )
+from esrt_core.media.video.packets import has_packet
 from esrt_core.media.video.reader import ReadRequest
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.video.plan import VideoPlan
@@ -58,8 +59,7 @@ def check_encoder(plan: VideoPlan) -> VideoPlan:
         length = _FRAMES / plan.timeline.rate
         write_list(folder / LIST_NAME, [SegmentFile(folder / name, Fraction(0), length)])
         if plan.options.preview:
-            mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, preview_read(plan), 1)
-            return plan
+            return _with_possible_sound(folder, plan)
         return _without_refused_streams(folder, plan)
 
 
@@ -103,6 +103,20 @@ def _encode(target: Path, plan: VideoPlan) -> None:
         ) from error
 
 
+def _with_possible_sound(folder: Path, plan: VideoPlan) -> VideoPlan:
+    """Return the plan of a preview; sound that its container cannot hold as it is is converted."""
+    read = preview_read(plan)
+    try:
+        mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, read, 1)
+    except MediaError:
+        sounds = [stream for stream in plan.mux.streams if stream.kind == "audio"]
+        if not sounds or plan.container.sound is None:
+            raise
+        plan = _with_converted(plan, sounds)
+        mux_preview(folder / LIST_NAME, folder / plan.target.name, plan.mux, plan.encode, read, 1)
+    return plan
+
+
 def _without_refused_streams(folder: Path, plan: VideoPlan) -> VideoPlan:
     error = _mux_error(folder, plan)
     if error is None:
@@ -112,6 +126,9 @@ def _without_refused_streams(folder: Path, plan: VideoPlan) -> VideoPlan:
     for stream in plan.mux.streams:
         alone = replace(plan, mux=replace(plan.mux, streams=(stream,)))
         (accepted if _mux_error(folder, alone) is None else refused).append(stream)
+    empty = [stream for stream in refused if not _has_data(plan.clip, stream)]
+    if empty:
+        return _without_refused_streams(folder, _smaller(plan, empty, "there is no data in it"))
     if refused and (plan.options.drop or all(stream.kind in ("data", "unknown") for stream in refused)):
         return _leave_out(folder, plan, refused)
     if refused and plan.container.sound and all(stream.kind == "audio" for stream in refused):
@@ -125,9 +142,7 @@ def _without_refused_streams(folder: Path, plan: VideoPlan) -> VideoPlan:
 
 def _convert_sound(folder: Path, plan: VideoPlan, refused: Sequence[OtherStream]) -> VideoPlan:
     """Return the plan with the sound that was refused converted: no container can hold it as it is."""
-    request = replace(plan.mux, converted=tuple(stream.index for stream in refused))
-    note = f"{_names(refused)} is converted to {plan.container.sound}: {plan.container.muxer} cannot contain it"
-    converted = replace(plan, mux=request, notes=(*plan.notes, note))
+    converted = _with_converted(plan, refused)
     error = _mux_error(folder, converted)
     if error is not None:
         raise MediaError(
@@ -136,11 +151,26 @@ def _convert_sound(folder: Path, plan: VideoPlan, refused: Sequence[OtherStream]
     return _without_broken_streams(folder, converted)
 
 
+def _with_converted(plan: VideoPlan, sounds: Sequence[OtherStream]) -> VideoPlan:
+    codec = plan.container.sound or "flac"
+    request = replace(plan.mux, converted=tuple(stream.index for stream in sounds), sound=codec)
+    note = f"{_names(sounds)} is converted to {codec}: {plan.container.muxer} cannot contain it"
+    return replace(plan, mux=request, notes=(*plan.notes, note))
+
+
+def _smaller(plan: VideoPlan, left_out: Sequence[OtherStream], reason: str) -> VideoPlan:
+    kept = tuple(stream for stream in plan.mux.streams if stream not in left_out)
+    note = f"{_names(left_out)} is left out: {reason}"
+    return replace(plan, mux=replace(plan.mux, streams=kept), notes=(*plan.notes, note))
+
+
+def _has_data(clip: ClipInfo, stream: OtherStream) -> bool:
+    return has_packet(clip, stream.index, clip.start, clip.start + clip.duration)
+
+
 def _leave_out(folder: Path, plan: VideoPlan, refused: Sequence[OtherStream]) -> VideoPlan:
     """Return the plan without some streams, after a trial with the others."""
-    kept = tuple(stream for stream in plan.mux.streams if stream not in refused)
-    note = f"{_names(refused)} is left out: {plan.container.muxer} does not support it"
-    smaller = replace(plan, mux=replace(plan.mux, streams=kept), notes=(*plan.notes, note))
+    smaller = _smaller(plan, refused, f"{plan.container.muxer} does not support it")
     error = _mux_error(folder, smaller)
     if error is not None:
         raise MediaError(f"{plan.target.name} cannot contain the other streams: {error}") from error

@@ -175,12 +175,15 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
+_NOT_IN_SEGMENTS = ("version", "kind", "streams")  # what other streams are muxed at the end may change
+
+
 def check_header(earlier: Header, now: Header, folder: Path) -> None:
     """Check that unfinished work can be resumed.
 
     Raises: OptionError, naming what differs, if the work was begun with another source or other options.
     """
-    names = [field.name for field in dataclasses.fields(Header) if field.name not in ("version", "kind")]
+    names = [field.name for field in dataclasses.fields(Header) if field.name not in _NOT_IN_SEGMENTS]
     changed = [name for name in names if getattr(earlier, name) != getattr(now, name)]
     if not changed:
         return

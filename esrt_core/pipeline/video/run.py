@@ -51,6 +51,7 @@ from esrt_core.pipeline.video.resume import (
     remove,
 )
 from esrt_core.pipeline.video.timeline import Slot, slots_of
+from esrt_core.pipeline.video.verify import Expected, differences
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 from esrt_core.selection import ModelChain, UpscalerPool, container_of_clip, hashes_of
 from esrt_core.system.threads import consume_in_background, prefetch
@@ -129,9 +130,8 @@ def upscale_clips(inputs: Sequence[str], options: VideoOptions, listener: Listen
     Raises: OptionError if an input or an option is invalid, WeightsError if the weights are unknown.
     """
     clips = find_clips(inputs, options)
-    skipped = skipped_files(inputs)
-    if skipped:
-        listener.note(f"skipped, because their suffixes are not those of clips: {', '.join(skipped)}")
+    for text in skipped_files(inputs):
+        listener.note(text)
     options = replace(options, many=options.many or is_many(inputs, options))
     pool = UpscalerPool(options.model, options.engine)
     for note in pool.notes:
@@ -179,6 +179,8 @@ def prepare_clip(path: Path, options: VideoOptions, pool: UpscalerPool) -> Video
 def _choose_chain(clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, earlier: Header | None) -> ModelChain:
     """Return the chain that suits some frames of a clip, or that of unfinished work."""
     selector = pool.selector if options.strength is None else pool.selector.blend(options.strength)
+    if options.request.cleans_up and options.strength is None:
+        selector = selector.for_cleaning()
     if not selector.others:
         return selector.plain
     if earlier is not None:
@@ -210,9 +212,10 @@ def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback
         segments = resume_log.segments()
         if not segments:
             raise MediaError(f"{plan.clip.path}: no frame could be decoded")
-        _mux(plan, segments)
+        damage, notes = _mux(plan, segments)
     remove(plan.work)
-    return _result(plan, pool, work, segments, done, time.perf_counter() - started)
+    result = _result(plan, pool, work, segments, done, time.perf_counter() - started)
+    return replace(result, notes=(*result.notes, *notes), damage=(*result.damage, *damage))
 
 
 def _cores() -> int:
@@ -285,7 +288,8 @@ class _Report:
         self._progress(Progress(stage, done, self._plan.slots, "frames"))
 
 
-def _mux(plan: VideoPlan, segments: list[Segment]) -> None:
+def _mux(plan: VideoPlan, segments: list[Segment]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Mux the segments into the target of a plan, and return how it differs from the plan: (damage, notes)."""
     unit = plan.encode.time_base
     starts = [segment.start * unit for segment in segments]
     ends = [*starts[1:], segments[-1].end * unit]
@@ -296,12 +300,15 @@ def _mux(plan: VideoPlan, segments: list[Segment]) -> None:
     listing = plan.work / LIST_NAME
     write_list(listing, pieces)
     request = replace(plan.mux, offset=plan.mux.offset + starts[0])
+    frames = sum(segment.slots for segment in segments)
     with atomic_write(plan.target, plan.options.overwrite) as temporary:
         if plan.options.preview:
-            frames = sum(segment.slots for segment in segments)
             mux_preview(listing, temporary, request, plan.encode, preview_read(plan), frames)
-        else:
-            mux(listing, temporary, request, _captions(plan) if request.captions else None)
+            return (), ()
+        captions = _captions(plan) if request.captions else None
+        mux(listing, temporary, request, captions)
+        expected = Expected(request, frames, ends[-1] - starts[0], captions is not None)
+        return differences(temporary, plan, expected)
 
 
 def _captions(plan: VideoPlan) -> Path | None:

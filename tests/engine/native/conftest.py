@@ -31,7 +31,7 @@ def drawn_network(scale: int, seed: int = 1, blocks: int = 3) -> ESRT:
 
 
 def named_weights(network: ESRT) -> Weights:
-    return {authors_name(name): parameter.detach().numpy() for name, parameter in network.named_parameters()}
+    return {name: parameter.detach().numpy() for name, parameter in network.named_parameters()}
 
 
 def native_form(network: ESRT, library: Library | None = None) -> NativeESRT:

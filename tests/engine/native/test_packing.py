@@ -3,10 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from esrt_core.architecture import SCALES
+from esrt_core.architecture import FACTORS, SCALES
 from esrt_core.engine.native.composition import FIRST, INNER, LAST, Layer, composed_kernels
-from esrt_core.engine.native.library import Library
-from esrt_core.engine.native.packing import ALIGNMENT, FACTORS, aligned_empty, can_run, count_blocks, pack
+from esrt_core.engine.native.library import ALIGNMENT, Library, aligned_empty
+from esrt_core.engine.native.packing import can_run, count_blocks, pack
 from esrt_core.model.esrt import Upsampler
 from tests.engine.native.conftest import drawn_network, named_weights
 
@@ -46,7 +46,7 @@ def test_composed_kernels_make_every_kind_of_pixel(scale: int) -> None:
 def test_other_widths_are_not_taken() -> None:
     weights = dict(named_weights(drawn_network(2)))
     assert can_run(weights)
-    assert not can_run(weights | {"head.0.weight": weights["head.0.weight"][:16]})
+    assert not can_run(weights | {"head.weight": weights["head.weight"][:16]})
     assert not can_run({})
 
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image.cicp import CodePoints, from_nclx, profile_of, profile_of_chunks
+from esrt_core.media.image.cicp import CodePoints, from_properties, profile_of, profile_of_chunks
+from esrt_core.media.image.isobmff import properties
 from esrt_core.media.image.picture import Metadata
 from tests.media.pictures import picture, read, reopened, saved, srgb_profile, written
 
@@ -55,6 +56,10 @@ def test_a_gray_profile_fits_gray():
     icc = profile_of_chunks(chunks, ColorSpace.GRAY)
     assert icc[16:20] == b"GRAY"
     assert ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space == "GRAY"
+
+
+def from_nclx(file):
+    return from_properties(properties(lambda at, length: file[at : at + length], len(file)))
 
 
 def with_cicp(image, color):

@@ -20,7 +20,7 @@ from esrt_core.errors import EsrtError, MediaError, OptionError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.decode import decode, probe
 from esrt_core.media.image.formats import FORMATS, JPEG, PNG, format_for_path
-from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Resolution
 from esrt_core.media.image.png import chunk_bytes
 from tests.media.pictures import LIMITS, animation, first, noise, picture, read, reopened, saved, srgb_profile, written
 
@@ -211,7 +211,7 @@ def damaged(data: bytes, source: random.Random) -> bytes:
 
 def some_files() -> list[bytes]:
     files = []
-    for entry in (entry for entry in FORMATS if not entry.extra):
+    for entry in (entry for entry in FORMATS if entry.pillow and not entry.extra):
         for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"):
             try:
                 files.append(
@@ -258,7 +258,7 @@ def encoded() -> Callable[[str], bytes]:
     def encode(name: str) -> bytes:
         pytest.importorskip(PACKAGES[name])
         pixels = np.asarray(picture(size=(64, 48)))
-        data, _ = written([Page(frame_of(pixels))], name, Metadata(icc=srgb_profile(), dpi=(300, 300)))
+        data, _ = written([Page(frame_of(pixels))], name, Metadata(icc=srgb_profile(), resolution=Resolution(300, 300)))
         return data
 
     return encode

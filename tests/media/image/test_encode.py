@@ -73,7 +73,7 @@ def test_16_bits_into_8_are_rounded_and_noted():
     page = Page(Frame((np.array([[0, 128, 129, 65535]], np.uint16),), ColorSpace.GRAY, 16))
     data, notes = written([page], "bmp")
     assert first(data).frame.planes[0].tolist() == [[0, 0, 1, 255]]
-    assert notes == ("16 bits reduced to 8: BMP cannot hold more",)
+    assert notes == ("16 bits reduced to 8: BMP is not written with more",)
 
 
 def test_ten_bits_fill_16():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from esrt_core.media.image.formats import HEIF, JXL
@@ -56,10 +59,49 @@ def test_the_name_helps_where_the_bytes_do_not():
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        (b"PF\n2 2\n-1.0\n", "is a color PFM, which"),
-        (b"\xff\xd8\xff\xdb\0\3\0\xff\xc1\0\x0b\x0c\0\1", "is a JPEG of 12 bits, which"),
-        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\3", "is a Photoshop file of 16 or 32 bits, which"),
+        (b"P7\nWIDTH 2\n", "is a PAM, which"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\4", "is a Photoshop file of 16 bits that is neither gray nor RGB"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x20\0\3", "is a Photoshop file of 32 bits, which"),
     ],
 )
 def test_what_is_an_image_but_cannot_be_read_is_named(head, words):
     assert words in unidentified_reason(head, ".jpg")
+
+
+IN_PARALLEL = """
+import sys, threading
+
+from PIL import ImageFile
+
+from esrt_core.media.image.opening import decoding
+from esrt_core.media.image.picture import ReadLimits
+from esrt_core.system.process import configure_process
+
+if sys.argv[1] == "program":
+    configure_process()
+both = threading.Barrier(2, timeout=2)
+met = []
+
+def run(truncated: bool) -> None:
+    with decoding("a", ReadLimits(allow_truncated=truncated)):
+        try:
+            both.wait()
+        except threading.BrokenBarrierError:
+            return
+        met.append((truncated, bool(ImageFile.LOAD_TRUNCATED_IMAGES)))
+
+threads = [threading.Thread(target=run, args=(truncated,)) for truncated in (False, True)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sorted(met), bool(ImageFile.LOAD_TRUNCATED_IMAGES))
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "printed"), [("program", "[(False, False), (True, True)] False"), ("library", "[] False")]
+)
+def test_two_files_are_decoded_at_a_time_in_the_program_and_with_settings_of_their_own(use, printed):
+    done = subprocess.run([sys.executable, "-c", IN_PARALLEL, use], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == (printed, "")

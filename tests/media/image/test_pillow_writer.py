@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.animation_writer import _rounded
 from esrt_core.media.image.decode import probe
 from esrt_core.media.image.encode import pages_kept
 from esrt_core.media.image.formats import JPEG, WEBP
 from esrt_core.media.image.picture import EncodeOptions, Page
-from esrt_core.media.image.pillow_writer import _rounded, to_palette
+from esrt_core.media.image.pillow_writer import to_palette
 from tests.media.pictures import LIMITS, animation, noise, read, reopened, written
 
 DURATIONS = [100, 50, 30, 70, 20, 1000]

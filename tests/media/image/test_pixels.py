@@ -232,7 +232,7 @@ def test_signed_integers_are_stretched():
 
 
 def test_twelve_bits_become_sixteen():
-    assert widen_to_16(np.array([[0, 4095]], np.uint16), 12).tolist() == [[0, 65535]]
+    assert widen_to_16(np.array([[0, 4095]], np.uint16), 4095).tolist() == [[0, 65535]]
 
 
 def test_floats_within_0_and_1_stay():
@@ -252,9 +252,9 @@ def test_other_floats_are_scaled_and_restored(values):
 
 
 def test_what_is_not_finite_is_replaced_and_noted():
-    normal, _, notes = normalize(np.array([[np.nan, np.inf, 0.25]], np.float32))
-    assert np.array_equal(normal, np.full((1, 3), np.float32(0.25)))
-    assert "non-finite" in notes[0]
+    normal, _, notes = normalize(np.array([[np.nan, np.inf, 0.25, 0.75, -np.inf]], np.float32))
+    assert normal.tolist() == [[0.25, 0.75, 0.25, 0.75, 0.25]]
+    assert "undefined ones by the lowest" in notes[0]
 
 
 @pytest.mark.parametrize(("bits", "value"), [(1, 1), (2, 2), (4, 5), (8, 77)])

@@ -180,6 +180,15 @@ def test_results_on_this_machine_are_known_by_their_records(tmp_path: Path) -> N
     assert [dict(log.targets) for log in logs_of(str(tmp_path))] == [{}, {"sub/a.png": DONE.source}]
 
 
+def test_a_name_that_was_only_reserved_is_its_own_but_not_done(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(result(tmp_path))
+    (tmp_path / "a.png").write_bytes(b"")
+    assert manifest.owned_size("a.png", "../in/a.png") == 0
+    assert manifest.owned_size("a.png", "../in/b.png") is None
+    assert manifest.outcome("../in/a.png", "job") is None
+
+
 LINE = {"kind": "picture", "state": "done", "job": "job", "source": "../in/a.png", "target": "a.png", "target_size": 6}
 
 

@@ -15,7 +15,7 @@ from esrt_core.errors import OptionError, TargetError
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
-from esrt_core.pipeline.batch.plan import expected_bytes
+from esrt_core.pipeline.batch.disks import expected_bytes
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.sizes import SizeRequest
@@ -103,7 +103,7 @@ def test_results_without_room_are_refused_before_the_work(
 ) -> None:
     for index in range(4):
         make_picture(f"in/{index}.bmp", 50, 50)
-    monkeypatch.setattr("esrt_core.pipeline.batch.plan.free_bytes", lambda folder: 100_000)
+    monkeypatch.setattr("esrt_core.pipeline.batch.disks.free_bytes", lambda folder: 100_000)
     with pytest.raises(TargetError, match="at least 120,000 bytes but only 100,000 are free"):
         planned(asked())
 

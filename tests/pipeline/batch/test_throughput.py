@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from esrt_core.engine.device import cpu_threads, take_cpu_threads
+from esrt_core.engine.threads import cpu_threads, requested_threads, take_cpu_threads
 from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.batch.plan import Task
@@ -70,7 +70,7 @@ def test_the_estimate_is_made_with_the_threads_that_each_engine_will_have(
     make_picture("in/a.png", 30, 30)
     plan = planned(asked())
     workers = [*make_workers(plan), *make_workers(plan)]
-    before, upscale, seen = cpu_threads(), Upscaler.upscale, set[tuple[int, int]]()
+    before, upscale, seen = requested_threads(), Upscaler.upscale, set[tuple[int, int]]()
 
     def spy(self: Upscaler, frame: Frame) -> Upscaled:
         seen.add((threading.get_ident(), cpu_threads()))

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from esrt_core.engine import device
-from esrt_core.engine.device import cpu_threads
+from esrt_core.engine.threads import cpu_threads
 from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.options import FolderOptions
@@ -41,7 +40,7 @@ def test_a_cpu_gets_two_engines_where_its_threads_can_be_halved(
     with_threads: WithThreads, monkeypatch: pytest.MonkeyPatch, threads: int, count: int
 ) -> None:
     assert len(make_workers(planned(with_threads(threads)))) == count
-    monkeypatch.setattr(device, "cpu_threads", lambda: threads)
+    monkeypatch.setattr(workers, "cpu_threads", lambda: threads)
     assert len(make_workers(planned(with_threads(None)))) == count
 
 
@@ -53,6 +52,7 @@ def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
 
 
 def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esrt_core.engine.gpu.may_have_gpu", lambda: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert named_devices(("all",)) == ("auto",)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

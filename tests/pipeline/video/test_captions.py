@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from esrt_core.media.video import ffmpeg
-from esrt_core.media.video.captions import captions_of_packet
+from esrt_core.media.video.captions import _plain, captions_of_packet
 from esrt_core.media.video.probe import probe_clip
 from tests.pipeline.clips import make, picture, streams, upscale, x264
 
@@ -99,6 +99,15 @@ def test_what_is_not_cea_608_is_said_and_padding_is_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize("length", range(12))
 def test_user_data_that_is_cut_off_is_no_caption(length: int) -> None:
     assert captions_of_packet((b"GA94\x03\x5f\xff" + b"\xfc\x94\x20" * 9)[:length]) <= {"CEA-608"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(r"{\an7}{\pos(38,243)}HI", r"{\an7}HI"), (r"{\an7}A\N{\an7}\N{\an7}B", "{\\an7}A\nB"), (r"{\an7}\N{\an7}", ""),
+     (r"{\i1}A{\i0} {\u1}B{\u0}{\c&HFF&}", "<i>A</i> <u>B</u>"), (r"A\hB", "A B")],
+)  # fmt: skip
+def test_captions_are_plain_text_of_srt(text: str, expected: str) -> None:
+    assert _plain(text) == expected
 
 
 def test_a_subtitle_that_is_shown_at_the_start_of_a_part_is_kept(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from esrt_core.errors import MediaError
+from esrt_core.errors import MediaError, OptionError
 from esrt_core.media.video import ffmpeg, reader
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.probe import probe_clip
@@ -195,6 +196,57 @@ def test_a_change_of_pixel_shape_is_said(tmp_path: Path) -> None:
     assert any("size or pixel shape of the picture change at 0.36 s" in note for note in probe_clip(path).notes)
 
 
+STBL = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+
+
+def boxes(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at + 8 <= len(body):
+        size = int.from_bytes(body[at : at + 4])
+        yield body[at : at + size]
+        at += size
+
+
+def sample_table(path: Path, kind: bytes) -> bytes:
+    """Return the body of a box of the first track's sample table."""
+    data = path.read_bytes()
+    for name in (*STBL, kind):
+        data = next(box for box in boxes(data) if box[4:8] == name)[8:]
+    return data
+
+
+def with_tables(body: bytes, tables: dict[bytes, bytes]) -> bytes:
+    rebuilt = b""
+    for box in boxes(body):
+        inner = with_tables(box[8:], tables) if box[4:8] in STBL else tables.get(box[4:8], box[8:])
+        rebuilt += (len(inner) + 8).to_bytes(4) + box[4:8] + inner
+    return rebuilt
+
+
+def test_a_change_of_size_between_sample_entries_is_said(tmp_path: Path) -> None:
+    """An MP4 that was joined without encoding: its second half has a sample entry, and a size, of its own."""
+    one, two = (
+        make(tmp_path / f"{size}.mp4", *picture(size, seconds=0.4), *x264("-bf", "0")) for size in ("64x48", "96x64")
+    )
+    listing = tmp_path / "l.ffconcat"
+    listing.write_text(f"ffconcat version 1.0\nfile {one.name}\nfile {two.name}\n")
+    path = make(tmp_path / "a.mp4", "-f", "concat", "-i", str(listing), "-c", "copy")
+    sizes = [int.from_bytes(sample_table(path, b"stsz")[at : at + 4]) for at in range(12, 52, 4)]
+    first = int.from_bytes(sample_table(path, b"stco")[8:12])
+    entries = sample_table(path, b"stsd")[8:] + sample_table(two, b"stsd")[8:]
+
+    def numbers(*values: int) -> bytes:
+        return b"".join(value.to_bytes(4) for value in values)
+
+    tables = {b"stsd": numbers(0, 2) + entries, b"stsc": numbers(0, 2, 1, 10, 1, 2, 10, 2),
+              b"stco": numbers(0, 2, first, first + sum(sizes))}  # fmt: skip
+    path.write_bytes(with_tables(path.read_bytes(), tables))
+    result = upscale(path)
+    assert (result.frames, result.size) == (20, (128, 96))
+    assert any("size or pixel shape of the picture change at 0.40 s" in note for note in result.notes)
+    assert upscale(one).notes == ()
+
+
 @pytest.fixture
 def late_seeking(tmp_path: Path) -> Path:
     """Return an MPEG-TS with one key frame, in which every seek lands late or nowhere."""
@@ -275,10 +327,33 @@ def test_sound_that_no_container_holds_is_converted_or_left_out(tmp_path: Path) 
     assert [codec for _, codec, _ in streams(Path(dropped.target))] == ["h264"]
 
 
-def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path) -> None:
-    key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+def scrambled(path: Path) -> Path:
+    """Scramble the payload of all packets of sound and picture, as pay television does."""
+    data = bytearray(path.read_bytes())
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3]) & 0x1FFF in (0x100, 0x101) and data[at + 3] & 0x10:
+            data[at + 3] |= 0x80
+            start = at + 5 + data[at + 4] if data[at + 3] & 0x20 else at + 4
+            data[start : at + 188] = bytes(byte ^ 0x5A for byte in data[start : at + 188])
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["common", "FairPlay", "WebM", "television"])
+def test_an_encrypted_clip_is_called_encrypted(tmp_path: Path, kind: str) -> None:
+    source = [*picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac"]
+    if kind == "common":
+        key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "7" * 32, "-encryption_kid", "a" * 32]
+        path = make(tmp_path / "a.mp4", *source, *key)
+    elif kind == "FairPlay":
+        path = make(tmp_path / "a.mp4", *source)
+        path.write_bytes(path.read_bytes().replace(b"avc1", b"drmi"))
+    elif kind == "WebM":
+        path = make(tmp_path / "a.mkv", *source, "-metadata:s:v:0", "enc_key_id=a")
+    else:
+        path = scrambled(make(tmp_path / "a.ts", *source))
     with pytest.raises(MediaError, match="is encrypted"):
-        probe_clip(make(tmp_path / "a.mp4", *picture(), *x264(), *key))
+        probe_clip(path)
 
 
 def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> None:
@@ -286,7 +361,21 @@ def test_a_folder_reads_every_clip_and_says_what_it_skips(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     found = [path.name for path in find_clips([str(tmp_path)], VideoOptions())]
     assert found == ["a.AVI", "a.divx", "b.f4v", "c.lrv", "d.rmvb"]
-    assert skipped_files([str(tmp_path)]) == ["1 .xyz"]
+    assert skipped_files([str(tmp_path)]) == ["skipped, because their suffixes are not those of clips: 1 .xyz"]
+
+
+def test_animated_pictures_of_a_folder_are_named_with_their_command(tmp_path: Path) -> None:
+    for name, source in (("a.gif", "-f gif"), ("b.PNG", "-f apng"), ("c.png", "-frames:v 1")):
+        make(tmp_path / name, *picture("16x16", seconds=0.2), *source.split())
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "d.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "e.webp")
+    advice = f"use: esrt upscale {tmp_path}/*.PNG {tmp_path}/*.gif {tmp_path}/*.webp"
+    assert skipped_files([str(tmp_path)]) == [f"skipped animated pictures; {advice}"]
+    with pytest.raises(OptionError, match=r"contains no clips; .* for its animated pictures use: esrt upscale "):
+        find_clips([str(tmp_path)], VideoOptions())
+    assert find_clips([str(tmp_path / "a.gif")], VideoOptions()) == [tmp_path / "a.gif"]
+    assert skipped_files([str(tmp_path / "a.gif")]) == []
 
 
 def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_path: Path) -> None:
@@ -304,7 +393,17 @@ def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_pa
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (61_000, "61 kB"), (1_250_000, "1.2 MB"), (3 * 10**9, "3.0 GB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (61_000, "61 kB"),
+        (1_250_000, "1.2 MB"),
+        (3 * 10**9, "3.0 GB"),
+        (999_600, "1.0 MB"),
+        (9_960_000, "10 MB"),
+        (250_000_000, "250 MB"),
+        (999_400, "999 kB"),
+    ],
 )
 def test_sizes_have_two_digits(size: int, text: str) -> None:
     assert byte_text(size) == text
@@ -387,3 +486,94 @@ def test_spherical_and_stereo_metadata_are_kept(tmp_path: Path, suffix: str) -> 
     again = upscale(Path(result.target), output=str(tmp_path / "c.mp4"))
     assert probe_clip(Path(again.target)).spherical
     assert b"st3d\0\0\0\0\2" in Path(again.target).read_bytes()
+
+
+def sounds(path: str) -> list[str]:
+    return [codec for kind, codec, _ in streams(Path(path)) if kind == "audio"]
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "expected"),
+    [("b.mkv", "copy", ["aac", "flac"]), ("b.mkv", "flac", ["flac", "flac"]), ("b.mp4", "aac", ["aac", "aac"]),
+     ("b.webm", "opus", ["opus", "opus"]), ("b.mov", "alac", ["alac", "alac"]), ("b.mp4", "none", [])],
+)  # fmt: skip
+def test_sound_is_kept_converted_or_left_out_as_asked(
+    tmp_path: Path, name: str, audio: str, expected: list[str]
+) -> None:
+    surround = ["-f", "lavfi", "-i", "anoisesrc=d=1,aformat=channel_layouts=5.1(side)"]
+    maps = ["-map", "0", "-map", "1", "-map", "2"]
+    source = [*picture(seconds=1), *sound(1), *surround, *maps, *x264(), "-c:a:0", "aac", "-c:a:1", "flac"]
+    result = upscale(make(tmp_path / "a.mkv", *source), output=str(tmp_path / name), audio=audio)
+    assert sounds(result.target) == expected
+    assert all(abs(times(Path(result.target), "audio")[-1] - 1.0) < 0.1 for _ in expected)
+
+
+def test_sound_that_a_container_does_not_hold_is_refused_with_ways_that_work(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "flac")
+    with pytest.raises(OptionError, match=r"use -o .*b.mkv, or --audio aac to convert it, or --drop-streams"):
+        upscale(path, output=str(tmp_path / "b.ts"))
+    assert sounds(upscale(path, output=str(tmp_path / "b.ts"), audio="aac").target) == ["aac"]
+    assert sounds(upscale(path, output=str(tmp_path / "c.ts"), drop=True).target) == []
+    with pytest.raises(OptionError, match="mpegts does not support --audio flac; use one of aac, opus"):
+        upscale(path, output=str(tmp_path / "d.ts"), audio="flac")
+
+
+def test_the_sound_of_a_preview_is_converted_if_its_container_cannot_hold_it(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.flv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "nellymoser", "-ar", "22050")
+    assert sounds(upscale(path, preview=True, output=str(tmp_path / "b.mkv")).target) == ["flac"]
+
+
+def test_other_streams_may_be_asked_for_when_the_work_is_resumed(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264(), "-c:a", "flac")
+    with pytest.raises(KeyboardInterrupt):
+        upscale(path, Repeaters(stop_at=18), segment=Fraction(1, 2))
+    result = upscale(path, segment=Fraction(1, 2), audio="none")
+    assert result.resumed_at > 0
+    assert sounds(result.target) == []
+
+
+def test_a_stream_that_is_only_announced_is_left_out(tmp_path: Path) -> None:
+    """A TS whose tables list sound that never comes."""
+    path = make(tmp_path / "a.ts", *picture("64x48", seconds=1), *sound(1), *x264(), "-c:a", "aac")
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    path.write_bytes(b"".join(packet for packet in packets if int.from_bytes(packet[1:3]) & 0x1FFF != 0x101))
+    result = upscale(path)
+    assert (result.frames, result.damage) == (25, ())
+    assert any("stream 1 (audio aac) is left out: there is no data in it" in note for note in result.notes)
+
+
+def test_an_empty_video_stream_gives_way_to_one_with_frames(tmp_path: Path) -> None:
+    """As in files of Windows Media for several bandwidths, of which a download was cut off."""
+    two = ["-map", "0:v", "-map", "1:v", *x264(), "-t", "0.4"]
+    late = ["-itsoffset", "9", *picture("16x16", seconds=0.4)]
+    path = make(tmp_path / "a.mkv", *late, *picture("64x48", seconds=0.4), *two)
+    assert [kind for kind, _, _ in streams(path)] == ["video", "video"]
+    assert len(times(path)) == 0
+    clip = probe_clip(path)
+    assert (clip.video.index, clip.video.width, clip.video.timing.frames) == (1, 64, 10)
+    assert clip.other_streams == ()
+    assert [kind for kind, _, _ in streams(Path(upscale(path).target))] == ["video"]
+
+
+def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
+    half = "color=blue:size=64x48:rate=25:duration=0.4,format=yuva420p,geq=lum='p(X,Y)':a='if(lt(X,32),255,0)'"
+    coded = ["-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"]
+    result = upscale(make(tmp_path / "a.webm", "-f", "lavfi", "-i", half, *coded))
+    assert (result.codec, result.frames, result.notes) == ("vp9", 10, ())
+    target = make(tmp_path / "b.mkv", "-c:v", "libvpx-vp9", "-i", result.target, "-vf", "alphaextract", "-c:v", "ffv1")
+    assert all(plane[:, :60].min() > 200 and plane[:, 68:].max() < 50 for plane in planes(target))
+
+
+@pytest.mark.parametrize("audio", ["copy", "flac", "opus", "aac"])
+def test_the_sound_of_a_part_is_that_of_its_picture_also_if_converted(tmp_path: Path, audio: str) -> None:
+    """Silence for a second, then a tone: heard in the part from its middle on."""
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=3,volume=enable='lt(t,1)':volume=0"]
+    path = make(tmp_path / "a.ts", *picture("64x48", seconds=3), *tone, *x264(), "-c:a", "aac")
+    part = upscale(path, audio=audio, start=Fraction(1, 2), end=Fraction(3, 2), output=str(tmp_path / "b.mkv"))
+    with av.open(part.target) as container:
+        samples = [(float(frame.time), np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0)]
+    peak = max(level for _, level in samples)
+    begin = min(time for time, level in samples if level > peak / 2)
+    assert abs(begin - 0.5) < 0.05
+    assert abs(samples[-1][0] - 1.0) < 0.06
+    assert part.damage == ()

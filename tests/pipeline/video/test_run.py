@@ -85,11 +85,11 @@ def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
 
 
 def test_rotation_and_pixel_shape_are_carried(tmp_path: Path) -> None:
-    upright = make(tmp_path / "up.mp4", *picture(seconds=0.1, extra=",setsar=16/11"), *x264())
+    upright = make(tmp_path / "up.mp4", *picture(seconds=0.1, extra=",setsar=sar=128/117:max=1000"), *x264())
     turned = make(tmp_path / "turned.mp4", "-display_rotation", "90", "-i", str(upright), "-c", "copy")
     result = upscale(turned, size=SizeRequest(height=96))
     video = probe_clip(Path(result.target)).video
-    assert (video.rotation, video.aspect) == (90, Fraction(16, 11))
+    assert (video.rotation, video.aspect) == (90, Fraction(128, 117))
     assert (video.width, video.height) == (96, 72)  # seen, it is 72 wide and 96 high
 
 

@@ -6,14 +6,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from esrt_core.engine import runner as runner_module
+from esrt_core.engine.fused import form as form_module
 from esrt_core.engine.fused import fuse
-from esrt_core.engine.native.library import load_library
-from esrt_core.engine.runner import RECORD_AT, CudaGraphRunner, Runner, is_invalid
+from esrt_core.engine.fused.form import RECORD_AT, CudaGraphRunner, TorchForm, is_invalid
+from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import WeightsError
-from esrt_core.model import ESRT, ESRTConfig
+from esrt_core.model import ESRT
+from esrt_core.weights.checkpoint import weights_of
 
-CPU = torch.device("cpu")
+
+def form_of(network: ESRT, precision: str = "fp32", plain: bool = False, tta: bool = False) -> TorchForm:
+    options = EngineOptions(precision=precision, tile=0 if plain else None, tta=tta)
+    return TorchForm(weights_of(network), "cpu", options)
 
 
 class Fake(nn.Module):
@@ -32,7 +36,7 @@ class Fake(nn.Module):
 
 
 def use_fake(monkeypatch: pytest.MonkeyPatch, bad: float) -> None:
-    monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: Fake(dtype, bad))
+    monkeypatch.setattr(form_module, "fuse", lambda network, dtype=torch.float32: Fake(dtype, bad))
 
 
 def batch(*firsts: float) -> Tensor:
@@ -48,9 +52,9 @@ def test_what_half_precision_spoils_is_redone_in_float32(
 ) -> None:
     use_fake(monkeypatch, bad)
     x = batch(0.1, 0.9, 0.2)
-    runner = Runner(network, CPU, "fp16")
-    assert torch.equal(runner(x, (1, 1)), Runner(network, CPU, "fp32")(x, (1, 1)))
-    assert runner.fallbacks == 2
+    form = form_of(network, "fp16")
+    assert torch.equal(form(x, (1, 1)), form_of(network, "fp32")(x, (1, 1)))
+    assert form.fallbacks == 2
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -58,25 +62,25 @@ def test_what_is_not_looked_at_at_once_is_doubted_later(
     monkeypatch: pytest.MonkeyPatch, network: ESRT, exact: bool
 ) -> None:
     use_fake(monkeypatch, float("nan"))
-    runner = Runner(network, CPU, "fp16")
+    form = form_of(network, "fp16")
     good, bad = batch(0.9), batch(0.1)
     if exact:
         bad = bad * float("nan")
-    with runner.deferred_checks() as first:
-        runner(bad, (1, 1), fp32=exact)
-        runner(good, (1, 1), fp32=exact)
-    with runner.deferred_checks() as second:
-        runner(good, (1, 1), fp32=exact)
+    with form.deferred_checks() as first:
+        form(bad, (1, 1), exact=exact)
+        form(good, (1, 1), exact=exact)
+    with form.deferred_checks() as second:
+        form(good, (1, 1), exact=exact)
     assert [bool(doubt) for doubt in first] == [True, False]
     assert [bool(doubt) for doubt in second] == [False]
-    assert runner.fallbacks == 0
+    assert form.fallbacks == 0
 
 
 def test_exact_asks_for_float32(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, float("nan"))
-    runner = Runner(network, CPU, "bf16")
-    assert torch.isfinite(runner(batch(0.1), (1, 1), fp32=True)).all()
-    assert runner.fallbacks == 0
+    form = form_of(network, "bf16")
+    assert torch.isfinite(form(batch(0.1), (1, 1), exact=True)).all()
+    assert form.fallbacks == 0
 
 
 def test_a_constant_result_of_a_constant_picture_is_fine() -> None:
@@ -85,37 +89,59 @@ def test_a_constant_result_of_a_constant_picture_is_fine() -> None:
 
 
 def test_a_result_that_is_not_finite_in_float32_blames_the_weights(network: ESRT) -> None:
-    damaged = ESRT(network.config)
+    form = form_of(network, plain=True)
     with torch.no_grad():
-        damaged.head.weight[0, 0, 0, 0] = float("nan")
+        next(form._full.parameters()).fill_(float("nan"))  # type: ignore[attr-defined]
     with pytest.raises(WeightsError, match="damaged"):
-        Runner(damaged, CPU, plain=True)(torch.rand(1, 3, 8, 8), (1, 1))
+        form(torch.rand(1, 3, 8, 8), (1, 1))
 
 
 def test_the_average_of_eight_forms_turns_with_the_picture(network: ESRT) -> None:
-    runner = Runner(network, CPU, tta=True)
+    form = form_of(network, tta=True)
     x = torch.rand(1, 3, 12, 16)
     with torch.inference_mode():
-        upright, turned = runner(x, (1, 1)), runner(x.transpose(2, 3).flip(2), (1, 1))
+        upright, turned = form(x, (1, 1)), form(x.transpose(2, 3).flip(2), (1, 1))
     assert torch.allclose(upright.transpose(2, 3).flip(2), turned, atol=1e-5)
+
+
+class Overwriting(nn.Module):
+    """Return every result in the same memory, as a replayed CUDA graph does."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.result = torch.empty(0)
+
+    def forward(self, x: Tensor, windows: tuple[int, int]) -> Tensor:
+        y = self.network(x, windows)
+        if self.result.shape != y.shape:
+            self.result = torch.empty_like(y)
+        return self.result.copy_(y)
+
+
+def test_the_average_holds_if_the_network_overwrites_its_results(network: ESRT) -> None:
+    form, x = form_of(network, tta=True), torch.rand(1, 3, 12, 12)
+    with torch.inference_mode():
+        expected = form(x, (1, 1))
+        form._full = Overwriting(form._full)  # type: ignore[arg-type]
+        assert torch.equal(form(x, (1, 1)), expected)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_stays_near_float32(network: ESRT, precision: str) -> None:
     x = torch.rand(1, 3, 24, 24)
     with torch.inference_mode():
-        error = Runner(network, CPU, precision)(x, (1, 1)) - Runner(network, CPU)(x, (1, 1))
+        error = form_of(network, precision)(x, (1, 1)) - form_of(network)(x, (1, 1))
     assert 0 < error.square().mean() < 10**-4.5  # 45 dB, with weights that nobody trained
 
 
 def test_a_smaller_batch_is_filled_up_beside_a_cpu(monkeypatch: pytest.MonkeyPatch, network: ESRT) -> None:
     use_fake(monkeypatch, 0.0)
-    runner = Runner(network, CPU, "fp32")
-    runner.device = torch.device("meta")
+    form = form_of(network)
+    form._device = torch.device("meta")
     sizes: list[int] = []
-    monkeypatch.setattr(runner, "_in_float32", lambda x, windows: sizes.append(len(x)) or x.repeat(1, 1, 2, 2))
-    monkeypatch.setattr(runner_module, "correct_colors", lambda x, y: y)
-    assert runner(torch.rand(3, 3, 8, 8), (1, 1), batch=8).shape == (3, 3, 16, 16)
+    monkeypatch.setattr(form, "_average", lambda network, x, windows: sizes.append(len(x)) or x.repeat(1, 1, 2, 2))
+    assert form(torch.rand(3, 3, 8, 8), (1, 1), batch=8).shape == (3, 3, 16, 16)
     assert sizes == [8]
 
 
@@ -134,11 +160,11 @@ class LargestTensor(TorchDispatchMode):
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: bool) -> None:
-    runner = Runner(network, CPU, plain=plain)
+    form = form_of(network, plain=plain)
     largest = []
     for side in (32, 64):
         with torch.inference_mode(), LargestTensor() as mode:
-            runner(torch.rand(1, 3, side, side), (1, 1))
+            form(torch.rand(1, 3, side, side), (1, 1))
         largest.append(mode.numbers)
     assert largest[1] <= 4.5 * largest[0]  # four times the pixels; the attention's matrix would be 16 times
     assert largest[1] < 8 * 64**2 * (64**2 / 4)  # heads x queries x keys
@@ -153,10 +179,10 @@ def test_float32_on_a_gpu_is_not_rounded_by_cudnn(monkeypatch: pytest.MonkeyPatc
             return F.interpolate(x, scale_factor=2.0)
 
     before = torch.backends.cudnn.allow_tf32
-    monkeypatch.setattr(runner_module, "fuse", lambda network, dtype=torch.float32: FirstFrames())
-    runner = Runner(network, torch.device("cpu"))
-    runner.device = torch.device("cuda")
-    runner(torch.rand(1, 3, 8, 8), (1, 1))
+    monkeypatch.setattr(form_module, "fuse", lambda network, dtype=torch.float32: FirstFrames())
+    form = form_of(network)
+    form._device = torch.device("cuda")
+    form(torch.rand(1, 3, 8, 8), (1, 1))
     assert seen == [(torch.backends.cudnn.enabled, False)]
     assert torch.backends.cudnn.allow_tf32 == before
 
@@ -196,23 +222,3 @@ def test_a_recording_gives_what_the_network_gives(network: ESRT) -> None:
             x = torch.rand(2, 3, height, 16, device="cuda").contiguous(memory_format=torch.channels_last)
             assert torch.allclose(replay(x, (1, 1)), counting.network(x, (1, 1)), atol=2e-3)
         assert counting.calls == RECORD_AT  # the last of them was recorded
-
-
-@pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
-@pytest.mark.parametrize("tta", [False, True])
-def test_a_cpu_runs_the_native_network_in_float32(tta: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(3)
-    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2, 0.7)
-    monkeypatch.setattr(runner_module, "fuse", lambda network: pytest.fail("the fused form was made"))
-    with torch.inference_mode():
-        got, expected = (Runner(network, CPU, plain=plain, tta=tta)(x, (1, 2)) for plain in (False, True))
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
-
-
-def test_without_the_native_network_the_fused_form_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "load_library", lambda: None)
-    monkeypatch.setattr(runner_module, "NativeESRT", lambda *_: pytest.fail("the native network was made"))
-    network, x = ESRT(ESRTConfig(2)).eval(), batch(0.2)
-    with torch.inference_mode():
-        got, expected = (Runner(network, CPU, plain=plain)(x, (1, 1)) for plain in (False, True))
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)

@@ -1,0 +1,136 @@
+"""Find files of more than 8 bits a sample that Pillow reduces to 8 or refuses, and the decoders that read them.
+
+Pillow opens these files too, for their size and metadata. What it refuses for the depth in the header, it gets with
+another depth there (`Deep.patch`).
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from esrt_core.media.image import isobmff, jp2, jpeg, netpbm, png, psd, sgi
+
+MOST_PIXEL_BYTES = 16  # four channels of float samples
+ReadAt = Callable[[int, int], bytes]  # offset, length
+_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
+_CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: SOC, SIZ
+
+
+@dataclass(frozen=True)
+class Deep:
+    """Describe samples of more than 8 bits and how they are decoded.
+
+    `bits` is 9 to 16, or 32 for float; `peak` the value of white; `decode` returns (H, W) or (H, W, C) from a file's
+    bytes, and raises MediaError with the reason if it is `ours`; `patch` is (offset, bytes) of what Pillow must find
+    in the header instead, or None; `in_color` is whether the samples are RGB although Pillow says gray.
+    """
+
+    bits: int
+    peak: float
+    decode: Callable[[bytes], NDArray[Any]]
+    patch: tuple[int, bytes] | None = None
+    in_color: bool = False
+    ours: bool = True
+
+    def fits(self, mode: str) -> bool:
+        """Return whether pixels of a Pillow mode are decoded this way."""
+        return mode in _MODES
+
+
+def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
+    """Return how the samples of a file are decoded, from its headers; None if Pillow does it."""
+    if head.startswith(png.SIGNATURE):
+        return _of_bits(head[24] if len(head) > 24 else 8, _library("png_decode"))  # IHDR
+    if head.startswith(jpeg.START):
+        return _jpeg(read_at)
+    if head.startswith((jp2.SIGNATURE, _CODESTREAM)):
+        return _jpeg2000(head, read_at, byte_size)
+    if head[4:8] == b"ftyp":
+        bits = isobmff.av1_bits(read_at, byte_size)
+        return _of_bits(bits, _library("avif_decode"))
+    if header := netpbm.read_header(head):
+        return _netpbm(header)
+    if sgi.bits_of(head) == 16:
+        return Deep(16, 65535, sgi.decode_16)
+    if psd.bits_of(head) == 16:
+        return Deep(16, 65535, psd.decode_16, (psd.BITS_AT, b"\0\x08"))
+    return None
+
+
+def patched(file: BinaryIO, deep: Deep | None) -> BinaryIO:
+    """Return the file as Pillow gets it."""
+    if deep is None or deep.patch is None:
+        return file
+    return io.BufferedReader(_Patched(file, *deep.patch))
+
+
+def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
+    """Return a decoder of imagecodecs, which takes longer to import than a small picture to decode."""
+
+    def decode(data: bytes) -> NDArray[Any]:
+        import imagecodecs
+
+        samples: NDArray[Any] = getattr(imagecodecs, name)(data)
+        return samples
+
+    return decode
+
+
+def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]]) -> Deep | None:
+    return Deep(bits, 2**bits - 1, decode, ours=False) if 8 < bits <= 16 else None
+
+
+def _jpeg(read_at: ReadAt) -> Deep | None:
+    frame = jpeg.find_frame(read_at)
+    if frame is None or not 8 < frame.bits <= 16:
+        return None
+    return Deep(frame.bits, 2**frame.bits - 1, _library("jpeg8_decode"), (frame.at, b"\x08"), ours=False)
+
+
+def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
+    at = 0 if head.startswith(_CODESTREAM) else jp2.codestream_at(read_at, byte_size)
+    if at is None or (at and jp2.read(read_at, byte_size).color_space == jp2.SYCC):  # Pillow converts it to RGB
+        return None
+    codestream = read_at(at, 64)
+    if not codestream.startswith(_CODESTREAM) or len(codestream) < 43:
+        return None
+    return _of_bits((codestream[42] & 0x7F) + 1, _library("jpeg2k_decode"))  # Ssiz, ISO 15444-1 A.5.1
+
+
+def _netpbm(header: netpbm.Header) -> Deep | None:
+    if header.is_float:
+        return Deep(32, 1.0, netpbm.decode_pfm, (0, b"Pf"), len(header.shape) == 3)
+    if not 255 < header.peak < 65536:
+        return None
+    return Deep(int(header.peak).bit_length(), header.peak, netpbm.decode_pnm)
+
+
+class _Patched(io.RawIOBase):
+    """Read a file with other bytes at one place."""
+
+    def __init__(self, file: BinaryIO, at: int, data: bytes) -> None:
+        self._file, self._start, self._data, self._at = file, at, data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = self._at if whence == io.SEEK_CUR else 0
+        self._at = self._file.seek(offset, whence) if whence == io.SEEK_END else max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        self._file.seek(self._at)
+        data = bytearray(self._file.read(len(buffer)))
+        for index, value in enumerate(self._data, self._start - self._at):
+            if 0 <= index < len(data):
+                data[index] = value
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -1,0 +1,126 @@
+"""The boxes of a JP2 file around its codestream: color, alpha, resolution, EXIF and XMP.
+
+ISO/IEC 15444-1, annex I. EXIF and XMP are in UUID boxes, as exiftool and Adobe write them.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from esrt_core.media.image.isobmff import ReadAt, box, inside, walk
+
+SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
+SYCC = 18  # EnumCS, table I.10
+_SRGB, _GRAY = 16, 17
+_EXIF = b"JpgTiffExif->JP2"
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_SOT = b"\xff\x90"
+_MOST_COMMENT = 65_531
+_RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
+_PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    color_space: int | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Describe the pixels of a codestream: size in px, bits a sample, gray or RGB, with alpha or without."""
+
+    width: int
+    height: int
+    bits: int
+    is_gray: bool
+    has_alpha: bool
+
+
+def read(read_at: ReadAt, byte_size: int) -> Carried:
+    """Return what a JP2 file carries beside its pixels."""
+    icc = color_space = exif = xmp = dpi = None
+    for found in walk(read_at, 0, byte_size):
+        if found.kind == b"jp2h":
+            for kind, content in inside(found.read(read_at)):
+                if kind == b"colr" and content[:1] == b"\1":
+                    color_space = int.from_bytes(content[3:7], "big")
+                elif kind == b"colr" and content[:1] in (bytes([_RESTRICTED]), bytes([_ANY])):
+                    icc = content[3:]
+                elif kind == b"res ":
+                    dpi = _dpi(dict(inside(content)))
+        elif found.kind == b"uuid":
+            content = found.read(read_at)
+            exif = content[16:].removeprefix(b"Exif\0\0") if content.startswith(_EXIF) else exif
+            xmp = content[16:] if content.startswith(_XMP) else xmp
+    return Carried(icc, exif, xmp, dpi, color_space)
+
+
+def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
+    """Return the offset of the codestream in a JP2 file."""
+    return next((found.at for found in walk(read_at, 0, byte_size) if found.kind == b"jp2c"), None)
+
+
+def boxes(
+    shape: Shape, exif: bytes | None, xmp: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None
+) -> Iterator[bytes]:
+    """Yield the boxes before the codestream's."""
+    yield SIGNATURE
+    yield box(b"ftyp", b"jp2 ", bytes(4), b"jp2 ")
+    channels = (1 if shape.is_gray else 3) + shape.has_alpha
+    sizes = shape.height.to_bytes(4, "big") + shape.width.to_bytes(4, "big") + channels.to_bytes(2, "big")
+    parts = [box(b"ihdr", sizes, bytes([shape.bits - 1, 7, 0, 0]))]
+    enumerated = (_GRAY if shape.is_gray else _SRGB).to_bytes(4, "big")
+    parts.append(box(b"colr", b"\1\0\0", enumerated) if icc is None else box(b"colr", bytes([_RESTRICTED, 0, 0]), icc))
+    if shape.has_alpha:
+        parts.append(_channel_definitions(channels))
+    if dpi is not None:
+        resolution = _per_meter(dpi[1]) + _per_meter(dpi[0]) + b"\4\4"
+        parts.append(box(b"res ", box(b"resc", resolution), box(b"resd", resolution)))  # readers know one or the other
+    yield box(b"jp2h", *parts)
+    if exif is not None:
+        yield box(b"uuid", _EXIF, exif)
+    if xmp is not None:
+        yield box(b"uuid", _XMP, xmp)
+
+
+def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:
+    """Return a codestream with comments behind its main header (annex A.9.2)."""
+    at = 2  # SOC
+    while codestream[at : at + 2] not in (_SOT, b""):
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    parts = (
+        b"\xff\x64" + (len(each[:_MOST_COMMENT]) + 4).to_bytes(2, "big") + b"\0\1" + each[:_MOST_COMMENT]
+        for each in comments
+    )
+    return codestream[:at] + b"".join(parts) + codestream[at:] if comments else codestream
+
+
+def _dpi(resolutions: dict[bytes, bytes]) -> tuple[float, float] | None:
+    """Return the resolution for display, else that of the capture, as (x, y)."""
+    content = resolutions.get(b"resd") or resolutions.get(b"resc") or b""
+    if len(content) < 10:
+        return None
+    *fractions, exponent_y, exponent_x = struct.unpack_from(">4H2b", content)
+    if not (fractions[1] and fractions[3]):
+        return None
+    vertical = fractions[0] / fractions[1] * 10.0**exponent_y
+    return fractions[2] / fractions[3] * 10.0**exponent_x * 0.0254, vertical * 0.0254
+
+
+def _channel_definitions(channels: int) -> bytes:
+    """Return the box that says that the last channel is the opacity of the whole image."""
+    rows = [(index, 0, index + 1) for index in range(channels - 1)] + [(channels - 1, 1, 0)]
+    numbers = [channels, *(number for row in rows for number in row)]
+    return box(b"cdef", *(number.to_bytes(2, "big") for number in numbers))
+
+
+def _per_meter(dpi: float) -> bytes:
+    """Return the numerator and denominator of pixels per meter, times ten to the minus fourth."""
+    steps = next(steps for steps in (100, 10, 1) if round(dpi * steps) < 65536)
+    return round(dpi * steps).to_bytes(2, "big") + (_PER_INCH * steps).to_bytes(2, "big")

@@ -1,0 +1,234 @@
+"""Read what a picture file carries beside its pixels, as it is for the oriented picture."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from esrt_core.errors import MediaError
+from esrt_core.media.image import exif, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image.color import read_color
+from esrt_core.media.image.formats import JPEG, TIFF
+from esrt_core.media.image.opening import Opened, reading
+from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
+from esrt_core.media.image.pixels import UPRIGHT
+
+Value = TypeVar("Value")
+_EXIF_PREFIX = b"Exif\0\0"
+# Segments of a JPEG that other fields hold, that describe its encoding or further images, or that are signed.
+_NOT_CARRIED = (
+    ("APP0", b""),
+    ("APP1", b"Exif\0"),
+    ("APP1", xmp.SEGMENT),
+    ("APP1", xmp.EXTENDED_SEGMENT),
+    ("APP2", b"ICC_PROFILE\0"),
+    ("APP2", b"MPF\0"),
+    ("APP2", b"urn:iso:std:iso:ts:21496"),
+    ("APP11", b"JP"),
+    ("APP13", photoshop.SEGMENT),
+    ("APP14", b"Adobe"),
+    ("COM", b""),
+)
+_CREDENTIALS = "content credentials (C2PA) left out: they are signed for the pixels of the source"
+_TAIL_BYTES = 256
+
+
+def read_metadata(opening: Opened, loop: int | None, page_number: int = 0) -> tuple[Metadata, int, tuple[str, ...]]:
+    """Return the metadata, the orientation (1 to 8), and notes on damaged metadata, which is left out.
+
+    `loop` is how many times an animation plays, see Metadata; `page_number` is that of a TIFF's page, from 0.
+    """
+    notes: list[str] = []
+    if opening.format is TIFF:
+        read, orientation = _read_page(opening, page_number, notes)
+    else:
+        read, orientation = _read_file(opening, notes)
+    color, color_chunks, icc = read_color(opening, read.icc, page_number)
+    return replace(read, icc=icc, loop=loop, color=color, color_chunks=color_chunks), orientation, tuple(notes)
+
+
+def _attempt(opening: Opened, read: Callable[[Opened], Value], fallback: Value, what: str, notes: list[str]) -> Value:
+    try:
+        return read(opening)
+    except MediaError:
+        notes.append(f"damaged {what} left out")
+        return fallback
+
+
+def _read_page(opening: Opened, number: int, notes: list[str]) -> tuple[Metadata, int]:
+    """Return the metadata and the orientation of a page of a TIFF."""
+    page = opening.tiff_page(number)
+    tag = page.tags.get("Orientation")
+    turn = int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
+    try:
+        with reading(opening.name):
+            found = tiff_tags.read_page_tags(opening.read_at, page.offset, is_turned=turn != UPRIGHT)
+    except MediaError:
+        notes.append("damaged EXIF data left out")
+        return Metadata(), turn
+    notes.extend(found.lost)
+    if page.subifds:
+        notes.append(f"{len(page.subifds)} smaller previews or other images below a page of the TIFF left out")
+    icc = found.icc
+    if icc is not None and not _is_profile(icc):
+        notes.append("damaged color profile left out")
+        icc = None
+    size = int(page.imagewidth), int(page.imagelength)
+    read = Metadata(
+        icc,
+        None if found.exif is None else exif.upright(found.exif, turn, *size),
+        None if found.xmp is None else xmp.upright(found.xmp, turn, *size),
+        photoshop=found.photoshop,
+        resolution=_turned_resolution(found.resolution, turn),
+        tiff_tags=tuple(found.further.items()),
+    )
+    return read, turn
+
+
+def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
+    """Return the metadata and the orientation of a file that is no TIFF."""
+    assert opening.image is not None
+    block = _attempt(opening, _read_exif, None, "EXIF data", notes)
+    icc = _attempt(opening, _read_icc, None, "color profile", notes)
+    packet = _read_xmp(opening)
+    turn = UPRIGHT
+    if block is not None:
+        turn = exif.orientation(block) or turn
+    if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
+        turn = xmp.orientation(packet) or turn
+    _note_trailer(opening, notes)
+    size = opening.image.size
+    resolution = _read_resolution(opening)
+    extended = b"" if packet is None else xmp.joined(_segments(opening, "APP1", xmp.EXTENDED_SEGMENT))
+    read = Metadata(
+        icc,
+        None if block is None else exif.upright(block, turn, *size),
+        None if packet is None else xmp.upright(packet, turn, *size),
+        xmp.upright(extended, turn, *size),
+        photoshop.upright(_read_photoshop(opening), turn),
+        _turned_resolution(resolution, turn),
+        _read_comments(opening),
+        _png_chunks(opening),
+        _other_segments(opening, notes),
+    )
+    return read, turn
+
+
+def _resource(opening: Opened, number: int) -> bytes | None:
+    """Return an image resource of a Photoshop file, or None."""
+    found: Iterable[tuple[int, bytes, bytes]] = getattr(opening.image, "resources", ())
+    return next((data for each, _, data in found if each == number and data), None)
+
+
+def _read_exif(opening: Opened) -> bytes | None:
+    block = _info(opening, "exif") or _resource(opening, photoshop.EXIF)
+    if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
+        return None
+    exif.orientation(block)  # raises if it is damaged
+    return block
+
+
+def _turned_resolution(resolution: Resolution | None, turn: int) -> Resolution | None:
+    if resolution is None or turn < 5:
+        return resolution
+    return replace(resolution, x=resolution.y, y=resolution.x)
+
+
+def _segments(opening: Opened, kind: str, start: bytes) -> list[bytes]:
+    """Return the segments of a JPEG of one kind ("APP1", "COM") that begin with `start`."""
+    found: Iterable[tuple[str, bytes]] = getattr(opening.image, "applist", ())
+    return [data for name, data in found if name == kind and data.startswith(start)]
+
+
+def _other_segments(opening: Opened, notes: list[str]) -> tuple[tuple[int, bytes], ...]:
+    """Return the segments of a JPEG that another JPEG gets as they are."""
+    found: list[tuple[int, bytes]] = []
+    for name, data in getattr(opening.image, "applist", ()):
+        if not any(name == kind and data.startswith(start) for kind, start in _NOT_CARRIED):
+            found.append((0xE0 + int(name[3:]), data))
+        elif name == "APP11" and b"c2pa" in data and _CREDENTIALS not in notes:
+            notes.append(_CREDENTIALS)
+    return tuple(found)
+
+
+def _note_trailer(opening: Opened, notes: list[str]) -> None:
+    """Note data behind the end of a JPEG, where some programs keep IPTC, edits or audio."""
+    if opening.format is not JPEG or opening.image is None or opening.image.format == "MPO":
+        return
+    with reading(opening.name):
+        tail = opening.read_at(max(0, opening.byte_size - _TAIL_BYTES), _TAIL_BYTES)
+        if tail.rstrip(b"\0").endswith(jpeg.END):
+            return
+        behind = jpeg.trailer(opening.read_at(0, opening.byte_size))
+    if behind.strip(b"\0\r\n "):
+        notes.append(f"{len(behind):,} bytes behind the end of the JPEG left out")
+
+
+def _read_photoshop(opening: Opened) -> bytes | None:
+    if opening.ancillary is not None:
+        found = opening.ancillary.photoshop or b""
+        return photoshop.of_iptc(found) if found.startswith(b"\x1c") else found or None
+    if iptc := _resource(opening, photoshop.IPTC):
+        return photoshop.of_iptc(iptc)
+    parts = _segments(opening, "APP13", photoshop.SEGMENT)
+    return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
+
+
+def _read_comments(opening: Opened) -> tuple[bytes, ...]:
+    if opening.format is JPEG:
+        return tuple(_segments(opening, "COM", b""))
+    comment = _info(opening, "comment")
+    generated = isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG")
+    return (comment,) if isinstance(comment, bytes) and comment and not generated else ()
+
+
+def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the chunks of a PNG that a PNG gets: text, the time of the last change, and others."""
+    found = opening.ancillary
+    if found is None:
+        return ()
+    return (*found.texts, *([(b"tIME", found.time)] if found.time else []), *found.others)
+
+
+def _read_icc(opening: Opened) -> bytes | None:
+    icc = _info(opening, "icc_profile")
+    if not icc:
+        if _segments(opening, "APP2", b"ICC_PROFILE\0"):  # Pillow drops a profile of which a part is missing
+            raise MediaError("a part of the ICC profile is missing")
+        return None
+    if not isinstance(icc, bytes) or not _is_profile(icc):
+        raise MediaError("not an ICC profile")
+    return icc
+
+
+def _is_profile(icc: bytes) -> bool:
+    """Return whether a profile has its signature and is not cut off (ICC.1:2022, 7.2)."""
+    return icc[36:40] == b"acsp" and len(icc) >= int.from_bytes(icc[:4])
+
+
+def _read_xmp(opening: Opened) -> bytes | None:
+    packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
+    if not packet:
+        return None
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
+
+
+def _read_resolution(opening: Opened) -> Resolution | None:
+    """Return the resolution that a file states, but for that in its EXIF."""
+    if opening.ancillary is not None:
+        density = opening.ancillary.density
+        return None if density is None else resolution_of(*density[:2], Unit.METER if density[2] else Unit.NONE)
+    if opening.format is JPEG:
+        density = _info(opening, "jfif_density")
+        unit = {0: Unit.NONE, 1: Unit.INCH, 2: Unit.CM}.get(int(_info(opening, "jfif_unit") or 0))
+        if density is None or unit is None:
+            return None
+        return resolution_of(float(density[0]), float(density[1]), unit)
+    if resolution := _resource(opening, photoshop.RESOLUTION):
+        across, down = (int.from_bytes(resolution[at : at + 4], "big") / 65536 for at in (0, 8))  # px per inch
+        return resolution_of(across, down, Unit.INCH)
+    dpi = _info(opening, "dpi")
+    return None if dpi is None else resolution_of(float(dpi[0]), float(dpi[1]), Unit.INCH)
+
+
+def _info(opening: Opened, key: str) -> Any:
+    return None if opening.image is None else opening.image.info.get(key)
