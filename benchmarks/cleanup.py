@@ -43,7 +43,8 @@ def main() -> None:
         before = scores(photos, damaged)
         after, clean = (scores(photos, [model.upscale(each) for each in damaged]) for model in models.values())
         better = f"{np.count_nonzero(after > before)} of {len(photos)}"
-        cells = (f"{before.mean():.2f}", f"{after.mean():.2f}", f"{(after - before).mean():+.2f}", better)
+        gain = "" if np.isinf(before).any() else f"{(after - before).mean():+.2f}"  # undamaged: exact
+        cells = (f"{before.mean():.2f}", f"{after.mean():.2f}", gain, better)
         print(f"| {name} | {' | '.join(cells)} | {clean.mean():.2f} |", flush=True)
 
 

@@ -47,7 +47,7 @@ app.add_typer(config, name="config")
 
 def program_version() -> str:
     """Return the installed version, or "0 (not installed)"."""
-    from importlib.metadata import PackageNotFoundError, version  # slow, and only --version needs it
+    from importlib.metadata import PackageNotFoundError, version  # slow, and hardly ever needed
 
     try:
         return version("esrt-upscaler")
@@ -89,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # libraries warn developers; users get the program's own messages
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console = Console(events=wants_events(arguments))
-    console.event("start", version=program_version(), arguments=arguments)
+    if console.events:
+        console.event("start", version=program_version(), arguments=arguments)
     try:
         with interruptible():
             code = _run(arguments, console)

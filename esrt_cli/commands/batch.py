@@ -281,7 +281,9 @@ def summary_line(plan: FolderPlan | StorePlan, result: FolderResult) -> str:
     return ", ".join(counts) + pace
 
 
-InputsArg = Annotated[list[str], typer.Argument(metavar="DIR|FILE|GLOB", help="Folders, pictures and globs.")]
+InputsArg = Annotated[
+    list[str], typer.Argument(metavar="DIR|FILE|GLOB", help="Folders, pictures, comic archives (CBZ) and globs.")
+]
 OutputOpt = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="DIR", help="Folder of the results. Default: DIR_x4 beside DIR."),
@@ -294,14 +296,12 @@ RayOpt = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Use a Ray cluster: auto, host:port, or local to start one here."),
 ]
+WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
 RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Retry pictures that failed in an earlier run.")]
 DevicesOpt = Annotated[
     str,
     typer.Option("--device", envvar="ESRT_DEVICE", metavar="DEVICE", help="As for upscale; also cuda:0,cuda:1 or all."),
 ]
-
-
-WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
 
 
 class WatchReporter:
@@ -406,6 +406,7 @@ def batch(
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
       esrt batch scans --watch
+      esrt batch book.cbz
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
     console = Console(quiet, verbose, events=progress == "json")

@@ -90,6 +90,12 @@ def test_what_cannot_be_set_is_refused(run: Run, file: Path, arguments: list[str
         ("device = 'gpu'", "unknown device 'gpu'"),
         ("[upscale]\ndevice = 'cpu'", "unknown setting 'upscale'"),
         ("device = ", "is not valid TOML"),
+        ("threads = 123456789012345678901234567890", "is not valid TOML"),
+        ("device = " + "[" * 5000, "is not valid TOML"),
+        ("device = " + "[" * 60 + "]" * 60, "is not valid TOML"),
+        ('device = "cpu\\u0000"', "is not valid TOML"),
+        ("device = nan", "is not valid TOML"),
+        ("threads = " + "1" * 5000, "is not valid TOML"),
     ],
 )
 def test_a_bad_file_is_one_line_in_every_command(run: Run, file: Path, content: str, message: str) -> None:

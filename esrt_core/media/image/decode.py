@@ -274,6 +274,8 @@ def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: i
 def _tiff_page(opening: Opened, number: int) -> tifffile.TiffPage:
     """Return a page of a TIFF. Raises MediaError if strips or tiles are missing: a few bytes can claim millions."""
     page = opening.tiff_page(number)
+    with opening.decoding():
+        _ = page.chunked  # tifffile computes it here once, and raises if strips have no rows
     if (missing := missing_segments(page)) and not opening.limits.allow_truncated:
         raise opening.damaged(f"{missing:,} strips or tiles are missing")
     return page
@@ -416,7 +418,8 @@ def _oddities(opening: Opened) -> tuple[str, ...]:
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")
     image = opening.image
-    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # set by pillow-heif
+    bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
+    if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JPEG and image is not None:
         if image.format == "MPO":

@@ -4,11 +4,13 @@ Pillow opens these files too, for their size and metadata. What it refuses for t
 another depth there (`Deep.patch`).
 """
 
+import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.media.image import isobmff, jp2, jpeg, netpbm, png, psd, sgi
@@ -49,8 +51,11 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     if head.startswith((jp2.SIGNATURE, _CODESTREAM)):
         return _jpeg2000(head, read_at, byte_size)
     if head[4:8] == b"ftyp":
-        bits = isobmff.av1_bits(read_at, byte_size)
-        return _of_bits(bits, _library("avif_decode"))
+        bits = isobmff.bits_of(read_at, byte_size)
+        if b"avif" in head[8:64]:
+            return _of_bits(bits, _library("avif_decode"))
+        peak = 2**bits - 1 << 16 - bits if 8 < bits <= 16 else 0
+        return Deep(bits, peak, _decode_heif, ours=False) if peak else None
     if header := netpbm.read_header(head):
         return _netpbm(header)
     if sgi.bits_of(head) == 16:
@@ -106,6 +111,12 @@ def _netpbm(header: netpbm.Header) -> Deep | None:
     if not 255 < header.peak < 65536:
         return None
     return Deep(int(header.peak).bit_length(), header.peak, netpbm.decode_pnm)
+
+
+def _decode_heif(data: bytes) -> NDArray[Any]:
+    """Return samples whose upper bits are those of the file."""
+    pillow_heif = importlib.import_module("pillow_heif")
+    return np.asarray(pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
 
 
 class _Patched(io.RawIOBase):

@@ -103,7 +103,9 @@ _NUMBERS = (
 )
 _LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
 _SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-_WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
+_WARNING = (
+    r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep\w*|opening|truncated)$"
+)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Resolution:
 
     def ratio(self, most: int) -> tuple[int, int]:
         """Return the two values as whole numbers up to `most` with the same ratio."""
-        if max(self.x, self.y) <= most and self.x.is_integer() and self.y.is_integer():
+        if max(self.x, self.y) <= most and float(self.x).is_integer() and float(self.y).is_integer():
             return int(self.x), int(self.y)
         ratio = Fraction(self.x / self.y).limit_denominator(1000)
         return min(ratio.numerator, most), ratio.denominator
