@@ -18,7 +18,7 @@ from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, 
 from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
-from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
+from esrt_core.media.image.jpeg_quality import quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
@@ -145,7 +145,6 @@ def describe(opening: Opened) -> Description:
         lossless=_is_lossless(opening),
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
-        reduced_color=opening.image is not None and has_reduced_color(opening.image),
         is_sheet=opening.ancillary is not None and SHEET.png_chunks[0] in opening.ancillary.texts,
         notes=(*_oddities(opening), *left_out, *damage),
     )
