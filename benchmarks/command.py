@@ -2,9 +2,9 @@
 
     python -m benchmarks.command --scale 2 --sizes 250x250 512x512 2000x2000 --threads 1
 
-Every round of a size runs in turn: a Python that only imports torch; the engine in a warmed-up process; `esrt upscale`
+Every round of a size runs in turn: a Python that only imports NumPy; the engine in a warmed-up process; `esrt upscale`
 on a PNG. Figures are medians of processor time over the rounds. The command's lower bound is the engine's time plus the
-time to import torch. Pictures are smooth noise without equal tiles.
+time to import NumPy. Pictures are smooth noise without equal tiles.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from esrt_core.system.process import configure_process
 class Cost:
     """Hold processor times in s."""
 
-    torch: float
+    numpy: float
     engine: float
     command: float
 
@@ -34,7 +34,7 @@ def main() -> None:
     options = parse()
     run_engine, run_command = engine("fp32")(options.scale, options.threads), command(options.scale, options.threads)
     print(f"x{options.scale}, {options.threads} thread(s), {options.rounds} rounds, {processor()}\n")
-    print("| picture, px | import torch, s | engine, s | command, s | command / bound | us per px: engine, command |")
+    print("| picture, px | import NumPy, s | engine, s | command, s | command / bound | us per px: engine, command |")
     print("|---|---|---|---|---|---|")
     for width, height in options.sizes:
         picture = generate((width, height))[0]
@@ -58,7 +58,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def cost(picture: Rgb, run_engine: Callable[[Rgb], None], run_command: Callable[[Rgb], None]) -> Cost:
-    return Cost(taken(import_torch), taken(lambda: run_engine(picture)), taken(lambda: run_command(picture)))
+    return Cost(taken(import_numpy), taken(lambda: run_engine(picture)), taken(lambda: run_command(picture)))
 
 
 def taken(run: Callable[[], object]) -> float:
@@ -68,18 +68,18 @@ def taken(run: Callable[[], object]) -> float:
     return processor_time() - before
 
 
-def import_torch() -> None:
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+def import_numpy() -> None:
+    subprocess.run([sys.executable, "-c", "import numpy"], check=True)
 
 
 def row(width: int, height: int, costs: list[Cost]) -> str:
-    torch, bare, whole = (
-        statistics.median(values) for values in zip(*((c.torch, c.engine, c.command) for c in costs), strict=True)
+    numpy, bare, whole = (
+        statistics.median(values) for values in zip(*((c.numpy, c.engine, c.command) for c in costs), strict=True)
     )
     pixels = width * height / 1e6
-    ratio = statistics.median(c.command / (c.engine + c.torch) for c in costs)
+    ratio = statistics.median(c.command / (c.engine + c.numpy) for c in costs)
     return (
-        f"| {width} x {height} | {torch:.2f} | {bare:.2f} | {whole:.2f} | {ratio:.2f} | "
+        f"| {width} x {height} | {numpy:.2f} | {bare:.2f} | {whole:.2f} | {ratio:.2f} | "
         f"{bare / pixels:.1f}, {whole / pixels:.1f} |"
     )
 

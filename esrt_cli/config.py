@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esrt_cli.console import printable
 from esrt_core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -61,14 +62,20 @@ def read_config(path: Path) -> dict[str, Value]:
 
     Raises: OptionError if it cannot be read or holds an unknown key or an invalid value.
     """
+    from esrt_core.decoding import decode_value
+
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise OptionError(f"configuration {path} is not valid TOML: {error}") from error
     except OSError as error:
         raise OptionError(f"configuration {path} cannot be read: {error.strerror}") from error
+    try:
+        content = decode_value(tomllib.loads(text), dict[str, Any])
+    except (ValueError, RecursionError) as error:  # DecodeError too, and integers of thousands of digits
+        raise OptionError(f"configuration {path} is not valid TOML: {printable(str(error))}") from error
     check_config(content, str(path))
     return content
 
@@ -80,13 +87,18 @@ def check_config(content: Mapping[str, Any], name: str) -> None:
     for key, value in content.items():
         kind = setting(key, f"configuration {name}: ").kind
         if type(value) is not kind:  # bool is an int for isinstance
-            raise OptionError(f"configuration {name}: {key} is {value!r}, expected {_KINDS[kind]}")
+            raise OptionError(f"configuration {name}: {key} is {_shown(value)}, expected {_KINDS[kind]}")
     try:
         EngineOptions(
             content.get("device", "auto"), content.get("threads"), content.get("precision", "auto"), content.get("tile")
         )
     except OptionError as error:
         raise OptionError(f"configuration {name}: {error}") from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def setting(key: str, context: str = "") -> Setting:

@@ -5,7 +5,7 @@ Values that only the core can judge stay text or plain numbers here.
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,7 +35,7 @@ def _number(names: tuple[str, ...], text: str) -> typer.models.OptionInfo:
 
 ScaleOpt = Annotated[
     Decimal | None,
-    _number(("-s", "--scale"), "Factor for both sides, above 1 and up to 16. Default 4, or that of a --model FILE."),
+    _number(("-s", "--scale"), "Factor for both sides, 1 (clean up) to 16. Default 4, or that of a --model FILE."),
 ]
 WidthOpt = Annotated[
     int | None, typer.Option(metavar="PX", help="Width of the result; with --height, fit inside both.")
@@ -58,6 +58,10 @@ TileOpt = Annotated[
 PrecisionOpt = Annotated[str, typer.Option(envvar="ESRT_PRECISION", metavar="NAME", help="auto, fp32, fp16 or bf16.")]
 TtaOpt = Annotated[bool, typer.Option("--tta", help="Average the eight flips and rotations; 8 times slower.")]
 
+NameOpt = Annotated[
+    str | None,
+    typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
+]
 FormatOpt = Annotated[
     str | None,
     typer.Option(
@@ -75,6 +79,9 @@ BackgroundOpt = Annotated[
         help="What shows through in a format without transparency: white, '#ff8800' ...",
     ),
 ]
+DpiOpt = Annotated[
+    int | None, typer.Option(metavar="N", help="Resolution tag of the result in px per inch. Default: the input's.")
+]
 StripMetadataOpt = Annotated[bool, typer.Option("--strip-metadata", help="Keep no metadata but the color profile.")]
 MaxPixelsOpt = Annotated[
     int | None, typer.Option(envvar="ESRT_MAX_PIXELS", metavar="N", help="Largest picture to read or write, in pixels.")
@@ -88,7 +95,11 @@ CompareOpt = Annotated[
     typer.Option("--compare", help="Also write a sheet of the crops where bicubic and ESRT differ most."),
 ]
 
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object for every input.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
+ProgressOpt = Annotated[
+    Literal["bar", "json"],
+    typer.Option(metavar="bar|json", help="json: print plan, progress and results as JSON events on standard error."),
+]
 QuietOpt = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 VerboseOpt = Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")]
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]

@@ -7,12 +7,16 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """Unwind the stack after a signal; not an Exception, so that no `except Exception` of a library swallows it."""
+    """Unwind the stack after a signal; not an Exception, so that no `except Exception` of a library swallows it.
+
+    `reached` says how far the work was, such as "3 of 10 pictures", if that is known.
+    """
 
     def __init__(self, signal_number: int) -> None:
         name = signal.Signals(signal_number).name
         super().__init__("interrupted" if name == "SIGINT" else f"stopped by {name}")
         self.exit_code = 128 + signal_number
+        self.reached = ""
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
 class Upscaler:
     """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
-    scale   a factor above 1 and at most 16, or None for the weights' own.
+    scale   a factor from 1 (clean up at the same size) to 16, or None for the weights' own.
     model   "clean", "photo", "drawing", the path of a weights file, or "auto": "photo" for a Pillow image opened from
             a JPEG of low quality, "clean" for all others and for arrays.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
@@ -206,7 +206,8 @@ class Upscaler:
         return array_of_frame(self._enlarge(frame_of_array(array), None, progress), array.ndim)
 
     def _enlarge(self, frame: Frame, damage: str | None, progress: ProgressCallback) -> Frame:
-        chain = self._pool.selector.choose(damage)
+        selector = self._pool.selector
+        chain = (selector.for_cleaning() if self._size.cleans_up else selector).choose(damage)
         pool = self._pool.for_chain(chain)
         size = plan_size(self._size, frame.width, frame.height, chain.scales, chain.later_scales)
         return enlarge(frame, size, pool, progress).frame

@@ -4,11 +4,13 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 
@@ -16,7 +18,10 @@ from esrt_core.engine.device import choose_device, choose_precision
 from esrt_core.engine.native.library import load_library
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.threads import cpu_threads
+from esrt_core.engine.upscaler import Upscaler
+from esrt_core.media.frame import Frame
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.selection import UpscalerPool
 from esrt_core.system.memory import available_bytes, total_bytes
 
 PACKAGES = ("esrt-upscaler", "torch", "numpy", "pillow", "safetensors", "imageio-ffmpeg", "tifffile", "imagecodecs")
@@ -26,6 +31,9 @@ SELECTOR = "https://pytorch.org/get-started/locally"
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 NVIDIA = "0x10de"  # the vendor's number on the PCI bus
+SPEED_SCALES = (2, 4)
+SPEED_SIDES = {"cpu": 240, "gpu": 1440}  # px of a measured picture: one tile, or four
+BUSY = 25.0  # % of the CPU; more by other programs is said
 DISPLAY = "0x03"  # the first byte of a display controller's class
 
 
@@ -75,6 +83,68 @@ class MachineReport:
     default_device: str
     driver: Driver | None
     advice: str
+
+
+@dataclass(frozen=True)
+class SpeedReport:
+    """Hold how fast this machine is: million px of results per second, by scale; `slowed` says what is in the way."""
+
+    device: str
+    model: str
+    precision: str
+    threads: int
+    megapixels_per_second: dict[int, float]
+    slowed: tuple[str, ...]
+
+
+def measure_machine(seconds: float = 3.0) -> SpeedReport:
+    """Measure the speed of the default device with the bundled weights, for some seconds at x2 and at x4.
+
+    Raises: DeviceError or WeightsError if they cannot be used.
+    """
+    busy = psutil.cpu_percent(interval=0.5)  # before the work begins
+    options = EngineOptions()
+    pool = UpscalerPool("clean", options)
+    device = choose_device(options.device)
+    speeds = {scale: _megapixels_per_second(pool.upscaler(scale), seconds) for scale in SPEED_SCALES}
+    precision = choose_precision(options, device)
+    return SpeedReport(
+        str(device), _hardware(device)[0], precision, cpu_threads(), speeds, slowed_by(device.type, busy)
+    )
+
+
+def slowed_by(device: str, busy: float) -> tuple[str, ...]:
+    """Return what makes a device ("cpu", "cuda") slower than it could be; `busy` is others' share of the CPU in %."""
+    found = []
+    if device == "cpu":
+        library = load_library()
+        if library is None:
+            found.append("no compiled network (no C compiler when esrt was installed)")
+        elif library.processor == "baseline":
+            found.append("a processor without AVX2")
+        cores = psutil.cpu_count(logical=False) or 1
+        if cpu_threads() < cores:
+            found.append(f"{cpu_threads()} of {cores} cores used")
+    if busy > BUSY:
+        found.append(f"other programs, {busy:.0f} % of the CPU")
+    return tuple(found)
+
+
+def _megapixels_per_second(upscaler: Upscaler, seconds: float) -> float:
+    """Upscale noise for some seconds; return million px of results per second."""
+    noise = np.random.default_rng(0)
+    side = SPEED_SIDES["cpu" if upscaler.device_name == "cpu" else "gpu"]
+
+    def upscaled() -> int:
+        frame = Frame((noise.integers(0, 256, (side, side, 3), np.uint8),))  # never equal tiles
+        result = upscaler.upscale(frame).frame
+        return result.width * result.height
+
+    upscaled()  # the first one also prepares kernels
+    started, pixels = time.perf_counter(), 0
+    while not pixels or time.perf_counter() - started < seconds:
+        pixels += upscaled()
+    return pixels / (time.perf_counter() - started) / 1e6
 
 
 def inspect_machine() -> MachineReport:

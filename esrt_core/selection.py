@@ -15,13 +15,13 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
-from esrt_core.media.image.picture import ImageInfo
-from esrt_core.media.video.clip import ClipInfo
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.weights.store import Model, WeightsFile, find_model, resolve
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaler
+    from esrt_core.media.image.picture import ImageInfo
+    from esrt_core.media.video.clip import ClipInfo  # PyAV, which only clips need
 
 AUTO, CLEAN, PHOTO = "auto", "clean", "photo"
 # From these values on, the clean weights are closer to the ground truth.
@@ -89,6 +89,12 @@ class ChainSelector:
             if damage is None
             else replace(self.damaged, reason=damage)
         )
+
+    def for_cleaning(self) -> ChainSelector:
+        """Return a selector that cleans up pictures at their own size: with `auto`, always as if they were damaged."""
+        if self.damaged is None:
+            return self
+        return replace(self, plain=replace(self.damaged, reason="cleaned up at the same size"), damaged=None)
 
 
 def find_chains(model: str, progress: ProgressCallback = ignore_progress) -> ChainSelector:

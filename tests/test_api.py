@@ -183,8 +183,8 @@ def test_values_that_are_not_finite_are_refused(tiny: Upscaler) -> None:
 
 
 def test_bad_arguments_raise_errors_of_one_tree() -> None:
-    with pytest.raises(OptionError, match="scale must be above 1"):
-        Upscaler(1)
+    with pytest.raises(OptionError, match="scale must be at least 1"):
+        Upscaler(0.5)
     with pytest.raises(WeightsError, match="nonsense"):
         Upscaler(2, "nonsense")
     with pytest.raises(EsrtError, match="quantum"):

@@ -5,9 +5,10 @@ It prints the plan first, every picture as it ends, and the failures together at
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +17,13 @@ import typer
 
 from esrt_cli import params
 from esrt_cli.console import Console
-from esrt_cli.report import detail_line, duration, error_json, result_json, result_line
-from esrt_cli.signals import graceful_interrupt
+from esrt_cli.figures import counted, duration, expected, rate, size
+from esrt_cli.progress import Show, State, progress_line
+from esrt_cli.report import detail_line, error_json, result_json, result_line
+from esrt_cli.signals import Interrupted, graceful_interrupt
 from esrt_core.errors import OptionError, StopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from esrt_core.pipeline.batch.options import FolderOptions
     from esrt_core.pipeline.batch.plan import Failure, FolderPlan
     from esrt_core.pipeline.batch.run import Ended, FolderResult, Packed, StopRequest
@@ -44,7 +45,8 @@ class FolderReporter:
         self._dry_run = dry_run
         self._on_ray = on_ray
         self._running = ExitStack()
-        self._show: Callable[[Status], None] = lambda status: None
+        self._show: Show = lambda state: None
+        self._done = 0
 
     def __enter__(self) -> FolderReporter:
         return self
@@ -55,13 +57,16 @@ class FolderReporter:
     def planned(self, plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> None:
         """Print the plan; then list its pictures if it is a dry run, else start the progress bar."""
         self._plan = plan
-        for line in plan_lines(plan, workers):
-            self.console.note(line)
+        if self.console.events:
+            self.console.event("plan", **plan_values(plan))
+        else:
+            for line in plan_lines(plan, workers):
+                self.console.note(line)
         if self._dry_run:
             self._list_all(plan)
             return
         self._running.enter_context(graceful_interrupt(self._interrupted))
-        self._show = self._running.enter_context(self._progress(len(plan.tasks)))
+        self._show = self._running.enter_context(progress_line(self.console))
 
     def note(self, text: str) -> None:
         """Print a note about the weights."""
@@ -74,9 +79,8 @@ class FolderReporter:
 
     def workers(self, workers: ActorSpec) -> None:
         """Print the actors of the cluster."""
-        noun = "actor" if workers.actors == 1 else "actors"
-        each = "a GPU" if workers.gpus else f"{workers.cores} {'core' if workers.cores == 1 else 'cores'}"
-        self.console.note(f"on {workers.actors} Ray {noun} with {each} each")
+        each = "a GPU" if workers.gpus else counted(workers.cores, "cores")
+        self.console.note(f"on {counted(workers.actors, 'Ray actors')} with {each} each")
 
     def _list_all(self, plan: FolderPlan | StorePlan) -> None:
         """Print every source and target."""
@@ -93,6 +97,8 @@ class FolderReporter:
     def ended(self, ended: Ended) -> None:
         """Print what came of a picture."""
         if ended.result is not None:
+            self._done += 1
+            self.console.event("result", **dataclasses.asdict(ended.result))
             for note in ended.result.notes:
                 self.console.note(f"note: {ended.result.source}: {note}")
             self.console.detail(detail_line(ended.result))
@@ -100,16 +106,26 @@ class FolderReporter:
                 self.console.record(result_json(ended.result))
             else:
                 self.console.result(result_line(ended.result))
-        elif ended.failure is not None and self._as_json:
-            self._failure_record(ended.failure)
-        self._show(ended.status)
+        elif ended.failure is not None:
+            self.console.event("failure", source=str(ended.failure.source), error=ended.failure.reason)
+            if self._as_json:
+                self._failure_record(ended.failure)
+        self._show(state_of(ended.status))
+
+    def interrupted(self, stop: Interrupted) -> StopError:
+        """Return the end of a run that was stopped at once."""
+        self._running.close()
+        done = f"{counted(self._done, 'pictures')} done"
+        return StopError(f"{stop}; {done}, no partial files were written; rerun to resume", stop.exit_code)
 
     def packed(self, packed: Packed) -> None:
         """Print that an archive of results was written."""
         values = {"ok": True, "source": str(packed.source), "target": str(packed.target), "pages": packed.pages}
-        pages = f"{packed.pages} {'page' if packed.pages == 1 else 'pages'}"
-        line = f"{packed.source} -> {packed.target}: {pages}"
-        (self.console.record if self._as_json else self.console.result)(json.dumps(values) if self._as_json else line)
+        self.console.event("result", **values)
+        if self._as_json:
+            self.console.record(json.dumps(values))
+        else:
+            self.console.result(f"{packed.source} -> {packed.target}: {counted(packed.pages, 'pages')}")
 
     def end(self, result: FolderResult) -> int:
         """Print the failures, old and new, and what was done; return the exit code.
@@ -127,37 +143,25 @@ class FolderReporter:
         return int(failed)
 
     def _summary(self, plan: FolderPlan | StorePlan, result: FolderResult) -> None:
-        for failure in (*plan.refused, *result.failures):
-            self.console.error(failure.reason)
+        shown = plan.refused if self.console.events else (*plan.refused, *result.failures)  # the others were events
+        for failure in shown:
+            self.console.error(failure.reason, str(failure.source))
         for failure in plan.failed_before:
-            self.console.error(f"{failure.reason} (in an earlier run; use --retry-failed to retry)")
+            reason = f"{failure.reason} (in an earlier run; use --retry-failed to retry)"
+            self.console.error(reason, str(failure.source))
         if self._as_json:
             for failure in (*plan.refused, *plan.failed_before):
                 self._failure_record(failure)
             self.console.record(json.dumps({"summary": summary_values(plan, result)}))
         for log in result.fault_logs:
             self.console.note(f"faults in esrt itself are in {log}; please report them")
-        self.console.note(summary_line(plan, result))
+        if self.console.events:
+            self.console.event("summary", **summary_values(plan, result))
+        else:
+            self.console.note(summary_line(plan, result))
         if result.stopped is not None:
-            self.console.error(f"{result.stopped}; {result.remaining} pictures remain: rerun to resume")
-
-    @contextmanager
-    def _progress(self, pictures: int) -> Iterator[Callable[[Status], None]]:
-        """Show a bar with throughput, failures and the remaining time during the block, on a terminal."""
-        if not self.console.shows_progress():
-            yield lambda status: None
-            return
-        from rich.console import Console as Terminal
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        with Bar(BarColumn(), TextColumn("{task.description}"), console=Terminal(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"{pictures} pictures", total=1.0)
-
-            def show(status: Status) -> None:
-                bar.update(task, completed=status.share, description=status_line(status))
-
-            yield show
+            remaining = f"{counted(result.remaining, 'pictures')} {'remains' if result.remaining == 1 else 'remain'}"
+            self.console.error(f"{result.stopped}; {remaining}: rerun to resume")
 
     def _list(self, state: str, source: Path | str, target: str | None = None, reason: str | None = None) -> None:
         if self._as_json:
@@ -175,8 +179,8 @@ class FolderReporter:
 def plan_lines(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) -> Iterator[str]:
     """Yield the plan as lines: counts, what is skipped, disk space, device and expected time."""
     roots = ", ".join(plan.roots[:3]) + (" ..." if len(plan.roots) > 3 else "")
-    noun = "picture" if plan.found == 1 else "pictures"
-    yield f"{plan.found} {noun} -> {roots}: {len(plan.tasks)} to do, {len(plan.done)} done already"
+    done = f", {len(plan.done):,} done already" if plan.done else ""
+    yield f"{counted(plan.found, 'pictures')} -> {roots}: {len(plan.tasks):,} to do{done}"
     counts = {
         "already large enough": len(plan.large),
         "failed earlier": len(plan.failed_before),
@@ -188,7 +192,7 @@ def plan_lines(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) ->
         yield f"skipped: {', '.join(others)}"
     for disk in plan.disks():
         warning = ", which may not be enough" if disk.expected > disk.free else ""
-        yield f"about {size_text(disk.expected)} of results, {size_text(disk.free)} free{warning}"
+        yield f"about {size(disk.expected)} of results, {size(disk.free)} free{warning}"
     if workers:
         yield _work_line(plan, workers)
 
@@ -198,19 +202,40 @@ def _work_line(plan: FolderPlan | StorePlan, workers: Sequence[UpscalerPool]) ->
 
     uppers = [pool.for_chain(plan.tasks[0].plan.chain).upscaler(plan.tasks[0].plan.size.passes[0]) for pool in workers]
     where = f"on {', '.join(dict.fromkeys(upper.device_name for upper in uppers))} in {uppers[0].precision}"
-    if not is_long(plan.tasks):
-        return where
-    return f"{where}, about {duration(expected_seconds(plan.tasks, workers))}"
+    seconds = expected_seconds(plan.tasks, workers) if is_long(plan.tasks) else None
+    return f"{where}, {expected(seconds)}"
 
 
-def status_line(status: Status) -> str:
-    """Return the progress as a line."""
-    left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
-    failed = f", {status.failed} failed" if status.failed else ""
-    return (
-        f"{status.ended} of {status.pictures} pictures, {status.pictures_per_second:.2g} per second, "
-        f"{status.megapixels_per_second:.2g} megapixels per second{left}{failed}"
+def state_of(status: Status) -> State:
+    """Return the progress of a run for its line; the share is that of the network's work, not of the pictures."""
+    number, short = rate(status.megapixels_per_second, "megapixels")
+    extras = [(f"{status.failed} failed", f"{status.failed} failed")] if status.failed else []
+    if status.megapixels:
+        extras.append((number, f"{short.partition('/')[0]} MP/{short.partition('/')[2]}"))
+    return State(
+        status.ended,
+        status.pictures,
+        "pictures",
+        status.pictures_per_second or None,
+        status.seconds_left if status.ended < status.pictures else None,
+        status.share,
+        tuple(extras),
     )
+
+
+def plan_values(plan: FolderPlan | StorePlan) -> dict[str, Any]:
+    """Return the plan of a folder as JSON values."""
+    return {
+        "pictures": plan.found,
+        "targets": list(plan.roots),
+        "to_do": len(plan.tasks),
+        "done": len(plan.done),
+        "large": len(plan.large),
+        "refused": len(plan.refused),
+        "failed_before": len(plan.failed_before),
+        "skipped": dict(sorted(plan.skipped.items())),
+        "result_bytes": sum(disk.expected for disk in plan.disks()),
+    }
 
 
 def summary_values(plan: FolderPlan | StorePlan, result: FolderResult) -> dict[str, Any]:
@@ -242,30 +267,23 @@ def summary_line(plan: FolderPlan | StorePlan, result: FolderResult) -> str:
         "failed": "failed",
         "failed_before": "failed earlier",
         "left": "remaining",
-        "leftovers_removed": "unfinished files of an earlier run removed",
     }
-    counts = [f"{result.done} done", *(f"{values[name]} {text}" for name, text in words.items() if values[name])]
+    counts = [f"{result.done:,} done", *(f"{values[name]:,} {text}" for name, text in words.items() if values[name])]
+    if values["leftovers_removed"]:
+        counts.append(f"{counted(values['leftovers_removed'], 'unfinished files')} of an earlier run removed")
     status = result.status
     pace = ""
     if status is not None:
-        pace = (
-            f"; {duration(status.seconds)}, {status.pictures_per_second:.2g} pictures and "
-            f"{status.megapixels_per_second:.2g} megapixels per second"
-        )
+        pace = f"; {duration(status.seconds)}"
+        if status.megapixels:
+            pictures, megapixels = status.pictures_per_second, status.megapixels_per_second
+            pace += f", {rate(pictures, 'pictures')[0]}, {rate(megapixels, 'megapixels')[0]}"
     return ", ".join(counts) + pace
 
 
-def size_text(count: int) -> str:
-    """Return a number of bytes as text: 512 bytes, 1.5 MB."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
-
-
-InputsArg = Annotated[list[str], typer.Argument(metavar="DIR|FILE|GLOB", help="Folders, pictures and globs.")]
+InputsArg = Annotated[
+    list[str], typer.Argument(metavar="DIR|FILE|GLOB", help="Folders, pictures, comic archives (CBZ) and globs.")
+]
 OutputOpt = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="DIR", help="Folder of the results. Default: DIR_x4 beside DIR."),
@@ -274,22 +292,16 @@ IncludeOpt = Annotated[
     list[str] | None, typer.Option(metavar="GLOB", help="Only matching pictures, such as '*.jpg' or 'raw/*'.")
 ]
 ExcludeOpt = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Skip matching pictures and folders.")]
-NameOpt = Annotated[
-    str | None,
-    typer.Option(metavar="TEMPLATE", help="Names of results, such as '{stem}_{model}_x{scale}.{ext}'; also {size}."),
-]
 RayOpt = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Use a Ray cluster: auto, host:port, or local to start one here."),
 ]
+WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
 RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Retry pictures that failed in an earlier run.")]
 DevicesOpt = Annotated[
     str,
     typer.Option("--device", envvar="ESRT_DEVICE", metavar="DEVICE", help="As for upscale; also cuda:0,cuda:1 or all."),
 ]
-
-
-WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
 
 
 class WatchReporter:
@@ -350,7 +362,7 @@ def batch(
     output: OutputOpt = None,
     include: IncludeOpt = None,
     exclude: ExcludeOpt = None,
-    name: NameOpt = None,
+    name: params.NameOpt = None,
     retry_failed: RetryOpt = False,
     ray: RayOpt = None,
     scale: params.ScaleOpt = None,
@@ -366,6 +378,7 @@ def batch(
     format_: params.FormatOpt = None,
     quality: params.QualityOpt = None,
     background: params.BackgroundOpt = "white",
+    dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
     compare: params.CompareOpt = False,
@@ -373,6 +386,7 @@ def batch(
     allow_truncated: params.AllowTruncatedOpt = False,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
@@ -391,9 +405,11 @@ def batch(
       esrt batch *.jpg --longest 4000 --name '{stem}_{size}.{ext}'
       esrt batch photos --dry-run
       esrt batch scans --watch
+      esrt batch book.cbz
       esrt batch s3://bucket/photos -o s3://bucket/large --ray auto
     """
-    from esrt_cli.params import parse_color
+    console = Console(quiet, verbose, events=progress == "json")
+    console.start(f"looking through {', '.join(inputs)} ...")
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.batch.options import FolderOptions
@@ -407,7 +423,7 @@ def batch(
         model=model,
         engine=EngineOptions("auto" if device == "all" else devices[0], threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, parse_color(background), strip_metadata),
+        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
     )
@@ -417,14 +433,17 @@ def batch(
     if watch:
         if ray is not None or dry_run:
             raise OptionError("--watch goes with neither --ray nor --dry-run; leave one of them out")
-        return watch_inputs(folder, Console(quiet, verbose), as_json=json)
+        return watch_inputs(folder, console, as_json=json)
     stop = StopRequest()
-    reporter = FolderReporter(Console(quiet, verbose), stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
+    reporter = FolderReporter(console, stop, as_json=json, dry_run=dry_run, on_ray=ray is not None)
     with reporter:
-        if ray is None:
-            result = upscale_folder(folder, reporter, stop, dry_run=dry_run)
-        else:
-            from esrt_core.pipeline.cluster.run import upscale_on_ray
+        try:
+            if ray is None:
+                result = upscale_folder(folder, reporter, stop, dry_run=dry_run)
+            else:
+                from esrt_core.pipeline.cluster.run import upscale_on_ray
 
-            result = upscale_on_ray(folder, ray, reporter, stop, dry_run=dry_run)
+                result = upscale_on_ray(folder, ray, reporter, stop, dry_run=dry_run)
+        except Interrupted as interruption:
+            raise reporter.interrupted(interruption) from interruption
         return reporter.end(result)

@@ -14,10 +14,16 @@ from esrt_cli.console import Console
 if TYPE_CHECKING:
     from esrt_core.compare.run import Comparison
 
-PictureArg = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
+PictureArg = Annotated[Path, typer.Argument(metavar="IN", help="A picture.")]
 ModelsOpt = Annotated[
     str,
-    typer.Option(envvar="ESRT_MODEL", metavar="A,B", help="Models to compare, separated by commas."),
+    typer.Option(
+        "--model",
+        "--models",
+        envvar="ESRT_MODEL",
+        metavar="NAME|FILE|URL",
+        help="Models to compare, separated by commas.",
+    ),
 ]
 ScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default 4, or that of a model's file.")
@@ -28,7 +34,6 @@ OutputOpt = Annotated[
         "-o", "--output", metavar="FILE", help="A .png (sheet) or .html (page with a slider). Default: a sheet."
     ),
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def compare(
@@ -40,9 +45,10 @@ def compare(
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     precision: params.PrecisionOpt = "auto",
+    tta: params.TtaOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
     quiet: params.QuietOpt = False,
 ) -> None:
     """Show where bicubic and models differ most on a picture.
@@ -54,11 +60,13 @@ def compare(
     Examples:
       esrt compare photo.jpg
       esrt compare photo.jpg -s 2 -o photo.html
-      esrt compare photo.jpg --models clean,mine.safetensors -o sheet.png
+      esrt compare photo.jpg --model clean,mine.safetensors -o sheet.png
     """
+    console = Console(quiet)
+    console.start(f"comparing on {picture} ...")
     from json import dumps as as_json
 
-    from esrt_cli.report import progress_bar
+    from esrt_cli.progress import progress_bar
     from esrt_core.compare.options import ComparisonOptions
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
@@ -68,13 +76,12 @@ def compare(
         tuple(name.strip() for name in models.split(",")),
         scale,
         output,
-        EngineOptions(device, threads, precision, tile),
+        EngineOptions(device, threads, precision, tile, tta),
         ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels),
         overwrite,
     )
     from esrt_core.compare.run import compare_models  # torch, after the checks that do not need it
 
-    console = Console(quiet)
     with progress_bar(console) as progress:
         comparison = compare_models(options, progress)
     for note in comparison.notes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from esrt_core.evaluation.protocol import Score
     from esrt_core.weights.store import WeightsFile
 
-PicturesArg = Annotated[Path, typer.Argument(metavar="HR_DIR", help="A folder of HR pictures, or one picture.")]
+PicturesArg = Annotated[Path, typer.Argument(metavar="IN", help="A folder of HR pictures, or one picture.")]
 EvalScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default: that of a --model FILE.")
 ]
@@ -29,12 +28,14 @@ LrDirOpt = Annotated[
         metavar="DIR", help="LR pictures of the same names, or with x2, x3 or x4 added. Default: made by bicubic."
     ),
 ]
-SaveImagesOpt = Annotated[Path | None, typer.Option(metavar="DIR", help="Save every result as PNG in this folder.")]
+OutputOpt = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", "--save-images", metavar="DIR", help="Save every result as PNG in this folder."),
+]
 EvalTileOpt = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Side of a tile, as in upscale; 0 is the whole picture, as in published figures."),
 ]
-EvalJsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 
 
 def evaluate(
@@ -42,15 +43,17 @@ def evaluate(
     scale: EvalScaleOpt = None,
     model: params.ModelOpt = "auto",
     lr_dir: LrDirOpt = None,
-    save_images: SaveImagesOpt = None,
+    output: OutputOpt = None,
     tile: EvalTileOpt = None,
     tta: params.TtaOpt = False,
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
     precision: params.PrecisionOpt = "auto",
+    max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
-    json: EvalJsonOpt = False,
+    json: params.JsonOpt = False,
     quiet: params.QuietOpt = False,
+    verbose: params.VerboseOpt = False,
 ) -> int:
     """Measure PSNR and SSIM of ESRT and bicubic on a folder of pictures.
 
@@ -62,29 +65,35 @@ def evaluate(
       esrt eval Set5/HR -s 2 --tile 0
       esrt eval my-photos -s 4 --model mine --json
     """
-    from esrt_cli.report import progress_bar
+    console = Console(quiet, verbose)
+    console.start(f"reading {pictures} ...")
+    from esrt_cli.progress import progress_bar
     from esrt_core.engine.options import EngineOptions
     from esrt_core.errors import OptionError
     from esrt_core.evaluation.evaluate import EvaluationOptions, evaluate_folder
+    from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
     from esrt_core.selection import UpscalerPool
 
-    console = Console(quiet)
     pool = UpscalerPool(model, EngineOptions(device, threads, precision, tile, tta))
     if scale is None and len(pool.scales) > 1:
         raise OptionError(f"'{model}' has the scales {', '.join(map(str, pool.scales))}; choose one with -s")
-    options = EvaluationOptions(pictures, scale or pool.scales[0], lr_dir, save_images, overwrite)
+    limits = ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
+    options = EvaluationOptions(pictures, scale or pool.scales[0], lr_dir, output, overwrite, limits)
     upscaler = pool.upscaler(options.scale)
     for note in pool.notes:
         console.note(f"note: {note}")
-    console.note(setting_line(pool.weights(options.scale), upscaler))
+    weights = pool.weights(options.scale)
+    console.note(setting_line(weights, upscaler))
+    console.detail(f"weights: {weights.path}, sha256 {weights.sha256}")
     with progress_bar(console) as progress:
         evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, progress)
     for failure in evaluation.failures:
-        console.error(failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}")
+        reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
+        console.error(reason, failure.name)
     if json:
         console.record(evaluation_json(evaluation))
     elif evaluation.pictures and not quiet:
-        print_table(evaluation)
+        print_table(evaluation, console)
     return 1 if evaluation.failures else 0
 
 
@@ -113,9 +122,8 @@ def evaluation_json(evaluation: Evaluation) -> str:
     return json.dumps(record)
 
 
-def print_table(evaluation: Evaluation) -> None:
+def print_table(evaluation: Evaluation, console: Console) -> None:
     """Print one row per picture and the mean to standard output."""
-    from rich.console import Console as Terminal
     from rich.table import Table
     from rich.text import Text
 
@@ -129,7 +137,7 @@ def print_table(evaluation: Evaluation) -> None:
         table.add_row(Text(printable(picture.name)), *_cells(picture.bicubic, picture.esrt))
     table.add_section()
     table.add_row(Text("mean"), *_cells(evaluation.mean_bicubic, evaluation.mean_esrt))
-    Terminal(file=sys.stdout, width=None if sys.stdout.isatty() else 100).print(table)
+    console.show(table)
 
 
 def _cells(bicubic: Score, esrt: Score) -> tuple[str, ...]:

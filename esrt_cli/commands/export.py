@@ -28,7 +28,6 @@ TileOpt = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Accept only inputs of this side, with attention windows. Default: any size."),
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def export(
@@ -38,7 +37,7 @@ def export(
     format_: FormatOpt = None,
     tile: TileOpt = None,
     overwrite: params.OverwriteOpt = False,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
     quiet: params.QuietOpt = False,
 ) -> None:
     """Write the network for other programs.
@@ -57,15 +56,16 @@ def export(
       esrt export -s 2 -o esrt_x2.pt2 --tile 240
       esrt export -s 3 --format authors -o ESRT_x3.pth
     """
+    console = Console(quiet)
+    console.start("loading the network ...")
     from json import dumps as as_json
 
-    from esrt_cli.report import progress_bar
+    from esrt_cli.progress import progress_bar
     from esrt_core.export.options import ExportOptions
 
     options = ExportOptions(output, format_, model, scale, tile, overwrite)  # refuses before torch is imported
     from esrt_core.export.export import export_network
 
-    console = Console(quiet)
     with progress_bar(console) as progress:
         exported = export_network(options, progress)
     for note in exported.notes:

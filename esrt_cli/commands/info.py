@@ -8,35 +8,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esrt_cli import params
 from esrt_cli.config import config_path
 from esrt_cli.console import Console
+from esrt_cli.figures import counted, figure
 from esrt_cli.report import verification_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esrt_core.machine import DeviceReport, MachineReport
+    from esrt_core.machine import DeviceReport, MachineReport, SpeedReport
     from esrt_core.weights.settings import StoreOptions
     from esrt_core.weights.store import Verification
 
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+BenchOpt = Annotated[
+    bool, typer.Option("--bench", help="Measure megapixels per second at x2 and x4, for about 10 seconds.")
+]
 
 
-def info(json: JsonOpt = False) -> None:
+def info(bench: BenchOpt = False, json: params.JsonOpt = False) -> None:
     """Show versions, devices (each is tested), memory, weights, and why a GPU cannot be used.
 
     \b
     Examples:
       esrt info
+      esrt info --bench
       esrt info --json
     """
+    console = Console()
+    if bench:
+        console.start("measuring the speed of this machine ...")
+        print_speed(console, as_json=json)
+        return
+    console.start("testing this machine ...")
     from esrt_core.errors import WeightsError
     from esrt_core.machine import inspect_machine
     from esrt_core.weights.settings import store_options
     from esrt_core.weights.store import verify_weights
 
     store = store_options()
-    console = Console()
     try:
         weights = verify_weights(None, None, store)
     except WeightsError as error:  # an index that cannot be read must not hide the rest
@@ -48,6 +59,27 @@ def info(json: JsonOpt = False) -> None:
         return
     for line in machine_lines(report, store, weights):
         console.result(line)
+
+
+def print_speed(console: Console, *, as_json: bool) -> None:
+    """Measure this machine and print its speed in one line, or as JSON."""
+    from esrt_core.machine import measure_machine, package_versions
+
+    report, version = measure_machine(), package_versions()["esrt-upscaler"]
+    if as_json:
+        console.record(json.dumps({"version": version, **dataclasses.asdict(report)}))
+    else:
+        console.result(speed_line(report, version))
+
+
+def speed_line(report: SpeedReport, version: str) -> str:
+    """Return the speed of a machine as one line that can be pasted into an issue."""
+    speeds = ", ".join(f"x{scale} {figure(value)}" for scale, value in report.megapixels_per_second.items())
+    slowed = f"; slowed by: {', '.join(report.slowed)}" if report.slowed else ""
+    return (
+        f"esrt {version}: {speeds} megapixels of results per second on {report.device} in {report.precision} "
+        f"({report.model}; {counted(report.threads, 'threads')}){slowed}"
+    )
 
 
 def machine_lines(report: MachineReport, store: StoreOptions, weights: Sequence[Verification]) -> list[str]:

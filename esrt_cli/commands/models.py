@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esrt_cli import params
 from esrt_cli.console import Console
+from esrt_cli.figures import size
+from esrt_cli.help import Command, Group
 from esrt_cli.report import verification_json, weights_json
 
 if TYPE_CHECKING:
@@ -20,24 +23,30 @@ if TYPE_CHECKING:
     from esrt_core.weights.settings import StoreOptions
 
 ModelArg = Annotated[str, typer.Argument(metavar="NAME|FILE|URL", help="A name, a file, or an https:// address.")]
-AnyModelArg = Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: all on this machine.")]
+AnyModelArg = Annotated[str | None, typer.Argument(metavar="NAME|FILE|URL", help="Default: all on this machine.")]
 ScaleOpt = Annotated[int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="One scale. Default: all.")]
 IndexOpt = Annotated[
     str | None,
     typer.Option(metavar="URL|FILE", envvar="ESRT_INDEX", help="An index with more weights."),
 ]
 AllowHttpOpt = Annotated[bool, typer.Option("--allow-http", help="Also download without encryption.")]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 models = typer.Typer(
+    cls=Group,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List, fetch, verify, import, remove and index weights.",
+    help="""List, fetch, verify, import, remove and index weights.
+
+    \b
+    Examples:
+      esrt models list
+      esrt models import trained.safetensors --name mine
+      esrt upscale photo.jpg --model mine
+    """,
 )
 
 
-@models.command("list")
-def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
+@models.command("list", cls=Command)
+def list_(index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """List the available weights.
 
     Use their names with --model. Addresses that were used are listed too.
@@ -47,14 +56,15 @@ def list_(index: IndexOpt = None, json: JsonOpt = False) -> None:
       esrt models list
       esrt models list --index https://example.com/weights/index.json
     """
+    _start("reading the list of weights ...")
     from esrt_core.weights.library import all_entries
 
     entries = all_entries(_options(index), refresh=True)
     _print(json, [weights_json(entry) for entry in entries], table(entries))
 
 
-@models.command()
-def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> None:
+@models.command(cls=Command)
+def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """Show the data, licence, PSNR and hash of weights.
 
     \b
@@ -62,6 +72,7 @@ def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: 
       esrt models info clean -s 4
       esrt models info trained.safetensors --json
     """
+    _start(f"looking for {model} ...")
     from esrt_core.weights.library import describe_file, find_entries
 
     records, lines = [], []
@@ -72,13 +83,13 @@ def info(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: 
     _print(json, records, lines)
 
 
-@models.command()
+@models.command(cls=Command)
 def fetch(
     model: Annotated[str, typer.Argument(metavar="NAME|URL", help="A name of the index, or an https:// address.")],
     scale: ScaleOpt = None,
     index: IndexOpt = None,
     allow_http: AllowHttpOpt = False,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
 ) -> None:
     """Download weights into the cache.
 
@@ -90,10 +101,10 @@ def fetch(
       esrt models fetch https://example.com/mine_x4.safetensors
       esrt models fetch mine --index https://example.com/weights/index.json
     """
-    from esrt_cli.report import progress_bar
+    console = _start(f"looking for {model} ...")
+    from esrt_cli.progress import progress_bar
     from esrt_core.weights.store import fetch_weights
 
-    console = Console()
     with progress_bar(console) as progress:
         files = fetch_weights(model, scale, _options(index, allow_http), progress)
     for file in files:
@@ -103,8 +114,10 @@ def fetch(
     _print(json, records, [f"{file.name} x{file.scale}: {file.path}" for file in files])
 
 
-@models.command()
-def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> int:
+@models.command(cls=Command)
+def verify(
+    model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False
+) -> int:
     """Check the size and sha256 of weights.
 
     \b
@@ -112,6 +125,7 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
       esrt models verify
       esrt models verify mine -s 2
     """
+    console = _start(f"checking {model or 'all weights'} ...")
     from esrt_core.weights.store import verify_weights
 
     results = verify_weights(model, scale, _options(index))
@@ -122,16 +136,16 @@ def verify(model: AnyModelArg = None, scale: ScaleOpt = None, index: IndexOpt = 
     )
     problems = [each.problem for each in results if each.problem]
     for problem in problems:
-        Console().error(problem)
+        console.error(problem)
     return 1 if problems else 0
 
 
-@models.command("import")
+@models.command("import", cls=Command)
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .pth or .pt file.")],
-    name: Annotated[str, typer.Option(help="Name to use with --model. Default: the file's name.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name to use with --model. Default: the file's name.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace weights of that name and scale.")] = False,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
 ) -> None:
     """Import a file into your library under a name.
 
@@ -140,6 +154,7 @@ def import_(
       esrt models import trained.safetensors --name mine
       esrt models import ESRT_x4.pth --name authors
     """
+    _start(f"reading {file} ...")
     from esrt_core.weights.importing import import_weights
     from esrt_core.weights.library import name_from_file
 
@@ -147,8 +162,8 @@ def import_(
     _print(json, [weights_json(entry)], [f"{entry.row.title}: use it with --model {entry.row.name}"])
 
 
-@models.command()
-def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: JsonOpt = False) -> None:
+@models.command(cls=Command)
+def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json: params.JsonOpt = False) -> None:
     """Delete imported or downloaded weights.
 
     \b
@@ -162,12 +177,12 @@ def remove(model: ModelArg, scale: ScaleOpt = None, index: IndexOpt = None, json
     _print(json, [weights_json(entry) for entry in removed], [f"removed {e.row.title}: {e.path}" for e in removed])
 
 
-@models.command()
+@models.command(cls=Command)
 def path(
-    model: Annotated[str | None, typer.Argument(metavar="[NAME|FILE|URL]", help="Default: the folders.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="NAME|FILE|URL", help="Default: the folders.")] = None,
     scale: ScaleOpt = None,
     index: IndexOpt = None,
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
 ) -> None:
     """Print where weights are kept.
 
@@ -187,11 +202,11 @@ def path(
     _print(json, [weights_json(entry) for entry in entries], [str(entry.path) for entry in entries])
 
 
-@models.command()
+@models.command(cls=Command)
 def index(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of .safetensors files.")],
     base_url: Annotated[str, typer.Option(metavar="URL", help="Address of the files. Default: beside the index.")] = "",
-    json: JsonOpt = False,
+    json: params.JsonOpt = False,
 ) -> None:
     """Write DIR/index.json, so that the folder can be hosted.
 
@@ -202,6 +217,7 @@ def index(
       esrt models index my-weights
       esrt models index my-weights --base-url https://example.com/weights
     """
+    _start(f"reading {folder} ...")
     from esrt_core.weights.catalog import INDEX_NAME, Entry
     from esrt_core.weights.library import make_index
 
@@ -209,9 +225,20 @@ def index(
     _print(json, [weights_json(entry) for entry in entries], [f"{folder / INDEX_NAME}:", *table(entries)])
 
 
+TEST_SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")  # everybody's pictures are the same
+
+
 def table(entries: Sequence[Entry]) -> list[str]:
-    """Return a line of titles and one line per entry, in columns."""
-    rows = [("name", "scale", "kind", "size", "PSNR", "where"), *(_cells(entry) for entry in entries)]
+    """Return a line of titles and one line per entry, in columns.
+
+    A column of PSNR belongs to one test set: figures of other pictures, such as those held out in a training, are shown
+    by `esrt models info` alone.
+    """
+    from esrt_core.weights.library import is_hidden
+
+    sets = [name for name in TEST_SETS if any(name in entry.row.psnr for entry in entries)]
+    titles = ("name", "scale", "kind", "size", *(f"{name} dB" for name in sets), "where")
+    rows: list[tuple[str, ...]] = [titles, *(_cells(entry, sets, is_hidden(entry, entries)) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -250,9 +277,11 @@ def as_json(records: Sequence[object]) -> str:
     return json.dumps(list(records), indent=2)
 
 
-def _cells(entry: Entry) -> tuple[str, str, str, str, str, str]:
+def _cells(entry: Entry, sets: Sequence[str], hidden: bool) -> tuple[str, ...]:
     row = entry.row
-    return (row.name, f"x{row.scale}", row.kind, f"{row.bytes / 1e6:.1f} MB", _psnr(entry), where(entry))
+    figures = (f"{row.psnr[name]:.2f}" if name in row.psnr else "" for name in sets)
+    place = f"{where(entry)}; hidden by the imported one" if hidden else where(entry)
+    return (row.name, f"x{row.scale}", row.kind, size(row.bytes), *figures, place)
 
 
 def _psnr(entry: Entry) -> str:
@@ -271,6 +300,12 @@ def _options(index: str | None = None, allow_http: bool = False) -> StoreOptions
     options = store_options()
     download = dataclasses.replace(options.download, allow_http=allow_http)
     return dataclasses.replace(options, index=index or "", download=download)
+
+
+def _start(text: str) -> Console:
+    console = Console()
+    console.start(text)
+    return console
 
 
 def _print(json: bool, records: list[dict[str, object]], lines: list[str]) -> None:

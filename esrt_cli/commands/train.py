@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esrt_cli.console import Console, printable
-from esrt_cli.params import DeviceOpt, QuietOpt, ThreadsOpt, parse_time
-from esrt_cli.report import duration
+from esrt_cli.console import Console
+from esrt_cli.figures import counted, duration, time_left
+from esrt_cli.params import DeviceOpt, JsonOpt, ProgressOpt, QuietOpt, ThreadsOpt, VerboseOpt, parse_time
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.live import Live
     from rich.table import Table
 
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures, or folders of them.")],
-    scale: Annotated[int, typer.Option("-s", "--scale", help="2, 3 or 4.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="IN", help="Pictures, or folders of them.")],
+    scale: Annotated[int, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor to train for.")],
     init: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Weights to start from; of another scale, only the body is used.")
+        str,
+        typer.Option(
+            "--model",
+            "--init",
+            metavar="NAME|FILE|URL",
+            help="Weights to start from; of another scale, only the body is used.",
+        ),
     ] = "clean",
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Length of the run in steps.")] = None,
@@ -42,31 +49,39 @@ def train(
     lr_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="LR pictures of the same names. Default: made by bicubic.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", "--out", metavar="DIR", help="The run's folder. Default: in runs/."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Register the result: --model NAME finds it.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Register the result even if nothing beat the start.")] = False,
-    degrade: Annotated[str, typer.Option(help="photo: add blur, noise and JPEG to the LR pictures.")] = "none",
-    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    degrade: Annotated[
+        str, typer.Option(metavar="none|photo", help="photo: add blur, noise and JPEG to the LR pictures.")
+    ] = "none",
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random choices.")] = 0,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Patches per step, over all processes.")] = None,
     patch: Annotated[int | None, typer.Option(metavar="PX", help="Side of the LR patches.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    warmup: Annotated[int, typer.Option(metavar="STEPS", help="Steps until the peak is reached.")] = 50,
+    lr: Annotated[float | None, typer.Option(metavar="NUMBER", help="Peak learning rate.")] = None,
+    warmup: Annotated[int, typer.Option(metavar="N", help="Steps until the peak is reached.")] = 50,
     optimizer: Annotated[
         str,
         typer.Option(
             "--optimizer", "--optimiser", metavar="NAME", help="adam, muon, or auto: muon from scratch, else adam."
         ),
     ] = "auto",
-    weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
-    ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.998,
-    fft: Annotated[float, typer.Option(help="Weight of the frequency-domain term beside L1.")] = 0.0,
-    mse_last: Annotated[float, typer.Option(metavar="SHARE", help="Share of the run, at its end, with MSE.")] = 0.0,
+    weight_decay: Annotated[float | None, typer.Option(metavar="NUMBER", help="Decoupled weight decay.")] = None,
+    ema: Annotated[float, typer.Option(metavar="NUMBER", help="Decay of the averaged weights.")] = 0.998,
+    fft: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the frequency-domain term beside L1.")] = 0.0,
+    mse_last: Annotated[float, typer.Option(metavar="NUMBER", help="Share of the run, at its end, with MSE.")] = 0.0,
     validations: Annotated[int, typer.Option(metavar="N", help="Validations over the run.")] = 10,
     device: DeviceOpt = "auto",
     threads: ThreadsOpt = None,
+    json: JsonOpt = False,
+    progress: ProgressOpt = "bar",
     quiet: QuietOpt = False,
+    verbose: VerboseOpt = False,
 ) -> None:
     """Fit ESRT to your pictures and measure the gain; rerun the same command to resume.
 
@@ -76,9 +91,11 @@ def train(
     Examples:
       esrt train my-photos -s 4
       esrt train my-photos -s 2 --time 2h --name mine
-      esrt train scans -s 3 --init clean --degrade photo --steps 5000 --out runs/scans
+      esrt train scans -s 3 --model clean --degrade photo --steps 5000 -o runs/scans
       OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m esrt_cli train my-photos -s 2
     """
+    console = Console(quiet, verbose, events=progress == "json")
+    console.start("preparing the training ...")
     from esrt_core.training.options import TrainOptions, check_packages
 
     check_packages()  # before torch is imported
@@ -91,7 +108,7 @@ def train(
         seconds=None if time is None else float(parse_time(time, "--time")),
         val=val,
         lr_dir=lr_dir,
-        out=out,
+        out=output,
         name=name,
         force=force,
         seed=seed,
@@ -111,9 +128,9 @@ def train(
     )
     from esrt_core.training.run import train as run
 
-    with TrainView(quiet) as view:
+    with TrainView(console) as view:
         result = run(options, view.event, view.progress)
-    view.finish(result)
+    view.finish(result, as_json=json)
 
 
 LINE_SECONDS = 30.0  # between two plain progress lines
@@ -121,31 +138,25 @@ MAX_UNUSABLE = 20
 
 
 class TrainView:
-    """Show the events of a run on the console."""
+    """Show the events of a run: a live table on a terminal, plain lines or JSON events elsewhere."""
 
-    def __init__(self, quiet: bool) -> None:
-        self.console = Console(quiet=quiet)
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.is_main_process = os.environ.get("RANK", "0") == "0"
         self._live: Live | None = None
+        self._open = ExitStack()
         self._shown: dict[str, str] = {}
         self._next_line = 0.0
         self._unusable = 0
-        if self.console.shows_progress() and self.is_main_process:
-            from rich.console import Console as RichConsole
-            from rich.live import Live
-
-            self._live = Live(console=RichConsole(stderr=True), refresh_per_second=4, transient=True)
 
     def __enter__(self) -> TrainView:
-        if self._live is not None:
-            self._live.start()
+        if self.console.shows_progress() and not self.console.events and self.is_main_process:
+            self._live = self._open.enter_context(self.console.live(refresh_per_second=4))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+        self._live = None
 
     def event(self, event: TrainEvent) -> None:
         """Show an event."""
@@ -153,7 +164,7 @@ class TrainView:
 
         match event:
             case Notice(text):
-                self._line(text)
+                self.console.note(text)
             case Unusable():
                 self._unusable_line(event)
             case Started():
@@ -165,60 +176,89 @@ class TrainView:
 
     def progress(self, progress: Progress) -> None:
         """Show the progress of reading pictures."""
-        self._show(progress.stage, f"{progress.done} of {progress.total} {progress.unit}")
+        self._show(progress.stage, f"{progress.done:,} of {progress.total:,} {progress.unit}")
         if progress.done == progress.total:
             del self._shown[progress.stage]
 
-    def finish(self, result: TrainResult) -> None:
-        """Print the result in one sentence."""
-        if self.is_main_process:
+    def finish(self, result: TrainResult, *, as_json: bool) -> None:
+        """Print the result in one sentence, or as JSON."""
+        if not self.is_main_process:
+            return
+        self.console.event("result", **result.as_json())
+        if as_json:
+            self.console.record(json.dumps({"ok": True, **result.as_json()}))
+        else:
             self.console.result(result.sentence)
 
     def _unusable_line(self, event: Unusable) -> None:
         self._unusable += 1
-        if self._unusable <= MAX_UNUSABLE:
-            self._line(f"not used: {event.reason}")
+        if self.console.events:
+            self.console.event("failure", source=str(event.path), error=event.reason)
+        elif self._unusable <= MAX_UNUSABLE or self.console.verbose:
+            self.console.note(f"not used: {event.reason}")
         elif self._unusable == MAX_UNUSABLE + 1:
-            self._line("not used: further pictures, which are not listed")
+            self.console.note("not used: further pictures, which are listed with --verbose")
 
     def _started(self, event: Started) -> None:
-        self._line(
-            f"{event.pictures} pictures to train on, {event.held_out} held out: bicubic {event.bicubic_psnr:.2f} dB, "
-            f"start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}"
+        self.console.plan(
+            f"{counted(event.pictures, 'pictures')} to train on, {event.held_out:,} held out: bicubic "
+            f"{event.bicubic_psnr:.2f} dB, start {event.start_psnr:.2f} dB on Y; {event.device}; {event.folder}",
+            **dataclasses.asdict(event),
         )
         if event.step:
-            self._line(f"resuming after step {event.step}, {duration(event.seconds)} of training")
+            self.console.note(f"resuming after step {event.step:,}, {duration(event.seconds)} of training")
 
     def _trained(self, event: Trained) -> None:
         left = event.remaining_seconds
+        if self.console.events:
+            self.console.event("progress", **_progress_values(event))
+            return
         text = {
-            "step": f"{event.step} ({event.fraction:.1%})",
+            "step": f"{event.step:,} ({event.fraction:.1%})",
+            "left": "?" if left is None else time_left(left)[0],
             "loss": f"{event.loss:.5f}",
-            "rate": f"{event.lr:.1e}, {event.batch} patches of {event.patch} px",
+            "rate": f"{event.lr:.6f}, {counted(event.batch, 'patches')} of {event.patch} px",
             "speed": f"{event.pixels_per_second:,.0f} LR px/s",
-            "left": "?" if left is None else duration(left),
         }
         for name, value in text.items():
             self._show(name, value)
         if self._live is None and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_SECONDS
-            self._line(", ".join(f"{name} {value}" for name, value in text.items()))
+            self.console.note(", ".join(f"{name} {value}" for name, value in text.items()))
 
     def _validated(self, event: Validated) -> None:
+        if self.console.events:
+            self.console.event("validation", **dataclasses.asdict(event))
+            return
         best = ", the best so far" if event.best else ""
         self._show("PSNR", f"{event.psnr:.3f} dB")
-        self._line(f"step {event.step}, {duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
+        self.console.note(f"step {event.step:,}, {duration(event.seconds)}: PSNR {event.psnr:.3f} dB{best}")
 
     def _show(self, name: str, value: str) -> None:
         self._shown[name] = value
         if self._live is not None:
             self._live.update(_table(self._shown))
 
-    def _line(self, text: str) -> None:
-        if self._live is not None:
-            self._live.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
-        else:
-            self.console.note(text)
+
+def _progress_values(event: Trained) -> dict[str, object]:
+    """Return the values of a progress event: those of every command, and those of training."""
+    per_second = event.step / event.seconds if event.seconds else None
+    left = event.remaining_seconds
+    total = round(event.step / event.fraction) if event.fraction else None
+    return {
+        "source": None,
+        "done": event.step,
+        "total": total,
+        "unit": "steps",
+        "share": round(event.fraction, 4),
+        "per_second": None if per_second is None else round(per_second, 4),
+        "seconds_left": None if left is None else round(left, 1),
+        "text": f"loss {event.loss:.5f}",
+        "loss": event.loss,
+        "lr": event.lr,
+        "patch": event.patch,
+        "batch": event.batch,
+    }
 
 
 def _table(shown: dict[str, str]) -> Table:

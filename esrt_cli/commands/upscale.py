@@ -5,6 +5,7 @@ A picture that fails is reported and does not stop the others.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esrt_cli import params
-from esrt_cli.console import Console
-from esrt_cli.report import detail_line, error_json, plan_json, plan_line, progress_bar, result_json, result_line
-from esrt_core.errors import EsrtError, OptionError
+from esrt_cli.console import Console, leads_nowhere
+from esrt_cli.figures import counted
+from esrt_cli.progress import progress_bar
+from esrt_cli.report import detail_line, error_json, plan_json, plan_line, plan_values, result_json, result_line
+from esrt_cli.signals import Interrupted
+from esrt_core.errors import EsrtError, OptionError, StopError
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -38,8 +42,11 @@ def check_arrangement(inputs: Sequence[str], output: str | None) -> None:
         raise OptionError(f"-o {output} names one file but there are {len(inputs)} inputs; end it with / for a folder")
     if list(inputs).count(STANDARD_STREAM) > 1:
         raise OptionError("standard input (-) was given more than once; it can be read only once")
-    if goes_to_standard_output(inputs, output) and sys.stdout.isatty():
-        raise OptionError("the picture would be printed to the terminal; redirect it (> file) or use -o")
+    if goes_to_standard_output(inputs, output):
+        if sys.stdout.isatty():
+            raise OptionError("the picture would be printed to the terminal; redirect it (> file) or use -o")
+        if leads_nowhere(sys.stdout):
+            raise OptionError("the picture would go to standard output, which is closed; use -o")
 
 
 class Reporter:
@@ -47,7 +54,7 @@ class Reporter:
 
     def __init__(self, console: Console, *, as_json: bool, dry_run: bool) -> None:
         self.console = console
-        self.failures = 0
+        self.failures = self.finished = 0
         self._as_json = as_json
         self._dry_run = dry_run
         self._bar = ExitStack()
@@ -66,8 +73,8 @@ class Reporter:
     def planned(self, plan: UpscalePlan, expected: Estimate) -> None:
         """Print a plan, and start the progress bar unless it is a dry run."""
         if not self._dry_run:
-            self.console.note(plan_line(plan, expected))
-            self._progress = self._bar.enter_context(progress_bar(self.console))
+            self.console.plan(plan_line(plan, expected), **plan_values(plan, expected))
+            self._progress = self._bar.enter_context(progress_bar(self.console, plan.source.name))
         elif self._as_json:
             self.console.record(plan_json(plan, expected))
         else:
@@ -80,6 +87,8 @@ class Reporter:
     def done(self, result: Result) -> None:
         """Print the result of a picture and its notes."""
         self._bar.close()
+        self.finished += 1
+        self.console.event("result", **dataclasses.asdict(result))
         for note in result.notes:
             self.console.note(f"note: {result.source}: {note}")
         self.console.detail(detail_line(result))
@@ -92,7 +101,7 @@ class Reporter:
         """Print why a picture failed."""
         self._bar.close()
         self.failures += 1
-        self.console.error(str(error))
+        self.console.error(str(error), source)
         if self._as_json:
             self.console.record(error_json(source, error))
 
@@ -112,6 +121,7 @@ def upscale(
     longest: params.LongestOpt = None,
     megapixels: params.MegapixelsOpt = None,
     output: OutputOpt = None,
+    name: params.NameOpt = None,
     model: params.ModelOpt = "auto",
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
@@ -120,6 +130,7 @@ def upscale(
     format_: params.FormatOpt = None,
     quality: params.QualityOpt = None,
     background: params.BackgroundOpt = "white",
+    dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
     compare: params.CompareOpt = False,
@@ -127,6 +138,7 @@ def upscale(
     allow_truncated: params.AllowTruncatedOpt = False,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
@@ -143,7 +155,8 @@ def upscale(
       esrt upscale scan.tif --width 6000 --height 8000 --compare
       cat photo.png | esrt upscale - -s 2 > large.png
     """
-    from esrt_cli.params import parse_color
+    console = Console(quiet, verbose, piped=goes_to_standard_output(inputs, output), events=progress == "json")
+    console.start(f"reading {inputs[0] if len(inputs) == 1 else counted(len(inputs), 'pictures')} ...")
     from esrt_core.engine.options import EngineOptions
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, EncodeOptions, ReadLimits
     from esrt_core.pipeline.image.options import UpscaleOptions
@@ -152,17 +165,30 @@ def upscale(
     options = UpscaleOptions(
         size=params.size_request(scale, width, height, longest, megapixels),
         output=output,
+        name=name,
         format=format_,
         model=model,
         engine=EngineOptions(device, threads, precision, tile, tta),
         limits=ReadLimits(DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels, allow_truncated),
-        encode=EncodeOptions(quality, parse_color(background), strip_metadata),
+        encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
     )
     check_arrangement(inputs, output)
     sources = [sys.stdin.buffer.read() if name == STANDARD_STREAM else name for name in inputs]
-    console = Console(quiet, verbose, piped=goes_to_standard_output(inputs, output))
     with Reporter(console, as_json=json, dry_run=dry_run) as reporter:
-        upscale_pictures(sources, options, reporter, sys.stdout.buffer, dry_run=dry_run)
+        try:
+            upscale_pictures(sources, options, reporter, sys.stdout.buffer, dry_run=dry_run)
+        except Interrupted as stop:
+            raise _stopped(stop, inputs, reporter) from stop
         return 1 if reporter.failures else 0
+
+
+def _stopped(stop: Interrupted, inputs: Sequence[str], reporter: Reporter) -> StopError:
+    """Say what was finished and how to go on: pictures are upscaled in the order in which they are named."""
+    ended = reporter.finished + reporter.failures
+    if not ended or ended >= len(inputs):
+        after = f" after {stop.reached}" if stop.reached else ""
+        return StopError(f"{stop}{after}; no partial files were written; rerun to start again", stop.exit_code)
+    done = f"{reporter.finished} of {counted(len(inputs), 'pictures')} done"
+    return StopError(f"{stop}; {done}, no partial files were written; rerun with the others to resume", stop.exit_code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,9 @@ import typer
 
 from esrt_cli import params
 from esrt_cli.console import Console
-from esrt_cli.report import duration, error_json, weights_text
+from esrt_cli.figures import counted, duration, expected, rate
+from esrt_cli.progress import Speed, progress_line
+from esrt_cli.report import error_json, weights_text
 from esrt_cli.signals import Interrupted
 from esrt_core.errors import EsrtError, StopError
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -45,11 +46,11 @@ class ClipReporter:
         elif self._dry_run:
             self.console.result(plan_line(plan, seconds))
         else:
-            self.console.note(plan_line(plan, seconds))
+            self.console.plan(plan_line(plan, seconds), **plan_values(plan, seconds))
         for note in plan.notes:
             self.console.note(f"note: {plan.clip.path}: {note}")
         if not self._dry_run:
-            self._show = self._running.enter_context(clip_progress(self.console))
+            self._show = self._running.enter_context(clip_progress(self.console, str(plan.clip.path)))
 
     def progress(self, report: Progress) -> None:
         """Show the progress of the clip."""
@@ -58,28 +59,29 @@ class ClipReporter:
     def done(self, result: ClipResult) -> None:
         """Print the result of a clip; damage counts as a failure, although there is a result."""
         self._running.close()
+        self.console.event("result", **dataclasses.asdict(result))
+        self.console.detail(detail_line(result))
         if self._as_json:
             self.console.record(json.dumps({"ok": not result.damage, **dataclasses.asdict(result)}))
         else:
             self.console.result(result_line(result))
         for line in result.damage:
-            self.console.error(f"{result.source} is damaged: {line}")
+            self.console.error(f"{result.source} is damaged: {line}", result.source)
         self.failures += bool(result.damage)
 
     def failed(self, path: Path, error: EsrtError) -> None:
         """Print why a clip failed."""
         self._running.close()
         self.failures += 1
-        self.console.error(str(error))
+        self.console.error(str(error), str(path))
         if self._as_json:
             self.console.record(error_json(str(path), error))
 
     def stopped(self, frames: int) -> None:
         """Remember what a later run can resume."""
         self._running.close()
-        self.kept = (
-            f"rerun to resume after {frames} frames" if frames else "no segment was finished; rerun to start again"
-        )
+        after = f"rerun to resume after {counted(frames, 'frames')}"
+        self.kept = after if frames else "no segment was finished; rerun to start again"
 
     def note(self, text: str) -> None:
         """Print a note about the inputs or the weights."""
@@ -89,24 +91,35 @@ class ClipReporter:
 def plan_line(plan: VideoPlan, seconds: float | None) -> str:
     """Return the plan of one clip in one line."""
     video, encode, timing = plan.clip.video, plan.encode, plan.clip.video.timing
-    kept = Counter(stream.kind for stream in plan.mux.streams)
-    other_streams = ", ".join(f"{kept[kind]} {kind}" for kind in ("audio", "subtitle", "attachment", "data"))
-    rate = "variable" if plan.timeline.keep else f"{float(plan.timeline.rate):.6g}"
-    time_ = "" if seconds is None else f", {duration(seconds)} at most"
+    frames = counted(plan.slots, "frames")
+    frames += " at varying times" if plan.timeline.keep else f" at {float(plan.timeline.rate):.6g} per second"
+    time_ = expected(seconds) if seconds is None else f"{duration(seconds)} at most"
     hdr = f" {video.colors.hdr}" if video.colors.hdr else ""
     return (
         f"{plan.clip.path}: {video.codec} {video.width} x {video.height} {video.pixels}{hdr}, "
         f"{duration(float(timing.duration))} -> {plan.target}: {plan.codec.name} ({plan.encoder.name}) "
-        f"{encode.width} x {encode.height} {encode.pixels}, {plan.slots} frames at {rate} a second{time_}; "
-        f"kept: {other_streams}, {plan.clip.chapters} chapters"
+        f"{encode.width} x {encode.height} {encode.pixels}, {frames}, {time_}{kept_text(plan)}"
     )
+
+
+def kept_text(plan: VideoPlan) -> str:
+    """Return what is kept of a clip beside its picture, as the end of a line; "" if there is nothing else in it."""
+    nouns = {"audio": "audio tracks", "subtitle": "subtitles", "attachment": "attachments", "data": "data streams"}
+    kept = Counter(stream.kind for stream in plan.mux.streams)
+    counts = [(kept[kind], noun) for kind, noun in nouns.items()]
+    texts = [counted(count, noun) for count, noun in [*counts, (plan.clip.chapters, "chapters")] if count]
+    return f"; kept: {', '.join(texts)}" if texts else ""
 
 
 def plan_json(plan: VideoPlan, seconds: float | None) -> str:
     """Return a plan as one JSON object on one line."""
+    return json.dumps({"ok": True, **plan_values(plan, seconds)})
+
+
+def plan_values(plan: VideoPlan, seconds: float | None) -> dict[str, Any]:
+    """Return a plan as JSON values."""
     video = plan.clip.video
-    record: dict[str, Any] = {
-        "ok": True,
+    return {
         "source": str(plan.clip.path),
         "target": str(plan.target),
         "codec": plan.codec.name,
@@ -127,61 +140,49 @@ def plan_json(plan: VideoPlan, seconds: float | None) -> str:
         "notes": plan.notes,
         "damage": plan.clip.damage,
     }
-    return json.dumps(record)
+
+
+def detail_line(result: ClipResult) -> str:
+    """Return how a clip was computed."""
+    return (
+        f"{result.source}: with {result.model} on {result.device} in {result.precision}, tile {result.tile}, "
+        f"{counted(result.frames_computed, 'frames')} computed, {result.frames_reused:,} reused, "
+        f"{counted(result.tiles_computed, 'tiles')} computed, {result.tiles_reused:,} reused"
+    )
 
 
 def result_line(result: ClipResult) -> str:
     """Return the result of one clip in one line."""
-    resumed = f", {result.resumed_at} from an earlier run" if result.resumed_at else ""
+    resumed = f", {result.resumed_at:,} from an earlier run" if result.resumed_at else ""
     return (
-        f"{result.target}: {result.size[0]} x {result.size[1]}, {result.frames} frames{resumed}, "
-        f"{duration(result.seconds)}, {result.fps:.3g} frames a second, {result.share_reused:.0%} reused"
+        f"{result.target}: {result.size[0]} x {result.size[1]}, {counted(result.frames, 'frames')}{resumed}, "
+        f"{duration(result.seconds)}, {rate(result.fps, 'frames')[0]}, {result.share_reused:.0%} reused"
         f"{weights_text(result.model, result.reason)}"
     )
 
 
 @contextmanager
-def clip_progress(console: Console) -> Iterator[ProgressCallback]:
-    """Show frames, frames a second, the remaining time, segment and reuse on a terminal while the block runs."""
-    if not console.shows_progress():
-        yield ignore_progress
-        return
-    from rich.console import Console as Terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def clip_progress(console: Console, source: str) -> Iterator[ProgressCallback]:
+    """Show frames, their rate, the remaining time, segment and reuse while the block runs."""
+    speed = Speed()
+    with progress_line(console, source) as show:
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[rate]:.3g}/s, {task.description}"))
-    with Bar(*columns, TimeRemainingColumn(), console=Terminal(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, rate=0.0)
-        throughput = Throughput()
+        def report(progress: Progress) -> None:
+            segment, _, reused = progress.stage.partition(", ")
+            show(speed(progress, ((reused, reused), (segment, segment))))
 
-        def show(report: Progress) -> None:
-            rate = throughput(report.done)
-            bar.update(task, completed=report.done, total=report.total or None, description=report.stage, rate=rate)
-
-        yield show
-
-
-class Throughput:
-    """Measure frames a second since the first report: those of an earlier run do not count."""
-
-    def __init__(self) -> None:
-        self._start: tuple[float, int] | None = None
-
-    def __call__(self, done: int) -> float:
-        """Return the frames a second until `done`."""
-        now = time.monotonic()
-        if self._start is None:
-            self._start = (now, done)
-        began, first = self._start
-        return (done - first) / (now - began) if now > began else 0.0
+        yield report
 
 
 InputsArg = Annotated[list[str], typer.Argument(metavar="IN", help="Clips, or folders of them.")]
 ScaleOpt = Annotated[
     Decimal | None,
     typer.Option(
-        "-s", "--scale", parser=params.parse_number, metavar="NUMBER", help="Factor of the sides, above 1. Default 2."
+        "-s",
+        "--scale",
+        parser=params.parse_number,
+        metavar="NUMBER",
+        help="Factor for both sides, 1 (clean up) to 16. Default 2.",
     ),
 ]
 OutputOpt = Annotated[
@@ -219,11 +220,13 @@ def video(
     height: params.HeightOpt = None,
     longest: params.LongestOpt = None,
     output: OutputOpt = None,
+    name: params.NameOpt = None,
     model: params.ModelOpt = "auto",
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     precision: params.PrecisionOpt = "auto",
+    tta: params.TtaOpt = False,
     codec: CodecOpt = None,
     encoder: EncoderOpt = "auto",
     crf: CrfOpt = None,
@@ -240,7 +243,9 @@ def video(
     drop_streams: DropOpt = False,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
+    verbose: params.VerboseOpt = False,
     dry_run: params.DryRunOpt = False,
 ) -> int:
     """Upscale clips: sound, subtitles, chapters, timing and colors stay.
@@ -255,6 +260,8 @@ def video(
       esrt video old.avi --height 1080 --deinterlace -o old.mkv
       esrt video episodes/ -o large/ --codec hevc
     """
+    console = Console(quiet, verbose, events=progress == "json")
+    console.start(f"reading {', '.join(inputs)} ...")
     from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
     from esrt_core.pipeline.video.options import VideoOptions
@@ -263,8 +270,9 @@ def video(
     options = VideoOptions(
         size=params.size_request(scale, width, height, longest, None),
         output=output,
+        name=name,
         model=model,
-        engine=EngineOptions(device, threads, precision, tile),
+        engine=EngineOptions(device, threads, precision, tile, tta),
         codec=codec,
         encoder=encoder,
         crf=crf,
@@ -281,7 +289,7 @@ def video(
         drop=drop_streams,
         audio=audio,
     )
-    reporter = ClipReporter(Console(quiet), as_json=json, dry_run=dry_run)
+    reporter = ClipReporter(console, as_json=json, dry_run=dry_run)
     try:
         upscale_clips(inputs, options, reporter, dry_run=dry_run)
     except Interrupted as stop:

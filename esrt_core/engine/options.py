@@ -31,6 +31,8 @@ class EngineOptions:
     tta: bool = False
 
     def __post_init__(self) -> None:
+        if self.device == "all" or "," in self.device:
+            raise OptionError(f"'{self.device}' names several devices, which esrt batch alone uses; choose one")
         if not _DEVICE.fullmatch(self.device):
             raise OptionError(f"unknown device '{self.device}'; choose auto, cpu, mps, cuda or cuda:N")
         if self.threads is not None and not 1 <= self.threads <= 1024:

@@ -22,9 +22,11 @@ from esrt_core.engine.tiles import TiledFrame, Transfer
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 from esrt_core.system.memory import available_bytes
+from esrt_core.system.process import release_freed_memory
 from esrt_core.weights.tensors import Weights
 
 DEFAULTS = EngineOptions()
+LARGE = 400_000  # px through the network; for fewer, allocating memory anew would show
 GROUPS_IN_FLIGHT = 1  # queued on a GPU before an earlier one is checked
 
 
@@ -157,11 +159,18 @@ class Upscaler:
                 with use_cpu_threads(self._options.threads), self._form.computing():
                     run_tiles(_all(jobs), self._form, self._cache, transfer, _reporter(_all(jobs), progress))
                 transfer.flush()
+                self._release_after(_all(jobs))
                 return self._results(frames, jobs)
             except self._form.memory_errors:
                 if not self._shrink(frames):
                     raise
             self._form.release_memory()  # after the error, which references what was being computed, is gone
+
+    def _release_after(self, pictures: Iterable[TiledFrame]) -> None:
+        """Release what the work on large pictures leaves behind on a CPU: an encoder needs as much next."""
+        if self._form.device == "cpu" and sum(picture.plan.computed_pixels for picture in pictures) >= LARGE:
+            self._form.release_memory()
+            release_freed_memory()
 
     def _queue(self, frames: Sequence[Frame], progress: ProgressCallback) -> _Queued:
         """Queue the work for some frames on a GPU, without waiting; if memory runs out, _collect() does it all."""

@@ -27,7 +27,7 @@ class AlreadyLargeError(OptionError):
 class SizeRequest:
     """Request the size of a result in at most one way; without any, the weights' own scale applies.
 
-    factor            of both sides, above 1 and at most 16
+    factor            of both sides, from 1 (clean up at the same size) to 16
     width, height     px; together, the box that the result must fit into
     longest           px of the longer side
     megapixels        million px of the result
@@ -51,6 +51,11 @@ class SizeRequest:
             raise OptionError("use only one of --scale, --width with --height, --longest and --megapixels")
         if self.factor is not None:
             check_factor(self.factor)
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether the result has the size of the source: it is enlarged and reduced again."""
+        return self.factor == 1
 
     @property
     def is_in_pixels(self) -> bool:
@@ -120,9 +125,9 @@ def half_up(value: Fraction) -> int:
 
 
 def check_factor(factor: Fraction) -> None:
-    """Raise OptionError unless a factor is above 1 and at most MAX_FACTOR."""
-    if not 1 < factor <= MAX_FACTOR:
-        raise OptionError(f"scale must be above 1 and at most {MAX_FACTOR}, not {decimal_text(factor)}")
+    """Raise OptionError unless a factor is from 1 to MAX_FACTOR."""
+    if not 1 <= factor <= MAX_FACTOR:
+        raise OptionError(f"scale must be at least 1 and at most {MAX_FACTOR}, not {decimal_text(factor)}")
 
 
 def own_factor(scales: Sequence[int]) -> int:
@@ -138,11 +143,11 @@ def plan_size(
     The first pass has one of `scales`, the others one of `later` (default: `scales`). Sides are side x factor, halves
     rounded up.
 
-    Raises: AlreadyLargeError if the result would be no larger than the source, OptionError if it would be more than
-    MAX_FACTOR times larger or cannot be reached with these scales.
+    Raises: AlreadyLargeError if the result would be no larger than the source (unless the factor is 1), OptionError if
+    it would be more than MAX_FACTOR times larger or cannot be reached with these scales.
     """
     target = target_size(request, width, height, scales)
-    if target[0] <= width and target[1] <= height:
+    if target[0] <= width and target[1] <= height and not request.cleans_up:
         raise AlreadyLargeError(
             f"already {width} x {height} px, at least as large as the requested {target[0]} x {target[1]} px; "
             "request a larger size"

@@ -16,7 +16,7 @@ from esrt_core.architecture import SCALES, scales_text
 from esrt_core.decoding import DecodeError, decode_json, decode_value
 from esrt_core.errors import WeightsError
 from esrt_core.files import display_text
-from esrt_core.weights.download import Digest
+from esrt_core.weights.address import Digest
 from esrt_core.weights.header import MAX_BYTES
 from esrt_core.weights.settings import StoreOptions
 

@@ -5,74 +5,28 @@ distinguish a stalled transfer from a slow one, and retry permanent errors as of
 """
 
 import contextlib
-import hashlib
-import ipaddress
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import display_text
 from esrt_core.progress import Progress, ProgressCallback
-from esrt_core.weights.header import MAX_BYTES
+from esrt_core.weights.address import Digest, DownloadOptions, check_url, digest_of
 
 CHUNK = 64 * 1024  # bytes
 MIN_RATE = 1_000  # bytes/s on average; slower transfers count as stalled
-MAX_URL = 2000  # characters
 STALLED = 3  # times the timeout without a header or a part of the body
 TRANSIENT_STATUSES = (408, 425, 429)  # beside 500 and above
 _LOOP = "The last 30x error message was"  # urllib appends it to the reason of a redirect in circles
-
-
-@dataclass(frozen=True)
-class Digest:
-    """Hold the size and the SHA-256 of a file; `sha256` is 64 lowercase hexadecimal digits."""
-
-    bytes: int
-    sha256: str
-
-    def __str__(self) -> str:
-        return f"{self.bytes:,} bytes, sha256 {self.sha256}"
-
-
-@dataclass(frozen=True)
-class WeightsUrl:
-    """Hold an address without its fragment, and the sha256 in the fragment, "" if there is none."""
-
-    address: str
-    sha256: str
-
-    @property
-    def file(self) -> str:
-        """Return the file name at the end of the address, made safe for a local folder."""
-        name = PurePosixPath(unquote(urlsplit(self.address).path)).name
-        return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[-100:] or "weights.safetensors"
-
-
-@dataclass(frozen=True)
-class DownloadOptions:
-    """Hold the limits of a download.
-
-    timeout    seconds without data.
-    attempts   attempts per address.
-    pause      seconds before the second attempt; doubled before each further one.
-    max_bytes  the most that a file of unknown size may have.
-    """
-
-    timeout: float = 20.0
-    attempts: int = 4
-    pause: float = 0.5
-    allow_http: bool = False
-    max_bytes: int = MAX_BYTES
 
 
 def fetch(
@@ -91,61 +45,6 @@ def fetch(
         except WeightsError as error:
             problems.append(str(error))
     raise WeightsError("; ".join(problems))
-
-
-def digest_of(path: Path) -> Digest:
-    """Return the digest of a file.
-
-    Raises: WeightsError if it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return Digest(file.tell(), sha256)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def is_url(text: str) -> bool:
-    """Return whether the text is an address, not a name or a path."""
-    return "://" in text
-
-
-def parse_url(text: str) -> WeightsUrl:
-    """Split an address from its fragment.
-
-    Raises: WeightsError if the fragment is not a sha256.
-    """
-    address, fragment = urldefrag(text)
-    if not fragment:
-        return WeightsUrl(address, "")
-    match = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
-    if match is None:
-        raise WeightsError(f"{text} ends in '#{fragment}'; expected '#sha256=' and 64 hexadecimal digits")
-    return WeightsUrl(address, match[1].lower())
-
-
-def check_url(url: str, allow_http: bool) -> None:
-    """Check that an address is https, or http on this machine or allowed by the user.
-
-    Raises: WeightsError if it is not.
-    """
-    if len(url) > MAX_URL:
-        raise WeightsError(f"an address of {len(url):,} characters is not valid; expected up to {MAX_URL:,}")
-    if not re.fullmatch(r"[!-~]+", url):
-        raise WeightsError(f"{url} is not a valid address: spaces and non-ASCII letters must be percent-encoded")
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        parts.port  # noqa: B018 - raises if the port is not a number
-    except ValueError as error:
-        raise WeightsError(f"{url} is not a valid address: {error}") from error
-    if not host or parts.scheme not in ("https", "http"):
-        raise WeightsError(f"{url} cannot be downloaded; use an address that begins with https://")
-    if parts.username is not None:
-        raise WeightsError(f"the address on {host} contains a user name; use one without")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
-        raise WeightsError(f"{url} is not encrypted; use https://, or fetch it with --allow-http")
 
 
 class _TransientError(Exception):
@@ -375,12 +274,3 @@ def _reason(error: Exception) -> str:
     if isinstance(reason, TimeoutError):
         return "the server stopped sending"
     return display_text(str(reason)[:200]) or type(reason).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

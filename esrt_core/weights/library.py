@@ -8,12 +8,14 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.progress import ignore_progress
+from esrt_core.weights.address import digest_of, is_url, parse_url
 from esrt_core.weights.catalog import (
     INDEX_NAME,
     MAX_INDEX_BYTES,
@@ -29,7 +31,6 @@ from esrt_core.weights.catalog import (
     parse_rows,
     read_rows,
 )
-from esrt_core.weights.download import digest_of, fetch, is_url, parse_url
 from esrt_core.weights.header import PICKLED, SUFFIXES, CheckpointMetadata, read_header
 from esrt_core.weights.settings import StoreOptions, make_folder
 from esrt_core.weights.tensors import load_weights
@@ -38,16 +39,21 @@ AUTO = "clean"  # what `auto` means if there is no picture to choose by
 
 
 def all_entries(options: StoreOptions, refresh: bool = False) -> list[Entry]:
-    """Return the entries of all weights; bundled and imported names hide those of an index.
+    """Return the entries of all weights, those of an index even if an imported name hides them (see is_hidden()).
 
     `refresh` downloads the index again, see index_entries().
 
     Raises: WeightsError if the index cannot be used.
     """
-    own = _own_entries(options)
-    own_names = {entry.row.name for entry in own}
-    indexed = [entry for entry in index_entries(options, refresh) if entry.row.name not in own_names]
-    return own + [cached_entry(row, "url", options) for row in url_rows(options)] + indexed
+    urls = [cached_entry(row, "url", options) for row in url_rows(options)]
+    return _own_entries(options) + urls + index_entries(options, refresh)
+
+
+def is_hidden(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Return whether an entry of an index is not used, because weights of its name were imported."""
+    return entry.origin == "index" and any(
+        other.origin == "imported" and other.row.name == entry.row.name for other in entries
+    )
 
 
 def named_entries(name: str, options: StoreOptions, refresh: bool = False) -> list[Entry]:
@@ -277,6 +283,8 @@ def _download(address: str, sha256: str, copy: Path, options: StoreOptions) -> N
         raise WeightsError(
             f"index {address} is not in the cache and ESRT_OFFLINE is set; run 'esrt models list' once while online"
         )
+    from esrt_core.weights.download import fetch  # and with it HTTP and TLS
+
     make_folder(copy.parent)
     with atomic_write(copy, overwrite=True) as temporary:
         limits = dataclasses.replace(options.download, max_bytes=MAX_INDEX_BYTES)

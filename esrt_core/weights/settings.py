@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from esrt_core.errors import OptionError, TargetError, WeightsError
-from esrt_core.weights.download import DownloadOptions
+from esrt_core.weights.address import DownloadOptions
 
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
     "1": True,

@@ -10,8 +10,8 @@ from pathlib import Path
 from esrt_core.errors import WeightsError
 from esrt_core.files import atomic_write
 from esrt_core.progress import ProgressCallback, ignore_progress
+from esrt_core.weights.address import WeightsUrl, digest_of, is_url, parse_url
 from esrt_core.weights.catalog import CatalogRow, Entry, cached_entry
-from esrt_core.weights.download import WeightsUrl, digest_of, fetch, is_url, parse_url
 from esrt_core.weights.library import (
     all_entries,
     describe_row,
@@ -128,6 +128,8 @@ def ensure_file(entry: Entry, options: StoreOptions, progress: ProgressCallback 
             raise WeightsError(f"{problem}; ESRT_OFFLINE is set, fetch '{entry.row.name}' once while online")
         if entry.present:
             notes = (f"{problem}; downloaded again",)
+        from esrt_core.weights.download import fetch  # and with it HTTP and TLS
+
         make_folder(entry.path.parent)
         with atomic_write(entry.path, overwrite=True) as temporary:
             fetch(entry.row.urls, temporary, entry.row.digest, options.download, progress)
@@ -189,6 +191,8 @@ def _from_url(url: WeightsUrl, options: StoreOptions, progress: ProgressCallback
 
 def _download_first(url: WeightsUrl, options: StoreOptions, progress: ProgressCallback) -> CatalogRow:
     """Download an address to the cache, check that it is ESRT, and record its hash."""
+    from esrt_core.weights.download import fetch
+
     folder = make_folder(options.cache / "weights")
     with temporary_folder(folder) as temporary:
         path = temporary / url.file

@@ -114,7 +114,7 @@ def test_a_stop_carries_its_own_exit_code(monkeypatch: pytest.MonkeyPatch, run: 
         raise StopError("stopped", 143)
 
     monkeypatch.setattr(app_module, "app", stop)
-    assert run() == type(run("--version"))(143, b"", "error: stopped\n")
+    assert run() == type(run("--version"))(143, b"", "stopped\n")
 
 
 def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ def test_what_is_set_is_shown(run: Run, file: Path) -> None:
     assert run("config", "set", "offline", "true").code == 0
     assert read_config(file) == {"device": "cpu", "threads": 2, "offline": True}
     assert shown(run, "threads") == {"value": 2, "from": "file"}
+    assert shown(run, "offline") == {"value": True, "from": "file"}
     assert b'device = "cpu"  (file' in run("config", "show").out
 
 
@@ -89,6 +90,12 @@ def test_what_cannot_be_set_is_refused(run: Run, file: Path, arguments: list[str
         ("device = 'gpu'", "unknown device 'gpu'"),
         ("[upscale]\ndevice = 'cpu'", "unknown setting 'upscale'"),
         ("device = ", "is not valid TOML"),
+        ("threads = 123456789012345678901234567890", "is not valid TOML"),
+        ("device = " + "[" * 5000, "is not valid TOML"),
+        ("device = " + "[" * 60 + "]" * 60, "is not valid TOML"),
+        ('device = "cpu\\u0000"', "is not valid TOML"),
+        ("device = nan", "is not valid TOML"),
+        ("threads = " + "1" * 5000, "is not valid TOML"),
     ],
 )
 def test_a_bad_file_is_one_line_in_every_command(run: Run, file: Path, content: str, message: str) -> None:

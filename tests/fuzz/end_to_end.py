@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from esrt_core.pipeline.batch.faults import FAULT_LOG
 from tests.fuzz import seeds
 from tests.fuzz.mutation import mutated
 
@@ -49,6 +50,8 @@ def problems(folder: Path, out: Path) -> list[str]:
     weights.write_bytes(seeds.weights()["ours.safetensors"])
     first, again = (upscale_folder(folder, out, weights) for _ in range(2))
     found = [f"traceback: {done.stderr[-1500:]}" for done in (first, again) if "Traceback" in done.stderr]
+    if (out / FAULT_LOG).exists():
+        found.append(f"fault of this program: {(out / FAULT_LOG).read_text()[-1500:]}")
     found += [
         f"exit code {done.returncode}: {done.stderr[-500:]}" for done in (first, again) if done.returncode not in (0, 1)
     ]
@@ -58,7 +61,7 @@ def problems(folder: Path, out: Path) -> list[str]:
     for path in out.rglob("*") if out.is_dir() else ():
         if ".esrt-tmp" in path.name:
             found.append(f"temporary file {path.name} is left")
-        elif path.is_file() and not path.name.startswith("."):
+        elif path.is_file() and not path.name.startswith(".") and path.name != FAULT_LOG:
             found += _unreadable(path)
     return found
 

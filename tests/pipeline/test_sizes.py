@@ -6,7 +6,15 @@ from math import prod
 import pytest
 
 from esrt_core.errors import OptionError
-from esrt_core.pipeline.sizes import SizePlan, SizeRequest, chain_cost, cheapest_chain, exact, plan_size
+from esrt_core.pipeline.sizes import (
+    AlreadyLargeError,
+    SizePlan,
+    SizeRequest,
+    chain_cost,
+    cheapest_chain,
+    exact,
+    plan_size,
+)
 
 ALL = (2, 3, 4)
 
@@ -104,9 +112,17 @@ def test_one_scale_works_in_a_chain_of_itself() -> None:
         plan_size(factor("10"), 4, 4, (3,))
 
 
-@pytest.mark.parametrize("text", ["1", "0.5", "0", "-2"])
-def test_a_factor_that_does_not_enlarge_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=f"scale must be above 1 and at most 16, not {text}"):
+def test_one_cleans_up_at_the_same_size() -> None:
+    plan = plan_size(factor("1"), 30, 20, ALL)
+    assert plan == SizePlan((2,), 30, 20, resample=True)
+    assert factor("1").suffix(ALL) == "x1"
+    with pytest.raises(AlreadyLargeError):  # asked for in pixels, it is already that large
+        plan_size(SizeRequest(width=30), 30, 20, ALL)
+
+
+@pytest.mark.parametrize("text", ["0.99", "0.5", "0", "-2"])
+def test_a_factor_that_reduces_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=f"scale must be at least 1 and at most 16, not {text}"):
         factor(text)
 
 

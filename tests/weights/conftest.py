@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from esrt_core.model import ESRT, ESRTConfig
+from esrt_core.weights.address import DownloadOptions
 from esrt_core.weights.checkpoint import save_checkpoint
-from esrt_core.weights.download import DownloadOptions
 from esrt_core.weights.header import CheckpointMetadata
 from esrt_core.weights.settings import StoreOptions
 

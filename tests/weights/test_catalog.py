@@ -12,6 +12,7 @@ import torch
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights import catalog
+from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import (
     BUNDLED,
     RESERVED_NAMES,
@@ -22,7 +23,6 @@ from esrt_core.weights.catalog import (
     read_rows,
 )
 from esrt_core.weights.checkpoint import load_checkpoint
-from esrt_core.weights.download import digest_of
 from esrt_core.weights.header import MAX_BYTES
 from esrt_core.weights.library import describe_row, index_entries, make_index
 from esrt_core.weights.settings import StoreOptions

@@ -11,7 +11,8 @@ import trustme
 
 from esrt_core.errors import WeightsError
 from esrt_core.progress import Progress, ignore_progress
-from esrt_core.weights.download import Digest, DownloadOptions, fetch
+from esrt_core.weights.address import Digest, DownloadOptions
+from esrt_core.weights.download import fetch
 from tests.weights.conftest import QUICK, Site, serving
 
 CONTENT = bytes(range(256)) * 800  # more than one chunk

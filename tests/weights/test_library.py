@@ -4,9 +4,9 @@ import pytest
 
 from esrt_core.errors import WeightsError
 from esrt_core.model import ESRT
+from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import read_rows
 from esrt_core.weights.checkpoint import save_checkpoint
-from esrt_core.weights.download import digest_of
 from esrt_core.weights.header import CheckpointMetadata
 from esrt_core.weights.library import make_index, name_from_file
 

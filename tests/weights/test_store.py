@@ -11,8 +11,8 @@ import torch
 
 from esrt_core.errors import OptionError, TargetError, WeightsError
 from esrt_core.model import ESRT
+from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import BUNDLED, dump_rows
-from esrt_core.weights.download import digest_of
 from esrt_core.weights.importing import import_weights
 from esrt_core.weights.library import all_entries, find_entries, make_index, remove_weights
 from esrt_core.weights.settings import StoreOptions, store_options

@@ -133,14 +133,14 @@ class TorchForm:
 
     def _average(self, network: Network, x: Tensor, windows: Windows) -> Tensor:
         """Run once, or average the eight flips and rotations."""
-        y: Tensor | None = None
         with _without_tf32(self._device) if network is self._full else contextlib.nullcontext():
+            if not self._tta:
+                return network(_channels_last(x), windows)
+            total = torch.zeros((), device=x.device)
             for symmetry in symmetries(self._tta):
-                turned = transformed(x, symmetry).contiguous(memory_format=torch.channels_last)
-                part = network(turned, windows[::-1] if symmetry & 4 else windows)
-                y = part if y is None else y + restored(part, symmetry)
-        assert y is not None
-        return y / 8 if self._tta else y
+                turned = _channels_last(transformed(x, symmetry))
+                total = total + restored(network(turned, windows[::-1] if symmetry & 4 else windows), symmetry)
+            return total / 8
 
     def _check(self, x: Tensor, y: Tensor, windows: Windows, exact: bool) -> None:
         """Recompute what is invalid in half precision; raise WeightsError if a result is not finite in float32."""
@@ -180,6 +180,10 @@ def _without_tf32(device: torch.device) -> contextlib.AbstractContextManager[Non
         cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
     )
     return flags
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _is_constant(x: Tensor) -> Tensor:

@@ -1,26 +1,26 @@
 """Write still images that Pillow writes with 8 bits only: with imagecodecs, and with headers of ours.
 
-PNG of 16 bits, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
+PNG of 16 bits, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
 """
 
+import importlib
+import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import isobmff, jp2, netpbm, sgi
+from esrt_core.media.image import isobmff, jp2, netpbm, photoshop, sgi
 from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
-from esrt_core.media.image.formats import AVIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
-from esrt_core.media.image.metadata import png_chunks
+from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
+from esrt_core.media.image.metadata import png_chunks, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Unit
 
 PNG_LEVEL = 3  # on upscaled photos 5 % larger than level 6, in a third of the time
 AVIF_SPEED = 8  # half the time of speed 6
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IHDR_END = len(_PNG_SIGNATURE) + 25
+_IHDR_END = 33  # behind the signature and IHDR
 _ALL_THREADS = 0
 
 Writer = Callable[[Frame, BinaryIO, Metadata, EncodeOptions], None]
@@ -28,7 +28,9 @@ Writer = Callable[[Frame, BinaryIO, Metadata, EncodeOptions], None]
 
 def writer_for(frame: Frame, target: Format) -> Writer | None:
     """Return what writes a frame that fits the format (see encode.fit); None if Pillow does."""
-    return _write_deep_png if target is PNG and frame.depth == 16 else _WRITERS.get(target)
+    if target in _DEEP_WRITERS and frame.depth > 8:
+        return _DEEP_WRITERS[target]
+    return _WRITERS.get(target)
 
 
 def behind_header(file: BinaryIO, target: Format, metadata: Metadata) -> Any:
@@ -61,6 +63,8 @@ class _AfterHeader:
 
 def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write 16 bits with imagecodecs, as Pillow cannot."""
+    import imagecodecs  # here: it takes longer to import than a small picture to encode
+
     pixels = _interleaved(frame)
     with encoding(PNG):
         encoded = memoryview(imagecodecs.png_encode(pixels, level=PNG_LEVEL))
@@ -71,6 +75,8 @@ def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
 
 def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     """Write an AVIF whose bitstream and container describe the same color; a profile stands for unspecified color."""
+    import imagecodecs
+
     color = UNSPECIFIED if metadata.icc is not None else metadata.color or SRGB
     pixels, matrix = _interleaved(frame), matrix_for(color)
     with encoding(AVIF):
@@ -89,6 +95,8 @@ def _write_avif(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encod
 
 
 def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    import imagecodecs
+
     pixels = _interleaved(frame)
     with encoding(JPEG2000):
         codestream = imagecodecs.jpeg2k_encode(
@@ -102,12 +110,29 @@ def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
     dpi = metadata.resolution.per(Unit.INCH) if metadata.resolution is not None else None
     is_gray, has_alpha = frame.space is ColorSpace.GRAY, frame.alpha is not None
     shape = jp2.Shape(frame.width, frame.height, frame.depth, is_gray, has_alpha)
-    for part in jp2.boxes(shape, metadata.exif, metadata.xmp, metadata.icc, dpi):
+    iptc = None if metadata.photoshop is None else photoshop.iptc_of(metadata.photoshop)
+    for part in jp2.boxes(shape, jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc)):
         file.write(part)
     if metadata.comments:
         codestream = jp2.with_comments(bytes(codestream), metadata.comments)
     file.write((len(codestream) + 8).to_bytes(4, "big") + b"jp2c" if len(codestream) < 1 << 31 else b"\0\0\0\0jp2c")
     file.write(codestream)
+
+
+def _write_deep_heif(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    """Write more than 8 bits with pillow-heif, whose plugin for Pillow writes 8."""
+    parameters = save_parameters(metadata, HEIF)
+    pixels = _interleaved(frame) << 16 - frame.depth
+    mode = ("L" if frame.space is ColorSpace.GRAY else "RGB") + ("" if frame.alpha is None else "A") + ";16"
+    lossless = bool(options.lossless) and options.quality is None
+    quality = -1 if lossless else options.quality or HEIF.default_quality
+    whole = io.BytesIO()
+    with encoding(HEIF):
+        pillow_heif = importlib.import_module("pillow_heif")
+        size = (frame.width, frame.height)
+        data = pixels.tobytes()
+        pillow_heif.encode(mode, size, data, whole, quality=quality, chroma=444, bit_depth=frame.depth, **parameters)
+    file.write(whole.getbuffer())
 
 
 def _write_pnm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
@@ -132,6 +157,7 @@ def _interleaved(frame: Frame) -> NDArray[Any]:
     return np.ascontiguousarray(color if frame.alpha is None else np.dstack([color, frame.alpha]))
 
 
+_DEEP_WRITERS: dict[Format, Writer] = {PNG: _write_deep_png, HEIF: _write_deep_heif}
 _WRITERS: dict[Format, Writer] = {
     AVIF: _write_avif,
     JPEG2000: _write_jpeg2000,

@@ -27,6 +27,7 @@ def read_color(
     """Return the code points of a PNG, AVIF or HEIF, a PNG's other color chunks, and the profile.
 
     The profile is `icc`; for a TIFF without one it is made of the page's primaries, white point and transfer function.
+    `page_number` is that of the page, from 0.
     """
     if opening.format in (AVIF, HEIF):
         if icc is not None:  # there a profile goes first

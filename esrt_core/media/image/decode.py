@@ -1,12 +1,14 @@
 """Probe and decode image files: from an open file to its description, metadata and pages."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
@@ -42,6 +44,9 @@ from esrt_core.media.image.tiff import (
 )
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
@@ -273,6 +278,8 @@ def _read_animation_frame(opening: Opened, image: ImageFile.ImageFile, number: i
 def _tiff_page(opening: Opened, number: int) -> tifffile.TiffPage:
     """Return a page of a TIFF. Raises MediaError if strips or tiles are missing: a few bytes can claim millions."""
     page = opening.tiff_page(number)
+    with opening.decoding():
+        _ = page.chunked  # tifffile computes it here once, and raises if strips have no rows
     if missing := missing_segments(page):
         if not opening.limits.allow_truncated:
             raise opening.damaged(f"{missing:,} strips or tiles are missing")
@@ -427,7 +434,8 @@ def _oddities(opening: Opened) -> tuple[str, ...]:
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")
     image = opening.image
-    if image is not None and (bits := image.info.get("bit_depth") or 8) > 8:  # set by pillow-heif
+    bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
+    if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JPEG and image is not None:
         if image.format == "MPO":

@@ -4,12 +4,13 @@ Pillow opens these files too, for their size and metadata. What it refuses for t
 another depth there (`Deep.patch`).
 """
 
+import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import imagecodecs
+import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.media.image import isobmff, jp2, jpeg, netpbm, png, psd, sgi
@@ -44,14 +45,17 @@ class Deep:
 def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     """Return how the samples of a file are decoded, from its headers; None if Pillow does it."""
     if head.startswith(png.SIGNATURE):
-        return _of_bits(head[24] if len(head) > 24 else 8, imagecodecs.png_decode)  # IHDR
+        return _of_bits(head[24] if len(head) > 24 else 8, _library("png_decode"))  # IHDR
     if head.startswith(jpeg.START):
         return _jpeg(read_at)
     if head.startswith((jp2.SIGNATURE, _CODESTREAM)):
         return _jpeg2000(head, read_at, byte_size)
     if head[4:8] == b"ftyp":
-        bits = isobmff.av1_bits(read_at, byte_size)
-        return _of_bits(bits, imagecodecs.avif_decode)
+        bits = isobmff.bits_of(read_at, byte_size)
+        if b"avif" in head[8:64]:
+            return _of_bits(bits, _library("avif_decode"))
+        peak = 2**bits - 1 << 16 - bits if 8 < bits <= 16 else 0
+        return Deep(bits, peak, _decode_heif, ours=False) if peak else None
     if header := netpbm.read_header(head):
         return _netpbm(header)
     if sgi.bits_of(head) == 16:
@@ -68,6 +72,18 @@ def patched(file: BinaryIO, deep: Deep | None) -> BinaryIO:
     return io.BufferedReader(_Patched(file, *deep.patch))
 
 
+def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
+    """Return a decoder of imagecodecs, which takes longer to import than a small picture to decode."""
+
+    def decode(data: bytes) -> NDArray[Any]:
+        import imagecodecs
+
+        samples: NDArray[Any] = getattr(imagecodecs, name)(data)
+        return samples
+
+    return decode
+
+
 def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]]) -> Deep | None:
     return Deep(bits, 2**bits - 1, decode, ours=False) if 8 < bits <= 16 else None
 
@@ -76,7 +92,7 @@ def _jpeg(read_at: ReadAt) -> Deep | None:
     frame = jpeg.find_frame(read_at)
     if frame is None or not 8 < frame.bits <= 16:
         return None
-    return Deep(frame.bits, 2**frame.bits - 1, imagecodecs.jpeg8_decode, (frame.at, b"\x08"), ours=False)
+    return Deep(frame.bits, 2**frame.bits - 1, _library("jpeg8_decode"), (frame.at, b"\x08"), ours=False)
 
 
 def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
@@ -86,7 +102,7 @@ def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     codestream = read_at(at, 64)
     if not codestream.startswith(_CODESTREAM) or len(codestream) < 43:
         return None
-    return _of_bits((codestream[42] & 0x7F) + 1, imagecodecs.jpeg2k_decode)  # Ssiz, ISO 15444-1 A.5.1
+    return _of_bits((codestream[42] & 0x7F) + 1, _library("jpeg2k_decode"))  # Ssiz, ISO 15444-1 A.5.1
 
 
 def _netpbm(header: netpbm.Header) -> Deep | None:
@@ -95,6 +111,12 @@ def _netpbm(header: netpbm.Header) -> Deep | None:
     if not 255 < header.peak < 65536:
         return None
     return Deep(int(header.peak).bit_length(), header.peak, netpbm.decode_pnm)
+
+
+def _decode_heif(data: bytes) -> NDArray[Any]:
+    """Return samples whose upper bits are those of the file."""
+    pillow_heif = importlib.import_module("pillow_heif")
+    return np.asarray(pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
 
 
 class _Patched(io.RawIOBase):

@@ -19,7 +19,7 @@ from esrt_core.media.image.codec_writer import writer_for
 from esrt_core.media.image.color import to_srgb
 from esrt_core.media.image.formats import AVIF, GIF, TIFF, Format, check_fits, format_named, writable_names
 from esrt_core.media.image.icc import to_srgb as converter_to_srgb
-from esrt_core.media.image.metadata import embeddable, for_size, stripped
+from esrt_core.media.image.metadata import embeddable, for_size, stripped, with_dpi
 from esrt_core.media.image.opening import load_extra
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, Metadata, Page
 from esrt_core.media.image.pillow_writer import to_pillow, write_still
@@ -54,6 +54,8 @@ def encode(
         notes.append(f"--quality has no effect on {entry.label}")
     if options.strip_metadata:
         metadata = stripped(metadata)
+    if options.dpi is not None:
+        metadata = with_dpi(metadata, options.dpi)
     with _writable(target) as file:
         if entry.animation and first.duration_ms is not None:
             folder = target.parent if isinstance(target, Path) else None

@@ -23,6 +23,8 @@ USER_COMMENT = 0x9286
 _ENCODED_TEXT = (USER_COMMENT, 0x001B, 0x001C)  # also GPSProcessingMethod, GPSAreaInformation: text with its encoding
 _UNICODE = b"UNICODE\0"  # UTF-16 in the block's byte order
 ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_RATIONAL, _LONG8 = 2, 3, 4, 5, 7, 10, 16
+_RESOLUTIONS, _RESOLUTION_UNIT = (0x011A, 0x011B), 0x0128
+_INCH = 2  # as a unit of resolution
 # The size in bytes of one value of each type, and of the parts that the byte order applies to.
 _TYPES = {
     **dict.fromkeys((1, 2, 6, 7), (1, 1)),
@@ -203,6 +205,18 @@ def with_entries(block: bytes | None, image: Directory, exif: Directory) -> byte
         grown += _grown_directory(bytes(grown), first, image, offset, order)
         grown[4:8] = offset.to_bytes(4, order)
     return bytes(grown)
+
+
+def with_resolution(block: bytes, dpi: int) -> bytes:
+    """Return a block whose entries of resolution, if it has them, say `dpi` px per inch."""
+    order = _order(block)
+    patched = bytearray(block)
+    for entry in _entries(block, _first(block, order), order)[0]:
+        if entry.tag in _RESOLUTIONS and entry.type == RATIONAL:
+            patched[entry.value_at : entry.value_at + 8] = dpi.to_bytes(4, order) + (1).to_bytes(4, order)
+        elif entry.tag == _RESOLUTION_UNIT:
+            _set(patched, entry, _INCH, order)
+    return bytes(patched)
 
 
 def without_orientation(block: bytes) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -39,6 +38,8 @@ def frame_to_srgb(frame: Frame, icc: bytes) -> Frame | None:
 
     `icc` must fit the frame's color space; GRAY stays GRAY.
     """
+    import imagecodecs  # here: it takes longer to import than a small picture to decode
+
     gray = frame.space is ColorSpace.GRAY
     source = frame.planes[0]
     scale = np.float32(1 / frame.peak) if 8 < frame.depth < 16 else None
@@ -59,6 +60,7 @@ def frame_to_srgb(frame: Frame, icc: bytes) -> Frame | None:
 
 def is_nearly_srgb(icc: bytes, space: ColorSpace) -> bool:
     """Return whether a profile that fits the color space changes no color by more than 1 of 255 on the way to sRGB."""
+
     steps = np.linspace(0, 255, 18).astype(np.uint8)
     colors = steps if space is ColorSpace.GRAY else np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     converted = frame_to_srgb(Frame((colors[None],), space), icc)
@@ -87,6 +89,8 @@ def _by_formula(image: Image.Image) -> Image.Image:
 
 def _transformed(samples: NDArray[Any], icc: bytes, gray: bool) -> NDArray[Any]:
     """Return samples converted to sRGB, (H, W, 3). Unoptimized: LittleCMS's tables for 16 bits are off by up to 5 %."""
+    import imagecodecs
+
     return np.asarray(
         imagecodecs.cms_transform(
             samples,

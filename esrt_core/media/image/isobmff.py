@@ -77,12 +77,14 @@ def associations(ipma: bytes) -> dict[int, list[tuple[int, bool]]]:
     return found
 
 
-def av1_bits(read_at: ReadAt, byte_size: int) -> int:
-    """Return the bits of a sample of an AVIF file; 0 if it does not say."""
-    config = dict(properties(read_at, byte_size)).get(b"av1C", b"")
-    if len(config) < 3:
-        return 0
-    return 8 + 2 * bool(config[2] & 0x40) + 2 * bool(config[2] & 0x20)  # high_bitdepth, twelve_bit
+def bits_of(read_at: ReadAt, byte_size: int) -> int:
+    """Return the bits of a sample of an AVIF or HEIF file's primary item; 0 if it does not say."""
+    held = dict(properties(read_at, byte_size))
+    if len(config := held.get(b"av1C", b"")) > 2:
+        return 8 + 2 * bool(config[2] & 0x40) + 2 * bool(config[2] & 0x20)  # high_bitdepth, twelve_bit
+    if len(config := held.get(b"hvcC", b"")) > 17:
+        return 8 + (config[17] & 7)  # bit_depth_luma_minus8, ISO 14496-15
+    return max(held.get(b"pixi", b"")[5:], default=0)  # of a grid
 
 
 def _content(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes:

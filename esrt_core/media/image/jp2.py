@@ -14,7 +14,9 @@ SYCC = 18  # EnumCS, table I.10
 _SRGB, _GRAY = 16, 17
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_SOT = b"\xff\x90"
+_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+_SOT, _COM = b"\xff\x90", b"\xff\x64"
+_ENCODER = b"Created by OpenJPEG"
 _MOST_COMMENT = 65_531
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
@@ -22,13 +24,18 @@ _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
 @dataclass(frozen=True)
 class Carried:
-    """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None."""
+    """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None.
+
+    `further` is how many UUID boxes of other kinds it has, as for GeoJP2.
+    """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     color_space: int | None = None
+    iptc: bytes | None = None
+    further: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Shape:
 
 def read(read_at: ReadAt, byte_size: int) -> Carried:
     """Return what a JP2 file carries beside its pixels."""
-    icc = color_space = exif = xmp = dpi = None
+    icc = color_space = exif = xmp = dpi = iptc = None
+    further = 0
     for found in walk(read_at, 0, byte_size):
         if found.kind == b"jp2h":
             for kind, content in inside(found.read(read_at)):
@@ -58,7 +66,9 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
             content = found.read(read_at)
             exif = content[16:].removeprefix(b"Exif\0\0") if content.startswith(_EXIF) else exif
             xmp = content[16:] if content.startswith(_XMP) else xmp
-    return Carried(icc, exif, xmp, dpi, color_space)
+            iptc = content[16:] if content.startswith(_IPTC) else iptc
+            further += not content.startswith((_EXIF, _XMP, _IPTC))
+    return Carried(icc, exif, xmp, dpi, color_space, iptc, further)
 
 
 def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
@@ -66,10 +76,9 @@ def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
     return next((found.at for found in walk(read_at, 0, byte_size) if found.kind == b"jp2c"), None)
 
 
-def boxes(
-    shape: Shape, exif: bytes | None, xmp: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None
-) -> Iterator[bytes]:
+def boxes(shape: Shape, carried: Carried) -> Iterator[bytes]:
     """Yield the boxes before the codestream's."""
+    icc, dpi = carried.icc, carried.dpi
     yield SIGNATURE
     yield box(b"ftyp", b"jp2 ", bytes(4), b"jp2 ")
     channels = (1 if shape.is_gray else 3) + shape.has_alpha
@@ -83,22 +92,36 @@ def boxes(
         resolution = _per_meter(dpi[1]) + _per_meter(dpi[0]) + b"\4\4"
         parts.append(box(b"res ", box(b"resc", resolution), box(b"resd", resolution)))  # readers know one or the other
     yield box(b"jp2h", *parts)
-    if exif is not None:
-        yield box(b"uuid", _EXIF, exif)
-    if xmp is not None:
-        yield box(b"uuid", _XMP, xmp)
+    for name, content in ((_EXIF, carried.exif), (_XMP, carried.xmp), (_IPTC, carried.iptc)):
+        if content is not None:
+            yield box(b"uuid", name, content)
 
 
 def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:
-    """Return a codestream with comments behind its main header (annex A.9.2)."""
-    at = 2  # SOC
-    while codestream[at : at + 2] not in (_SOT, b""):
-        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
-    parts = (
-        b"\xff\x64" + (len(each[:_MOST_COMMENT]) + 4).to_bytes(2, "big") + b"\0\1" + each[:_MOST_COMMENT]
-        for each in comments
-    )
-    return codestream[:at] + b"".join(parts) + codestream[at:] if comments else codestream
+    """Return a codestream with comments at the end of its main header, each up to 65,531 bytes (annex A.9.2)."""
+    end = next(_main_header(lambda at, length: codestream[at : at + length], 0, _SOT))[0]
+    parts = [comment[:_MOST_COMMENT] for comment in comments]
+    segments = (_COM + (len(part) + 4).to_bytes(2, "big") + b"\0\1" + part for part in parts)
+    return codestream[:end] + b"".join(segments) + codestream[end:]
+
+
+def comments(read_at: ReadAt, byte_size: int) -> tuple[bytes, ...]:
+    """Return the comments of a codestream or JP2 file, but for that of the encoder."""
+    start = codestream_at(read_at, byte_size) if read_at(0, 12) == SIGNATURE else 0
+    found = [] if start is None else [read_at(at + 6, size - 4) for at, size in _main_header(read_at, start, _COM)]
+    return tuple(comment for comment in found if not comment.startswith(_ENCODER))
+
+
+def _main_header(read_at: ReadAt, start: int, marker: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where a codestream's main header has a marker, and the length that follows it, up to its first tile."""
+    at = start + 2  # SOC
+    while len(head := read_at(at, 4)) == 4 and head[:1] == b"\xff":
+        size = int.from_bytes(head[2:], "big")
+        if head[:2] == marker:
+            yield at, size
+        if head[:2] == _SOT or size < 2:
+            return
+        at += 2 + size
 
 
 def _dpi(resolutions: dict[bytes, bytes]) -> tuple[float, float] | None:

@@ -50,6 +50,15 @@ def stripped(metadata: Metadata) -> Metadata:
     return replace(kept, source_size=metadata.source_size)
 
 
+def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
+    """Return metadata with a resolution in px per inch; the tags of an EXIF block say the same."""
+    try:
+        block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
+    except MediaError:  # damaged, which for_size() reports
+        block = metadata.exif
+    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block)
+
+
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata that a file of `target` with pixels of `space` can hold, and notes on the rest."""
     metadata, color_notes = in_form_for(metadata, target, space)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image import exif, jp2, jpeg, photoshop, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import JPEG, TIFF
+from esrt_core.media.image.formats import JPEG, JPEG2000, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -96,6 +96,8 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
         turn = xmp.orientation(packet) or turn
     _note_trailer(opening, notes)
+    if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
+        notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")
     size = opening.image.size
     resolution = _read_resolution(opening)
     extended = b"" if packet is None else xmp.joined(_segments(opening, "APP1", xmp.EXTENDED_SEGMENT))
@@ -167,7 +169,8 @@ def _read_photoshop(opening: Opened) -> bytes | None:
     if opening.ancillary is not None:
         found = opening.ancillary.photoshop or b""
         return photoshop.of_iptc(found) if found.startswith(b"\x1c") else found or None
-    if iptc := _resource(opening, photoshop.IPTC):
+    in_jp2 = jp2.read(opening.read_at, opening.byte_size).iptc if opening.format is JPEG2000 else None
+    if iptc := in_jp2 or _resource(opening, photoshop.IPTC):
         return photoshop.of_iptc(iptc)
     parts = _segments(opening, "APP13", photoshop.SEGMENT)
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
@@ -176,9 +179,10 @@ def _read_photoshop(opening: Opened) -> bytes | None:
 def _read_comments(opening: Opened) -> tuple[bytes, ...]:
     if opening.format is JPEG:
         return tuple(_segments(opening, "COM", b""))
+    if opening.format is JPEG2000:
+        return jp2.comments(opening.read_at, opening.byte_size)
     comment = _info(opening, "comment")
-    generated = isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG")
-    return (comment,) if isinstance(comment, bytes) and comment and not generated else ()
+    return (comment,) if isinstance(comment, bytes) and comment else ()
 
 
 def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:

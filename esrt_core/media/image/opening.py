@@ -3,6 +3,8 @@
 A file that is not an image (a camera RAW file, a video, a PDF) is refused with a message that says what to do.
 """
 
+from __future__ import annotations
+
 import importlib
 import io
 import logging
@@ -16,10 +18,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from esrt_core.errors import MediaError
@@ -30,6 +31,9 @@ from esrt_core.media.image.deep import Deep, find_deep, patched
 from esrt_core.media.image.formats import FORMATS, HEIF, JXL, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
 from esrt_core.system.process import is_own_process
+
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -82,6 +86,7 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+_SENSOR = (32_803, 34_892)  # the photometric interpretations of a color filter array and of linear raw
 _WITH_SIGNATURE = [entry for entry in FORMATS if entry not in (TGA, TIFF) and not entry.extra]
 _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
@@ -98,7 +103,9 @@ _NUMBERS = (
 )
 _LOGGERS = [logging.getLogger(name) for name in ("PIL", "tifffile")]
 _SILENT = logging.NullHandler()  # without any handler Python prints warnings to the terminal
-_WARNING = r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep|opening)$"
+_WARNING = (
+    r"(PIL|tifffile|imagecodecs|pillow_heif|pillow_jxl)\b|esrt_core\.media\.image\.(decode|deep\w*|opening|truncated)$"
+)
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,6 @@ class Opened:
         with self.decoding():
             page = self.tiff.pages[number].aspage()
         self.check_page(page)
-        with self.decoding():
-            _ = page.chunked  # computed once, here: it fails if strips or tiles have no sides
         return page
 
     def check_page(self, page: tifffile.TiffPage) -> None:
@@ -334,6 +339,8 @@ def _open_bytes(source: Source, name: str) -> BinaryIO:
 
 @contextmanager
 def _open_tiff(file: BinaryIO, name: str, limits: ReadLimits) -> Iterator[tifffile.TiffFile]:
+    import tifffile
+
     file.seek(0)
     with decoding(name, limits):
         tiff = tifffile.TiffFile(file)
@@ -363,8 +370,7 @@ def check_page(page: tifffile.TiffPage, name: str, limits: ReadLimits) -> None:
 
 def _is_raw(page: tifffile.TiffPage) -> bool:
     """Return whether a TIFF page belongs to a DNG or holds a sensor's color filter mosaic."""
-    sensor = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
-    return "DNGVersion" in page.tags or page.photometric in sensor
+    return "DNGVersion" in page.tags or page.photometric in _SENSOR
 
 
 def _pillow_formats(head: bytes, name: str, extension: str) -> list[str]:

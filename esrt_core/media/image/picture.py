@@ -50,14 +50,18 @@ class EncodeOptions:
     strip_metadata  drop EXIF, XMP and dpi; the ICC profile stays.
     lossless        True or False for formats that have both; None uses the format's default. Pass the `lossless` of
                     the source's ImageInfo to keep the source's kind.
+    dpi             the resolution tag of the result; None keeps that of the source.
     """
 
     quality: int | None = None
     background: tuple[int, int, int] = WHITE
     strip_metadata: bool = False
     lossless: bool | None = None
+    dpi: int | None = None
 
     def __post_init__(self) -> None:
+        if self.dpi is not None and not 1 <= self.dpi <= 65535:
+            raise OptionError(f"--dpi must be from 1 to 65535, not {self.dpi}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"--quality must be from 1 to 100, not {self.quality}")
         if len(self.background) != 3 or not all(0 <= value <= 255 for value in self.background):
@@ -129,7 +133,7 @@ class Resolution:
 
     def ratio(self, most: int) -> tuple[int, int]:
         """Return the two values as whole numbers up to `most` with the same ratio."""
-        if max(self.x, self.y) <= most and self.x.is_integer() and self.y.is_integer():
+        if max(self.x, self.y) <= most and float(self.x).is_integer() and float(self.y).is_integer():
             return int(self.x), int(self.y)
         ratio = Fraction(self.x / self.y).limit_denominator(1000)
         return min(ratio.numerator, most), ratio.denominator

@@ -7,7 +7,6 @@ import struct
 import zlib
 from collections.abc import Iterable
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,6 +61,8 @@ def _samples(data: bytes, at: int, compression: int, rows: int, width: int) -> N
 
 
 def _unpacked(rows: Iterable[bytes]) -> bytes:
+    import imagecodecs  # here: it takes longer to import than a small picture to decode
+
     try:
         return b"".join(map(imagecodecs.packbits_decode, rows))
     except (RuntimeError, ValueError) as error:

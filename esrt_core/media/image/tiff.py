@@ -3,19 +3,20 @@
 Pages are written deflated, with 8 or 16 bits or float samples.
 """
 
+from __future__ import annotations
+
 import io
 import math
 import struct
 from collections.abc import Iterable
 from dataclasses import replace
+from enum import IntEnum
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from tifffile import PHOTOMETRIC
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import exif, photoshop, tiff_tags
@@ -35,16 +36,33 @@ from esrt_core.media.image.pixels import (
 )
 from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
+if TYPE_CHECKING:
+    import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
+
+
+class Photometric(IntEnum):
+    """Name the values of the tag PhotometricInterpretation (TIFF 6.0, sections 8, 16 and 20 to 23)."""
+
+    MINISWHITE = 0
+    MINISBLACK = 1
+    RGB = 2
+    PALETTE = 3
+    SEPARATED = 5
+    YCBCR = 6
+    CIELAB = 8
+
+
+_SEPARATE_PLANES = 2  # of the tag PlanarConfiguration
 _COLOR_SAMPLES: dict[int, int] = {
-    PHOTOMETRIC.MINISBLACK: 1,
-    PHOTOMETRIC.MINISWHITE: 1,
-    PHOTOMETRIC.PALETTE: 1,
-    PHOTOMETRIC.RGB: 3,
-    PHOTOMETRIC.YCBCR: 3,
-    PHOTOMETRIC.CIELAB: 3,
-    PHOTOMETRIC.SEPARATED: 4,
+    Photometric.MINISBLACK: 1,
+    Photometric.MINISWHITE: 1,
+    Photometric.PALETTE: 1,
+    Photometric.RGB: 3,
+    Photometric.YCBCR: 3,
+    Photometric.CIELAB: 3,
+    Photometric.SEPARATED: 4,
 }
-_CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "LAB"}
+_CONVERTED: dict[int, str] = {Photometric.SEPARATED: "CMYK", Photometric.CIELAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples, TIFF 6.0 page 31
 _BYTE, _LONG, _UNDEFINED, _LONG8 = 1, 4, 7, 16
 _CLASSIC_LIMIT = 3_900_000_000  # a classic TIFF addresses 4 GiB
@@ -81,7 +99,7 @@ def has_all_data(page: tifffile.TiffPage, byte_size: int) -> bool:
 
 def layout_of_page(page: tifffile.TiffPage) -> Layout:
     """Return the layout of the frame that a page becomes."""
-    gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != PHOTOMETRIC.PALETTE
+    gray = _COLOR_SAMPLES.get(page.photometric, 3) == 1 and page.photometric != Photometric.PALETTE
     space = ColorSpace.GRAY if gray else ColorSpace.RGB
     if page.photometric in _CONVERTED or not is_deep(page):
         return Layout("", space, 8, _has_alpha(page))
@@ -120,11 +138,11 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
         return _oriented(
             replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
         )
-    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+    if page.photometric == Photometric.PALETTE and page.colormap is not None:
         color = np.moveaxis(page.colormap, 0, -1)[color]  # (H, W, 3), 16 bits
         return _oriented(page_of(color.astype(np.uint16), None, 16, notes), orientation)
     read = _scaled(color, alpha, page)
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
+    if page.photometric == Photometric.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
     if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
@@ -139,6 +157,8 @@ def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple
 
     Raises: MediaError if tifffile refuses a frame.
     """
+    import tifffile
+
     remaining = iter(pages)
     first = next(remaining)
     bigtiff = sum(plane.nbytes for plane in first[0].all_planes()) > _CLASSIC_LIMIT
@@ -154,7 +174,7 @@ def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple
 
 
 def _channels_last(page: tifffile.TiffPage, samples: Samples) -> Samples:
-    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3
+    separate = page.planarconfig == _SEPARATE_PLANES and samples.ndim == 3
     return np.moveaxis(samples, 0, -1) if separate else samples
 
 
@@ -295,6 +315,8 @@ def _for_tifffile(value: exif.Value) -> bytes | tuple[int, ...]:
 
 def _append_directories(file: BinaryIO, directories: list[exif.Directories | None], *, big: bool) -> None:
     """Append the EXIF and GPS directories of each page and set the tags that point to them."""
+    import tifffile
+
     if not any(directories):
         return
     file.seek(0)

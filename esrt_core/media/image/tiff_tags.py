@@ -18,22 +18,8 @@ GEO = (_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _GEO_KEYS, 34736, 34737)
 _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 # How the page is stored, where its parts lie and what its samples are; thumbnails and layers of the old pixels.
 _STRUCTURE = frozenset(
-    {
-        *range(254, 260),
-        *range(262, 269),
-        273,
-        274,
-        *range(277, 282),
-        284,
-        *range(288, 294),
-        301,
-        317,
-        318,
-        319,
-        320,
-        321,
-    }
-    | {*range(322, 329), 330, 332, 333, 334, 336, 337, *range(338, 352), 400, *range(512, 523), 529, 530, 531, 532, 559}
+    {*range(254, 260), *range(262, 269), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 329)}
+    | {330, *range(332, 335), 336, 337, *range(338, 352), 400, *range(512, 523), 529, 530, 531, 532, 559}
     | {_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC, 32953, *range(32995, 32999)}
     | {33421, 33422, 34232, 37439, 37724, 50674, 65420, 65421}
 )

@@ -4,15 +4,26 @@ An exception outside the error tree is a fault of this program. It costs the pic
 kept in a file in the folder of results. A fault that several pictures in a row run into ends the run.
 """
 
+import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from esrt_core.errors import EsrtError
+from esrt_core.errors import EsrtError, TargetError
 from esrt_core.pipeline.batch.storage import join, named, store_of
 
 FAULT_LOG = "esrt-faults.log"
 IN_A_ROW = 3  # pictures with the same traceback: the next ones would fail too
+STOPPING = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+)
 _MOST = 100  # tracebacks in the files of one run; the cause of more has been seen by then
 
 
@@ -30,7 +41,7 @@ class Fault:
 
 def fault_of(error: Exception) -> Fault | None:
     """Return the fault that an exception stands for, or None if its cause is a file, an option or the machine."""
-    if isinstance(error, EsrtError | MemoryError) or is_lost_device(error):
+    if isinstance(error, EsrtError | MemoryError) or is_lost_device(error) or is_lost_disk(error):
         return None
     frames = traceback.extract_tb(error.__traceback__)
     place = tuple(f"{frame.filename}:{frame.lineno}" for frame in frames)
@@ -44,12 +55,22 @@ def reason_of(error: Exception, source: str) -> str:
     if isinstance(error, MemoryError):
         return f"{source}: out of memory; a smaller size needs less"
     message = " ".join(str(error).split())[:200]
+    if is_lost_device(error):
+        return f"the device failed ({message}); restart this machine or use another --device"
+    if is_lost_disk(error):
+        return f"{source}: {message}; free some space, or check the disk"
     return f"{source}: a fault in esrt ({type(error).__name__}{f': {message}' if message else ''}); see {FAULT_LOG}"
 
 
 def is_lost_device(error: Exception) -> bool:
     """Return whether torch reports that a GPU answers no more; by name, so that torch is not imported for it."""
     return any(kind.__name__ == "AcceleratorError" for kind in type(error).__mro__)
+
+
+def is_lost_disk(error: Exception) -> bool:
+    """Return whether a file could not be written because its disk is full, broken or disconnected."""
+    system = error.__cause__ if isinstance(error, TargetError) else error
+    return isinstance(system, OSError) and system.errno in STOPPING
 
 
 class FaultCounter:

@@ -1,43 +1,14 @@
 """The options of upscaling folders, and the names of results: the source's own, or one from a template."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from string import Formatter
 
 from esrt_core.errors import OptionError
-from esrt_core.media.image.formats import Format, format_for_path
+from esrt_core.media.image.formats import Format
+from esrt_core.pipeline.image.names import check_template
 from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions
-from esrt_core.pipeline.image.plan import Input, Target, decide_target
-
-FIELDS = ("stem", "model", "scale", "size", "ext")
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-
-
-def check_template(template: str) -> None:
-    """Raise OptionError unless a --name is a template of a file name."""
-    known = ", ".join(f"{{{name}}}" for name in FIELDS)
-    try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        raise OptionError(f"--name {template}: {error}; use {known}") from error
-    for _, name, specification, conversion in parts:
-        if name is not None and (name not in FIELDS or specification or conversion):
-            raise OptionError(f"--name {template}: unknown field {{{name}}}; use {known}")
-    if any(separator in template for separator in "/\\"):
-        raise OptionError(f"--name {template} contains a slash; --name is for the file name, -o for the folder")
-    if not any(name == "stem" for _, name, _, _ in parts):
-        raise OptionError(f"--name {template} gives every picture the same name; include {{stem}}")
-
-
-def named_by(template: str, values: Mapping[str, str], target: Format) -> str:
-    """Return a checked template filled in: a plain file name with an extension of the target format."""
-    filled = template.format_map({name: _FORBIDDEN.sub("_", values[name]) for name in FIELDS})
-    name = _FORBIDDEN.sub("_", filled).lstrip(". ").rstrip(". ")
-    if format_for_path(Path(name)) != target:
-        name = f"{name or '_'}.{values['ext']}"
-    return name
+from esrt_core.pipeline.image.plan import Input, Target, decide_target, named_by
 
 
 def target_in(
@@ -96,8 +67,6 @@ class FolderOptions:
         if self.output == "":
             raise OptionError("-o needs a value: a folder")
         if self.name is not None:
-            check_template(self.name)
-            if "{scale}" in self.name and self.upscale.size.is_in_pixels:
-                raise OptionError(f"--name {self.name}: a size in px has no single {{scale}}; use {{size}}")
+            check_template(self.name, self.upscale.size)
         if len(set(self.devices)) != len(self.devices):
             raise OptionError(f"--device {','.join(self.devices)} names a device twice")

@@ -50,7 +50,7 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
         "precision": requested.engine.precision,
         "tile": requested.engine.tile,
         "tta": requested.engine.tta,
-        "encode": asdict(requested.encode),
+        "encode": {name: value for name, value in asdict(requested.encode).items() if (name, value) != ("dpi", None)},
         "compare": requested.compare,
         "name": options.name,
     }

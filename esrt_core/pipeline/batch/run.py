@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from esrt_core.pipeline.batch.faults import (
     append_fault,
     fault_of,
     is_lost_device,
+    is_lost_disk,
     reason_of,
 )
 from esrt_core.pipeline.batch.manifest import Entry, digest
@@ -32,25 +32,13 @@ from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_worker
 from esrt_core.pipeline.image.run import Result
 from esrt_core.selection import UpscalerPool
 
-STOPPING = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EIO,
-    errno.ENODEV,
-    errno.ENXIO,
-    errno.ESTALE,
-    errno.ENOTCONN,
-)
-
 
 def stops_run(error: Exception, source: Path, folder: OutputFolder) -> bool:
     """Return whether an error would affect every picture: a full disk, a disconnected drive, a device."""
     if isinstance(error, MediaError):
         return not is_reachable(source.parent)
-    system = error if isinstance(error, OSError) else error.__cause__
     if isinstance(error, OSError | TargetError):
-        return not folder.is_reachable() or (isinstance(system, OSError) and system.errno in STOPPING)
+        return not folder.is_reachable() or is_lost_disk(error)
     return isinstance(error, DeviceError) or is_lost_device(error)
 
 

@@ -58,8 +58,8 @@ class Status:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures that ended per second."""
-        return self.ended / self.seconds if self.seconds else 0.0
+        """Pictures that were upscaled per second; those that failed do not count."""
+        return (self.ended - self.failed) / self.seconds if self.seconds else 0.0
 
     @property
     def megapixels_per_second(self) -> float:
@@ -90,9 +90,16 @@ class Throughput:
             self._computed += self._works.pop(id(task), 0.0)
             self._computed_at = self._clock()
 
+    def _drop(self, task: Planned) -> None:
+        """Take a task that failed before it was computed out of the work: it is not speed."""
+        with self._lock:
+            self._total -= self._works.pop(id(task), 0.0)
+
     def end(self, task: Planned, failed: bool) -> Status:
         """Count a task that ended at any stage, and return the progress."""
-        if id(task) in self._works:
+        if failed:
+            self._drop(task)
+        elif id(task) in self._works:
             self.compute(task)
         self._ended += 1
         self._failed += failed

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, TargetError, WeightsError
+from esrt_core.errors import DeviceError, EsrtError, MediaError, RemoteError, WeightsError
 from esrt_core.files import display_text
 from esrt_core.media.image.picture import RemoteFile
-from esrt_core.pipeline.batch.faults import Fault, fault_of, is_lost_device, reason_of
+from esrt_core.pipeline.batch.faults import Fault, fault_of, is_lost_device, is_lost_disk, reason_of
 from esrt_core.pipeline.batch.manifest import Entry
 from esrt_core.pipeline.batch.outputs import JobKey
 from esrt_core.pipeline.batch.plan import Task
-from esrt_core.pipeline.batch.run import STOPPING
 from esrt_core.pipeline.batch.storage import join, store_of
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.image.run import Result, upscale_picture
@@ -210,11 +209,5 @@ def _guarded(parcel: Parcel, work: Callable[[], Item], stopping: tuple[type[Esrt
     except Exception as error:  # noqa: BLE001 (whatever one picture does must not end the others; it is reported)
         reason, fault = reason_of(error, display_text(parcel.task.picture.name)), fault_of(error)
         lasting = isinstance(error, MediaError) or fault is not None
-        stops = isinstance(error, stopping) or is_lost_device(error) or _is_full(error)
+        stops = isinstance(error, stopping) or is_lost_device(error) or is_lost_disk(error)
         return StoreOutcome(parcel.number, None, reason, lasting, None if stops else fault, stops)
-
-
-def _is_full(error: Exception) -> bool:
-    """Return whether an error means a full or disconnected disk."""
-    cause = error.__cause__ if isinstance(error, TargetError) else error
-    return isinstance(cause, OSError) and cause.errno in STOPPING

@@ -6,6 +6,7 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.media.image.formats import FORMATS, Format, format_named
 from esrt_core.media.image.picture import EncodeOptions, ReadLimits
+from esrt_core.pipeline.image.names import check_template
 from esrt_core.pipeline.sizes import SizeRequest
 
 STANDARD_STREAM = "-"
@@ -17,6 +18,7 @@ class UpscaleOptions:
 
     size       the requested size of the result.
     output     a file; a folder if it ends in a slash; "-" for standard output; None for beside the input.
+    name       the template of a result's name; None for the source's with the size added.
     format     the name of a format, or None for that of the output's extension, else that of the source.
     model      a bundled model ("auto", "clean", "photo", "drawing") or the path of a weights file.
     overwrite  replace existing results (an input is never replaced).
@@ -34,10 +36,13 @@ class UpscaleOptions:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     overwrite: bool = False
     compare: bool = False
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.output == "":
             raise OptionError("-o needs a value: a file, a folder ending in /, or -")
+        if self.name is not None:
+            check_template(self.name, self.size)
         if not self.model:
             raise OptionError("--model needs a value: auto, clean, photo or a weights file")
         if self.format is not None:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,7 @@ from esrt_core.media.image.encode import pages_kept
 from esrt_core.media.image.formats import Format, check_fits, format_for_path, written_as
 from esrt_core.media.image.opening import load_extra, source_name
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, ReadLimits, Source
+from esrt_core.pipeline.image.names import filled
 from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, writable_format
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.selection import ChainSelector, ModelChain, assess_image
@@ -85,6 +86,8 @@ def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleO
     if output is None and picture.path is None:
         output = STANDARD_STREAM
     if output is not None and output != STANDARD_STREAM and not names_folder(output):
+        if options.name is not None:
+            raise OptionError(f"-o {output} names the result already; use a folder, ending in /, with --name")
         return Target(Path(output), _format_of_file(Path(output), options.format))
     chosen = writable_format(options.format) if options.format else written_as(source)
     changed = options.format is None and chosen != source
@@ -93,7 +96,19 @@ def decide_target(picture: Input, source: Format, suffix: str, options: UpscaleO
         return Target(None, chosen, notes)
     named = picture.path or Path("stdin")
     folder = named.parent if output is None else Path(output)
-    return Target(folder / f"{named.stem}_{suffix}{_extension(named, chosen)}", chosen, notes)
+    extension = _extension(named, chosen)
+    name = f"{named.stem}_{suffix}{extension}"
+    if options.name is not None:
+        scale = "" if options.size.is_in_pixels else suffix.removeprefix("x")
+        values = {"model": Path(options.model).stem, "scale": scale, "size": suffix}
+        name = named_by(options.name, {**values, "stem": named.stem, "ext": extension[1:]}, chosen)
+    return Target(folder / name, chosen, notes)
+
+
+def named_by(template: str, values: Mapping[str, str], target: Format) -> str:
+    """Return a checked template filled in: a plain file name with an extension of the target format."""
+    name = filled(template, values)
+    return name if format_for_path(Path(name)) == target else f"{name or '_'}.{values['ext']}"
 
 
 def names_folder(output: str) -> bool:
@@ -182,6 +197,8 @@ def plan_result(
     the output is invalid.
     """
     info = examine(source, options.limits)
+    if options.size.cleans_up:
+        selector = selector.for_cleaning()
     chain = selector.choose(assess_image(info))
     try:
         size = plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from esrt_core.errors import EsrtError, OptionError, StopError, TargetError
-from esrt_core.evaluation.comparison import result_sheet
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode
@@ -357,6 +356,8 @@ def _write_sheet(plan: UpscalePlan, source: Frame, result: Frame, model: str) ->
     """Write the comparison of a page beside its result, and return its path."""
     if plan.target.sheet is None:
         return None
+    from esrt_core.evaluation.comparison import result_sheet  # only --compare needs it
+
     sheet = result_sheet(source, result, model=model)
     with atomic_write(plan.target.sheet, plan.options.overwrite) as temporary:
         encode([Page(sheet)], temporary, "png", SHEET, EncodeOptions())

@@ -12,6 +12,7 @@ from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
 from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
+from esrt_core.pipeline.image.names import check_template, filled
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
 
@@ -28,6 +29,7 @@ class VideoOptions:
     """Options of upscaling clips.
 
     output       a file, or a folder if it ends in a slash; None writes beside the clip.
+    name         the template of a result's name; None for the clip's with the size added.
     codec        of the result; None for the default of the container.
     encoder      "auto" uses software, which is reproducible, and hardware only if no software encoder exists.
     crf, preset  values of the encoder; None for visually lossless at a medium speed.
@@ -65,6 +67,7 @@ class VideoOptions:
     audio: str = "copy"
     many: bool = False
     reuse: bool = True
+    name: str | None = None
 
     def __post_init__(self) -> None:
         _check_choice("--codec", self.codec, tuple(CODECS))
@@ -78,6 +81,10 @@ class VideoOptions:
         least, most = _SEGMENT_RANGE
         if not least <= self.segment <= most:
             raise OptionError(f"--segment must be from {decimal_text(least)} to {most} s")
+        if self.name is not None:
+            check_template(self.name, self.request)
+            if self.output is not None and not names_folder(self.output):
+                raise OptionError(f"-o {self.output} names the result already; use a folder, ending in /, with --name")
         if self.size.megapixels is not None:
             raise OptionError("--megapixels is for images; use --scale, --height, --width or --longest")
 
@@ -163,7 +170,9 @@ def _clips_of(folder: Path, options: VideoOptions) -> Iterable[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in known]
     names = {path.name for path in files}
     ending = f"_{options.request.suffix(())}"
-    clips = [path for path in files if not path.name.startswith(".") and not _is_result(path, ending, names)]
+    templated = {named_result(path, path.suffix, options) for path in files} - {None}
+    results = {path.name for path in files if path.name in templated or _is_result(path, ending, names)}
+    clips = [path for path in files if not path.name.startswith(".") and path.name not in results]
     if not clips:
         pictures = f"; for its animated pictures use: {_advice(folder)}" if _animations(folder) else ""
         raise OptionError(f"{folder} contains no clips; expected files such as .mp4, .mkv or .mov{pictures}")
@@ -180,6 +189,18 @@ def _is_result(path: Path, ending: str, names: set[str]) -> bool:
         return True
     converted = {name for name in names if Path(name).suffix.lower() in _READ_ONLY}
     return path.suffix == FALLBACK and (source in converted or source in {Path(name).stem for name in converted})
+
+
+def named_result(path: Path, suffix: str, options: VideoOptions) -> str | None:
+    """Return the name of a clip's result by the template of the options, None without one."""
+    if options.name is None:
+        return None
+    size = options.request.suffix(())
+    scale = "" if options.request.is_in_pixels else size.removeprefix("x")
+    values = {"stem": path.stem, "model": Path(options.model).stem, "scale": scale, "size": size, "ext": suffix[1:]}
+    name = filled(options.name, values)
+    stem = name.removesuffix(suffix) or "_"
+    return f"{stem}_preview{suffix}" if options.preview else f"{stem}{suffix}"
 
 
 def result_name(path: Path, ending: str, many: bool) -> str:

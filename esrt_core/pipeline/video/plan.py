@@ -28,7 +28,7 @@ from esrt_core.media.video.writer import EncodeSettings
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.pipeline.video.notes import plan_notes, unsupported_streams
-from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, result_name
+from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, named_result, result_name
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
 from esrt_core.selection import ChainSelector, ModelChain, assess_clip
 
@@ -142,7 +142,8 @@ def decide_clip_target(path: Path, options: VideoOptions) -> Path:
         return Path(output)
     folder = path.parent if output is None else Path(output)
     ending = options.request.suffix(()) + ("_preview" if options.preview else "")
-    return folder / result_name(path, ending, options.many)
+    name = result_name(path, ending, options.many)
+    return folder / (named_result(path, Path(name).suffix, options) or name)
 
 
 def work_folder(target: Path) -> Path:
@@ -199,6 +200,8 @@ def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, th
     Raises: OptionError, MediaError or TargetError, in one line that says what to do, if the work would fail later.
     """
     options = _resolve_window(options, clip)
+    if options.request.cleans_up:
+        selector = selector.for_cleaning()
     chain = selector.choose(assess_clip(clip))
     size = plan_clip_size(clip, options, chain)
     target = decide_clip_target(clip.path, options)

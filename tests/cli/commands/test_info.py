@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from esrt_core import machine
-from esrt_core.machine import Driver
+from esrt_core.machine import Driver, SpeedReport
 from esrt_core.weights.catalog import bundled_rows
 from tests.cli.conftest import Run
 
@@ -43,6 +43,42 @@ def test_it_is_one_json_object(run: Run) -> None:
     found = json.loads(run("info", "--json").out)
     assert {"versions", "devices", "threads", "memory", "advice", "weights", "cache", "data"} <= found.keys()
     assert found["devices"][0]["problem"] == ""
+
+
+def test_the_speed_is_one_line_for_an_issue(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = SpeedReport(
+        "cpu", "A CPU, AVX2, compiled", "fp32", 2, {2: 1.23, 4: 4.5}, ("other programs, 80 % of the CPU",)
+    )
+    monkeypatch.setattr(machine, "measure_machine", lambda: report)
+    version = machine.package_versions()["esrt-upscaler"]
+    assert run("info", "--bench").out.decode() == (
+        f"esrt {version}: x2 1.2, x4 4.5 megapixels of results per second on cpu in fp32 (A CPU, AVX2, compiled; "
+        "2 threads); slowed by: other programs, 80 % of the CPU\n"
+    )
+    found = json.loads(run("info", "--bench", "--json").out)
+    assert found["megapixels_per_second"] == {"2": 1.23, "4": 4.5}
+
+
+def test_what_slows_a_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_library", lambda: None)
+    monkeypatch.setattr(machine, "cpu_threads", lambda: 1)
+    monkeypatch.setattr(machine.psutil, "cpu_count", lambda logical: 4)
+    assert machine.slowed_by("cpu", 80.0) == (
+        "no compiled network (no C compiler when esrt was installed)",
+        "1 of 4 cores used",
+        "other programs, 80 % of the CPU",
+    )
+    assert machine.slowed_by("cuda", 10.0) == ()
+    library = type("Library", (), {"processor": "baseline"})
+    monkeypatch.setattr(machine, "load_library", lambda: library)
+    assert machine.slowed_by("cpu", 0.0)[0] == "a processor without AVX2"
+
+
+def test_a_measurement_gives_a_speed_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SPEED_SIDES", {"cpu": 16, "gpu": 16})
+    report = machine.measure_machine(seconds=0.0)
+    assert report.device == "cpu"
+    assert set(report.megapixels_per_second) == {2, 4}
 
 
 def test_an_index_that_cannot_be_had_hides_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,14 @@
 """`esrt models` as a user types it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import bundled_rows
-from esrt_core.weights.download import digest_of
 from tests.cli.conftest import Run
 from tests.conftest import WeightsOf
 from tests.weights.conftest import Site, serving
@@ -17,7 +18,7 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
     done = run("models", "list")
     titles, *lines = done.out.decode().splitlines()
     assert done.code == 0
-    assert titles.split() == ["name", "scale", "kind", "size", "PSNR", "where"]
+    assert re.split("  +", titles) == ["name", "scale", "kind", "size", "Set5 dB", "Set14 dB", "where"]
     assert [line.split()[:2] for line in lines] == [
         ["clean", "x2"],
         ["clean", "x3"],
@@ -28,6 +29,30 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
         ["photo", "x4"],
     ]
     assert all(line.endswith("bundled") for line in lines)
+
+
+def test_an_index_row_stands_beside_an_import_of_its_name(run: Run, weights_of: WeightsOf, tmp_path: Path) -> None:
+    folder = tmp_path / "hosted"
+    folder.mkdir()
+    shutil.copyfile(weights_of(2), folder / "mine_x2.safetensors")
+    shutil.copyfile(weights_of(3), folder / "mine_x3.safetensors")
+    assert run("models", "index", folder).code == 0
+    assert run("models", "import", weights_of(2), "--name", "mine").code == 0
+    lines = run("models", "list", "--index", folder / "index.json").out.decode().splitlines()
+    mine = [re.split("  +", line) for line in lines if line.startswith("mine")]
+    assert [(scale, where) for _, scale, *_, where in mine] == [
+        ("x2", "imported"),
+        ("x2", "file; hidden by the imported one"),
+        ("x3", "file; hidden by the imported one"),
+    ]
+
+
+def test_figures_of_different_pictures_are_never_in_one_column(run: Run) -> None:
+    listed = run("models", "list").out.decode()
+    for row in bundled_rows():
+        if "Set5" not in row.psnr:
+            assert f"{row.psnr['held-out']:.2f}" not in listed
+    assert "PSNR: held-out" in run("models", "info", "drawing").out.decode()
 
 
 def test_list_as_json_holds_the_catalog(run: Run) -> None:

@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.engine.native import NativeESRT
+from esrt_core.engine.native.library import load_library
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
 
@@ -66,6 +70,7 @@ def test_the_line_says_which_weights_were_chosen_and_why(run: Run, make_picture:
         (["--longest", "37"], "a_37l.png", (37, 22)),
         (["--megapixels", "0.0015"], "a_0.0015mp.png", (50, 30)),
         (["-s", "4"], "a_x4.png", (80, 48)),
+        (["-s", "1"], "a_x1.png", SIZE),
     ],
 )
 def test_every_way_to_ask_for_a_size(
@@ -79,10 +84,9 @@ def test_every_way_to_ask_for_a_size(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-s", "1"], "scale must be above 1 and at most 16, not 1"),
-        (["-s", "0.5"], "scale must be above 1 and at most 16, not 0.5"),
-        (["-s", "-3"], "scale must be above 1 and at most 16, not -3"),
-        (["-s", "17"], "scale must be above 1 and at most 16, not 17"),
+        (["-s", "0.5"], "scale must be at least 1 and at most 16, not 0.5"),
+        (["-s", "-3"], "scale must be at least 1 and at most 16, not -3"),
+        (["-s", "17"], "scale must be at least 1 and at most 16, not 17"),
         (["-s", "nan"], "--scale must be a finite number between"),
         (["-s", "2", "--width", "50"], "use only one of --scale"),
         (["--width", "20"], "a.png: already 20 x 12 px, at least as large as the requested 20 x 12 px"),
@@ -245,14 +249,59 @@ def test_quiet_says_nothing_and_verbose_says_more(run: Run, make_picture: MakePi
     quiet = run("upscale", "a.png", "--model", weights_of(2), "--quiet")
     assert (quiet.code, quiet.out, quiet.err) == (0, b"", "")
     verbose = run("upscale", "b.png", "--model", weights_of(2), "--verbose")
-    assert "tiles computed" in verbose.err
+    assert "1 tile computed" in verbose.err
+
+
+def test_names_follow_a_template(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png")
+    options = ("in/a.png", "--model", weights_of(2), "--name", "{stem}_{model}_x{scale}.{ext}")
+    assert run("upscale", *options).code == 0
+    assert Path("in/a_tiny_x2_x2.png").is_file()
+    assert run("upscale", *options, "--format", "webp", "-o", "out/").code == 0
+    assert Path("out/a_tiny_x2_x2.webp").is_file()
+    both = run("upscale", *options, "-o", "b.png")
+    assert both.error_lines == ["error: -o b.png names the result already; use a folder, ending in /, with --name"]
+    bad = run("upscale", "in/a.png", "--name", "x.png")
+    assert "gives every result the same name; include {stem}" in bad.err
+
+
+def test_a_clean_up_takes_the_photo_weights_whatever_the_picture(run: Run, make_picture: MakePicture) -> None:
+    make_picture()
+    done = run("upscale", "a.png", "-s", "1", "--json")
+    result = json.loads(done.out)
+    assert (result["model"], result["passes"], result["resampled"]) == ("photo", [2], True)
+    assert result["reason"] == "cleaned up at the same size"
+    assert size_of("a_x1.png") == SIZE
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "tif", "bmp"])
+def test_dpi_sets_the_resolution_tag(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf, extension: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0128], exif[0x011A], exif[0x011B] = 3, 28.35, 28.35  # px per cm
+    Image.open(make_picture()).save("b.jpg", dpi=(72, 72), exif=exif)
+    done = run("upscale", "b.jpg", "--dpi", "300", "-o", f"c.{extension}", "--model", weights_of(2))
+    assert done.code == 0
+    with Image.open(f"c.{extension}") as image:
+        assert [round(float(value)) for value in image.info["dpi"]] == [300, 300]
+        if extension in ("jpg", "png"):
+            tags = image.getexif()
+            assert (tags[0x0128], float(tags[0x011A]), float(tags[0x011B])) == (2, 300.0, 300.0)
+
+
+def test_dpi_that_a_format_cannot_hold_is_said(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture()
+    done = run("upscale", "a.png", "--dpi", "300", "-o", "b.webp", "--model", weights_of(2))
+    assert "note: a.png: resolution left out: WebP cannot hold it" in done.err
+    assert run("upscale", "a.png", "--dpi", "0").error_lines == ["error: --dpi must be from 1 to 65535, not 0"]
 
 
 def test_a_dry_run_writes_nothing(run: Run, make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path) -> None:
     make_picture()
     done = run("upscale", "a.png", "-o", "new/", "--dry-run", "--model", weights_of(2))
     assert done.code == 0
-    assert done.out.startswith(b"a.png: PNG 20 x 12 -> new/a_x2.png: PNG 40 x 24 (x2; cpu, fp32, 1 tile)")
+    assert done.out == b"a.png: PNG 20 x 12 -> new/a_x2.png: PNG 40 x 24 (x2; cpu, fp32, 1 tile, under a minute)\n"
     record = json.loads(run("upscale", "a.png", "--dry-run", "--json", "--model", weights_of(2)).out)
     assert (record["target"], record["tiles"], record["passes"]) == ("a_x2.png", 1, [2])
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["a.png"]
@@ -345,7 +394,7 @@ def test_a_signal_leaves_nothing_behind(make_picture: MakePicture, tmp_path: Pat
     work.send_signal(number)
     rest = work.communicate(timeout=120)[1]
     assert work.returncode == code
-    assert rest.startswith(("error: interrupted; no partial", "error: stopped by SIG"))
+    assert rest.startswith(("interrupted; no partial", "stopped by SIG"))
     assert rest.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
 
@@ -387,3 +436,21 @@ def test_the_options_that_change_pixels_do(run: Run, make_picture: MakePicture, 
     plain, tta, whole = (np.asarray(Image.open(name)).astype(int) for name in ("plain.png", "tta.png", "whole.png"))
     assert (plain != tta).any()
     assert abs(plain - whole).max() <= 1
+
+
+@pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
+def test_the_network_is_at_most_fourteen_calls_below_the_command(
+    run: Run, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture()
+    plain, found = NativeESRT.__call__, list[list[str]]()
+
+    def watched(*arguments: Any) -> Any:
+        files = [frame.filename for frame in traceback.extract_stack()]
+        found.append([Path(name).stem for name in files if "/esrt_cli/" in name or "/esrt_core/" in name])
+        return plain(*arguments)
+
+    monkeypatch.setattr(NativeESRT, "__call__", watched)
+    assert run("upscale", "a.png", "--device", "cpu").code == 0
+    assert found[0][0] == "app"
+    assert len(found[0]) + 1 <= 14  # with the network itself

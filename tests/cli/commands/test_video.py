@@ -28,6 +28,23 @@ def test_a_clip_is_upscaled_beside_itself(run: Run, tmp_path: Path) -> None:
     assert (video.width, video.height) == (64, 48)
 
 
+def test_names_follow_a_template_and_results_are_not_upscaled_again(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    clip(folder / "a.mp4")
+    clip(folder / "b.avi")
+    options = ("video", "clips", "--name", "{stem}-{size}", "--dry-run", "--json")
+    assert [json.loads(line)["target"] for line in run(*options).out.splitlines()] == [
+        "clips/a-x2.mp4",
+        "clips/b-x2.mkv",
+    ]
+    clip(folder / "a-x2.mp4")
+    again = run(*options, "--overwrite")
+    assert [json.loads(line)["source"] for line in again.out.splitlines()] == ["clips/a.mp4", "clips/b.avi"]
+    both = run("video", "clips/a.mp4", "--name", "{stem}", "-o", "c.mp4")
+    assert "-o c.mp4 names the result already" in both.err
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(run: Run, tmp_path: Path) -> None:
     clip(tmp_path / "a.mp4")
     ran = run("video", "a.mp4", "--height", "72", "--codec", "hevc", "--dry-run", "--json")

@@ -1,5 +1,7 @@
 """AVIF and JPEG 2000: pixels of every depth, and metadata in boxes of ours."""
 
+import io
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -123,3 +125,31 @@ def test_an_avif_from_pillow_keeps_its_metadata():
     decoded = read(given)
     again = reopened(written(decoded.pages, "avif", decoded.metadata)[0])
     assert (again.info["icc_profile"], again.info["xmp"]) == (srgb_profile(), XMP)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_heic_keeps_10_and_12_bits(bits, gray, alpha):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    data, notes = written([page(bits, gray=gray, alpha=alpha)], "heic", Metadata(exif=BLOCK, color=CodePoints(9, 16)))
+    assert notes == ()
+    stored = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    assert stored.info["bit_depth"] == bits
+    decoded = read(data)
+    again = next(iter(decoded.pages))
+    assert (again.bits, again.frame.depth) == (bits, 16)
+    expected = page(bits, gray=gray, alpha=alpha).frame
+    plane = again.frame.planes[0].astype(int)
+    plane = plane[..., 0] if gray and alpha else plane  # pillow-heif gives gray with alpha as RGBA
+    assert np.abs(plane - expected.planes[0]).mean() < 0.006 * 65535
+    assert (again.frame.alpha is not None) == alpha
+    assert (decoded.metadata.exif, decoded.metadata.color) == (BLOCK, CodePoints(9, 16))
+    assert decoded.notes == ()
+
+
+def test_a_deep_heic_has_its_profile():
+    pytest.importorskip("pillow_heif")
+    data, _ = written([page(10)], "heic", Metadata(icc=srgb_profile(), xmp=XMP))
+    info = read(data).metadata
+    assert (info.icc, info.xmp) == (srgb_profile(), XMP)

@@ -410,3 +410,25 @@ def test_face_regions_turn_with_the_pixels(form, orientation, expected):
     result = read(written(decoded.pages, "jpeg", decoded.metadata)[0]).metadata.xmp.decode()
     assert form.format(*expected) in result
     assert f'stDim:w="{decoded.info.width}" stDim:h="{decoded.info.height}"' in result
+
+
+def test_uuid_boxes_of_other_kinds_are_said():
+    data, _ = written(read(source()).pages, "jpeg2000", Metadata())
+    assert read(data).notes == ()
+    assert read(data + b"\0\0\0\x1cuuid" + bytes(20)).notes == (
+        "1 UUID boxes of other kinds (such as GeoJP2) left out",
+    )
+
+
+def test_metadata_of_a_photoshop_file_are_read():
+    def resource(number, content):
+        return b"8BIM" + number.to_bytes(2, "big") + bytes(2) + len(content).to_bytes(4, "big") + content
+
+    resolution = (300 << 16).to_bytes(4, "big") + bytes(4) + (150 << 16).to_bytes(4, "big") + bytes(4)
+    held = resource(0x03ED, resolution) + resource(0x0424, XMP + b" " * (len(XMP) % 2)) + IPTC + b"\0" * (len(IPTC) % 2)
+    header = b"8BPS\0\1" + bytes(6) + b"\0\3" + (2).to_bytes(4, "big") + (3).to_bytes(4, "big") + b"\0\x08\0\3"
+    data = header + bytes(4) + len(held).to_bytes(4, "big") + held + bytes(4) + b"\0\0" + bytes(18)
+    found = read(data).metadata
+    assert found.photoshop == IPTC
+    assert found.dpi == (150, 300)  # the XMP turns it
+    assert b"<dc:title>T<" in found.xmp

@@ -233,3 +233,12 @@ def test_alpha_that_is_announced_but_missing_is_refused(tmp_path: Path) -> None:
         tiff.pages.first.tags["SamplesPerPixel"].overwrite(3)
     with pytest.raises(MediaError, match=r"lie\.tif"):
         decode(path, ReadLimits())
+
+
+def test_strips_without_rows_are_damage() -> None:
+    data = bytearray(tiff(noise(6, 8), rowsperstrip=6))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        rows = opened.pages.first.tags["RowsPerStrip"].valueoffset
+    data[rows] = 0
+    with pytest.raises(MediaError, match="truncated or damaged"):
+        probe(bytes(data), LIMITS)

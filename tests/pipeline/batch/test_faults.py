@@ -1,5 +1,6 @@
 """Faults of this program: one costs its picture and leaves its traceback, three in a row end the run."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,9 +115,23 @@ class AcceleratorError(RuntimeError):
     """Stand in for torch's."""
 
 
-@pytest.mark.parametrize("error", [MediaError("bad"), MemoryError(), AcceleratorError("lost")])
-def test_files_memory_and_devices_are_no_faults(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [MediaError("bad"), MemoryError(), AcceleratorError("lost"), OSError(errno.ENOSPC, "No space")],
+)
+def test_files_memory_devices_and_disks_are_no_faults(error: Exception) -> None:
     assert fault_of(error) is None
+    assert "fault" not in reason_of(error, "in/a.png")
+
+
+def test_a_device_that_is_lost_under_torch_stops_the_run(
+    asked: Asked, make_picture: MakePicture, break_for: Break
+) -> None:
+    make_folder(make_picture)
+    break_for("enlarge_group", {f"{index}.png" for index in range(6)}, AcceleratorError("CUDA error: unspecified"))
+    result = run(asked("in", exclude=("*.gif",)))
+    assert (result.done, result.remaining, result.failures, result.fault_logs) == (0, 6, [], [])
+    assert str(result.stopped).startswith("the device failed (CUDA error: unspecified)")
 
 
 def test_a_reason_is_one_line_that_names_the_picture() -> None:

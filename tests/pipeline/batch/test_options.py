@@ -6,7 +6,8 @@ import pytest
 
 from esrt_core.errors import OptionError
 from esrt_core.media.image.formats import ICO, JPEG, PNG, Format
-from esrt_core.pipeline.batch.options import FolderOptions, check_template, target_in
+from esrt_core.pipeline.batch.options import FolderOptions, target_in
+from esrt_core.pipeline.image.names import check_template
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input
 from esrt_core.pipeline.sizes import SizeRequest
@@ -50,7 +51,7 @@ def test_no_value_leads_out_of_the_folder(model: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("x.png", "gives every picture the same name"),
+        ("x.png", "gives every result the same name"),
         ("{stem}/{size}", "contains a slash"),
         ("{stem}{nothing}", r"unknown field \{nothing\}; use \{stem\}, \{model\}"),
         ("{stem!r}", "unknown field"),
@@ -60,7 +61,7 @@ def test_no_value_leads_out_of_the_folder(model: str) -> None:
 )
 def test_a_template_that_cannot_be_meant_is_refused(template: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        check_template(template)
+        check_template(template, SizeRequest())
 
 
 def test_a_factor_has_no_place_in_a_name_where_a_size_is_asked() -> None:

@@ -1,5 +1,7 @@
 """Runs that work in one folder at once. Locks belong to processes, so the other run is one."""
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from esrt_core.errors import TargetError
-from esrt_core.pipeline.batch.outputs import RunLock
+from esrt_core.pipeline.batch.outputs import RunLock, job_key
+from esrt_core.selection import UpscalerPool
+from tests.pipeline.folders import Asked
 
 OTHER = """
 import sys
@@ -63,3 +67,22 @@ def test_a_later_run_is_not_alone_while_an_earlier_one_lives(tmp_path: Path) -> 
 def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="cannot be locked"):
         RunLock(tmp_path / "gone" / "lock")
+
+
+def test_what_a_job_is_known_by_is_what_the_first_version_recorded(asked: Asked) -> None:
+    options = asked()
+    key = job_key(options, UpscalerPool(options.upscale.model, options.upscale.engine))
+    (weights,) = key.options["weights"].values()
+    described = {
+        "size": {"factor": "2"},
+        "format": None,
+        "weights": {"plain first x2": weights},
+        "precision": "auto",
+        "tile": None,
+        "tta": False,
+        "encode": {"quality": None, "background": [255, 255, 255], "strip_metadata": False, "lossless": None},
+        "compare": False,
+        "name": None,
+    }
+    text = json.dumps(described, sort_keys=True)
+    assert key.id == hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Plans for many machines: the rules of a folder, over addresses and paths. No Ray is started."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -62,8 +63,10 @@ def pairs(plan: StorePlan) -> list[tuple[str, str]]:
 
 
 def do(plan: StorePlan) -> None:
-    """Put something as the result of every task, as the actors would."""
-    for task in plan.tasks:
+    """Put something as the result of every task, as the actors would, to which it is sent."""
+    for sent in plan.tasks:
+        task = pickle.loads(pickle.dumps(sent))
+        assert task == sent
         write_result(task, plan.job, b"result")
         write_record(task, record_of(task, plan.job, "done", b"result"))
 
@@ -212,3 +215,10 @@ def test_a_bucket_has_nothing_beside_it(asked: Asked, put: Put) -> None:
     put("memory://bucket/a.png")
     with pytest.raises(OptionError, match="cannot have a sibling folder"):
         planned(asked("memory://bucket", output=None))
+
+
+def test_comic_archives_are_for_one_machine(asked: Asked, make_picture: MakePicture) -> None:
+    make_picture("in/a.png")
+    Path("in/book.cbz").write_bytes(b"PK")
+    plan = planned(asked("in"))
+    assert (len(plan.tasks), plan.skipped) == (1, {"comic archive, not read with --ray": 1})

@@ -1,0 +1,108 @@
+"""`--progress json`: one JSON object a line on standard error, and the front end of docs/python.md."""
+
+import json
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Ran, Run
+from tests.conftest import MakePicture, WeightsOf
+from tests.pipeline.clips import make, picture, x264
+from tests.training.conftest import write_pictures
+
+ROOT = Path(__file__).parents[2]
+
+
+def events(done: Ran) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [json.loads(line) for line in done.err.splitlines()]
+    assert found[0]["event"] == "start"
+    assert found[-1] == {"event": "end", "exit_code": done.code}
+    return found
+
+
+def kinds(found: list[dict[str, Any]]) -> list[str]:
+    names = [each["event"] for each in found]
+    return [name for place, name in enumerate(names) if name not in names[:place]]
+
+
+def test_pictures(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("a.png")
+    done = run("upscale", "a.png", "none.png", "--model", weights_of(2), "--progress", "json")
+    found = events(done)
+    assert done.code == 1
+    assert kinds(found) == ["start", "failure", "plan", "progress", "result", "end"]
+    by_name = {each["event"]: each for each in found}
+    assert (by_name["plan"]["source"], by_name["plan"]["size"]) == ("a.png", [40, 24])
+    assert (by_name["progress"]["done"], by_name["progress"]["total"], by_name["progress"]["unit"]) == (1, 1, "tiles")
+    assert by_name["result"]["target"] == "a_x2.png"
+    assert by_name["failure"]["source"] == "none.png"
+    assert done.out.startswith(b"a_x2.png: 40 x 24")
+
+
+def test_a_folder(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png")
+    Path("in/b.png").write_bytes(b"no picture")
+    found = events(run("batch", "in", "--model", weights_of(2), "--progress=json"))
+    assert kinds(found) == ["start", "plan", "result", "progress", "failure", "summary", "end"]
+    plan = next(each for each in found if each["event"] == "plan")
+    assert (plan["pictures"], plan["to_do"], plan["refused"]) == (2, 1, 1)
+    assert [each["source"] for each in found if each["event"] == "failure"] == ["in/b.png"]
+
+
+def test_a_clip(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
+    make(tmp_path / "a.mp4", *picture(seconds=0.08), *x264())
+    found = events(run("video", "a.mp4", "--model", weights_of(2), "--progress", "json"))
+    assert kinds(found) == ["start", "plan", "progress", "result", "end"]
+    assert [each for each in found if each["event"] == "progress"][-1]["done"] == 2
+
+
+def test_a_training(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
+    write_pictures(tmp_path / "pictures", 4)
+    short = ("--steps", 4, "--patch", 8, "--batch", 1, "--validations", 1, "-o", "mine")
+    done = run("train", "pictures", "-s", 2, "--model", weights_of(2), *short, "--progress", "json", "--json")
+    found = events(done)
+    assert {"plan", "progress", "validation", "result"} <= set(kinds(found))
+    assert json.loads(done.out)["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["upscale", "--progress", "json"], 2, "Missing argument 'IN'; see 'esrt upscale --help'"),
+        (["upscale", "a.png", "-s", "0", "--progress", "json"], 1, "scale must be at least 1 and at most 16, not 0"),
+        (["upscale", "a.png", "--progress", "xml"], 2, None),
+    ],
+)
+def test_errors_of_the_command_line_are_events_too(run: Run, arguments: list[str], code: int, text: str | None) -> None:
+    done = run(*arguments)
+    assert done.code == code
+    if text is None:
+        assert done.err.startswith("error: Invalid value for '--progress'")
+    else:
+        assert events(done)[1:-1] == [{"event": "failure", "source": None, "error": text}]
+
+
+def test_the_front_end_of_the_manual_works(
+    run: Run, make_picture: MakePicture, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = [
+        block for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
+        if "--progress" in block
+    ]  # fmt: skip
+    assert 25 <= len(code.strip().splitlines()) <= 38
+    for name in ("tkinter", "tkinter.ttk"):  # windows are not opened here
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["tkinter"].ttk = sys.modules["tkinter.ttk"]  # type: ignore[attr-defined]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    program: dict[str, Any] = {"__name__": "front_end"}
+    exec(compile(code, "front_end.py", "exec"), program)
+    make_picture("in/a.png")
+    shown: list[tuple[float, str]] = []
+    program["follow"](["batch", "in", "--model", str(weights_of(2))], lambda *each: shown.append(each))
+    assert (1, "in_x2/a.png") in shown
+    assert (1.0, "1 of 1 pictures") in shown
+    assert shown[-1] == (1, "done")
