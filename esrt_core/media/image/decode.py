@@ -320,6 +320,7 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
             image.load()
         return to_rgba(image, data, frame)
 
+    _check_claim(opening, animation.width * animation.height, opening.byte_size)
     height_width = (description.info.height, description.info.width)
     for frame, canvas in zip(animation.frames, compose(animation, opening.file, decoded), strict=True):
         shown = np.empty((*height_width, 4), np.uint8)

@@ -149,8 +149,6 @@ class Opened:
         with self.decoding():
             page = self.tiff.pages[number].aspage()
         self.check_page(page)
-        with self.decoding():
-            _ = page.chunked  # computed once, here: it fails if strips or tiles have no sides
         return page
 
     def check_page(self, page: tifffile.TiffPage) -> None:
