@@ -15,7 +15,7 @@ import argparse
 import io
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -89,7 +89,7 @@ def read_sets(options: argparse.Namespace) -> list[tuple[str, list[Pair]]]:
         made = []
         for place, path in enumerate(paths[: options.most]):
             pair = read_pair(path, None, options.scale, ReadLimits())
-            made.append(pair if harm is None else Pair(pair.name, harm(pair.lr, place), pair.hr))
+            made.append(pair if harm is None else replace(pair, lr=harm(pair.lr, place)))
         return made
 
     named = [entry.partition("=")[::2] for entry in options.set]

@@ -71,7 +71,8 @@ def stored_tensors(state: Mapping[str, Tensor]) -> dict[str, StoredTensor]:
 
 def _stored(tensor: Tensor) -> StoredTensor:
     def read() -> NDArray[np.float32]:
-        values: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+        # Contiguous: safetensors writes the memory as it lies, and training keeps channels last.
+        values: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32, copy=True).contiguous().numpy()
         return values
 
     return StoredTensor(tuple(tensor.shape), unusual(tensor), read)
@@ -113,7 +114,7 @@ def checkpoint_bytes(
             tensors = {key: values.astype(np.float16) for key, values in tensors.items()}
         stored = {key: StoredTensor(each.shape, "", partial(np.asarray, each)) for key, each in tensors.items()}
         fit_tensors(stored, metadata, f"{name} in float16")  # whose largest number is 65,504
-    return save(dict(tensors), metadata.to_strings())
+    return save({key: np.ascontiguousarray(values) for key, values in tensors.items()}, metadata.to_strings())
 
 
 def load_pickled(path: Path, device: torch.device) -> Any:

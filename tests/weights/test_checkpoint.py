@@ -52,6 +52,18 @@ def test_what_is_saved_is_loaded(weights: Path, network: ESRT, metadata: Checkpo
     assert all(p.requires_grad and p.device.type == "cpu" for p in checkpoint.network.parameters())
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_channels_last_as_in_training_is_saved_as_any(
+    tmp_path: Path, network: ESRT, metadata: CheckpointMetadata, half: bool
+) -> None:
+    path = tmp_path / "channels_last.safetensors"
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_checkpoint(network, path, metadata, half)
+    for name, value in load_checkpoint(path).network.state_dict().items():
+        assert torch.equal(value, before[name].half().float() if half else before[name])
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_papers_network_goes_through_a_file(tmp_path: Path, scale: int) -> None:
     network = ESRT(ESRTConfig(scale))
