@@ -88,7 +88,7 @@ def psd_file(samples: np.ndarray, compression: int) -> bytes:
         rows = np.diff(rows, axis=1, prepend=np.zeros((len(rows), 1), np.uint16))
     stored = [row.astype(">u2").tobytes() for row in rows]
     if compression == 1:
-        stored = [imagecodecs.packbits_encode(row) for row in stored]
+        stored = [bytes(imagecodecs.packbits_encode(row)) for row in stored]
         stored.insert(0, np.array([len(row) for row in stored], ">u2").tobytes())
     data = zlib.compress(b"".join(stored)) if compression > 1 else b"".join(stored)
     mode = 1 if samples.ndim == 2 else 3
