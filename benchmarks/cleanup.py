@@ -32,13 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--half", choices=HALVES, default="report")
+    parser.add_argument("--damages", nargs="+", choices=list(damages()), default=list(damages()))
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     photos = [middle(path) for path in find_pictures(options.folder)[HALVES[options.half]]]
     models = {name: Upscaler(1, name, threads=options.threads) for name in ("photo", "clean")}
     print(f"| {len(photos)} photos | damaged | -s 1 | gain | better | clean weights |")
     print("|---|---|---|---|---|---|")
-    for name, harm in damages().items():
+    for name in options.damages:
+        harm = damages()[name]
         damaged = [harm(photo, place) for place, photo in enumerate(photos)]
         before = scores(photos, damaged)
         after, clean = (scores(photos, [model.upscale(each) for each in damaged]) for model in models.values())

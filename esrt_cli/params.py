@@ -56,6 +56,13 @@ TileOpt = Annotated[
     ),
 ]
 PrecisionOpt = Annotated[str, typer.Option(envvar="ESRT_PRECISION", metavar="NAME", help="auto, fp32, fp16 or bf16.")]
+StrengthOpt = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="How far damage is removed, 0 to 1: 0 keeps grain and blocks, 1 removes them. Between, twice the time.",
+    ),
+]
 TtaOpt = Annotated[bool, typer.Option("--tta", help="Average the eight flips and rotations; 8 times slower.")]
 
 NameOpt = Annotated[

@@ -24,7 +24,8 @@ def plan_line(plan: UpscalePlan, estimate: Estimate) -> str:
     return (
         f"{plan.source.name}: {info.format.label} {info.width} x {info.height}{pages} -> {plan.target.name}: "
         f"{plan.target.format.label} {size.width} x {size.height} ({passes}; {estimate.device}, {estimate.precision}, "
-        f"{counted(estimate.tiles, 'tiles')}, {expected(estimate.seconds)})"
+        f"{counted(estimate.tiles, 'tiles')}, {expected(estimate.seconds)}"
+        f"{f'; weights {plan.reason}' if plan.is_open else ''})"
     )
 
 
@@ -68,8 +69,8 @@ def plan_values(plan: UpscalePlan, estimate: Estimate) -> dict[str, Any]:
         "source_size": [plan.info.width, plan.info.height],
         "size": [plan.size.width, plan.size.height],
         "pages": plan.pages,
-        "model": plan.chain.first,
-        "reason": plan.chain.reason,
+        "model": plan.model,
+        "reason": plan.reason,
         "passes": plan.size.passes,
         "resampled": plan.size.resample,
         "notes": plan.notes,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,6 +14,7 @@ from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import MediaError
+from esrt_core.evaluation.prediction import Container
 from esrt_core.media.frame import ColorSpace, Frame, Plane
 from esrt_core.media.image import exif, tiff_tags, xmp
 from esrt_core.media.image.icc import profile_for
@@ -23,7 +25,7 @@ from esrt_core.media.image.pixels import UPRIGHT, layout_of, read_page, restore,
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool, assess_pillow_image
+from esrt_core.selection import UpscalerPool, container_of_pillow
 
 if TYPE_CHECKING:
     from esrt_core.pipeline.batch.run import Ended, FolderResult
@@ -156,8 +158,8 @@ class Upscaler:
     """Upscale pictures in memory by one factor; networks are loaded once, on first use.
 
     scale   a factor from 1 (clean up at the same size) to 16, or None for the weights' own.
-    model   "clean", "photo", "drawing", the path of a weights file, or "auto": "photo" for a Pillow image opened from
-            a JPEG of low quality, "clean" for all others and for arrays.
+    model   "clean", "photo", "drawing", the path of a weights file, or "auto": the one of these three that suits the
+            pixels of each picture.
     device, threads, precision, tile, tta   as in `esrt_core.engine.options.EngineOptions`.
 
     The settings of the process are not changed. Call `esrt_core.system.process.configure_process()` before torch is
@@ -201,13 +203,18 @@ class Upscaler:
         """
         if isinstance(image, Image.Image):
             picture = frame_of_image(image)
-            return image_of_frame(self._enlarge(picture.frame, assess_pillow_image(image), progress), picture)
+            return image_of_frame(self._enlarge(picture.frame, container_of_pillow(image), progress), picture)
         array = np.asarray(image)
-        return array_of_frame(self._enlarge(frame_of_array(array), None, progress), array.ndim)
+        return array_of_frame(self._enlarge(frame_of_array(array), Container(), progress), array.ndim)
 
-    def _enlarge(self, frame: Frame, damage: str | None, progress: ProgressCallback) -> Frame:
+    def _enlarge(self, frame: Frame, container: Container, progress: ProgressCallback) -> Frame:
         selector = self._pool.selector
-        chain = (selector.for_cleaning() if self._size.cleans_up else selector).choose(damage)
+        if self._size.cleans_up:
+            selector = selector.for_cleaning()
+        own = selector.plain
+        size = plan_size(self._size, frame.width, frame.height, own.scales, own.later_scales)
+        factor = max(Fraction(size.width, frame.width), Fraction(size.height, frame.height))
+        chain = selector.choose([frame], container, factor)
         pool = self._pool.for_chain(chain)
         size = plan_size(self._size, frame.width, frame.height, chain.scales, chain.later_scales)
         return enlarge(frame, size, pool, progress).frame

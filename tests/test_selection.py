@@ -5,55 +5,91 @@ What a file's compression has taken.
 Pictures by the weights that suit them: bundled networks, real files.
 """
 
+from collections import deque
 from dataclasses import replace
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from esrt_core import Upscaler
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import WeightsError
+from esrt_core.evaluation.prediction import Container
+from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import probe
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
-from esrt_core.pipeline.batch.plan import plan_folder
+from esrt_core.pipeline.batch.plan import Task, plan_folder
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
+from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task, make_workers
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
-from esrt_core.pipeline.image.run import Result, upscale_picture
+from esrt_core.pipeline.image.run import Result, load, upscale_picture
 from esrt_core.pipeline.sizes import SizeRequest, exact
 from esrt_core.selection import (
-    CLEAN_FROM_CLIP_BITS,
-    CLEAN_FROM_QUALITY,
-    CLEAN_FROM_QUALITY_SUBSAMPLED,
     ModelChain,
     UpscalerPool,
-    assess_clip,
-    assess_image,
-    assess_pillow_image,
+    container_of_clip,
+    container_of_image,
+    container_of_pillow,
     find_chains,
     single_chain,
 )
-from tests.conftest import MakePicture, WeightsOf
+from tests.conftest import WeightsOf
+from tests.evaluation.pictures import drawing, jpeg, smooth, texture
 from tests.pipeline.clips import make, picture, x264
 
 
-def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones() -> None:
-    selector = find_chains("auto")
-    damaged = selector.choose("JPEG of quality 70")
-    assert (damaged.first, damaged.later, damaged.reason) == ("photo", "clean", "JPEG of quality 70")
-    assert selector.choose(None).first == "clean"
-    assert selector.choose(None).reason
+def chosen(pixels: NDArray[np.uint8], container: Container = Container(), factor: int = 2) -> ModelChain:  # noqa: B008
+    return find_chains("auto").choose([Frame((pixels,))], container, Fraction(factor))
 
 
-@pytest.mark.parametrize("damage", [None, "JPEG of quality 70"])
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_auto_gives_damaged_pictures_photo_weights_and_the_others_clean_ones(factor: int) -> None:
+    damaged = chosen(jpeg(texture(), 50), factor=factor)
+    assert (damaged.first, damaged.later) == ("photo", "clean")
+    assert damaged.reason == "looks like a JPEG of quality 50"
+    plain = chosen(texture(), factor=factor)
+    assert (plain.first, plain.later, plain.reason) == ("clean", "clean", "no damage seen")
+
+
+def test_auto_gives_noisy_pictures_photo_weights() -> None:
+    noise = np.random.default_rng(0).normal(0, 8, (160, 192, 1))
+    noisy = chosen(np.asarray((smooth() + noise).clip(0, 255).round(), np.uint8))
+    assert (noisy.first, noisy.reason) == ("photo", "noise")
+
+
+def test_auto_gives_drawings_drawing_weights() -> None:
+    drawn = chosen(drawing())
+    assert (drawn.first, drawn.later, drawn.reason) == ("drawing", "drawing", "drawing")
+
+
+def test_what_the_file_says_goes_before_what_it_looks_like() -> None:
+    assert chosen(jpeg(texture(), 50), Container(quality=50)).reason == "JPEG of quality 50"
+    assert chosen(texture(), Container("webp", 1.234)).reason == "WebP of 1.2 bits per pixel"
+
+
+def test_the_dearest_chain_is_planned_and_the_size_does_not_depend_on_the_choice(mixed: Path) -> None:
+    pool = UpscalerPool("auto", ENGINE)
+    plan = plan_upscale(Input(mixed / "b.jpg"), requested("3"), pool.selector)
+    assert (plan.chain.first, plan.size.passes) == ("photo", (4,))
+    assert (plan.is_open, plan.model, plan.reason) == (True, "auto", "by pixels")
+    sizes = {(size.width, size.height) for size in map(plan._size_with, pool.selector.all())}
+    assert sizes == {(plan.size.width, plan.size.height)}
+    assert {chain.first: passes for chain, passes in plan.choices} == {"clean": (3,), "photo": (4,), "drawing": (4,)}
+    loaded = load(plan).plan
+    assert (loaded.is_open, loaded.model, loaded.reason) == (False, "photo", "JPEG of quality 50")
+
+
 @pytest.mark.parametrize("model", ["clean", "photo", "drawing"])
-def test_a_named_model_is_taken_whatever_the_picture_is(model: str, damage: str | None) -> None:
-    chain = find_chains(model).choose(damage)
+def test_a_named_model_is_taken_whatever_the_picture_is(model: str) -> None:
+    chain = find_chains(model).choose([Frame((jpeg(texture(), 50),))], Container(quality=50), Fraction(2))
     assert (chain.first, chain.reason) == (model, "")
 
 
@@ -94,67 +130,51 @@ def saved(format_: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def damage(content: bytes) -> str | None:
-    return assess_image(probe(content, ReadLimits()))
+def container(content: bytes) -> Container:
+    return container_of_image(probe(content, ReadLimits()))
 
 
-@pytest.mark.parametrize(
-    ("subsampling", "good"),
-    [("4:4:4", CLEAN_FROM_QUALITY), ("4:2:2", CLEAN_FROM_QUALITY_SUBSAMPLED), ("4:2:0", CLEAN_FROM_QUALITY_SUBSAMPLED)],
-)
-def test_a_jpeg_is_judged_by_its_tables_and_its_color(subsampling: str, good: int) -> None:
-    assert damage(saved("JPEG", quality=60, subsampling=subsampling)) == "JPEG of quality 60"
-    assert damage(saved("JPEG", quality=good - 1, subsampling=subsampling)) is not None
-    assert damage(saved("JPEG", quality=good, subsampling=subsampling)) is None
-    image = Image.open(BytesIO(saved("JPEG", quality=94, subsampling=subsampling)))
-    assert (assess_pillow_image(image) is None) == (good == CLEAN_FROM_QUALITY)
+def test_a_jpeg_says_its_quality() -> None:
+    content = saved("JPEG", quality=60)
+    assert container(content) == Container(quality=60)
+    assert container_of_pillow(Image.open(BytesIO(content))) == Container(quality=60)
+    assert container_of_pillow(Image.open(BytesIO(content)).resize((10, 10))) == Container()
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "AVIF"])
-def test_lossy_formats_of_today_are_judged_by_their_bits(format_: str) -> None:
-    info = probe(saved(format_, quality=70), ReadLimits())
-    pixels = info.width * info.height
-    good = info.format.clean_from_bits
-    assert good is not None
-    assert assess_image(replace(info, byte_size=pixels // 8)) == f"{info.format.label} of 1 bits per pixel"
-    assert assess_image(replace(info, byte_size=round(1.01 * good * pixels / 8))) is None
+def test_lossy_formats_of_today_say_their_bits(format_: str) -> None:
+    content = saved(format_, quality=70)
+    assert container(content) == Container(format_.lower(), 8 * len(content) / 1200)
 
 
-@pytest.mark.parametrize("format_", ["PNG", "TIFF", "BMP", "GIF"])
-def test_lossless_formats_do_not(format_: str) -> None:
-    assert damage(saved(format_)) is None
+@pytest.mark.parametrize("content", [saved(name) for name in ("PNG", "TIFF", "BMP", "GIF")])
+def test_lossless_formats_say_nothing(content: bytes) -> None:
+    assert container(content) == Container()
 
 
-def test_lossless_webp_does_not() -> None:
-    assert damage(saved("WEBP", lossless=True)) is None
+def test_lossless_webp_says_nothing() -> None:
+    assert container(saved("WEBP", lossless=True)) == Container()
 
 
-def test_a_pillow_image_knows_its_tables_until_it_is_changed() -> None:
-    image = Image.open(BytesIO(saved("JPEG", quality=50)))
-    assert assess_pillow_image(image) == "JPEG of quality 50"
-    assert assess_pillow_image(image.resize((10, 10))) is None
-    assert assess_pillow_image(Image.open(BytesIO(saved("PNG")))) is None
-
-
-def test_a_clip_is_judged_by_its_codec_and_its_bits(tmp_path: Path) -> None:
+def test_a_clip_says_its_codec_and_the_bits_of_its_picture(tmp_path: Path) -> None:
     clip = probe_clip(make(tmp_path / "a.mkv", *picture(), *x264()))
-    frame = clip.video.width * clip.video.height * clip.video.timing.frames / 8
-    assert assess_clip(replace(clip, size=round(0.15 * frame))) == "h264 of 0.15 bits per pixel"
-    assert assess_clip(replace(clip, size=round(1.01 * CLEAN_FROM_CLIP_BITS * frame))) is None
-    modern = replace(clip, size=round(0.5 * CLEAN_FROM_CLIP_BITS * frame), video=replace(clip.video, codec="hevc"))
-    assert assess_clip(modern) is None
-    whole = replace(clip, size=1, video=replace(clip.video, codec="prores"))
-    assert assess_clip(whole) is None
+    pixels = clip.video.width * clip.video.height * clip.video.timing.frames
+    assert 0 < clip.video.byte_size < clip.size
+    assert container_of_clip(clip) == Container("h264", 8 * clip.video.byte_size / pixels)
+    assert container_of_clip(replace(clip, video=replace(clip.video, codec="av1"))).codec == "hevc"
+    assert container_of_clip(replace(clip, video=replace(clip.video, codec="prores"))) == Container()
 
 
 ENGINE = EngineOptions(device="cpu", threads=1)
 
 
 @pytest.fixture
-def mixed(make_picture: MakePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder of one picture without loss and the same one as a JPEG of quality 50, and enter its parent."""
     monkeypatch.chdir(tmp_path)
-    Image.open(make_picture("in/a.png")).save("in/b.jpg", quality=50)
+    Path("in").mkdir()
+    Image.fromarray(texture(160, 192)).save("in/a.png")
+    Image.fromarray(texture(160, 192)).save("in/b.jpg", quality=50)
     return Path("in")
 
 
@@ -192,12 +212,12 @@ def test_the_choice_is_what_naming_it_gives(mixed: Path) -> None:
 
 def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     result = upscaled(mixed / "b.jpg", requested("3"))
-    assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (60, 36))
+    assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (576, 480))
 
 
 def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
     result = upscaled(mixed / "a.png", requested("3", "drawing"))
-    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (60, 36))
+    assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (576, 480))
 
 
 def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
@@ -210,14 +230,37 @@ def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
 def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:
     pool = UpscalerPool("auto", ENGINE)
     plan = plan_upscale(Input(mixed / "b.jpg"), requested("6"), pool.selector)
-    upscale_picture(plan, pool)
-    assert plan.size.passes == (2, 3)
+    assert upscale_picture(plan, pool).passes == (2, 3)
     assert set(pool._upscalers) == {("photo", 2), ("clean", 3)}
 
 
-def test_pictures_in_memory_are_chosen_by_their_tables_too(mixed: Path) -> None:
+def test_pictures_in_memory_are_looked_at_too(mixed: Path) -> None:
     jpeg = Image.open(mixed / "b.jpg")
-    chosen = Upscaler(2, device="cpu", threads=1).upscale(jpeg)
-    assert chosen.tobytes() == Upscaler(2, "photo", "cpu", threads=1).upscale(jpeg).tobytes()
-    plain = Upscaler(2, device="cpu", threads=1).upscale(jpeg.copy())
-    assert plain.tobytes() == Upscaler(2, "clean", "cpu", threads=1).upscale(jpeg).tobytes()
+    by_auto = Upscaler(2, device="cpu", threads=1)
+    photo = Upscaler(2, "photo", "cpu", threads=1).upscale(jpeg)
+    assert by_auto.upscale(jpeg).tobytes() == photo.tobytes()
+    assert by_auto.upscale(jpeg.copy()).tobytes() == photo.tobytes()
+    assert (by_auto.upscale(np.asarray(jpeg)) == np.asarray(photo)).all()
+    plain = Image.open(mixed / "a.png")
+    assert by_auto.upscale(plain).tobytes() == Upscaler(2, "clean", "cpu", threads=1).upscale(plain).tobytes()
+
+
+def test_kinds_that_take_turns_still_share_batches(mixed: Path) -> None:
+    for name in "ceg":
+        Image.open(mixed / "a.png").save(mixed / f"{name}.png")
+    for name in "df":
+        Image.open(mixed / "b.jpg").save(mixed / f"{name}.jpg", quality=50)
+    pool = UpscalerPool("auto", ENGINE)
+    plan = plan_folder(FolderOptions(("in",), upscale=replace(requested("2"), output=None)), pool)
+    items = [load_task(task) for task in plan.tasks]
+    assert [item.loaded.plan.chain.first for item in items] == ["clean", "photo"] * 3 + ["clean"]
+    pipeline = BatchPipeline(plan, {}, [pool], lambda task: None)
+    for item in items[1:]:
+        pipeline._loaded.put(item)
+    group, held = items[:1], deque[LoadedTask | Task]()
+    pipeline._fill(group, held, pool)
+    assert len(group) > 1
+    assert {item.batch_key for item in group} == {items[0].batch_key}
+    taken = {id(item) for item in group}
+    passed = items[: len(group) + len(held)]
+    assert [id(item) for item in held] == [id(item) for item in passed if id(item) not in taken]

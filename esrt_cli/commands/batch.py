@@ -381,6 +381,7 @@ def batch(
     dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
+    strength: params.StrengthOpt = None,
     compare: params.CompareOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     allow_truncated: params.AllowTruncatedOpt = False,
@@ -426,6 +427,7 @@ def batch(
         encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
+        strength=strength,
     )
     folder = FolderOptions(
         tuple(inputs), output, options, tuple(include or ()), tuple(exclude or ()), name, devices, retry_failed

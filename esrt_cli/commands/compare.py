@@ -101,5 +101,6 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         for score in comparison.scores
         if score.psnr is not None
     ]
-    head = [f"{comparison.source}, reduced by {comparison.scale} and upscaled again (PSNR on Y, gain over bicubic):"]
+    reduced = f"reduced by {comparison.scale}{', damaged alike' if comparison.damage else ''} and upscaled again"
+    head = [f"{comparison.source}, {reduced} (PSNR on Y, gain over bicubic):"]
     return [*(head if figures else []), *figures, f"{comparison.target}: crops where they differ most"]

@@ -70,6 +70,7 @@ def evaluate(
     from esrt_cli.progress import progress_bar
     from esrt_core.engine.options import EngineOptions
     from esrt_core.errors import OptionError
+    from esrt_core.evaluation.damage import damage_warning
     from esrt_core.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
     from esrt_core.selection import UpscalerPool
@@ -90,6 +91,9 @@ def evaluate(
     for failure in evaluation.failures:
         reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
         console.error(reason, failure.name)
+    if evaluation.damaged:
+        known = "the figures say how well the damage is reproduced"
+        console.note(f"note: {damage_warning(evaluation.damaged, len(evaluation.pictures), known)}")
     if json:
         console.record(evaluation_json(evaluation))
     elif evaluation.pictures and not quiet:
@@ -107,7 +111,8 @@ def setting_line(weights: WeightsFile, upscaler: Upscaler) -> str:
 def evaluation_json(evaluation: Evaluation) -> str:
     """Return an evaluation as one JSON object on one line.
 
-    An infinite PSNR (two equal pictures) is null; `failures` exists only if a picture could not be measured.
+    An infinite PSNR (two equal pictures) is null; `failures` exists only if a picture could not be measured, `damaged`
+    only if an HR picture looks damaged.
     """
     pictures = [
         {"name": picture.name, "bicubic": _as_dict(picture.bicubic), "esrt": _as_dict(picture.esrt)}
@@ -117,6 +122,8 @@ def evaluation_json(evaluation: Evaluation) -> str:
     if evaluation.pictures:
         mean = {"bicubic": _as_dict(evaluation.mean_bicubic), "esrt": _as_dict(evaluation.mean_esrt)}
     record: dict[str, object] = {"scale": evaluation.scale, "pictures": pictures, "mean": mean}
+    if evaluation.damaged:
+        record["damaged"] = dict(evaluation.damaged)
     if evaluation.failures:
         record["failures"] = [{"name": failure.name, "reason": failure.reason} for failure in evaluation.failures]
     return json.dumps(record)

@@ -133,6 +133,7 @@ def upscale(
     dpi: params.DpiOpt = None,
     strip_metadata: params.StripMetadataOpt = False,
     tta: params.TtaOpt = False,
+    strength: params.StrengthOpt = None,
     compare: params.CompareOpt = False,
     max_pixels: params.MaxPixelsOpt = None,
     allow_truncated: params.AllowTruncatedOpt = False,
@@ -173,6 +174,7 @@ def upscale(
         encode=EncodeOptions(quality, params.parse_color(background), strip_metadata, dpi=dpi),
         overwrite=overwrite,
         compare=compare,
+        strength=strength,
     )
     check_arrangement(inputs, output)
     sources = [sys.stdin.buffer.read() if name == STANDARD_STREAM else name for name in inputs]

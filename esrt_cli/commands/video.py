@@ -225,6 +225,7 @@ def video(
     device: params.DeviceOpt = "auto",
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
+    strength: params.StrengthOpt = None,
     precision: params.PrecisionOpt = "auto",
     tta: params.TtaOpt = False,
     codec: CodecOpt = None,
@@ -286,6 +287,7 @@ def video(
         preview=preview,
         overwrite=overwrite,
         restart=restart,
+        strength=strength,
         drop=drop_streams,
         audio=audio,
     )

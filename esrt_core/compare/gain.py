@@ -1,9 +1,14 @@
-"""The gain in dB on one picture, reduced by the model's scale, upscaled again and measured against the original."""
+"""The gain in dB on one picture, reduced by the model's scale, upscaled again and measured against the original.
+
+The reduced version of a damaged picture looks undamaged. Measured like that, a model is rewarded for sharpening damage
+and for reproducing it. So it gets the same damage again, which no model can know from the original.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from esrt_core.compare.reproduce import Damage
 from esrt_core.evaluation.protocol import Rgb, bicubic, crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 
@@ -21,13 +26,15 @@ class Score:
 
 
 class Reduction:
-    """Hold a picture and its version reduced by `scale` with the field's protocol."""
+    """Hold a picture and its version reduced by `scale` with the field's protocol, and damaged if `damage` is given."""
 
-    def __init__(self, picture: Rgb, scale: int) -> None:
+    def __init__(self, picture: Rgb, scale: int, damage: Damage | None = None) -> None:
         self.scale = scale
+        self.is_damaged = damage is not None
         self._hr = crop_to_multiple(picture, scale)
         self.measurable = min(self._hr.shape[:2]) > 2 * scale  # the border is cropped
-        self._lr = make_lr(self._hr, scale) if self.measurable else None
+        reduced = make_lr(self._hr, scale) if self.measurable else None
+        self._lr = reduced if reduced is None or damage is None else damage(reduced)
         self._baseline = None if self._lr is None else self._psnr(bicubic(self._lr, scale))
 
     def score_bicubic(self) -> Score:

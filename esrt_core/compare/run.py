@@ -1,36 +1,45 @@
 """Compare models on one picture: crops to look at, and the gain in dB."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from esrt_core.compare.gain import Reduction, Score
 from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.compare.page import comparison_page
+from esrt_core.compare.reproduce import Damage, reproduced_damage
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_display_rgb
+from esrt_core.evaluation.damage import look
+from esrt_core.evaluation.prediction import predict_gains
+from esrt_core.evaluation.protocol import Rgb
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
 from esrt_core.media.frame import Frame
-from esrt_core.media.image.decode import decode, probe
+from esrt_core.media.image.decode import decode
 from esrt_core.media.image.encode import encode
-from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
+from esrt_core.media.image.picture import SHEET, EncodeOptions, ImageInfo, Page
 from esrt_core.media.resize import enlarge_bicubic
 from esrt_core.progress import ProgressCallback, ignore_progress
-from esrt_core.selection import AUTO, assess_image, find_chains
+from esrt_core.selection import AUTO, CLEAN, PHOTO, container_of_image, describe, find_chains
 from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 from esrt_core.weights.tensors import load_weights
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Hold what was written and measured; `scores` has bicubic first, then the models in their order."""
+    """Hold what was written and measured; `scores` has bicubic first, then the models in their order.
+
+    `damage` says what the reduced picture was damaged by, as the picture itself is; "" if it was not.
+    """
 
     source: str
     target: str
     scale: int
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
+    damage: str = ""
 
 
 def compare_models(options: ComparisonOptions, progress: ProgressCallback = ignore_progress) -> Comparison:
@@ -45,8 +54,10 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     scale = files[0].scale
     target = options.target_for(scale)
     check_target(target, options.overwrite, [options.picture])
-    frame, notes = _first_page(options, scale)
-    reduction = Reduction(to_display_rgb(frame), scale)
+    frame, info, notes = _first_page(options, scale)
+    rgb = to_display_rgb(frame)
+    kind, damage = _damage_of(rgb, info, scale)
+    reduction = Reduction(rgb, scale, damage)
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
     scores = [reduction.score_bicubic()]
     for label, file in zip(_labels(options.models, files), files, strict=True):
@@ -56,9 +67,25 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
         candidates.append(Candidate(label, upscaled.frame))
         notes += [*file.notes, *upscaled.notes]
     _write(target, frame, candidates, scores, options)
+    notes += _notes_on_figures(reduction, kind)
+    named = "" if damage is None else kind
+    return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)), named)
+
+
+def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None]:
+    """Return what damage is seen, "" if photo weights would not gain, and how to do it to another picture, if known."""
+    seen, container = look([Frame((picture,))]), container_of_image(info)
+    if predict_gains(seen, container, scale)["photo"] <= 0:
+        return "", None
+    return describe(PHOTO, seen, container), reproduced_damage(picture, seen, container)
+
+
+def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
     if not reduction.measurable:
-        notes.append(f"the picture is too small to be reduced by {scale} and measured: no figures in dB")
-    return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)))
+        return [f"the picture is too small to be reduced by {reduction.scale} and measured: no figures in dB"]
+    if reduction.is_damaged:
+        return [f"{damage}: its reduced version got the same damage, or the figures would reward reproducing it"]
+    return [f"{damage}: the figures say how well its damage is reproduced and rank nothing"] if damage else []
 
 
 def _files(options: ComparisonOptions, progress: ProgressCallback) -> list[WeightsFile]:
@@ -77,8 +104,11 @@ def _resolve_auto(model: str, options: ComparisonOptions) -> str:
     """Return the model that `auto` chooses for the picture, and any other model unchanged."""
     if model != AUTO:
         return model
-    chain = find_chains(model).choose(assess_image(probe(options.picture, options.limits)))
-    return chain.first if (options.scale or DEFAULT_SCALE) in chain.scales else chain.later
+    picture = decode(options.picture, options.limits)
+    scale = options.scale or DEFAULT_SCALE
+    frame = next(iter(picture.pages)).frame
+    chain = find_chains(model).choose([frame], container_of_image(picture.info), Fraction(scale))
+    return chain.first if scale in chain.scales else CLEAN
 
 
 def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:
@@ -87,8 +117,8 @@ def _labels(models: tuple[str, ...], files: list[WeightsFile]) -> list[str]:
     return [f"ESRT ({model if names.count(name) > 1 else name})" for model, name in zip(models, names, strict=True)]
 
 
-def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, list[str]]:
-    """Decode the first page of the picture and return it with notes for the user.
+def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, ImageInfo, list[str]]:
+    """Decode the first page of the picture and return it with what its headers tell, and notes for the user.
 
     Raises: MediaError if it cannot be read or its result would exceed the limit.
     """
@@ -99,7 +129,7 @@ def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, list[str
         raise MediaError(f"{options.picture.name}: {size} exceed --max-pixels; compare a part of the picture")
     page = next(iter(picture.pages))
     multiple = [f"only the first of {info.pages} pages is compared"] if info.pages > 1 else []
-    return page.frame, [*info.notes, *picture.notes, *page.notes, *multiple]
+    return page.frame, info, [*info.notes, *picture.notes, *page.notes, *multiple]
 
 
 def _write(

@@ -1,6 +1,6 @@
 """Evaluate a folder: measure every picture; a picture that cannot be measured does not stop the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,9 +8,11 @@ from PIL import Image
 
 from esrt_core.architecture import SCALES, scales_text
 from esrt_core.errors import MediaError, OptionError, TargetError
+from esrt_core.evaluation.damage import look, visible_damage
 from esrt_core.evaluation.dataset import find_lr, find_pictures, read_pair
 from esrt_core.evaluation.protocol import Enlarge, PictureScore, Rgb, Score, mean_score, score_picture
 from esrt_core.files import atomic_write, check_target
+from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
 
@@ -51,11 +53,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold the scores of every picture, and the pictures that could not be measured."""
+    """Hold the scores of every picture, those that could not be measured, and the damage of HR pictures by name."""
 
     scale: int
     pictures: tuple[PictureScore, ...]
     failures: tuple[Failure, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mean_bicubic(self) -> Score:
@@ -79,14 +82,19 @@ def evaluate_folder(
     """
     paths = find_pictures(options.hr)
     _prepare_saving(options, paths)
-    outcomes = list(_evaluate(options, paths, enlarge, progress))
+    damaged: dict[str, str] = {}
+    outcomes = list(_evaluate(options, paths, enlarge, progress, damaged))
     scores = tuple(outcome for outcome in outcomes if isinstance(outcome, PictureScore))
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
-    return Evaluation(options.scale, scores, failures)
+    return Evaluation(options.scale, scores, failures, damaged)
 
 
 def _evaluate(
-    options: EvaluationOptions, paths: Sequence[Path], enlarge: Enlarge, progress: ProgressCallback
+    options: EvaluationOptions,
+    paths: Sequence[Path],
+    enlarge: Enlarge,
+    progress: ProgressCallback,
+    damaged: dict[str, str],
 ) -> Iterator[PictureScore | Failure]:
     lr_files = find_pictures(options.lr_dir) if options.lr_dir else None
     for done, path in enumerate(paths):
@@ -98,6 +106,9 @@ def _evaluate(
         except (MediaError, OptionError) as error:
             yield Failure(path.name, str(error))
             continue
+        damage = visible_damage(look([Frame((pair.hr,))]))
+        if damage:
+            damaged[path.name] = damage
         if options.save_to is not None:
             _save(result, _saved_path(options.save_to, path, options.scale), options.overwrite)
         yield score

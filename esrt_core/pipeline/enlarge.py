@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from esrt_core.media.alpha import bleed
-from esrt_core.media.frame import Frame
+from esrt_core.media.frame import Frame, Plane
 from esrt_core.media.resize import resize_frame, with_depth
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -15,6 +17,8 @@ from esrt_core.selection import UpscalerPool
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
+
+_ROWS = 256  # blended at a time
 
 
 def enlarge(frame: Frame, size: SizePlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> Upscaled:
@@ -46,6 +50,10 @@ def enlarge_frames(
     for index, scale in enumerate(passes):
         upscaler = pool.upscaler(scale, index)
         results = [upscaler.upscale(frames[0], report)] if len(frames) == 1 else list(upscaler.upscale_many(frames))
+        weaker = pool.weaker() if index == 0 else None
+        if weaker is not None:
+            others = weaker.upscaler(scale).upscale_many(frames)
+            results = [_blended(*pair, pool.chain.strength or 0) for pair in zip(others, results, strict=True)]
         report.next_pass()
         frames = [result.frame for result in results]
         upscaled = [total(pair) for pair in zip(upscaled, results, strict=True)] if upscaled else results
@@ -65,6 +73,26 @@ def tiles_of_passes(width: int, height: int, passes: Sequence[int], pool: Upscal
         tiles.append(pool.upscaler(scale, index).plan(width, height).tiles)
         width, height = width * scale, height * scale
     return tuple(tiles)
+
+
+def _blended(weak: Upscaled, strong: Upscaled, strength: float) -> Upscaled:
+    """Blend two results of one frame: `strength` is the share of the second."""
+    pairs = zip(weak.frame.all_planes(), strong.frame.all_planes(), strict=True)
+    planes = [_mixed(*pair, strength) for pair in pairs]
+    count = len(strong.frame.planes)
+    frame = replace(strong.frame, planes=tuple(planes[:count]), alpha=planes[count] if planes[count:] else None)
+    return replace(total([weak, strong]), frame=frame)
+
+
+def _mixed(weak: Plane, strong: Plane, strength: float) -> Plane:
+    """Mix two planes in float32, a band of rows at a time; integers are rounded."""
+    mixed = np.empty_like(strong)
+    for top in range(0, len(mixed), _ROWS):
+        rows = slice(top, top + _ROWS)
+        band = weak[rows].astype(np.float32)
+        band += strength * (strong[rows].astype(np.float32) - band)
+        mixed[rows] = band if mixed.dtype == np.float32 else np.floor(band + 0.5)
+    return mixed
 
 
 def total(parts: Sequence[Upscaled]) -> Upscaled:

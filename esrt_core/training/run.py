@@ -8,6 +8,8 @@ import torch
 
 from esrt_core.engine.device import choose_device, use_torch_threads
 from esrt_core.errors import OptionError
+from esrt_core.evaluation.damage import damage_warning, look, visible_damage
+from esrt_core.media.frame import Frame
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
@@ -132,6 +134,10 @@ def _prepare_validation(
     crops, unusable = cut_crops(data.held_out, options.scale, budget)
     for each in unusable:
         observer(each)
+    seen = {crop.name: visible_damage(look([Frame((crop.hr,))])) for crop in crops}
+    poor = {name: damage for name, damage in seen.items() if damage}
+    if poor:
+        observer(Notice(f"held out: {damage_warning(poor, len(crops), 'the network learns to reproduce that')}"))
     if options.degrade == "photo":
         crops = damaged(crops, options.scale, options.seed)
     return data.without(unusable), Validator(crops, options.scale, replica)

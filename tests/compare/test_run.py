@@ -18,6 +18,7 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.weights.tensors import load_weights
 from tests.conftest import MakePicture, WeightsOf
+from tests.evaluation.pictures import jpeg, texture
 
 CPU = EngineOptions(device="cpu", threads=1)
 
@@ -35,9 +36,10 @@ def other(weights_of: WeightsOf, tmp_path: Path) -> Path:
 
 
 def test_the_gain_is_that_of_the_protocol(make_picture: MakePicture, weights_of: WeightsOf) -> None:
-    source = make_picture(width=45, height=33)
+    source = make_picture()
+    Image.fromarray(texture()).save(source)
     found = compared(source, [weights_of(2)])
-    hr = np.asarray(Image.open(source))[:32, :44]
+    hr = np.asarray(Image.open(source))
     lr = make_lr(hr, 2)
     ours = Upscaler(load_weights(weights_of(2)), CPU).upscale(Frame((lr,))).frame.planes[0]
     baseline, model = psnr_y(bicubic(lr, 2), hr, 2), psnr_y(ours, hr, 2)
@@ -135,3 +137,19 @@ def test_a_result_above_the_limit_is_refused(make_picture: MakePicture, weights_
 def test_what_cannot_be_meant_is_refused(models: tuple[str, ...], target: Path | None, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         ComparisonOptions(Path("a.png"), models, target=target)
+
+
+def test_a_damaged_picture_is_damaged_again_before_it_is_measured(tmp_path: Path, weights_of: WeightsOf) -> None:
+    source = tmp_path / "a.png"
+    damaged = jpeg(texture(), 50)
+    Image.fromarray(damaged).save(source)
+    found = compared(source, [weights_of(2)])
+    lr = jpeg(make_lr(damaged, 2), 50)
+    assert found.damage == "looks like a JPEG of quality 50"
+    assert found.notes[-1].startswith("looks like a JPEG of quality 50: its reduced version got the same damage")
+    assert found.scores[0].psnr == psnr_y(bicubic(lr, 2), damaged, 2)
+    Image.fromarray(texture()).save(source)
+    Path(found.target).unlink()
+    plain = compared(source, [weights_of(2)])
+    assert (plain.damage, plain.notes) == ("", ())
+    assert plain.scores[0].psnr == psnr_y(bicubic(make_lr(texture(), 2), 2), texture(), 2)

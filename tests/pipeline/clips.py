@@ -153,6 +153,9 @@ class Repeaters:
         """Return a stand-in."""
         return Weights("0" * 64)
 
+    def weaker(self) -> None:
+        """Return that there is no blend."""
+
     def upscaler(self, scale: int, pass_index: int = 0) -> Repeater:
         """Return a repeater."""
         return Repeater(scale, self)

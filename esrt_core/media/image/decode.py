@@ -18,7 +18,7 @@ from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, 
 from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.icc import is_converted_from, profile_for
-from esrt_core.media.image.jpeg_quality import has_reduced_color, quality_of
+from esrt_core.media.image.jpeg_quality import quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
 from esrt_core.media.image.opening import Opened, check_size, opened, reading
 from esrt_core.media.image.picture import (
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
+MOST_PIXELS_PER_BYTE = 10_000  # deflate packs 8,256 px of one bit into a byte, the LZW of GIF 2,731 px
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
 
@@ -144,7 +145,6 @@ def describe(opening: Opened) -> Description:
         lossless=_is_lossless(opening),
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
-        reduced_color=opening.image is not None and has_reduced_color(opening.image),
         is_sheet=opening.ancillary is not None and SHEET.png_chunks[0] in opening.ancillary.texts,
         notes=(*_oddities(opening), *left_out, *damage),
     )
@@ -196,6 +196,8 @@ def _decode(source: Source, limits: ReadLimits, later: ReadLimits) -> Picture:
         load_late_headers(opening)
         description = describe(opening)
         info = description.info
+        if limits.allow_truncated:
+            _check_claim(opening, info.width * info.height, info.byte_size)
         if info.pages > 1:
             return Picture(_LazyPages(source, later, info.pages), info, description.metadata, info.notes)
         if description.animation is not None:
@@ -277,9 +279,20 @@ def _tiff_page(opening: Opened, number: int) -> tifffile.TiffPage:
     page = opening.tiff_page(number)
     with opening.decoding():
         _ = page.chunked  # tifffile computes it here once, and raises if strips have no rows
-    if (missing := missing_segments(page)) and not opening.limits.allow_truncated:
-        raise opening.damaged(f"{missing:,} strips or tiles are missing")
+    if missing := missing_segments(page):
+        if not opening.limits.allow_truncated:
+            raise opening.damaged(f"{missing:,} strips or tiles are missing")
+        _check_claim(opening, int(page.imagewidth) * int(page.imagelength), opening.byte_size)
     return page
+
+
+def _check_claim(opening: Opened, count: int, byte_size: int) -> None:
+    """Check that damaged or compressed data can hold this number of px, before time and memory are spent on them.
+
+    Raises: MediaError if they cannot.
+    """
+    if count > MOST_PIXELS_PER_BYTE * byte_size:
+        raise opening.damaged(f"{byte_size:,} bytes cannot hold {count:,} px")
 
 
 def _animation_to_compose(opening: Opened) -> Animation | None:
@@ -301,11 +314,13 @@ def _animation_to_compose(opening: Opened) -> Animation | None:
 def _composed_pages(opening: Opened, description: Description, animation: Animation) -> Iterator[Page]:
     def decoded(data: bytes, frame: RawFrame) -> Rgba:
         check_size(opening.name, frame.width, frame.height, opening.limits)
+        _check_claim(opening, frame.width * frame.height, len(data))
         with opening.decoding():
             image = Image.open(io.BytesIO(data), formats=["PNG", "GIF"])
             image.load()
         return to_rgba(image, data, frame)
 
+    _check_claim(opening, animation.width * animation.height, opening.byte_size)
     height_width = (description.info.height, description.info.width)
     for frame, canvas in zip(animation.frames, compose(animation, opening.file, decoded), strict=True):
         shown = np.empty((*height_width, 4), np.uint8)

@@ -52,10 +52,7 @@ def encode(
     notes: list[str] = []
     if options.quality is not None and entry.default_quality is None:
         notes.append(f"--quality has no effect on {entry.label}")
-    if options.strip_metadata:
-        metadata = stripped(metadata)
-    if options.dpi is not None:
-        metadata = with_dpi(metadata, options.dpi)
+    metadata = _as_asked(metadata, options)
     with _writable(target) as file:
         if entry.animation and first.duration_ms is not None:
             folder = target.parent if isinstance(target, Path) else None
@@ -116,13 +113,19 @@ def _encode_still(
         write_still(frame, file, target, metadata, options)
 
 
+def _as_asked(metadata: Metadata, options: EncodeOptions) -> Metadata:
+    """Return metadata without what is to be stripped, and with the resolution that is to be set."""
+    if options.strip_metadata:
+        metadata = stripped(metadata)
+    return metadata if options.dpi is None else with_dpi(metadata, options.dpi)
+
+
 def _encode_tiff(
     pages: Iterable[Page], file: BinaryIO, metadata: Metadata, options: EncodeOptions, notes: list[str]
 ) -> None:
     def fitted(page: Page) -> tuple[Frame, Metadata]:
         frame = _fitted(page, TIFF, options, notes)
-        own = metadata if page.metadata is None else page.metadata
-        own = stripped(own) if options.strip_metadata else own
+        own = metadata if page.metadata is None else _as_asked(page.metadata, options)
         return frame, _fitting_metadata(own, frame.width, frame.height, TIFF, frame.space, notes)
 
     notes.extend(write_tiff(map(fitted, pages), file))

@@ -28,8 +28,6 @@ class Format:
     extra            the optional package that reads and writes it, or None.
     least_bytes      per px of even a very smooth picture, at least: with less free space, writing must fail.
     typical_bytes    per px of an ordinary photo at the default quality.
-    clean_from_bits  per px from which `--model auto` chooses the clean weights, for lossy formats whose files do not
-                     record their quality (benchmarks/auto.md); else None.
     """
 
     name: str
@@ -57,7 +55,6 @@ class Format:
     extra: str | None = None
     least_bytes: float = 0.0
     typical_bytes: float = 3.0
-    clean_from_bits: float | None = None
 
 
 _EVERY_DEPTH = tuple(range(8, 17))
@@ -114,7 +111,6 @@ WEBP = Format(
     max_side=16_383,
     least_bytes=0.003,
     typical_bytes=0.25,
-    clean_from_bits=2.9,
 )
 TIFF = Format(
     "tiff",
@@ -153,7 +149,6 @@ AVIF = Format(
     max_pixels=16_384 * 16_384,
     least_bytes=0.002,
     typical_bytes=0.15,
-    clean_from_bits=1.9,
 )
 GIF = Format(
     "gif",
@@ -213,7 +208,6 @@ HEIF = Format(
     max_side=16_384,
     extra="pillow_heif",
     typical_bytes=0.15,
-    clean_from_bits=2.0,
 )
 JXL = Format(
     "jxl",

@@ -1,8 +1,8 @@
-"""Estimate how a JPEG was encoded: its quality, from its quantization tables, and its chroma subsampling."""
+"""Estimate the quality of a JPEG from its quantization tables."""
 
 from collections.abc import Mapping, Sequence
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 # Table K.1 of ITU-T T.81, Annex K.1, https://www.w3.org/Graphics/JPEG/itu-t81.pdf. Encoders scale it by their quality.
 LUMINANCE_TABLE = (
@@ -33,15 +33,10 @@ def quality_of_table(luminance: Sequence[int]) -> int:
     return 1 + min(range(100), key=lambda index: abs(_SUMS[index] - total))
 
 
-def has_reduced_color(image: Image.Image) -> bool:
-    """Return whether an image is a JPEG with subsampled chroma (4:2:2 or 4:2:0)."""
-    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) in (1, 2)
-
-
-def _scaled_sum(quality: int) -> int:
-    """Return the sum of libjpeg's table at a quality (jcparam.c: jpeg_quality_scaling, jpeg_add_quant_table)."""
+def scaled_table(quality: int) -> tuple[tuple[int, ...], ...]:
+    """Return libjpeg's luminance table at a quality (jcparam.c: jpeg_quality_scaling, jpeg_add_quant_table)."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return sum(min(max((value * percent + 50) // 100, 1), 255) for row in LUMINANCE_TABLE for value in row)
+    return tuple(tuple(min(max((value * percent + 50) // 100, 1), 255) for value in row) for row in LUMINANCE_TABLE)
 
 
-_SUMS = [_scaled_sum(quality) for quality in range(1, 101)]
+_SUMS = [sum(map(sum, scaled_table(quality))) for quality in range(1, 101)]

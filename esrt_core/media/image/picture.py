@@ -74,8 +74,7 @@ class ImageInfo:
 
     `width` and `height` are in px after the EXIF orientation; `depth` is the frames' (8, 16, or 32 for float);
     `pages` counts pages or animation frames; `byte_size` is the file's; `quality` is a JPEG's, 1 to 100, estimated from
-    its tables; `reduced_color` is whether a JPEG's chroma is subsampled; `is_sheet` is whether it is a
-    comparison sheet that esrt wrote.
+    its tables; `is_sheet` is whether it is a comparison sheet that esrt wrote.
     """
 
     format: Format
@@ -89,7 +88,6 @@ class ImageInfo:
     lossless: bool | None
     byte_size: int
     quality: int | None = None
-    reduced_color: bool = False
     is_sheet: bool = False
     notes: tuple[str, ...] = ()
 

@@ -136,6 +136,7 @@ class VideoStream:
     rotation       counter-clockwise degrees by which players rotate it: 0, 90, 180 or 270.
     mirrored       the display matrix also mirrors, or rotates by another angle.
     aspect         sample aspect ratio, width to height.
+    byte_size      of its packets, without the container and the other streams.
     """
 
     index: int
@@ -153,6 +154,7 @@ class VideoStream:
     mastering: Mastering | None = None
     content_light: tuple[int, int] | None = None
     dispositions: tuple[str, ...] = ()
+    byte_size: int = 0
 
     @property
     def is_rgb(self) -> bool:

@@ -191,7 +191,7 @@ def _describe(
         start=start,
         duration=max(length, timing.end * timing.time_base - start),
         size=path.stat().st_size,
-        video=_video(stream, first, timing),
+        video=_video(stream, first, timing, scan.byte_size),
         other_streams=tuple(
             _other(each, tags.get(each.index, ""))
             for each in container.streams
@@ -252,7 +252,7 @@ def _is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _video(stream: Any, first: FirstFrames, timing: Timing) -> VideoStream:
+def _video(stream: Any, first: FirstFrames, timing: Timing, byte_size: int) -> VideoStream:
     frame = first.frame
     rotation, mirrored = rotation_of(first.side_data.get(SideData.DISPLAYMATRIX))
     pixels = _alpha_pixels(stream, frame.format.name)
@@ -274,6 +274,7 @@ def _video(stream: Any, first: FirstFrames, timing: Timing) -> VideoStream:
         mastering=mastering_of(first.side_data.get(SideData.MASTERING_DISPLAY_METADATA)),
         content_light=content_light_of(first.side_data.get(SideData.CONTENT_LIGHT_LEVEL)),
         dispositions=_dispositions(stream),
+        byte_size=byte_size,
     )
 
 

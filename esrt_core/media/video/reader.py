@@ -1,8 +1,10 @@
 """Decode the frames of a clip with their exact times: ffmpeg sends raw pictures in NUT through a pipe."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
@@ -13,12 +15,13 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import Frame
 from esrt_core.media.video.clip import FULL_RANGE, ClipInfo, PixelLayout, VideoStream
 from esrt_core.media.video.damage import dropped_frame
-from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url
+from esrt_core.media.video.ffmpeg import LOCAL_ONLY, Process, file_url, open_clip
 from esrt_core.media.video.packets import read_all_streams
 
 # NUT's header describes the stream completely: do not probe frames before the first one is yielded.
 _NO_GUESSING = {"fpsprobesize": "0", "analyzeduration": "0", "probesize": "32"}
 _BUFFER = 2**20
+_AFTER_KEY_FRAME = 6
 _EXACT_SCALING = "flags=accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 
 
@@ -116,6 +119,24 @@ def decode_arguments(clip: ClipInfo, request: ReadRequest) -> list[str]:
         *(read_all_streams(0) if clip.restarts else []),
     ]
     # fmt: on
+
+
+def sample_frames(clip: ClipInfo, count: int) -> list[Frame]:
+    """Return up to `count` frames spread over a clip as 8-bit RGB; those that are damaged are left out.
+
+    A seek lands on a key frame, which loses less than the frames after it, so that a few of those are decoded.
+    """
+    found: list[Frame] = []
+    with open_clip(clip.path) as container:
+        stream = container.streams[clip.video.index]
+        for place in range(count):
+            after = clip.start + clip.duration * Fraction(2 * place + 1, 2 * count)
+            with suppress(av.error.FFmpegError):
+                if not clip.is_counted and not clip.restarts:
+                    container.seek(int(after / stream.time_base), stream=stream)
+                frames = list(islice(container.decode(stream), _AFTER_KEY_FRAME))
+                found += [Frame((frames[-1].to_ndarray(format="rgb24"),))] if frames else []
+    return [frame for frame in found if (frame.width, frame.height) == (found[0].width, found[0].height)]
 
 
 def decoded_size(clip: ClipInfo) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from esrt_core.media.video.encryption import is_protected
 class Scan:
     """Collect the ticks of the frames with their durations, and damaged packets.
 
-    packets   packets that contain a frame.
+    packets   packets that contain a frame; `byte_size` is that of all of them.
     slots     decoding times of the packets; in AVI they count frames, and empty ones are left out.
     restart_packets  numbers of the packets at which the clock restarts, as in joined recordings.
     order     ticks of the packets in the order of the file.
@@ -30,6 +30,7 @@ class Scan:
     damage: list[str] = field(default_factory=list)
     is_encrypted: bool = False
     packets: int = 0
+    byte_size: int = 0
     slots: list[int] = field(default_factory=list)
     restart_packets: list[int] = field(default_factory=list)
     order: list[int | None] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Scan:
     def add(self, packet: Any) -> None:
         """Record a packet; one without a time is a second field, or a frame of AVI or a raw stream."""
         self.packets += 1
+        self.byte_size += packet.size
         self.order.append(packet.dts if packet.pts is None else packet.pts)
         if packet.pts is not None:
             self.ticks.setdefault(packet.pts, packet.duration or 0)

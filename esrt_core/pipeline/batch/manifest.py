@@ -48,6 +48,7 @@ class Entry:
     replaces        the bytes of our own earlier result that may still exist while the state is "writing" (records).
     tile, device    after memory ran out: the smaller tile in px, and the kind of device.
     limits          the read limits when the picture failed: others may accept it.
+    model           the weights of the first pass, perhaps chosen by the pixels.
     kind            "picture", or "job" for the line that says what a job id stands for.
     size, mtime_ns  what version 0.1.0 recorded in place of the stamp.
     """
@@ -64,6 +65,7 @@ class Entry:
     device: str | None = None
     error: str = ""
     limits: str = ""
+    model: str = ""
     kind: str = "picture"
     size: int = 0
     mtime_ns: int = 0

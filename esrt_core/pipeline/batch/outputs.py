@@ -43,7 +43,7 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
     """Return the key of a command; devices and options that only select pictures are not part of it."""
     requested = options.upscale
     size = {name: decimal_text(value) for name, value in asdict(requested.size).items() if value is not None}
-    described = {
+    described: dict[str, Any] = {
         "size": size or {"factor": decimal_text(own_factor(pool.scales))},
         "format": requested.format,
         "weights": {name: file.sha256 for name, file in weights_needed(requested.size, pool).items()},
@@ -54,12 +54,16 @@ def job_key(options: FolderOptions, pool: UpscalerPool) -> JobKey:
         "compare": requested.compare,
         "name": options.name,
     }
+    if requested.strength is not None:  # left out otherwise, so that ids of earlier versions stay
+        described["strength"] = requested.strength
     text = json.dumps(described, sort_keys=True)
     return JobKey(hashlib.sha256(text.encode()).hexdigest()[:16], described)
 
 
 def weights_needed(size: SizeRequest, pool: UpscalerPool) -> dict[str, WeightsFile]:
-    """Return the weights that may be used, by kind of chain, pass and scale.
+    """Return the weights that may be used, by kind of chain, pass and scale; those for drawings are left out.
+
+    So a folder that version 0.1.0 began, which never chose them, is not done again.
 
     Raises: OptionError if the factor cannot be reached with them.
     """

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 MAX_IN_FLIGHT_BYTES = 512 * 2**20  # of decoded pixels, before and after; a larger picture is in flight alone
 MAX_IN_FLIGHT = 48  # pictures
+MOST_HELD = 8  # of other weights or passes, while a group is filled; another device may wait for them
 LARGEST = 1 / 8  # of a folder's px in one picture; if it came last, half of the threads would have to upscale it
 CheckCancelled = Callable[[], None]
 Item = TypeVar("Item")
@@ -82,7 +83,7 @@ def make_workers(plan: FolderPlan) -> list[UpscalerPool]:
     Raises: WeightsError or DeviceError if weights or a device are unusable.
     """
     options = plan.options.upscale
-    chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
+    chains = {choice for task in plan.tasks for choice in task.plan.choices}
     chain, passes = plan.tasks[0].plan.chain, plan.tasks[0].plan.size.passes
     workers: list[UpscalerPool] = []
     devices = _doubled(named_devices(plan.options.devices), options.engine.threads, plan.tasks)
@@ -151,7 +152,7 @@ class LoadedTask:
     @property
     def batch_key(self) -> tuple[str, tuple[int, ...]]:
         """What tasks must have in common to share batches: the weights and the passes."""
-        return self.task.plan.chain.first, self.page.size.passes
+        return self.loaded.plan.chain.first, self.page.size.passes
 
 
 def load_task(task: Task) -> LoadedTask:
@@ -166,7 +167,7 @@ def enlarge_group(
 ) -> list[tuple[LoadedTask, Upscaled]]:
     """Take tasks with the same weights and passes through the network together."""
     started = time.perf_counter()
-    pool = pool.for_chain(group[0].task.plan.chain)
+    pool = pool.for_chain(group[0].loaded.plan.chain)
     frames = [item.page.frame for item in group]
     upscaled = enlarge_frames(frames, group[0].page.size.passes, pool, _watch(check_cancelled))
     seconds = (time.perf_counter() - started) / len(group)
@@ -181,7 +182,7 @@ def write_task(item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, recorde
     upscaled = finish(upscaled, item.page.size, item.page.page.frame.depth)
     seconds = item.loaded.seconds + time.perf_counter() - started
     result = write(item.loaded, [(item.page, upscaled)], pool, seconds, before_publish=recorder)
-    recorder.done(result, pool.for_chain(item.task.plan.chain))
+    recorder.done(result, pool.for_chain(item.loaded.plan.chain))
     return result
 
 
@@ -215,11 +216,12 @@ class ManifestRecorder:
         """Record that the file has its name; a tile smaller than usual is recorded for a run that resumes."""
         kind = result.device.partition(":")[0]
         is_usual = result.tile == make_plan(8, 8, pool.scales[0], kind, self._job.options["tile"]).tile
-        self._folder.note(self._entry("done", None if is_usual else result.tile, None if is_usual else kind))
+        done = replace(self._entry("done"), model=result.model)
+        self._folder.note(done if is_usual else replace(done, tile=result.tile, device=kind))
 
-    def _entry(self, state: str, tile: int | None = None, device: str | None = None) -> Entry:
+    def _entry(self, state: str) -> Entry:
         entry = entry_of(self._task, state, self._job, self._folder.manifest)
-        return replace(entry, target_size=self._size, sha256=self._sha256, tile=tile, device=device)
+        return replace(entry, target_size=self._size, sha256=self._sha256)
 
 
 def _watch(check_cancelled: CheckCancelled) -> ProgressCallback:
@@ -339,9 +341,9 @@ class BatchPipeline:
 
     def _enlarge_tasks(self, pool: UpscalerPool, threads: int) -> None:
         take_cpu_threads(threads)
-        held: list[LoadedTask | Task] = []
+        held: deque[LoadedTask | Task] = deque()
         while True:
-            item = held.pop() if held else self._next(self._loaded)
+            item = held.popleft() if held else self._next(self._loaded)
             if item is None:
                 return
             if self._finishing.is_set():
@@ -350,26 +352,39 @@ class BatchPipeline:
                 self._guarded(item, partial(self._stream, item, pool))
             else:
                 group = [item]
-                held = self._fill(group, pool)
+                self._fill(group, held, pool)
                 for each in self._enlarge(group, pool):  # one of them is the cause: the others succeed without it
                     self._enlarge([each], pool)
 
-    def _fill(self, group: list[LoadedTask], pool: UpscalerPool) -> list[LoadedTask | Task]:
-        """Add loaded tasks to a group while it is small and they take the same passes; return the first other one."""
+    def _fill(self, group: list[LoadedTask], held: deque[LoadedTask | Task], pool: UpscalerPool) -> None:
+        """Add tasks to a group while it is small and they take the same weights and passes; hold the others.
+
+        A folder may need several kinds of weights in turn, so that the tasks of one kind do not follow each other.
+        Those held come first in the next group.
+        """
         first = group[0]
-        upscaler = pool.for_chain(first.task.plan.chain).upscaler(first.page.size.passes[0])
+        upscaler = pool.for_chain(first.loaded.plan.chain).upscaler(first.page.size.passes[0])
         kind = upscaler.device_name.partition(":")[0]
         room = BATCHES * tiling_for(kind).batch_pixels - first.pixels
-        while room > 0 and len(group) < MOST_FRAMES:
-            try:
-                item = self._loaded.get_nowait()
-            except queue.Empty:
-                return []
-            if isinstance(item, Task) or item.batch_key != first.batch_key or item.pixels > room:
-                return [item]
-            group.append(item)
-            room -= item.pixels
-        return []
+        waiting = deque(held)
+        held.clear()
+        while room > 0 and len(group) < MOST_FRAMES and len(held) < MOST_HELD:
+            item = waiting.popleft() if waiting else self._loaded_now()
+            if item is None:
+                break
+            if isinstance(item, LoadedTask) and item.batch_key == first.batch_key and item.pixels <= room:
+                group.append(item)
+                room -= item.pixels
+            else:
+                held.append(item)
+        held.extend(waiting)
+
+    def _loaded_now(self) -> LoadedTask | Task | None:
+        """Return what is loaded already, without waiting."""
+        try:
+            return self._loaded.get_nowait()
+        except queue.Empty:
+            return None
 
     def _enlarge(self, group: Sequence[LoadedTask], pool: UpscalerPool) -> Sequence[LoadedTask]:
         """Take a group through the network; return the tasks that must be tried one by one because it failed."""

@@ -237,7 +237,7 @@ def _check_listening(address: str) -> None:
 
 def setup_of(tasks: Sequence[Task], options: FolderOptions, pool: UpscalerPool, actors: ActorSpec) -> Setup:
     """Return what every actor needs, the weights' content included, so that other machines need no weights files."""
-    chains = {(task.plan.chain, task.plan.size.passes) for task in tasks}
+    chains = {choice for task in tasks for choice in task.plan.choices}
     passes = {(chain, pass_index, scale) for chain, scales in chains for pass_index, scale in enumerate(scales)}
     if any(task.plan.pages > 1 for task in tasks):  # a page of another size may need other passes
         passes.update(passes_of(pool.selector))

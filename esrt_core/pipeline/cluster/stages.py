@@ -167,12 +167,13 @@ class WriteRow:
 
     def _write(self, parcel: Parcel) -> StoreOutcome:
         task, result = parcel.task, parcel.result
+        model = "" if result is None else result.model
         write_result(task, self._job, parcel.content)
         if result is not None and parcel.sheet is not None:
             location = task.location_of(task.sheet)
             store_of(location).write(location, parcel.sheet)
             result = replace(result, sheet=join(task.picture.root.name, task.sheet))
-        write_record(task, record_of(task, self._job, "done", parcel.content))
+        write_record(task, replace(record_of(task, self._job, "done", parcel.content), model=model))
         if task.failed_before:
             failed = task.location_of(record_of(task, self._job, "failed", b"").key)
             store_of(failed).remove(failed)

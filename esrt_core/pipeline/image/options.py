@@ -8,6 +8,7 @@ from esrt_core.media.image.formats import FORMATS, Format, format_named
 from esrt_core.media.image.picture import EncodeOptions, ReadLimits
 from esrt_core.pipeline.image.names import check_template
 from esrt_core.pipeline.sizes import SizeRequest
+from esrt_core.selection import check_strength
 
 STANDARD_STREAM = "-"
 
@@ -21,6 +22,8 @@ class UpscaleOptions:
     name       the template of a result's name; None for the source's with the size added.
     format     the name of a format, or None for that of the output's extension, else that of the source.
     model      a bundled model ("auto", "clean", "photo", "drawing") or the path of a weights file.
+    strength   0 to 1, how far damage is removed: a blend of the results of the clean and the photo weights, which takes
+               twice the time. None leaves the choice of weights to `model`.
     overwrite  replace existing results (an input is never replaced).
     compare    write a sheet of crops beside the result.
 
@@ -36,6 +39,7 @@ class UpscaleOptions:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     overwrite: bool = False
     compare: bool = False
+    strength: float | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +49,7 @@ class UpscaleOptions:
             check_template(self.name, self.size)
         if not self.model:
             raise OptionError("--model needs a value: auto, clean, photo or a weights file")
+        check_strength(self.strength, self.model)
         if self.format is not None:
             writable_format(self.format)
         if self.compare and self.output == STANDARD_STREAM:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import check_target, display_name, free_bytes, target_key
+from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import probe
 from esrt_core.media.image.encode import pages_kept
 from esrt_core.media.image.formats import Format, check_fits, format_for_path, written_as
@@ -16,8 +17,8 @@ from esrt_core.media.image.opening import load_extra, source_name
 from esrt_core.media.image.picture import EncodeOptions, ImageInfo, ReadLimits, Source
 from esrt_core.pipeline.image.names import filled
 from esrt_core.pipeline.image.options import STANDARD_STREAM, UpscaleOptions, writable_format
-from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
-from esrt_core.selection import ChainSelector, ModelChain, assess_image
+from esrt_core.pipeline.sizes import SizePlan, SizeRequest, chain_cost, plan_size
+from esrt_core.selection import BY_PIXELS, ChainSelector, ModelChain, container_of_image
 
 _SLASHES = tuple({"/", os.sep})
 
@@ -145,12 +146,14 @@ TargetRule = Callable[[Input, Format, str, UpscaleOptions], Target]
 class UpscalePlan:
     """Hold everything that has been decided about one picture.
 
-    `pages` counts the pages that are written: one if the target's format holds only one. `notes` says what the choice
-    of format changes or loses.
+    `chain` makes its passes. If `selector` has several, it is the one that takes longest until choose_chain() has seen
+    the pixels; name, size and format of the result do not depend on it. `pages` counts the pages that are written: one
+    if the target's format holds only one. `notes` says what the choice of format changes or loses.
     """
 
     source: Input
     info: ImageInfo
+    selector: ChainSelector
     chain: ModelChain
     size: SizePlan
     target: Target
@@ -165,6 +168,37 @@ class UpscalePlan:
         if options.lossless is None and options.quality is None and self.target.format == self.info.format:
             return replace(options, lossless=self.info.lossless)
         return options
+
+    @property
+    def model(self) -> str:
+        """The name of the first pass's weights; "auto" until they are chosen."""
+        return self.selector.requested if self.is_open else self.chain.first
+
+    @property
+    def reason(self) -> str:
+        """Why these weights make the first pass, or how they will be chosen; empty if the user chose them."""
+        return BY_PIXELS if self.is_open else self.chain.reason
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the weights are still to be chosen by the pixels."""
+        return bool(self.selector.others) and not self.chain.reason
+
+    @property
+    def choices(self) -> tuple[tuple[ModelChain, tuple[int, ...]], ...]:
+        """Every chain whose weights the first page may need, with its passes."""
+        chains = [*self.selector.all()]
+        chains += [replace(chain, first=chain.weaker, weaker="", strength=None) for chain in chains if chain.weaker]
+        return tuple((chain, self._size_with(chain).passes) for chain in chains)
+
+    def choose_chain(self, frame: Frame) -> "UpscalePlan":
+        """Return the plan with the weights that suit the picture, whose first page is given."""
+        factor = max(Fraction(self.size.width, self.info.width), Fraction(self.size.height, self.info.height))
+        chain = self.selector.choose([frame], container_of_image(self.info), factor)
+        return replace(self, chain=chain, size=self._size_with(chain))
+
+    def _size_with(self, chain: ModelChain) -> SizePlan:
+        return plan_size(self.options.size, self.info.width, self.info.height, chain.scales, chain.later_scales)
 
     def size_of_page(self, width: int, height: int) -> SizePlan:
         """Return the size plan of a page of (width, height) px; all pages grow by the factor of the first."""
@@ -197,18 +231,21 @@ def plan_result(
     the output is invalid.
     """
     info = examine(source, options.limits)
-    if options.size.cleans_up:
+    if options.strength is not None:
+        selector = selector.blend(options.strength)
+    elif options.size.cleans_up:
         selector = selector.for_cleaning()
-    chain = selector.choose(assess_image(info))
     try:
-        size = plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales)
+        sizes = [(chain, plan_size(options.size, info.width, info.height, chain.scales, chain.later_scales))
+                 for chain in selector.all()]  # fmt: skip
     except OptionError as error:
         raise type(error)(f"{source.name}: {error}") from error
+    chain, size = max(sizes, key=lambda each: chain_cost(each[1].passes))
     target = target_rule(source, info.format, options.size.suffix(chain.scales), options)
     if target.format.extra:
         load_extra(target.format, target.name)
     pages, lost = pages_kept(info, target.format)
-    plan = UpscalePlan(source, info, chain, size, target, pages, (*target.notes, *lost), options)
+    plan = UpscalePlan(source, info, selector, chain, size, target, pages, (*target.notes, *lost), options)
     _check_result(plan)
     return plan
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
@@ -27,7 +27,7 @@ from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool
+from esrt_core.selection import UpscalerPool, hashes_of
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
@@ -48,7 +48,7 @@ class LoadedPage:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Hold a decoded picture and the seconds spent on it.
+    """Hold a decoded picture and the seconds spent on it; the weights of `plan` are chosen.
 
     `pages` are in memory if there is only one; several are decoded one by one while they are iterated, once.
     """
@@ -137,6 +137,8 @@ def upscale_pictures(
     check_distinct(plans)
     for plan in plans:  # unusable weights or an unusable device would fail every picture, so they stop the run
         pool.for_chain(plan.chain).load(plan.size.passes)
+        for possible, passes in plan.choices:
+            hashes_of(pool.for_chain(possible), passes)
     for note in pool.notes:
         listener.note(note)
     for plan in plans:
@@ -210,13 +212,17 @@ def upscale_picture(
 
 
 def load(plan: UpscalePlan) -> Loaded:
-    """Decode the picture of a plan.
+    """Decode the picture of a plan and choose its weights by its first page.
 
     Raises: MediaError if it cannot be decoded; for the later pages of a file, this is raised during iteration.
     """
     started = time.perf_counter()
     picture = decode(plan.source.source, plan.options.limits)
-    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(picture.pages, plan.pages))
+    decoded = iter(picture.pages)
+    if plan.is_open:
+        first = next(decoded)
+        plan, decoded = plan.choose_chain(first.frame), chain([first], decoded)
+    pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(decoded, plan.pages))
     if plan.pages == 1:
         pages = tuple(pages)
     return Loaded(plan, picture, pages, time.perf_counter() - started)

@@ -15,6 +15,7 @@ from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
 from esrt_core.pipeline.image.names import check_template, filled
 from esrt_core.pipeline.image.plan import names_folder
 from esrt_core.pipeline.sizes import SizeRequest, decimal_text
+from esrt_core.selection import check_strength
 
 FALLBACK = ".mkv"  # the container of a result whose source's cannot be written
 VFR_MODES = ("constant", "keep")
@@ -40,6 +41,7 @@ class VideoOptions:
     preview      make a few seconds, source and result side by side.
     restart      discard unfinished work that was begun with other options.
     drop         leave out streams that the container does not support.
+    strength     as in pipeline.image.options.UpscaleOptions.
     audio        "copy" keeps the sound as it is, a codec converts it, "none" leaves it out.
     many         the clip is one of several or of a folder: if its container cannot be written, the result is Matroska.
 
@@ -67,9 +69,11 @@ class VideoOptions:
     audio: str = "copy"
     many: bool = False
     reuse: bool = True
+    strength: float | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:
+        check_strength(self.strength, self.model)
         _check_choice("--codec", self.codec, tuple(CODECS))
         _check_choice("--encoder", self.encoder, ENCODER_KINDS)
         _check_choice("--vfr", self.vfr, VFR_MODES)

@@ -30,7 +30,7 @@ from esrt_core.pipeline.sizes import SizePlan, SizeRequest, plan_size
 from esrt_core.pipeline.video.notes import plan_notes, unsupported_streams
 from esrt_core.pipeline.video.options import PREVIEW_SECONDS, VideoOptions, named_result, result_name
 from esrt_core.pipeline.video.timeline import Timeline, make_timeline
-from esrt_core.selection import ChainSelector, ModelChain, assess_clip
+from esrt_core.selection import ChainSelector, ModelChain
 
 
 def choose_codec(clip: ClipInfo, container: Container, options: VideoOptions, target: Path) -> Codec:
@@ -195,14 +195,14 @@ class VideoPlan:
 
 
 def plan_clip(clip: ClipInfo, options: VideoOptions, selector: ChainSelector, threads: int) -> VideoPlan:
-    """Decide weights, target, size, codec, timing and streams of a clip's result; `threads` are the encoder's.
+    """Decide target, size, codec, timing and streams of a clip's result; `threads` are the encoder's.
+
+    The selector's plain chain makes all frames.
 
     Raises: OptionError, MediaError or TargetError, in one line that says what to do, if the work would fail later.
     """
     options = _resolve_window(options, clip)
-    if options.request.cleans_up:
-        selector = selector.for_cleaning()
-    chain = selector.choose(assess_clip(clip))
+    chain = selector.plain
     size = plan_clip_size(clip, options, chain)
     target = decide_clip_target(clip.path, options)
     container = _container(target)

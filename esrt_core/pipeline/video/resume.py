@@ -29,7 +29,7 @@ from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.reader import ClipFrame, ReadRequest, decode_arguments, read_frames
 from esrt_core.media.video.writer import encode_arguments
 from esrt_core.pipeline.video.plan import VideoPlan
-from esrt_core.selection import UpscalerPool
+from esrt_core.selection import UpscalerPool, hashes_of
 
 _VERSION = 1
 _BLOCK = 2**20
@@ -43,6 +43,7 @@ class Header:
 
     between  bits of the frames between passes and before a reduction, None for those of the clip. Version 0.1.0 always
              kept those of the clip.
+    strength  of a blend of the results of two kinds, None for one.
     kind     the kind of picture for which the weights were chosen, None if the user chose them.
     """
 
@@ -61,6 +62,7 @@ class Header:
     threads: int
     between: int | None = None
     kind: str | None = None
+    strength: float | None = None
     version: int = _VERSION
 
 
@@ -275,13 +277,15 @@ def header_of(plan: VideoPlan, pool: UpscalerPool) -> Header:
         codec=tuple(encode_arguments(Path("segment"), plan.encode)[:-1]),
         segment=plan.segment_slots,
         preview=plan.options.preview,
-        model=tuple(pool.weights(scale, place).sha256 for place, scale in enumerate(plan.size.passes)),
+        model=hashes_of(pool, plan.size.passes),
         device=(engine.device_name.partition(":")[0], engine.precision),
         tile=(pool.options.tile, pool.options.tta),
         streams=tuple(stream.index for stream in plan.mux.streams),
         ffmpeg=ffmpeg.version(),
         threads=plan.threads,
         between=None if between == depth else between,
+        kind=plan.chain.first if plan.chain.reason else None,
+        strength=plan.chain.strength,
     )
 
 

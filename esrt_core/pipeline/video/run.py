@@ -17,6 +17,7 @@ from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import EsrtError, MediaError, StopError, TargetError
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.video.captions import write_captions
+from esrt_core.media.video.clip import ClipInfo
 from esrt_core.media.video.damage import DamageLog, damage_report
 from esrt_core.media.video.mux import (
     CAPTIONS_NAME,
@@ -27,15 +28,16 @@ from esrt_core.media.video.mux import (
     write_list,
 )
 from esrt_core.media.video.probe import probe_clip
-from esrt_core.media.video.reader import ClipFrame
+from esrt_core.media.video.reader import ClipFrame, sample_frames
 from esrt_core.media.video.writer import EncodeSettings, FrameWriter
 from esrt_core.pipeline.image.run import LONG
 from esrt_core.pipeline.video.frames import DoneFrame, FrameUpscaler
 from esrt_core.pipeline.video.options import VideoOptions, find_clips, is_many, skipped_files
-from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, work_folder
+from esrt_core.pipeline.video.plan import VideoPlan, decide_clip_target, plan_clip, plan_clip_size, work_folder
 from esrt_core.pipeline.video.preflight import check_encoder, preview_read, segment_name
 from esrt_core.pipeline.video.resume import (
     MAX_THREADS,
+    Header,
     ResumeLog,
     ResumePoint,
     Segment,
@@ -51,9 +53,10 @@ from esrt_core.pipeline.video.resume import (
 from esrt_core.pipeline.video.timeline import Slot, slots_of
 from esrt_core.pipeline.video.verify import Expected, differences
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool
+from esrt_core.selection import ModelChain, UpscalerPool, container_of_clip, hashes_of
 from esrt_core.system.threads import consume_in_background, prefetch
 
+LOOKED_AT = 5  # frames, spread over the clip, by which the weights are chosen
 _PART = ".part"  # suffix of a segment that is being encoded
 _READ_AHEAD = 4  # frames decoded ahead of the network
 _WRITE_BEHIND = 4  # frames that wait for the encoder
@@ -167,8 +170,26 @@ def prepare_clip(path: Path, options: VideoOptions, pool: UpscalerPool) -> Video
     Raises: MediaError, OptionError or TargetError, in one line, if the work would fail later.
     """
     clip = probe_clip(path)
-    threads = earlier_threads(work_folder(decide_clip_target(path, options))) or _cores()
-    return check_encoder(plan_clip(clip, options, pool.selector, threads))
+    work = work_folder(decide_clip_target(path, options))
+    threads = earlier_threads(work) or _cores()
+    chain = _choose_chain(clip, options, pool, None if options.restart else ResumeLog(work).header())
+    return check_encoder(plan_clip(clip, options, pool.selector.only(chain), threads))
+
+
+def _choose_chain(clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, earlier: Header | None) -> ModelChain:
+    """Return the chain that suits some frames of a clip, or that of unfinished work."""
+    selector = pool.selector if options.strength is None else pool.selector.blend(options.strength)
+    if options.request.cleans_up and options.strength is None:
+        selector = selector.for_cleaning()
+    if not selector.others:
+        return selector.plain
+    if earlier is not None:
+        for chain in selector.all():
+            if earlier.model == hashes_of(pool.for_chain(chain), earlier.size[0]):
+                return replace(chain, reason="as in the earlier run")
+    width = plan_clip_size(clip, options, selector.plain).width
+    frames = sample_frames(clip, LOOKED_AT)
+    return selector.choose(frames, container_of_clip(clip), Fraction(width, clip.video.width))
 
 
 def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> ClipResult:

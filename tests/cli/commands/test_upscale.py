@@ -19,6 +19,7 @@ from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.native.library import load_library
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
+from tests.evaluation.pictures import jpeg, texture
 
 SIZE = (20, 12)  # of make_picture
 
@@ -50,13 +51,49 @@ def test_the_bundled_weights_make_it_four_times_as_large(run: Run, make_picture:
     assert size_of("a_x4.png") == (80, 48)
 
 
-def test_the_line_says_which_weights_were_chosen_and_why(run: Run, make_picture: MakePicture) -> None:
-    Image.open(make_picture()).save("b.jpg", quality=60)
-    done = run("upscale", "a.png", "b.jpg", "-s", "2", "-o", "out/")
-    first, second = done.out.decode().splitlines()
-    assert first.endswith(", clean weights (little or nothing lost)")
-    assert second.endswith(", photo weights (JPEG of quality 60)")
+def test_the_line_says_which_weights_were_chosen_and_what_was_seen(run: Run) -> None:
+    Image.fromarray(texture()).save("a.png")
+    Image.fromarray(texture()).save("b.jpg", quality=60)
+    Image.fromarray(jpeg(texture(), 60)[3:, 5:]).save("c.png")
+    names = ("a.png", "b.jpg", "c.png")
+    lines = run("upscale", *names, "-s", "2", "-o", "out/").out.decode().splitlines()
+    assert lines[0].endswith(", clean weights (no damage seen)")
+    assert lines[1].endswith(", photo weights (JPEG of quality 60)")
+    assert lines[2].endswith(", photo weights (looks like a JPEG of quality 60)")
     assert b"weights" not in run("upscale", "b.jpg", "-s", "2", "--model", "photo").out
+    assert "; weights by pixels)" in run("upscale", "b.jpg", "-s", "3", "--dry-run").out.decode()
+    planned = json.loads(run("upscale", "b.jpg", "-s", "3", "--dry-run", "--json").out)
+    assert (planned["model"], planned["reason"]) == ("auto", "by pixels")
+
+
+def test_a_strength_between_blends_two_results(run: Run) -> None:
+    Image.fromarray(jpeg(texture(40, 48), 50)).save("a.png")
+    for strength in ("0", "0.5", "1"):
+        assert run("upscale", "a.png", "-s", "2", "--strength", strength, "-o", f"{strength}.png").code == 0
+    for model in ("clean", "photo"):
+        run("upscale", "a.png", "-s", "2", "--model", model, "-o", f"{model}.png")
+    none, half, full, clean, photo = (
+        np.asarray(Image.open(f"{name}.png")).astype(int) for name in ("0", "0.5", "1", "clean", "photo")
+    )
+    assert (none == clean).all()
+    assert (full == photo).all()
+    assert (half == (clean + photo + 1) // 2).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--strength", "1.5"], "--strength must be from 0 (leave damage alone) to 1 (remove it), not 1.5"),
+        (["--strength", "0.5", "--model", "photo"], "--strength blends the clean and the photo weights"),
+    ],
+)
+def test_a_strength_that_cannot_be_is_refused(
+    run: Run, make_picture: MakePicture, options: list[str], message: str
+) -> None:
+    make_picture()
+    done = run("upscale", "a.png", *options)
+    assert done.code == 1
+    assert message in done.err
 
 
 @pytest.mark.parametrize(

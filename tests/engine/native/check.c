@@ -1,4 +1,4 @@
-/* Run the network on the vectors of a file, written by test_sanitized.py, and print the largest error. */
+/* Run the network on the vectors of a file, written by test_sanitized.py, and print the largest error; then correct its colors. */
 
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +8,9 @@ long esrt_weights_check(long scale, long blocks);
 long esrt_workspace_check(long batch, long height, long width, long blocks, long down, long across, long threads);
 void esrt_forward_check(const float *weights, const float *x, float *y, float *workspace, long batch, long height,
                         long width, long scale, long blocks, long down, long across, long threads);
+long esrt_correct_workspace_check(long planes, long height, long width, long scale, long threads);
+void esrt_correct_check(const float *x, float *y, float *workspace, long planes, long height, long width, long scale,
+                        long threads);
 int esrt_processor_check(void);
 
 static float *allocate(long count) { /* exactly, so that a sanitizer sees the first number beyond it */
@@ -40,6 +43,12 @@ int main(int argc, char **argv) {
         for (long i = 0; i < pixels * scale * scale; i++)
             if (!(fabs((double)y[i] - expected[i]) <= worst)) /* NaN too */
                 worst = fabs((double)y[i] - expected[i]);
+        float *space = allocate(esrt_correct_workspace_check(3 * batch, height, width, scale, form[7]));
+        esrt_correct_check(x, y, space, 3 * batch, height, width, scale, form[7]);
+        for (long i = 0; i < pixels * scale * scale; i++)
+            if (!(y[i] >= 0 && y[i] <= 1))
+                return 5;
+        free(space);
         free(weights), free(x), free(expected), free(y), free(workspace);
     }
     fclose(file);

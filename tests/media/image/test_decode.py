@@ -373,3 +373,36 @@ def test_a_profile_that_does_not_fit_is_noted():
 def test_a_cut_off_profile_is_noted():
     decoded = read(saved(picture(), "JPEG", icc_profile=srgb_profile()[:-100]))
     assert decoded.notes == ("damaged color profile left out",)
+
+
+def claiming(frame: int, screen: bool) -> bytes:
+    """Return a GIF of two frames of 14 x 11 px, one of which says that it is interlaced and 22,600 x 17,754 px."""
+    frames = [Image.fromarray(noise(11, 14, 3, seed=seed)).convert("P") for seed in range(2)]
+    data = bytearray(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    header = b",\0\0\0\0\x0e\0\x0b\0"
+    at = data.index(header) if frame == 0 else data.rindex(header)
+    size = (22_600).to_bytes(2, "little") + (17_754).to_bytes(2, "little")
+    data[at + 5 : at + 9] = size
+    data[at + 9] |= 0x40
+    if screen:
+        data[6:10] = size
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("frame", "screen"), [(0, True), (1, False), (1, True)])
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_small_file_that_claims_a_large_frame_is_refused_before_it_costs_memory(frame, screen, truncated):
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MediaError, match=r"cannot hold 401,240,400 px|image file is truncated"):
+        list(decode(claiming(frame, screen), ReadLimits(allow_truncated=truncated)).pages)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_a_tiff_of_strips_without_rows_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "strips.tif"
+    tifffile.imwrite(path, noise(11, 14))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["RowsPerStrip"].overwrite(0)
+    with pytest.raises(MediaError, match=r"strips\.tif"):
+        probe(path, LIMITS)

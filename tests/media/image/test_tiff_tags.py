@@ -165,6 +165,9 @@ def test_every_page_has_its_own() -> None:
     stripped, _ = written(decoded.pages, "tiff", decoded.metadata, EncodeOptions(strip_metadata=True))
     with tifffile.TiffFile(io.BytesIO(stripped)) as result:
         assert [270 in page.tags for page in result.pages] == [False, False, False]
+    asked, _ = written(decoded.pages, "tiff", decoded.metadata, EncodeOptions(dpi=96))
+    with tifffile.TiffFile(io.BytesIO(asked)) as result:
+        assert [page.tags["XResolution"].value for page in result.pages] == [(96, 1)] * 3
 
 
 def test_exif_of_every_page_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

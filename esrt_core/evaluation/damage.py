@@ -1,0 +1,301 @@
+"""Estimate from the pixels of a picture what was lost before: to JPEG, to other compression, to noise; and its kind.
+
+NumPy only. Large pictures are judged by a fixed set of windows, so that the cost is bounded. Traces of JPEG are found
+as Fan and de Queiroz do ("Identification of bitmap compression history: JPEG detection and quantizer estimation",
+2003): first the 8 x 8 grid, then the table whose steps the DCT coefficients are multiples of.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from esrt_core.evaluation.dataset import rgb_of
+from esrt_core.media.frame import Frame
+from esrt_core.media.image.jpeg_quality import scaled_table
+
+BLOCK = 8
+WINDOW = 96  # px, a multiple of BLOCK
+SMALLEST = 24  # px a side; smaller pictures are mirrored
+WINDOWS = 3  # a side, of a picture with more px than they have together
+
+QUALITIES = np.arange(10, 98)
+_FREQUENCIES = tuple((u, v) for u in range(6) for v in range(6) if 0 < u + v < 7)  # which JPEG keeps longest
+GOOD_QUALITY = 90  # from which on a JPEG is as good as undamaged, as a truth
+_PER_LEVEL = 4  # histogram bins per gray level
+_LOW = 4  # frequencies a side that find a shifted grid
+_LEAST_COSINE, _LEAST_SCORE = 0.2, 7.0  # of a quality that is believed
+_LEAST_NOISE, _WHITE = math.log(1.0), -0.35  # of noise: ln of gray levels, and of fine to coarse (0 if white)
+_EPSILON = 0.05  # gray levels, added before a logarithm
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Hold what the pixels of a picture tell.
+
+    features  numbers in the order of FEATURES, for the rule that chooses weights.
+    quality   of the JPEG that it is or was, 10 to 97 on libjpeg's scale; None if there is no trace of one.
+    noise     its standard deviation in the calmest places, gray levels.
+    is_noisy  whether these places have noise: as much of what is fine as of what is coarse.
+    """
+
+    features: Values
+    quality: int | None
+    noise: float
+    is_noisy: bool
+
+
+def look(frames: Sequence[Frame]) -> Look:
+    """Look at one picture, or at several frames of a clip, which have one size."""
+    rgb = np.concatenate([windows_of(frame) for frame in frames])
+    luma = rgb[..., 0] * np.float32(0.299) + rgb[..., 1] * np.float32(0.587) + rgb[..., 2] * np.float32(0.114)
+    found = _jpeg(luma)
+    traces = {
+        "blocks": _blockiness(luma),
+        "cosine": found.cosine,
+        "score": float(np.log1p(max(found.score, 0.0))),
+        "quality": found.quality / 100 if found.convincing else 1.0,
+    }
+    values = traces | _texture(luma) | _palette(rgb, luma)
+    return Look(
+        features=np.array([values[name] for name in FEATURES]),
+        quality=found.quality if found.convincing else None,
+        noise=float(np.exp(values["fine 10"])),
+        is_noisy=values["fine 10"] > _LEAST_NOISE and values["sharp still"] > _WHITE,
+    )
+
+
+def visible_damage(seen: Look) -> str:
+    """Say what damage makes a picture a poor truth to measure against or to learn from; "" if there is hardly any."""
+    if seen.quality is not None and seen.quality < GOOD_QUALITY:
+        return f"looks like a JPEG of quality {seen.quality}"
+    return "noise" if seen.is_noisy else ""
+
+
+def damage_warning(damaged: Mapping[str, str], pictures: int, consequence: str) -> str:
+    """Return one line about the damaged pictures among some: their damage by name, and what follows from it."""
+    name, what = next(iter(damaged.items()))
+    many = f"{len(damaged)} of {pictures} pictures look" if pictures > 1 else "the picture looks"
+    return f"{many} damaged ({name}: {what}): {consequence}"
+
+
+def windows_of(frame: Frame) -> Values:
+    """Return the whole picture, or windows on a fixed lattice of a large one: (N, H, W, 3) float32, 0..255."""
+    height, width = frame.height, frame.width
+    tops, lefts = _starts(height), _starts(width)
+    high, wide = min(height, WINDOW if len(tops) > 1 else height), min(width, WINDOW if len(lefts) > 1 else width)
+    windows = np.stack([_rgb(frame, top, left, high, wide) for top in tops for left in lefts])
+    missing = [(0, max(SMALLEST - length, 0)) for length in (high, wide)]
+    return np.pad(windows, ((0, 0), *missing, (0, 0)), mode="symmetric") if any(map(any, missing)) else windows
+
+
+def _starts(length: int) -> list[int]:
+    """Return where windows begin along a side: on multiples of BLOCK, so that all share one grid."""
+    if length <= WINDOW * WINDOWS:
+        return [0]
+    room = length - WINDOW
+    return [round(place * room / (WINDOWS - 1)) // BLOCK * BLOCK for place in range(WINDOWS)]
+
+
+def _rgb(frame: Frame, top: int, left: int, height: int, width: int) -> Values:
+    part = Frame(
+        tuple(plane[top : top + height, left : left + width] for plane in frame.planes), frame.space, frame.depth
+    )
+    return rgb_of(part).astype(np.float32)
+
+
+def _blockiness(luma: Values) -> float:
+    """Return how much steps across borders of 8 x 8 blocks, wherever their grid begins, exceed those within."""
+    strengths = []
+    for axis in (1, 2):
+        steps = np.minimum(np.abs(np.diff(luma, axis=axis)), 24)
+        profile = steps.mean(axis=(0, 3 - axis))
+        excess = profile[1:-1] - 0.5 * (profile[:-2] + profile[2:])
+        folded = np.array([excess[start::BLOCK].mean() for start in range(BLOCK)])
+        strengths.append((folded.max() - np.median(folded)) / (profile.mean() + 0.3))
+    return float(np.mean(strengths))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Hold how well the DCT fits the table of a JPEG quality: the mean cosine, and the sum of cosines in sigmas."""
+
+    quality: int
+    cosine: float
+    score: float
+
+    @property
+    def convincing(self) -> bool:
+        return self.cosine > _LEAST_COSINE and self.score > _LEAST_SCORE
+
+
+def _jpeg(luma: Values) -> _Fit:
+    """Find the JPEG quality whose table fits best, on the grid of the picture itself or on a shifted one."""
+    plain = _fit(_histograms(_blocks(luma, 0, 0))[None], _TABLES)[0]
+    if plain.convincing:
+        return plain
+    top, left = _best_grid(luma)
+    moved = _fit(_histograms(_blocks(luma, top, left))[None], _TABLES)[0]
+    return max(plain, moved, key=lambda found: found.score)
+
+
+def _best_grid(luma: Values) -> tuple[int, int]:
+    """Return the grid, of the 64 possible ones, on which the lowest frequencies of a central part fit a table best."""
+    part = luma[len(luma) // 2]
+    top, left = (max(length - WINDOW, 0) // 2 // BLOCK * BLOCK for length in part.shape)
+    part = part[top : top + WINDOW, left : left + WINDOW]
+    rows = sliding_window_view(part, BLOCK, axis=1) @ _dct()[:_LOW].T  # (H, W - 7, u)
+    both = sliding_window_view(rows, BLOCK, axis=0) @ _dct()[:_LOW].T  # (H - 7, W - 7, u, v)
+    size = np.rint(np.abs(both) * _PER_LEVEL).astype(np.int32).clip(0, _LOW_TABLES.bins)
+    phase = np.arange(size.shape[0])[:, None] % BLOCK * BLOCK + np.arange(size.shape[1]) % BLOCK
+    shape = (BLOCK * BLOCK, _LOW * _LOW, _LOW_TABLES.bins + 1)
+    index = (phase[..., None, None] * shape[1] + np.arange(shape[1]).reshape(_LOW, _LOW)) * shape[2] + size
+    histograms = np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(shape)
+    fits = _fit(histograms[:, 1:, :-1].astype(np.float32), _LOW_TABLES)
+    return divmod(max(range(len(fits)), key=lambda place: fits[place].score), BLOCK)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Hold what histograms are compared with.
+
+    cosines  (bin, step) of the phase of a coefficient between multiples of a step; 0 below half a step, because what
+             was rounded to 0 fits every larger step.
+    least    (step,) the first bin above half a step.
+    steps    (quality, frequency) indices of steps.
+    """
+
+    qualities: Values
+    cosines: Values
+    least: Values
+    steps: Values
+
+    @property
+    def bins(self) -> int:
+        return len(self.cosines)
+
+
+def _make_tables(frequencies: Sequence[tuple[int, int]], qualities: Values, largest: int) -> _Tables:
+    tables = np.array([scaled_table(int(quality)) for quality in qualities])  # (quality, v, u)
+    values, places = np.unique([tables[:, v, u] for u, v in frequencies], return_inverse=True)
+    sizes = np.arange(largest * _PER_LEVEL)[:, None] / _PER_LEVEL
+    cosines = np.where(sizes > values / 2, np.cos(2 * np.pi * sizes / values), 0)
+    least = np.minimum(values * _PER_LEVEL // 2 + 1, len(sizes))
+    return _Tables(qualities, cosines.astype(np.float32), least, places.reshape(len(frequencies), -1).T)
+
+
+def _fit(histograms: Values, tables: _Tables) -> list[_Fit]:
+    """Fit every table to histograms (N, frequency, bin)."""
+    places = np.arange(histograms.shape[1])
+    larger = np.zeros((*histograms.shape[:2], tables.bins + 1), np.float32)
+    larger[..., :-1] = histograms[..., ::-1].cumsum(2)[..., ::-1]
+    total = (histograms @ tables.cosines)[:, places, tables.steps].sum(2)  # (N, quality)
+    count = larger[..., tables.least][:, places, tables.steps].sum(2)
+    scores = total / np.sqrt(0.5 * count + 1)
+    return [
+        _Fit(int(tables.qualities[q]), float(total[n, q] / (count[n, q] + 1)), float(scores[n, q]))
+        for n, q in enumerate(scores.argmax(1))
+    ]
+
+
+def _blocks(luma: Values, top: int, left: int) -> Values:
+    """Return the orthonormal DCT-II of whole blocks, (N, 8, 8)."""
+    height, width = ((length - start) // BLOCK for length, start in zip(luma.shape[1:], (top, left), strict=True))
+    cut = luma[:, top : top + height * BLOCK, left : left + width * BLOCK]
+    blocks = cut.reshape(-1, height, BLOCK, width, BLOCK).transpose(0, 1, 3, 2, 4).reshape(-1, BLOCK, BLOCK)
+    matrix = _dct()
+    coefficients: Values = matrix @ blocks @ matrix.T
+    return coefficients
+
+
+@lru_cache(maxsize=1)
+def _dct() -> Values:
+    place = np.arange(BLOCK)
+    matrix = np.cos(np.pi / BLOCK * (place + 0.5) * place[:, None]) * (2 / BLOCK) ** 0.5
+    matrix[0] *= 0.5**0.5
+    return np.asarray(matrix, np.float32)
+
+
+def _histograms(blocks: Values) -> Values:
+    """Return histograms of the magnitudes of low-frequency coefficients, (frequency, bin)."""
+    found = np.empty((len(_FREQUENCIES), _TABLES.bins), np.float32)
+    for place, (u, v) in enumerate(_FREQUENCIES):
+        size = np.rint(np.abs(blocks[:, v, u]) * _PER_LEVEL).astype(np.intp)
+        found[place] = np.bincount(size[size < _TABLES.bins], minlength=_TABLES.bins)
+    return found
+
+
+def _texture(luma: Values) -> dict[str, float]:
+    """Return quantiles over blocks of what is fine (both second differences) and what is coarse, and spectra."""
+    second = luma[:, :-2] - 2 * luma[:, 1:-1] + luma[:, 2:]
+    fine = (second[..., :-2] - 2 * second[..., 1:-1] + second[..., 2:]) / 6
+    slope = luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2], luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]
+    energies = _mean_of_blocks(fine * fine), _mean_of_blocks(slope[0] ** 2 + slope[1] ** 2) / 4
+    found: dict[str, float] = {}
+    for name, energy in zip(("fine", "slope"), energies, strict=True):
+        levels = np.quantile(energy, [q / 100 for q in QUANTILES])
+        found |= {f"{name} {q}": 0.5 * np.log(level + _EPSILON**2) for q, level in zip(QUANTILES, levels, strict=True)}
+    busy, still = (energies[1] > np.quantile(energies[1], share) for share in (0.75, 0.15))
+    for name, chosen in (("busy", busy), ("calm", ~busy), ("still", ~still)):
+        means = [energy[chosen].mean() if chosen.any() else 0.0 for energy in energies]
+        found[f"sharp {name}"] = 0.5 * np.log((means[0] + _EPSILON**2) / (means[1] + _EPSILON**2))
+    return found | _spectrum(_blocks(luma, 0, 0))
+
+
+def _mean_of_blocks(plane: Values) -> Values:
+    height, width = plane.shape[1] // BLOCK, plane.shape[2] // BLOCK
+    cut = plane[:, : height * BLOCK, : width * BLOCK]
+    means: Values = cut.reshape(-1, height, BLOCK, width, BLOCK).mean(axis=(2, 4)).ravel()
+    return means
+
+
+def _spectrum(blocks: Values) -> dict[str, float]:
+    """Return the mean energy of diagonal bands of the DCT."""
+    energy = (blocks * blocks).mean(axis=0)
+    order = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
+    return {
+        f"band {low}": 0.5 * np.log(energy[(order >= low) & (order < high)].mean() + _EPSILON**2) for low, high in BANDS
+    }
+
+
+def _palette(rgb: Values, luma: Values) -> dict[str, float]:
+    """Return what tells drawings from photos: flat blocks, equal neighbors, few levels, hard edges; and colors."""
+    steps = np.abs(np.diff(luma, axis=2))
+    height, width = luma.shape[1] // BLOCK, luma.shape[2] // BLOCK
+    blocks = luma[:, : height * BLOCK, : width * BLOCK].reshape(-1, height, BLOCK, width, BLOCK)
+    spans = blocks.max(axis=(2, 4)) - blocks.min(axis=(2, 4))
+    levels = np.sort(np.bincount(luma.astype(np.uint8).ravel(), minlength=256))[::-1] / luma.size
+    moving = steps > 4
+    chroma = rgb[..., 2] - luma, rgb[..., 0] - luma
+    color = np.concatenate([np.abs(np.diff(each, axis=2)).ravel() for each in chroma])
+    return {
+        "flat": float((spans < 1.5).mean()),
+        "plain": float((spans < 6).mean()),
+        "equal": float((steps < 0.5).mean()),
+        "levels 1": float(levels[:2].sum()),
+        "levels 8": float(levels[:16].sum()),
+        "hard": float((steps > 48).sum() / (moving.sum() + 10)),
+        "moving": float(moving.mean()),
+        "color": float(np.log(color.mean() + _EPSILON)),
+        "colored": float(np.log(np.std(chroma[0]) + np.std(chroma[1]) + 1)),
+    }
+
+
+_TABLES = _make_tables(_FREQUENCIES, QUALITIES, 100)
+_LOW_TABLES = _make_tables([divmod(place, _LOW) for place in range(1, _LOW * _LOW)], QUALITIES[::2], 40)
+QUANTILES = (5, 10, 25, 50, 75, 90)
+BANDS = ((1, 3), (3, 5), (5, 7), (7, 9), (9, 12), (12, 15))
+FEATURES = (
+    "blocks", "cosine", "score", "quality",
+    *(f"{name} {q}" for name in ("fine", "slope") for q in QUANTILES),
+    "sharp busy", "sharp calm", "sharp still",
+    *(f"band {low}" for low, _ in BANDS),
+    "flat", "plain", "equal", "levels 1", "levels 8", "hard", "moving", "color", "colored",
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""What the pixels of a picture tell: the quality of a JPEG on any grid, noise, and nothing where nothing was lost."""
+
+import numpy as np
+import pytest
+
+from esrt_core.evaluation.damage import FEATURES, WINDOW, WINDOWS, Look, look, windows_of
+from esrt_core.evaluation.resample import imresize
+from esrt_core.media.frame import ColorSpace, Frame
+from tests.evaluation.pictures import Rgb, jpeg, texture
+
+
+def seen(pixels: Rgb) -> Look:
+    return look([Frame((np.ascontiguousarray(pixels),))])
+
+
+@pytest.mark.parametrize("quality", [20, 40, 60, 75, 85, 92])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_the_quality_of_a_jpeg_is_found_in_its_pixels(quality: int, subsampling: str) -> None:
+    assert seen(jpeg(texture(), quality, subsampling)).quality == quality
+
+
+@pytest.mark.parametrize("quality", [40, 75, 90])
+@pytest.mark.parametrize(("top", "left"), [(0, 3), (5, 0), (1, 7)])
+def test_it_is_found_in_a_crop_too(quality: int, top: int, left: int) -> None:
+    assert seen(jpeg(texture(), quality)[top:, left:]).quality == quality
+
+
+def test_it_is_found_in_gray_and_deep_pictures() -> None:
+    compressed = jpeg(texture(), 60)
+    gray = np.ascontiguousarray(jpeg(np.repeat(texture()[..., :1], 3, axis=2), 60)[..., 0])
+    assert look([Frame((gray,), ColorSpace.GRAY)]).quality == 60
+    assert look([Frame((compressed.astype(np.uint16) * 257,), depth=16)]).quality == 60
+
+
+def test_nothing_is_found_where_nothing_was_lost() -> None:
+    for seed in range(4):
+        assert seen(texture(seed=seed)).quality is None
+    assert seen(np.zeros((64, 64, 3), np.uint8)).quality is None
+
+
+def test_a_jpeg_that_was_made_smaller_has_no_grid() -> None:
+    assert seen(imresize(jpeg(texture(), 50), 120, 144)).quality is None
+
+
+@pytest.mark.parametrize("sigma", [3, 6, 12])
+def test_noise_is_measured_in_flat_places(sigma: int) -> None:
+    random = np.random.default_rng(sigma)
+    plain = np.full((160, 160, 3), 128.0)
+    plain[:, 80:] = 60
+    found = seen(np.asarray((plain + random.normal(0, sigma, (160, 160, 1))).round(), np.uint8))
+    assert found.is_noisy
+    assert found.noise == pytest.approx(sigma, rel=0.25)
+
+
+def test_smooth_and_textured_pictures_are_not_noisy() -> None:
+    smooth = imresize(np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.float32), 160, 160)
+    assert not seen(np.asarray(smooth.clip(0, 255), np.uint8)).is_noisy
+    assert not seen(texture()).is_noisy
+    assert not seen(np.zeros((40, 40, 3), np.uint8)).is_noisy
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 200), (9, 7), (24, 24), (100, 8)])
+def test_small_pictures_can_be_looked_at(height: int, width: int) -> None:
+    found = seen(texture()[:1, :1].repeat(height, 0).repeat(width, 1))
+    assert found.features.shape == (len(FEATURES),)
+    assert np.isfinite(found.features).all()
+
+
+def test_large_pictures_are_judged_by_windows_on_one_grid() -> None:
+    large = np.tile(texture(), (4, 3, 1))
+    windows = windows_of(Frame((large,)))
+    assert windows.shape == (WINDOWS * WINDOWS, WINDOW, WINDOW, 3)
+    assert (windows[0] == large[:WINDOW, :WINDOW]).all()
+    assert seen(jpeg(large, 70)).quality == 70
+    assert seen(jpeg(large, 70)[2:, 3:]).quality == 70
+
+
+def test_frames_of_a_clip_are_looked_at_together() -> None:
+    frames = [Frame((jpeg(texture(seed=seed), 60),)) for seed in range(3)]
+    assert look(frames).quality == 60
