@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import imagecodecs
 import numpy as np
@@ -15,6 +15,12 @@ from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
 
 LIMITS = ReadLimits()
+T = TypeVar("T")
+
+
+def present(value: T | None) -> T:
+    assert value is not None
+    return value
 
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
