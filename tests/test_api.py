@@ -118,7 +118,7 @@ def test_an_image_is_upright_and_saved_with_what_it_carried(tiny: Upscaler, form
     assert larger.size == (2 * upright.width, 2 * upright.height)
     assert np.array_equal(np.asarray(larger), tiny.upscale(np.asarray(upright)))
     file = io.BytesIO()
-    larger.save(file, "JPEG", **larger.info)
+    larger.save(file, "JPEG", **{str(key): value for key, value in larger.info.items()})
     again = Image.open(file)
     tags = again.getexif()
     assert (tags.get(274, 1), tags[315]) == (1, "someone")

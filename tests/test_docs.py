@@ -64,7 +64,9 @@ def parse(words: list[str]) -> None:
     command, parent = typer.main.get_command(app), None
     while isinstance(command, TyperGroup):
         parent = command.make_context("esrt", list(words), parent=parent)
-        _, command, words = command.resolve_command(parent, [*parent._protected_args, *parent.args])
+        _, found, words = command.resolve_command(parent, [*parent._protected_args, *parent.args])
+        assert found is not None
+        command = found
     command.make_context("esrt", words, parent=parent)
 
 

@@ -20,8 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tags = Image.Exif()
     tags[274], tags[315] = 6, "someone"
     tags.get_ifd(0x8769)[0xA002] = 28
-    parameters = {"exif": tags.tobytes(), "icc_profile": srgb_profile(), "dpi": (300, 300), "quality": 98}
-    picture().save(tmp_path / "photo.jpg", **parameters)
+    picture().save(tmp_path / "photo.jpg", exif=tags.tobytes(), icc_profile=srgb_profile(), dpi=(300, 300), quality=98)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -105,7 +105,8 @@ def test_every_option_of_the_engine(tmp_path: Path) -> None:
         ["-s", "2", "--threads", "2", "--precision", "fp32", "--device", "cpu"],
         ["-s", "2", "--compare"],
     )
-    results = run(*(["upscale", source, *words, *common] for words in options))
+    commands: list[list[str | Path]] = [["upscale", source, *words, *common] for words in options]
+    results = run(*commands)
     assert [result["tile"] for result in results[:3]] == [240, 48, 0]
     assert len(results[3]["passes"]) == 2  # type: ignore[arg-type]
     assert results[3]["resampled"] is True

@@ -41,7 +41,7 @@ def test_characters_that_an_encoding_lacks_are_escaped(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "stdout", stream)
     prepare_streams()
     Console().result("größer")
-    assert stream.buffer.getvalue() == b"gr\\xf6\\xdfer\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"gr\\xf6\\xdfer\n"
 
 
 def test_a_bar_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:

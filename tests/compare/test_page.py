@@ -77,7 +77,8 @@ class Window:
     def middle_row(self) -> np.ndarray:
         """Return the pixels (W, 3) of a line across the first picture."""
         pixels = screenshot(self.find(".stage").screenshot_as_png)
-        return pixels[len(pixels) // 2]
+        row: np.ndarray = pixels[len(pixels) // 2]
+        return row
 
     def share(self, color: tuple[int, int, int]) -> float:
         return float((self.middle_row() == color).all(axis=1).mean())

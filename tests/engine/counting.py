@@ -12,7 +12,7 @@ aten = torch.ops.aten
 
 
 def _convolution(args: tuple[Any, ...], out: Tensor) -> int:
-    return out.numel() * math.prod(args[1].shape[1:])
+    return out.numel() * int(math.prod(args[1].shape[1:]))
 
 
 def _product(args: tuple[Any, ...], out: Tensor) -> int:
@@ -22,7 +22,7 @@ def _product(args: tuple[Any, ...], out: Tensor) -> int:
 
 def _attention(args: tuple[Any, ...], out: Tensor) -> int:
     query, key = args[:2]
-    return 2 * query.numel() * int(key.shape[-2])
+    return 2 * int(query.numel()) * int(key.shape[-2])
 
 
 MULTIPLY_ADDS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
@@ -36,14 +36,14 @@ MULTIPLY_ADDS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
 ONLY_VIEWS = ("view", "permute", "transpose", "t.", "as_strided", "slice", "select", "unsqueeze", "detach", "expand")
 
 
-class Count(TorchDispatchMode):
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count under `with`, inside no_grad (inference mode hides what an operator is made of).
 
     Views are no operators, and what an operator writes in place is not allocated.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.multiply_adds = self.operators = self.bytes = self.largest = 0
         self._known: set[int] = set()
         self._kept: list[Tensor] = []  # so that no storage's address is used twice

@@ -48,7 +48,7 @@ def test_numbers_survive_a_round_trip(matrix: str, full: bool, depth: int) -> No
 
 
 @pytest.mark.parametrize(("depth", "dtype"), [(8, np.uint8), (16, np.uint16), (32, np.float32)])
-def test_rgb_numbers_survive_a_round_trip(depth: int, dtype: type) -> None:
+def test_rgb_numbers_survive_a_round_trip(depth: int, dtype: type[np.generic]) -> None:
     peak = 1 if depth == 32 else 2**depth - 1
     values = (np.linspace(0, 1, 48).reshape(4, 4, 3) * peak).astype(dtype)
     coding = Coding.from_frame(Frame((values,), ColorSpace.RGB, depth))

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from esrt_core.engine import upscaler as upscaler_module
-from esrt_core.engine.form import Form
+from esrt_core.engine.batching import run_tiles
+from esrt_core.engine.form import Form, choose_form
 from esrt_core.engine.fused import form as form_module
 from esrt_core.engine.fused import fuse
 from esrt_core.engine.fused.form import TorchForm
@@ -229,13 +230,12 @@ def test_a_device_that_is_waited_for_gets_the_next_group_first(
     frames = [rgb(300, 300, seed) for seed in range(3)]  # a group each
     begun = [0]
     upscaler = Upscaler(weights, CPU)
-    real_run = upscaler_module.run_tiles
 
-    def run_tiles(*arguments: Any) -> None:
+    def counted(*arguments: Any) -> None:
         begun[0] += 1
-        real_run(*arguments)
+        run_tiles(*arguments)
 
-    monkeypatch.setattr(upscaler_module, "run_tiles", run_tiles)
+    monkeypatch.setattr(upscaler_module, "run_tiles", counted)
     seen = [(begun[0], result.frame.planes[0]) for result in upscaler.upscale_many(frames)]
     assert [count for count, _ in seen] == [2, 3, 3]
     for frame, (_, plane) in zip(frames, seen, strict=True):
@@ -303,20 +303,19 @@ def test_out_of_memory_makes_a_new_plan_with_smaller_tiles_and_says_so_once(
 
 def test_out_of_memory_at_the_smallest_tile_ends_on_the_cpu(monkeypatch: pytest.MonkeyPatch, weights: Weights) -> None:
     use_repeat(monkeypatch)
-    real_run, real_choose = upscaler_module.run_tiles, upscaler_module.choose_form
 
-    def run_tiles(pictures: object, form: Form, *rest: object) -> None:
+    def failing(pictures: object, form: Form, *rest: object) -> None:
         if form.device != "cpu":
             raise torch.OutOfMemoryError("pretended")
-        real_run(pictures, form, *rest)  # type: ignore[arg-type]
+        run_tiles(pictures, form, *rest)  # type: ignore[arg-type]
 
-    def choose_form(weights: Weights, options: EngineOptions) -> Form:
-        form = real_choose(weights, options)
+    def pretending(weights: Weights, options: EngineOptions) -> Form:
+        form = choose_form(weights, options)
         form.device = "mps" if options.device == "auto" else form.device
         return form
 
-    monkeypatch.setattr(upscaler_module, "choose_form", choose_form)
-    monkeypatch.setattr(upscaler_module, "run_tiles", run_tiles)
+    monkeypatch.setattr(upscaler_module, "choose_form", pretending)
+    monkeypatch.setattr(upscaler_module, "run_tiles", failing)
     upscaler = Upscaler(weights, EngineOptions())
     assert upscaler.device_name == "mps"
     assert upscaler.upscale(rgb(20, 30)).notes == ("memory ran out: continuing on cpu",)

@@ -49,7 +49,8 @@ def test_every_kind_of_frame_can_be_shown(space: ColorSpace, depth: int, alpha: 
         values = RNG.random(shape)
         if depth == 32:
             return values.astype(np.float32)
-        return (values * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
+        values *= 2**depth - 1
+        return values.astype(np.uint8) if depth == 8 else values.astype(np.uint16)
 
     def frame(height: int, width: int) -> Frame:
         color = plane(height, width) if space == ColorSpace.GRAY else plane(height, width, 3)

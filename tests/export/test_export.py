@@ -3,6 +3,7 @@
 The authors' format, against the modules of their published code, written down here independently of our names.
 """
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from esrt_core.export import export as export_module
 from esrt_core.export.export import export_network
 from esrt_core.export.options import ExportOptions
 from esrt_core.export.programs import largest_difference, tile_form, whole_form
+from esrt_core.model import blocks
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.checkpoint import load_checkpoint, save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
@@ -46,9 +48,7 @@ def test_what_cannot_be_meant_is_refused(name: str, format_: str | None, tile: i
 def test_missing_packages_are_named_with_their_extra(
     tmp_path: Path, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        export_module.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else object()
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(OptionError, match=r'--format onnx needs onnxruntime: pip install "\.\[export\]"'):
         export_network(ExportOptions(tmp_path / "a.onnx", model=str(weights_of(2))))
 
@@ -110,7 +110,8 @@ def test_a_program_that_differs_is_refused(network: ESRT) -> None:
 
     def run(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(images), form.windows).numpy()
+            result: np.ndarray = network(torch.from_numpy(images), form.windows).numpy()
+            return result
 
     assert largest_difference(run, form) == 0
     with pytest.raises(WeightsError, match=r"differs from the network by 1\.0e-02 at 1 x 3 x 48 x 48"):
@@ -194,11 +195,14 @@ def test_what_was_exported_is_the_same_network(tmp_path: Path) -> None:
     with torch.inference_mode():
         assert load_checkpoint(tmp_path / "theirs.pth").network(images).equal(network(images))
     state = torch.load(tmp_path / "theirs.pth", weights_only=True)
+    first, last = network.lcb.hpb[0], network.lcb.hpb[2]
+    assert isinstance(first, blocks.HPB)
+    assert isinstance(last, blocks.HPB)
     pairs = {  # a few that have only one possible place
-        "body.0.encoder3.decoder_low.layer2.weight1.scale": network.lcb.hpb[2].arfb_low.ru2.m1,
+        "body.0.encoder3.decoder_low.layer2.weight1.scale": last.arfb_low.ru2.m1,
         "body.0.attention.atten.qkv.weight": network.ltb.et.emha.qkv.weight,
         "up.1.conv.weight": network.up.last.weight,
-        "body.0.encoder1.alise2.conv.weight": network.lcb.hpb[0].fuse.weight,
+        "body.0.encoder1.alise2.conv.weight": first.fuse.weight,
     }
     assert all(state[name].equal(tensor) for name, tensor in pairs.items())
 

@@ -18,7 +18,8 @@ SIZES = [(1, 4, 4), (1, 11, 5), (3, 7, 14), (1, 37, 23), (1, 24, 32)]  # 55, 98,
 
 def reference(program: Program, images: np.ndarray, windows: Windows = (1, 1)) -> np.ndarray:
     with torch.inference_mode():
-        return program.network(torch.from_numpy(images), windows).numpy()
+        result: np.ndarray = program.network(torch.from_numpy(images), windows).numpy()
+        return result
 
 
 def noise(batch: int, height: int, width: int) -> np.ndarray:

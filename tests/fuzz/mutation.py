@@ -62,7 +62,7 @@ def _set_number(data: bytes, rng: random.Random) -> bytes:
     """Write an odd number of 1, 2, 4 or 8 bytes, in either order, where a size or an offset may be."""
     size, at = rng.choice((2, 4, 4, 8)), _place(data, rng)
     number = rng.choice(ODD) % 2 ** (8 * size)
-    return data[:at] + number.to_bytes(size, rng.choice(("little", "big"))) + data[at + size :]
+    return data[:at] + int(number).to_bytes(size, rng.choice(("little", "big"))) + data[at + size :]
 
 
 def _add_to_number(data: bytes, rng: random.Random) -> bytes:

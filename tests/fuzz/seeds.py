@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -82,8 +83,8 @@ def _deep() -> Iterator[tuple[str, bytes]]:
     for shape in _SHAPES:
         samples = noise(*shape, dtype=np.uint16)
         channels = 1 if len(shape) == 2 else shape[2]
-        yield f"deep-{channels}.png", imagecodecs.png_encode(samples)
-        yield f"deep-{channels}.jp2", imagecodecs.jpeg2k_encode(samples, level=0)
+        yield f"deep-{channels}.png", bytes(imagecodecs.png_encode(samples))
+        yield f"deep-{channels}.jp2", bytes(imagecodecs.jpeg2k_encode(samples, level=0))
     yield "gray16.pgm", b"P5 14 11 65535\n" + noise(11, 14, dtype=np.uint16).tobytes()
     yield "color.pfm", b"PF\n14 11\n-1.0\n" + np.linspace(0, 1, 11 * 14 * 3, dtype="<f4").tobytes()
 
@@ -111,7 +112,7 @@ def _samples(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return noise(*shape, dtype=kind)
 
 
-def _tiff(samples: np.ndarray, **parameters: object) -> bytes:
+def _tiff(samples: np.ndarray, **parameters: Any) -> bytes:
     file = io.BytesIO()
     parameters.setdefault(
         "photometric", "rgb" if samples.shape[-1] in (3, 4) or samples.shape[0] == 3 else "minisblack"

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import imagecodecs
 import numpy as np
@@ -15,6 +15,12 @@ from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
 
 LIMITS = ReadLimits()
+T = TypeVar("T")
+
+
+def present(value: T | None) -> T:
+    assert value is not None
+    return value
 
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
@@ -88,7 +94,7 @@ def psd_file(samples: np.ndarray, compression: int) -> bytes:
         rows = np.diff(rows, axis=1, prepend=np.zeros((len(rows), 1), np.uint16))
     stored = [row.astype(">u2").tobytes() for row in rows]
     if compression == 1:
-        stored = [imagecodecs.packbits_encode(row) for row in stored]
+        stored = [bytes(imagecodecs.packbits_encode(row)) for row in stored]
         stored.insert(0, np.array([len(row) for row in stored], ">u2").tobytes())
     data = zlib.compress(b"".join(stored)) if compression > 1 else b"".join(stored)
     mode = 1 if samples.ndim == 2 else 3

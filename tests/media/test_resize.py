@@ -23,7 +23,7 @@ def pillow_with_mirrored_border(plane: np.ndarray, out_h: int, out_w: int) -> np
 @pytest.mark.parametrize(
     ("dtype", "depth", "tolerance"), [(np.uint8, 8, 1.5 / 255), (np.uint16, 10, 0.51 / 1023), (np.float32, 32, 1e-6)]
 )
-def test_resize_frame_is_lanczos_at_every_depth(dtype: type, depth: int, tolerance: float) -> None:
+def test_resize_frame_is_lanczos_at_every_depth(dtype: type[np.generic], depth: int, tolerance: float) -> None:
     picture = 0.3 + 0.4 * noise(40, 30, 3) / 255.0  # Pillow clips 8 bits between the two directions
     peak = 1 if depth == 32 else 2**depth - 1
     stored = (picture * peak).astype(dtype)

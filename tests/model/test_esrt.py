@@ -23,7 +23,8 @@ def parity_value(name: str, shape: tuple[int, ...], generator: np.random.Generat
         return np.float32(0.25) + np.float32(0.05) * x
     if x.ndim == 1:
         return np.float32(0.05) * x
-    return x / np.sqrt(np.prod(shape[1:]))
+    scaled: NDArray[np.floating] = x / np.sqrt(np.prod(shape[1:]))
+    return scaled
 
 
 def parity_network(scale: int, seed: int, dtype: torch.dtype) -> ESRT:

@@ -17,7 +17,7 @@ HEADS, DIM = 2, 4
 def plain_split_attention(qkv: Tensor, scale: float) -> Tensor:
     """Attend with written-out softmax in pieces of ceil(N / 4) tokens: (N, 3 * HEADS * DIM) to (N, HEADS * DIM)."""
     pieces = []
-    for piece in qkv.split(math.ceil(len(qkv) / 4)):
+    for piece in torch.split(qkv, math.ceil(len(qkv) / 4)):
         q, k, v = piece.reshape(len(piece), 3, HEADS, DIM).permute(1, 2, 0, 3)  # each (heads, n, d)
         weights = torch.softmax(scale * q @ k.transpose(1, 2), -1)
         pieces.append((weights @ v).transpose(0, 1).reshape(len(piece), HEADS * DIM))

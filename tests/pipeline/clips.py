@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,14 @@ def times(path: Path, kind: str = "video") -> list[float]:
     """Return the sorted times of all packets of the first stream of a kind."""
     with av.open(str(path)) as container:
         stream = next(stream for stream in container.streams if stream.type == kind)
-        return sorted(float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.size)
+        return sorted(float(time_of(packet)) for packet in container.demux(stream) if packet.size)
+
+
+def time_of(packet: av.Packet[Any]) -> Fraction:
+    """Return when a packet is shown, in s."""
+    assert packet.pts is not None
+    assert packet.time_base is not None
+    return packet.pts * packet.time_base
 
 
 def pictures(path: Path) -> list[np.ndarray]:

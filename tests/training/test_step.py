@@ -174,13 +174,13 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
     losses = []
     for graphs in (True, False):
         torch.manual_seed(0)
-        net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)
+        net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         set_trainable(net, freeze_body=False)
         compile_blocks(net)
         stepper = Stepper(Float16(net), Loss(), device, loss_scale(device))
         optimizers = build_optimizers(net, kind, 1e-3, None)
         if not graphs:
-            stepper._can_graph = lambda: False  # type: ignore[method-assign]
+            stepper._can_record = lambda: False  # type: ignore[method-assign]
         lr = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(device)
         hr = F.interpolate(lr, scale_factor=2)
         for factor in (1.0, 0.5, 0.5, 0.1, 0.1):

@@ -88,6 +88,7 @@ def test_half_takes_half_the_bytes(tmp_path: Path, network: ESRT, weights: Path,
 
 
 def test_half_refuses_what_it_cannot_hold(tmp_path: Path, network: ESRT, metadata: CheckpointMetadata) -> None:
+    assert network.head.bias is not None
     with torch.no_grad():
         network.head.bias[0] = 1e6
     with pytest.raises(WeightsError, match=r"in float16: tensor head\.bias has 1 of 16 values"):

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
 
 from esrt_core import machine
 from esrt_core.machine import Driver, SpeedReport
@@ -14,9 +16,9 @@ from tests.cli.conftest import Run
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find_driver", lambda: Driver("550.54", "12.4"))
-    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(machine.torch.version, "cuda", None)
-    monkeypatch.setattr(machine.torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", None)
 
 
 def test_it_shows_versions_devices_weights_and_places(run: Run) -> None:
@@ -62,7 +64,7 @@ def test_the_speed_is_one_line_for_an_issue(run: Run, monkeypatch: pytest.Monkey
 def test_what_slows_a_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "load_library", lambda: None)
     monkeypatch.setattr(machine, "cpu_threads", lambda: 1)
-    monkeypatch.setattr(machine.psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
     assert machine.slowed_by("cpu", 80.0) == (
         "no compiled network (no C compiler when esrt was installed)",
         "1 of 4 cores used",

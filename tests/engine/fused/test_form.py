@@ -140,12 +140,17 @@ def test_a_smaller_batch_is_filled_up_beside_a_cpu(monkeypatch: pytest.MonkeyPat
     form = form_of(network)
     form._device = torch.device("meta")
     sizes: list[int] = []
-    monkeypatch.setattr(form, "_average", lambda network, x, windows: sizes.append(len(x)) or x.repeat(1, 1, 2, 2))
+
+    def average(network: object, x: Tensor, windows: object) -> Tensor:
+        sizes.append(len(x))
+        return x.repeat(1, 1, 2, 2)
+
+    monkeypatch.setattr(form, "_average", average)
     assert form(torch.rand(3, 3, 8, 8), (1, 1), batch=8).shape == (3, 3, 16, 16)
     assert sizes == [8]
 
 
-class LargestTensor(TorchDispatchMode):
+class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Record the most numbers in one tensor that any operator returns."""
 
     numbers = 0
@@ -163,7 +168,7 @@ def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: boo
     form = form_of(network, plain=plain)
     largest = []
     for side in (32, 64):
-        with torch.inference_mode(), LargestTensor() as mode:
+        with torch.inference_mode(), LargestTensor() as mode:  # type: ignore[no-untyped-call]
             form(torch.rand(1, 3, side, side), (1, 1))
         largest.append(mode.numbers)
     assert largest[1] <= 4.5 * largest[0]  # four times the pixels; the attention's matrix would be 16 times

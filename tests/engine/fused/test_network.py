@@ -11,6 +11,7 @@ from esrt_core.engine.fused import FusedESRT, fuse
 from esrt_core.engine.fused.layers import FixedPReLU
 from esrt_core.engine.fused.upsampler import ComposedUpsampler
 from esrt_core.model import ESRT, ESRTConfig
+from esrt_core.model.blocks import HPB
 from esrt_core.model.esrt import Upsampler
 from tests.engine.counting import Count
 
@@ -30,6 +31,7 @@ def random_network(scale: int, channels: int = 16, blocks: int = 2) -> ESRT:
             if parameter.dim() == 1:
                 parameter.add_(0.2 * torch.randn_like(parameter))
         for index, hpb in enumerate(network.lcb.hpb):
+            assert isinstance(hpb, HPB)
             hpb.arfb_low.l5.fill_(-0.7)
             hpb.arfb_high.l5.fill_(0.0 if index else 0.4)
             hpb.arfb_out.l4.fill_(-0.5)

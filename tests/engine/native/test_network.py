@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from esrt_core.architecture import SCALES
 from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.native.library import Library
+from esrt_core.model.blocks import HPB
 from tests.engine.native.conftest import drawn_network, named_weights, native_form
 
 Tiles = NDArray[np.float32]
@@ -59,6 +60,7 @@ def test_equals_the_plain_network_with_other_weights(library: Library, scale: in
     network = drawn_network(scale, seed=7)
     with torch.no_grad():
         for hpb in network.lcb.hpb:
+            assert isinstance(hpb, HPB)
             hpb.arfb_low.l5.fill_(-0.7)
             hpb.arfb_high.l5.fill_(0.0)
             hpb.arfb_out.l4.fill_(-0.5)

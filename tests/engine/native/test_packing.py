@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from esrt_core.architecture import FACTORS, SCALES
 from esrt_core.engine.native.composition import FIRST, INNER, LAST, Layer, composed_kernels
@@ -21,6 +22,12 @@ def test_size_is_what_the_library_reads(library: Library, scale: int, blocks: in
     assert packed.ctypes.data % ALIGNMENT == 0
 
 
+def layer_of(convolution: nn.Module) -> Layer:
+    assert isinstance(convolution, nn.Conv2d)
+    assert convolution.bias is not None
+    return Layer(convolution.weight.detach().numpy(), convolution.bias.detach().numpy())
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_composed_kernels_make_every_kind_of_pixel(scale: int) -> None:
     torch.manual_seed(1)
@@ -28,9 +35,7 @@ def test_composed_kernels_make_every_kind_of_pixel(scale: int) -> None:
     x = torch.rand(1, 8, 7, 9, dtype=torch.float64)
     with torch.inference_mode():
         expected = F.pixel_unshuffle(upsampler(x), scale)[0].permute(1, 2, 0).numpy()
-    layers = [Layer(step.weight.detach().numpy(), step.bias.detach().numpy()) for step in upsampler.steps]
-    last = Layer(upsampler.last.weight.detach().numpy(), upsampler.last.bias.detach().numpy())
-    kernels = composed_kernels(layers, last, FACTORS[scale])
+    kernels = composed_kernels([layer_of(step) for step in upsampler.steps], layer_of(upsampler.last), FACTORS[scale])
     padded = np.pad(x[0].permute(1, 2, 0).numpy(), ((2, 2), (2, 2), (0, 0)))
     for y in range(7):
         for x_ in range(9):

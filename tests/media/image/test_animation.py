@@ -11,9 +11,9 @@ import pytest
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.decode import probe
-from esrt_core.media.image.picture import Page, ReadLimits
+from esrt_core.media.image.picture import Page, ReadLimits, Source
 from esrt_core.media.image.png import build
-from tests.media.pictures import LIMITS, animation, read, written
+from tests.media.pictures import LIMITS, animation, present, read, written
 
 NONE, BACKGROUND, PREVIOUS = 0, 1, 2  # of fcTL
 RED, HALF_BLUE, CLEAR = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)
@@ -21,15 +21,21 @@ MIX = (127, 0, 128, 255)  # half of blue over red
 PALETTE = [(0, 255, 0), (255, 0, 0), (0, 0, 255), (9, 9, 9)]
 
 
-def solid(color, width, height):
+# pixels, left, top, dispose, blend
+ApngFrame = tuple[np.ndarray, int, int, int, int]
+# indices, left, top, disposal, transparent index
+GifFrame = tuple[np.ndarray, int, int, int, int | None]
+
+
+def solid(color: tuple[int, ...], width: int, height: int) -> np.ndarray:
     return np.full((height, width, len(color)), color, np.uint8)
 
 
-def pixel_data(pixels):
+def pixel_data(pixels: np.ndarray) -> bytes:
     return zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
 
 
-def apng(frames, size=(8, 6), default=None):
+def apng(frames: list[ApngFrame], size: tuple[int, int] = (8, 6), default: np.ndarray | None = None) -> bytes:
     """Frames are (pixels, left, top, dispose, blend); `default` is an image outside the animation."""
     width, height = size
     color_type = {3: 2, 4: 6}[frames[0][0].shape[2]]
@@ -51,7 +57,7 @@ def apng(frames, size=(8, 6), default=None):
     return build([*chunks, (b"IEND", b"")])
 
 
-def gif(frames, screen=(8, 6)):
+def gif(frames: list[GifFrame], screen: tuple[int, int] = (8, 6)) -> bytes:
     """Frames are (indices, left, top, disposal, transparent index or None), with PALETTE."""
     table = bytes(value for color in PALETTE for value in color) + bytes(3 * 124)
     data = b"GIF89a" + b"".join(side.to_bytes(2, "little") for side in screen) + b"\xf6\0\0" + table
@@ -66,28 +72,28 @@ def gif(frames, screen=(8, 6)):
     return data + b";"
 
 
-def indices(value, width, height):
+def indices(value: int, width: int, height: int) -> np.ndarray:
     return np.full((height, width), value, np.uint8)
 
 
-def rgba(page):
+def rgba(page: Page) -> np.ndarray:
     frame = page.frame
     color = frame.planes[0] if frame.space is ColorSpace.RGB else np.repeat(frame.planes[0][..., None], 3, axis=2)
     alpha = np.full(color.shape[:2], 255, np.uint8) if frame.alpha is None else frame.alpha
     return np.dstack([color, alpha])
 
 
-def shown(data):
+def shown(data: Source) -> list[np.ndarray]:
     return [rgba(page) for page in read(data).pages]
 
 
-def ffmpeg_frames(path: Path, shape):
+def ffmpeg_frames(path: Path, shape: tuple[int, int]) -> np.ndarray:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "fatal", "-i", str(path), "-fps_mode", "passthrough"]
     raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgba", "-"], capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, *shape, 4)
 
 
-def test_a_translucent_apng_frame_over_an_opaque_canvas_stays_opaque():
+def test_a_translucent_apng_frame_over_an_opaque_canvas_stays_opaque() -> None:
     canvas, sprite = solid(RED, 8, 6), solid(HALF_BLUE, 3, 2)
     frames = shown(apng([(canvas, 0, 0, NONE, 0), (sprite, 2, 1, NONE, 1)]))
     assert (frames[1][1:3, 2:5] == MIX).all()
@@ -95,26 +101,26 @@ def test_a_translucent_apng_frame_over_an_opaque_canvas_stays_opaque():
     assert (frames[1] == RED).all()
 
 
-def test_a_source_frame_replaces_what_is_behind_it():
+def test_a_source_frame_replaces_what_is_behind_it() -> None:
     frames = shown(apng([(solid(RED, 8, 6), 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 0)]))
     assert (frames[1][1:3, 2:5] == HALF_BLUE).all()
 
 
 @pytest.mark.parametrize(("dispose", "after"), [(NONE, MIX), (BACKGROUND, CLEAR), (PREVIOUS, RED)])
-def test_apng_disposal(dispose, after):
+def test_apng_disposal(dispose: int, after: tuple[int, ...]) -> None:
     sprite, corner = (solid(HALF_BLUE, 3, 2), 2, 1, dispose, 1), (solid(RED, 1, 1), 0, 0, NONE, 0)
     frames = shown(apng([(solid(RED, 8, 6), 0, 0, NONE, 0), sprite, corner]))
     assert (frames[1][1:3, 2:5] == MIX).all()
     assert (frames[2][1:3, 2:5] == after).all()
 
 
-def test_an_opaque_apng_that_is_never_cleared_has_no_alpha():
+def test_an_opaque_apng_that_is_never_cleared_has_no_alpha() -> None:
     canvas, sprite = solid(RED[:3], 8, 6), solid((0, 0, 255), 3, 2)
     assert not probe(apng([(canvas, 0, 0, NONE, 0), (sprite, 2, 1, NONE, 1)]), LIMITS).has_alpha
     assert probe(apng([(canvas, 0, 0, BACKGROUND, 0), (sprite, 2, 1, NONE, 1)]), LIMITS).has_alpha
 
 
-def test_a_default_image_outside_the_animation_is_left_out_and_noted():
+def test_a_default_image_outside_the_animation_is_left_out_and_noted() -> None:
     data = apng([(solid((0, 255, 0, 255), 8, 6), 0, 0, NONE, 0)], default=solid(RED, 8, 6))
     decoded = read(data)
     assert decoded.notes == ("the default image, for viewers without animation, is left out",)
@@ -124,14 +130,14 @@ def test_a_default_image_outside_the_animation_is_left_out_and_noted():
     assert (rgba(page) == (0, 255, 0, 255)).all()
 
 
-def test_missing_apng_frames_are_damage():
+def test_missing_apng_frames_are_damage() -> None:
     whole = apng([(solid(RED, 8, 6), 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 1)])
     cut = whole[: whole.rindex(b"fcTL") - 4]
     with pytest.raises(MediaError, match="1 frames are missing"):
         shown(cut)
 
 
-def test_apng_is_composed_as_by_ffmpeg(tmp_path):
+def test_apng_is_composed_as_by_ffmpeg(tmp_path: Path) -> None:
     source = np.random.default_rng(3)
     frames = [(source.integers(0, 256, (6, 8, 4), np.uint8), 0, 0, NONE, 0)]
     frames += [(source.integers(0, 256, (3, 4, 4), np.uint8), at % 4, at % 3, at % 3, at % 2) for at in range(5)]
@@ -144,7 +150,7 @@ def test_apng_is_composed_as_by_ffmpeg(tmp_path):
     assert difference[visible].max() <= 2  # ffmpeg rounds the products one by one
 
 
-def test_a_gif_screen_starts_transparent():
+def test_a_gif_screen_starts_transparent() -> None:
     first, whole, dot = (
         (indices(0, 3, 2), 1, 1, 1, None),
         (indices(1, 8, 6), 0, 0, 2, 3),
@@ -158,7 +164,7 @@ def test_a_gif_screen_starts_transparent():
     assert np.count_nonzero(frames[2][..., 3]) == 1
 
 
-def test_gif_restores_what_was_there():
+def test_gif_restores_what_was_there() -> None:
     frames = shown(
         gif([(indices(0, 8, 6), 0, 0, 1, None), (indices(1, 3, 2), 2, 2, 3, None), (indices(2, 1, 1), 0, 0, 1, None)])
     )
@@ -166,7 +172,7 @@ def test_gif_restores_what_was_there():
     assert (frames[2][2:4, 2:5] == (0, 255, 0, 255)).all()
 
 
-def test_gif_frames_are_cropped_to_the_screen():
+def test_gif_frames_are_cropped_to_the_screen() -> None:
     wide = np.arange(600, dtype=np.uint8).reshape(1, 600) % 4
     data = gif([(indices(0, 8, 6), 0, 0, 1, None), (np.repeat(wide, 9, axis=0), 5, 2, 1, None)])
     decoded = read(data)
@@ -177,7 +183,7 @@ def test_gif_frames_are_cropped_to_the_screen():
     assert (last[:2, :, :3] == PALETTE[0]).all()
 
 
-def test_the_claimed_size_of_a_gif_frame_is_limited_before_it_is_decoded():
+def test_the_claimed_size_of_a_gif_frame_is_limited_before_it_is_decoded() -> None:
     data = bytearray(gif([(indices(0, 8, 6), 0, 0, 1, None), (indices(1, 8, 6), 0, 0, 1, None)]))
     at = data.rindex(b",\0\0\0\0") + 5
     data[at : at + 4] = b"\xff\xff\xff\xff"
@@ -185,14 +191,14 @@ def test_the_claimed_size_of_a_gif_frame_is_limited_before_it_is_decoded():
         list(read(bytes(data), ReadLimits(max_pixels=100_000)).pages)
 
 
-def test_one_small_gif_frame_is_laid_on_its_screen():
+def test_one_small_gif_frame_is_laid_on_its_screen() -> None:
     [page] = read(gif([(indices(1, 3, 2), 2, 2, 0, None)])).pages
     assert page.duration_ms is None
-    assert np.count_nonzero(page.frame.alpha) == 6
+    assert np.count_nonzero(present(page.frame.alpha)) == 6
 
 
 @pytest.mark.parametrize("format", ["gif", "png"])
-def test_written_animations_look_the_same_in_ffmpeg(format, tmp_path):
+def test_written_animations_look_the_same_in_ffmpeg(format: str, tmp_path: Path) -> None:
     pages = []
     for number in range(4):
         alpha = np.full((12, 16), 255, np.uint8)
@@ -209,7 +215,7 @@ def test_written_animations_look_the_same_in_ffmpeg(format, tmp_path):
         assert np.abs(frame.astype(int) - expected)[expected[..., 3] > 0].max() <= 2
 
 
-def test_every_frame_of_a_gif_with_transparency_has_a_transparent_index():
+def test_every_frame_of_a_gif_with_transparency_has_a_transparent_index() -> None:
     clear = Frame((np.zeros((6, 8, 3), np.uint8),), alpha=np.zeros((6, 8), np.uint8))
     solid_frame = Frame((np.full((6, 8, 3), 200, np.uint8),))
     data = written([Page(each, duration_ms=40.0) for each in (clear, solid_frame, clear)], "gif")[0]
@@ -218,7 +224,7 @@ def test_every_frame_of_a_gif_with_transparency_has_a_transparent_index():
     assert all(flags & 1 for flags in controls)
 
 
-def test_animations_of_pillow_are_read_as_before():
+def test_animations_of_pillow_are_read_as_before() -> None:
     for format in ("GIF", "PNG"):
         decoded = read(animation(format, [40, 80, 120], alpha=True, loop=0))
         assert [page.duration_ms for page in decoded.pages] == [40, 80, 120]

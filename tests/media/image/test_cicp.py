@@ -9,26 +9,29 @@ from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image.cicp import CodePoints, from_properties, profile_of, profile_of_chunks
 from esrt_core.media.image.isobmff import properties
 from esrt_core.media.image.picture import Metadata
-from tests.media.pictures import picture, read, reopened, saved, srgb_profile, written
+from tests.media.pictures import picture, present, read, reopened, saved, srgb_profile, written
 
 P3, PQ_2020 = CodePoints(12, 13), CodePoints(9, 16)
 
 
-def to_srgb(icc, colors, mode="RGB"):
+def to_srgb(icc: bytes | None, colors: np.ndarray | list[tuple[int, int, int]], mode: str = "RGB") -> np.ndarray:
     image = Image.fromarray(np.array([colors], np.uint8))
-    source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(present(icc)))
     target = ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(source, target, mode, "RGB", renderingIntent=1)
-    return np.asarray(ImageCms.applyTransform(image, transform))[0]
+    transform = ImageCms.buildTransform(
+        source, target, mode, "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
+    row: np.ndarray = np.asarray(ImageCms.applyTransform(image, transform))[0]
+    return row
 
 
-def test_the_profile_of_srgb_s_code_points_is_srgb():
+def test_the_profile_of_srgb_s_code_points_is_srgb() -> None:
     colors = np.random.default_rng(1).integers(0, 256, (500, 3))
     result = to_srgb(profile_of(CodePoints(1, 13), ColorSpace.RGB), colors)
     assert np.abs(result.astype(int) - colors).max() <= 1
 
 
-def test_the_profile_of_display_p3_gives_the_known_colors():
+def test_the_profile_of_display_p3_gives_the_known_colors() -> None:
     """The matrix from P3 to sRGB, linear, from CSS Color 4: the first row is 1.2249, -0.2249, 0."""
     color = to_srgb(profile_of(P3, ColorSpace.RGB), [(128, 128, 128), (200, 120, 90)])
     assert color[0].tolist() == [128, 128, 128]
@@ -38,7 +41,7 @@ def test_the_profile_of_display_p3_gives_the_known_colors():
     assert np.abs(color[1] - expected).max() < 1.5
 
 
-def test_gamma_and_primaries_make_a_profile():
+def test_gamma_and_primaries_make_a_profile() -> None:
     adobe = [0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06]
     chunks = [
         (b"gAMA", round(100_000 / 2.19921875).to_bytes(4, "big")),
@@ -51,25 +54,25 @@ def test_gamma_and_primaries_make_a_profile():
     assert profile_of_chunks([*chunks, (b"sRGB", b"\0")], ColorSpace.RGB) is None
 
 
-def test_a_gray_profile_fits_gray():
+def test_a_gray_profile_fits_gray() -> None:
     chunks = [(b"gAMA", (100_000).to_bytes(4, "big"))]
-    icc = profile_of_chunks(chunks, ColorSpace.GRAY)
+    icc = present(profile_of_chunks(chunks, ColorSpace.GRAY))
     assert icc[16:20] == b"GRAY"
     assert ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space == "GRAY"
 
 
-def from_nclx(file):
+def from_nclx(file: bytes) -> CodePoints | None:
     return from_properties(properties(lambda at, length: file[at : at + length], len(file)))
 
 
-def with_cicp(image, color):
+def with_cicp(image: Image.Image, color: CodePoints) -> bytes:
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"cICP", bytes([color.primaries, color.transfer, 0, 1]))
     return saved(image, "PNG", pnginfo=chunks)
 
 
 @pytest.mark.parametrize("color", [P3, PQ_2020])
-def test_the_code_points_of_a_png_reach_png_and_avif(color):
+def test_the_code_points_of_a_png_reach_png_and_avif(color: CodePoints) -> None:
     decoded = read(with_cicp(picture(), color))
     result, notes = written(decoded.pages, "png", decoded.metadata)
     assert b"cICP" + bytes([color.primaries, color.transfer, 0, 1]) in result
@@ -83,21 +86,21 @@ def test_the_code_points_of_a_png_reach_png_and_avif(color):
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "tiff"])
-def test_display_p3_becomes_a_profile_elsewhere(format):
+def test_display_p3_becomes_a_profile_elsewhere(format: str) -> None:
     decoded = read(with_cicp(picture(), P3))
     result, notes = written(decoded.pages, format, decoded.metadata)
     assert reopened(result).info["icc_profile"] == profile_of(P3, ColorSpace.RGB)
     assert notes == ()
 
 
-def test_hdr_is_said_where_it_is_lost():
+def test_hdr_is_said_where_it_is_lost() -> None:
     decoded = read(with_cicp(picture(), PQ_2020))
     result, notes = written(decoded.pages, "jpeg", decoded.metadata)
     assert "icc_profile" not in reopened(result).info
     assert notes == ("HDR color (PQ, BT.2020) is not described in the result: JPEG cannot hold it; use --format png",)
 
 
-def test_chunks_without_code_points_are_kept_in_a_png():
+def test_chunks_without_code_points_are_kept_in_a_png() -> None:
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"gAMA", (100_000).to_bytes(4, "big"))
     decoded = read(saved(picture(), "PNG", pnginfo=chunks))
@@ -106,31 +109,31 @@ def test_chunks_without_code_points_are_kept_in_a_png():
     assert to_srgb(linear, [(128, 128, 128)])[0].tolist() == [188, 188, 188]
 
 
-def test_stripping_keeps_the_color():
+def test_stripping_keeps_the_color() -> None:
     decoded = read(with_cicp(picture(), P3))
     assert written(decoded.pages, "png", Metadata(color=decoded.metadata.color))[1] == ()
 
 
-def test_plain_pictures_get_no_profile():
+def test_plain_pictures_get_no_profile() -> None:
     decoded = read(saved(picture(), "AVIF"))
     assert "icc_profile" not in reopened(written(decoded.pages, "jpeg", decoded.metadata)[0]).info
     assert b"cICP" not in written(decoded.pages, "png", decoded.metadata)[0]
 
 
-def test_a_profile_goes_before_gamma():
+def test_a_profile_goes_before_gamma() -> None:
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"gAMA", (100_000).to_bytes(4, "big"))
     decoded = read(saved(picture(), "PNG", pnginfo=chunks, icc_profile=srgb_profile()))
     assert reopened(written(decoded.pages, "jpeg", decoded.metadata)[0]).info["icc_profile"] == srgb_profile()
 
 
-def test_an_animated_avif_keeps_its_code_points():
+def test_an_animated_avif_keeps_its_code_points() -> None:
     decoded = read(with_cicp(picture(), P3))
     pages = [replace(page, duration_ms=40.0) for page in (*decoded.pages, *decoded.pages)]
     result, _ = written(pages, "avif", decoded.metadata)
     assert result.count(b"colrnclx" + bytes([0, 12, 0, 13])) == result.count(b"colrnclx") >= 1
 
 
-def test_the_profile_of_an_avif_goes_before_its_code_points():
+def test_the_profile_of_an_avif_goes_before_its_code_points() -> None:
     decoded = read(saved(picture(), "AVIF", icc_profile=srgb_profile()))
     assert reopened(written(decoded.pages, "avif", decoded.metadata)[0]).info["icc_profile"] == srgb_profile()

@@ -18,7 +18,7 @@ CARRIED = Metadata(icc=srgb_profile(), exif=BLOCK, xmp=XMP, resolution=Resolutio
 SMOOTH = (np.add.outer(np.arange(32) * 10, np.arange(48) * 10)[..., None] + np.array([0, 90, 200])).astype(np.uint16)
 
 
-def page(bits, *, gray=False, alpha=False):
+def page(bits: int, *, gray: bool = False, alpha: bool = False) -> Page:
     """A page of 16 bits with samples of 10 or 12 bits, as it is decoded."""
     wide = np.rint(SMOOTH * (65535 / 1023)).astype(np.uint16)
     plane = wide[..., 0].copy() if gray else wide
@@ -28,14 +28,14 @@ def page(bits, *, gray=False, alpha=False):
     )
 
 
-def of_file(file):
+def of_file(file: bytes) -> list[tuple[bytes, bytes]]:
     return properties(lambda at, length: file[at : at + length], len(file))
 
 
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("bits", [10, 12])
-def test_an_avif_keeps_10_and_12_bits(bits, gray, alpha):
+def test_an_avif_keeps_10_and_12_bits(bits: int, gray: bool, alpha: bool) -> None:
     data, notes = written([page(bits, gray=gray, alpha=alpha)], "avif")
     assert notes == ()
     stored = imagecodecs.avif_decode(data)
@@ -51,7 +51,7 @@ def test_an_avif_keeps_10_and_12_bits(bits, gray, alpha):
 
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("depth", [8, 16])
-def test_an_avif_has_exif_xmp_and_profile(depth, alpha):
+def test_an_avif_has_exif_xmp_and_profile(depth: int, alpha: bool) -> None:
     one = (
         page(10, alpha=alpha)
         if depth == 16
@@ -67,13 +67,13 @@ def test_an_avif_has_exif_xmp_and_profile(depth, alpha):
 
 
 @pytest.mark.parametrize("color", [CodePoints(12, 13), CodePoints(9, 16), CodePoints(9, 18)])
-def test_the_bitstream_and_the_container_of_an_avif_agree(color):
+def test_the_bitstream_and_the_container_of_an_avif_agree(color: CodePoints) -> None:
     data, _ = written([Page(Frame((np.asarray(picture()),)))], "avif", Metadata(color=color))
     assert from_properties(of_file(data)) == color
     assert sequence_color(data) == (color.primaries, color.transfer, 9 if color.primaries == 9 else 6)
 
 
-def sequence_color(file):
+def sequence_color(file: bytes) -> tuple[int, ...]:
     """The color description of a reduced still picture's AV1 sequence header (AV1 specification, 5.5.1 and 5.5.2)."""
     at = file.index(b"mdat") + 4
     while file[at] >> 3 != 1:
@@ -90,7 +90,7 @@ def sequence_color(file):
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
-def test_a_jpeg_2000_is_exact_in_every_depth(bits, gray, alpha):
+def test_a_jpeg_2000_is_exact_in_every_depth(bits: int, gray: bool, alpha: bool) -> None:
     dtype = np.uint8 if bits == 8 else np.uint16
     samples = noise(9, 7, 1 if gray else 3, dtype=dtype) >> (8 * np.dtype(dtype).itemsize - bits)
     plane = samples[..., 0].copy() if gray else samples
@@ -108,7 +108,7 @@ def test_a_jpeg_2000_is_exact_in_every_depth(bits, gray, alpha):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_jpeg_2000_keeps_profile_exif_xmp_and_resolution(depth):
+def test_a_jpeg_2000_keeps_profile_exif_xmp_and_resolution(depth: int) -> None:
     one = page(10) if depth == 16 else Page(Frame((np.asarray(picture()),)))
     data, notes = written([one], "jp2", CARRIED)
     assert notes == ()
@@ -120,7 +120,7 @@ def test_a_jpeg_2000_keeps_profile_exif_xmp_and_resolution(depth):
     assert reopened(data).info["dpi"] == pytest.approx((300, 150.5), abs=0.01)
 
 
-def test_an_avif_from_pillow_keeps_its_metadata():
+def test_an_avif_from_pillow_keeps_its_metadata() -> None:
     given = saved(picture(), "AVIF", icc_profile=srgb_profile(), xmp=XMP)
     decoded = read(given)
     again = reopened(written(decoded.pages, "avif", decoded.metadata)[0])
@@ -130,7 +130,7 @@ def test_an_avif_from_pillow_keeps_its_metadata():
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("bits", [10, 12])
-def test_a_heic_keeps_10_and_12_bits(bits, gray, alpha):
+def test_a_heic_keeps_10_and_12_bits(bits: int, gray: bool, alpha: bool) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     data, notes = written([page(bits, gray=gray, alpha=alpha)], "heic", Metadata(exif=BLOCK, color=CodePoints(9, 16)))
     assert notes == ()
@@ -148,7 +148,7 @@ def test_a_heic_keeps_10_and_12_bits(bits, gray, alpha):
     assert decoded.notes == ()
 
 
-def test_a_deep_heic_has_its_profile():
+def test_a_deep_heic_has_its_profile() -> None:
     pytest.importorskip("pillow_heif")
     data, _ = written([page(10)], "heic", Metadata(icc=srgb_profile(), xmp=XMP))
     info = read(data).metadata

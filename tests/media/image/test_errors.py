@@ -2,7 +2,10 @@
 
 import inspect
 import io
+from collections.abc import Callable
+from functools import partial
 from types import FunctionType, ModuleType
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -82,7 +85,7 @@ OURS = (
 BUGS = (TypeError, ValueError)
 
 
-def tiff_file(**options) -> bytes:
+def tiff_file(**options: Any) -> bytes:
     file = io.BytesIO()
     tifffile.imwrite(file, **options)
     return file.getvalue()
@@ -103,7 +106,7 @@ def sources() -> dict[str, bytes]:
         "jpeg without end": saved(picture(), "JPEG")[:-2],
         "cmyk": saved(picture("CMYK"), "JPEG"),
         "palette": saved(picture("P"), "PNG", dpi=(72, 72)),
-        "deep png": imagecodecs.png_encode(noise(6, 8, dtype=np.uint16)),
+        "deep png": bytes(imagecodecs.png_encode(noise(6, 8, dtype=np.uint16))),
         "gif": animation("GIF", [40, 80], alpha=True, loop=0),
         "apng": animation("PNG", [40, 80], alpha=True),
         "webp": animation("WEBP", [40, 80], alpha=True),
@@ -150,7 +153,9 @@ def _functions(module: ModuleType) -> list[str]:
     [(module, name) for module in OURS for name in _functions(module)],
     ids=lambda item: getattr(item, "__name__", item),
 )
-def test_a_bug_of_ours_is_never_reported_as_a_file_s_fault(module, name, bug, sources, monkeypatch):
+def test_a_bug_of_ours_is_never_reported_as_a_file_s_fault(
+    module: ModuleType, name: str, bug: type[Exception], sources: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = getattr(module, name)
     called = []
 
@@ -161,13 +166,18 @@ def test_a_bug_of_ours_is_never_reported_as_a_file_s_fault(module, name, bug, so
     for each in OURS:
         if getattr(each, name, None) is original:
             monkeypatch.setattr(each, name, broken)
-    for work in (*(lambda data=data: [list(read(data).pages)] for data in sources.values()), results):
+    works: list[Callable[[], object]] = [*(partial(pages_of, data) for data in sources.values()), results]
+    for work in works:
         called.clear()
         error = raised_by(work)
         assert (type(error) is bug) == bool(called), error
 
 
-def raised_by(work) -> Exception | None:
+def pages_of(data: bytes) -> list[Page]:
+    return list(read(data).pages)
+
+
+def raised_by(work: Callable[[], object]) -> Exception | None:
     try:
         work()
     except Exception as error:  # noqa: BLE001
@@ -188,7 +198,13 @@ def raised_by(work) -> Exception | None:
         ("gif", (ImageFile.ImageFile, "load")),
     ],
 )
-def test_what_a_decoder_raises_is_the_file_s_fault(name, patched, fault, sources, monkeypatch):
+def test_what_a_decoder_raises_is_the_file_s_fault(
+    name: str,
+    patched: tuple[object, str],
+    fault: type[Exception],
+    sources: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(*_args: object, **_named: object) -> None:
         raise fault("a fault")
 
@@ -207,7 +223,9 @@ def test_what_a_decoder_raises_is_the_file_s_fault(name, patched, fault, sources
         ("tiff", 8, (tifffile.TiffWriter, "write")),
     ],
 )
-def test_what_an_encoder_raises_is_a_media_error(name, depth, patched, fault, monkeypatch):
+def test_what_an_encoder_raises_is_a_media_error(
+    name: str, depth: int, patched: tuple[object, str], fault: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_args: object, **_named: object) -> None:
         raise fault("a fault")
 

@@ -25,8 +25,10 @@ from esrt_core.media.image.opening import needs_extra, refusal_reason, unidentif
         (b"PK\x03\x04", ".docx", "ZIP"),
     ],
 )
-def test_what_is_no_picture_is_named(head, extension, word):
-    assert word in refusal_reason(head, extension)
+def test_what_is_no_picture_is_named(head: bytes, extension: str, word: str) -> None:
+    reason = refusal_reason(head, extension)
+    assert reason is not None
+    assert word in reason
 
 
 @pytest.mark.parametrize(
@@ -39,18 +41,18 @@ def test_what_is_no_picture_is_named(head, extension, word):
         b"GIF89a",
     ],
 )
-def test_pictures_are_not_refused(head):
+def test_pictures_are_not_refused(head: bytes) -> None:
     assert refusal_reason(head, ".png") is None
     assert needs_extra(head) is None
 
 
-def test_heic_and_jpeg_xl_need_the_extra():
+def test_heic_and_jpeg_xl_need_the_extra() -> None:
     assert needs_extra(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic") is HEIF
     assert needs_extra(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic") is HEIF
     assert needs_extra(b"\xff\x0a\xfa") is JXL
 
 
-def test_the_name_helps_where_the_bytes_do_not():
+def test_the_name_helps_where_the_bytes_do_not() -> None:
     assert "RAW" in unidentified_reason(b"", ".nef")
     assert "esrt video" in unidentified_reason(b"", ".ts")
     assert "not in an image format" in unidentified_reason(b"", ".png")
@@ -64,7 +66,7 @@ def test_the_name_helps_where_the_bytes_do_not():
         (b"8BPS\0\1" + bytes(16) + b"\0\x20\0\3", "is a Photoshop file of 32 bits, which"),
     ],
 )
-def test_what_is_an_image_but_cannot_be_read_is_named(head, words):
+def test_what_is_an_image_but_cannot_be_read_is_named(head: bytes, words: str) -> None:
     assert words in unidentified_reason(head, ".jpg")
 
 
@@ -102,6 +104,6 @@ print(sorted(met), bool(ImageFile.LOAD_TRUNCATED_IMAGES))
 @pytest.mark.parametrize(
     ("use", "printed"), [("program", "[(False, False), (True, True)] False"), ("library", "[] False")]
 )
-def test_two_files_are_decoded_at_a_time_in_the_program_and_with_settings_of_their_own(use, printed):
+def test_two_files_are_decoded_at_a_time_in_the_program_and_with_settings_of_their_own(use: str, printed: str) -> None:
     done = subprocess.run([sys.executable, "-c", IN_PARALLEL, use], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == (printed, "")

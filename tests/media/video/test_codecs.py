@@ -61,5 +61,5 @@ def test_avi_is_not_written() -> None:
     assert container_of(Path("new.MP4")) is CONTAINERS[".mp4"]
 
 
-def test_containers_that_are_written_are_found_in_folders():
+def test_containers_that_are_written_are_found_in_folders() -> None:
     assert CONTAINERS.keys() <= VIDEO_EXTENSIONS

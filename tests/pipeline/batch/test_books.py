@@ -5,6 +5,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +133,8 @@ def test_a_run_that_died_before_it_packed_does_so_without_a_network(
 def test_another_format_changes_suffixes_alone(asked: Asked, make_book: MakeBook) -> None:
     make_book(pages=["1.png", "x.y/2.bmp"])
     options = asked()
-    upscale = run.replace(options.upscale, format="jpeg")
-    run_all(run.replace(options, upscale=upscale))
+    upscale = replace(options.upscale, format="jpeg")
+    run_all(replace(options, upscale=upscale))
     assert list(entries("in_x2/book.cbz")) == ["01/", "1.jpg", "ComicInfo.xml", "__MACOSX/._a.jpg", "x.y/2.jpg"]
 
 
@@ -221,8 +222,8 @@ def test_hostile_books_are_refused_in_one_sentence_and_remembered(
     make_picture("in/good.png")
     make()
     options = asked()
-    limits = run.replace(options.upscale.limits, max_pixels=40_000_000)
-    options = run.replace(options, upscale=run.replace(options.upscale, limits=limits))
+    limits = replace(options.upscale.limits, max_pixels=40_000_000)
+    options = replace(options, upscale=replace(options.upscale, limits=limits))
     plan = planned(options)
     with pytest.raises(MediaError, match=message):
         raise MediaError(plan.refused[0].reason)

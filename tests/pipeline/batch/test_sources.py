@@ -7,9 +7,9 @@ import pytest
 
 from esrt_core.errors import OptionError
 from esrt_core.pipeline.batch.manifest import Entry, Manifest
-from esrt_core.pipeline.batch.sources import EXCLUDED, HIDDEN, NO_PICTURE, OWN, RAW, Filter, Findings
+from esrt_core.pipeline.batch.sources import EXCLUDED, HIDDEN, OWN, RAW, Filter, Findings
 from esrt_core.pipeline.batch.sources import find_sources as find
-from esrt_core.pipeline.batch.storage import LINK
+from esrt_core.pipeline.batch.storage import LINK, NO_PICTURE
 
 ALL = Filter()
 

@@ -125,7 +125,14 @@ def test_results_beside_the_pictures_are_not_taken_for_new_ones(asked: Asked, ma
     make_picture("in/a.png")
     heard, stop, looks = Heard(), StopRequest(), [1, 2, 3]
     options = asked("in", output="in/large")
-    watch_folder(options, heard, stop, lambda: looks.pop() if looks else stop.request())
+
+    def look() -> None:
+        if looks:
+            looks.pop()
+        else:
+            stop.request()
+
+    watch_folder(options, heard, stop, look)
     assert [word for word in heard.words if word.startswith("in/")] == ["in/a.png"]
     assert heard.words[-1] == "finished 1"
 

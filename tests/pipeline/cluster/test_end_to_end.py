@@ -17,6 +17,7 @@ from esrt_core.pipeline.batch.run import FolderResult, StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import connected, outcomes, plan_actors, run_on_ray, setup_of
+from esrt_core.pipeline.cluster.stages import StoreOutcome
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture, WeightsOf
@@ -103,7 +104,7 @@ def test_an_actor_that_is_killed_in_the_middle_changes_nothing(asked: Asked, mak
     with connected("auto"):
         actors = plan_actors(options.devices, 1, len(plan.tasks))
         assert (actors.actors, actors.cores) == (2, 1)
-        ended = []
+        ended: list[StoreOutcome] = []
         for outcome in outcomes(plan.tasks, setup_of(plan.tasks, options, pool_of(options), actors), actors, plan.job):
             if not ended:
                 os.kill(outcome.process, signal.SIGKILL)

@@ -9,9 +9,14 @@ from esrt_core.media.image.formats import FORMATS, Format, format_named
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, Target, decide_target, names_folder
 
-PNG, JPEG = format_named("png"), format_named("jpeg")
-assert PNG is not None
-assert JPEG is not None
+
+def known(name: str) -> Format:
+    found = format_named(name)
+    assert found is not None
+    return found
+
+
+PNG, JPEG = known("png"), known("jpeg")
 
 
 def decide(name: str, source: Format = JPEG, output: str | None = None, format: str | None = None) -> Target:

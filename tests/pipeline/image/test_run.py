@@ -14,6 +14,8 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.media.frame import Frame
+from esrt_core.media.image.decode import decode
+from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
 from esrt_core.pipeline.image import plan as plan_module
 from esrt_core.pipeline.image import run
@@ -84,7 +86,7 @@ def test_decoding_ends_before_the_network_and_encoding_begins_after_it(
     pages: int, pool_of: PoolOf, tmp_path: Path, plan: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    decode, encode, upscale = run.decode, run.encode, Upscaler.upscale
+    upscale = Upscaler.upscale
 
     def decoded(source: Source, limits: ReadLimits) -> Picture:
         picture = decode(source, limits)

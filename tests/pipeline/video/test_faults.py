@@ -91,9 +91,9 @@ def with_empty_frames(path: Path, empty: Callable[[int], bool]) -> Path:
             number += 1
         entries += kind + flags + (len(kept) + 4).to_bytes(4, "little") + len(body).to_bytes(4, "little")
         kept += kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
-    size = (len(kept) + 4).to_bytes(4, "little")
+    head = data[: movi - 4] + (len(kept) + 4).to_bytes(4, "little")
     tail = b"idx1" + len(entries).to_bytes(4, "little") + entries
-    whole = data[: movi - 4] + size + b"movi" + kept + tail
+    whole = head + b"movi" + kept + tail
     whole[4:8] = (len(whole) - 8).to_bytes(4, "little")
     path.write_bytes(whole)
     return path
@@ -146,8 +146,8 @@ def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None
     )
     ends = [times(target, kind)[-1] for kind in ("video", "audio")]
     assert abs(ends[0] - ends[1]) < 0.1
-    part = upscale(path, preview=True, start=Fraction(4, 5), end=Fraction(8, 5), output=str(tmp_path / "p.mkv"))
-    shown = planes(Path(part.target))
+    preview = upscale(path, preview=True, start=Fraction(4, 5), end=Fraction(8, 5), output=str(tmp_path / "p.mkv"))
+    shown = planes(Path(preview.target))
     assert len(shown) == 20
     assert all(np.abs(frame[:, :128].astype(int) - frame[:, 128:]).mean() < 12 for frame in shown)
 
@@ -564,6 +564,11 @@ def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
     assert all(plane[:, :60].min() > 200 and plane[:, 68:].max() < 50 for plane in planes(target))
 
 
+def seconds(frame: av.AudioFrame) -> float:
+    assert frame.time is not None
+    return frame.time
+
+
 @pytest.mark.parametrize("audio", ["copy", "flac", "opus", "aac"])
 def test_the_sound_of_a_part_is_that_of_its_picture_also_if_converted(tmp_path: Path, audio: str) -> None:
     """Silence for a second, then a tone: heard in the part from its middle on."""
@@ -571,7 +576,7 @@ def test_the_sound_of_a_part_is_that_of_its_picture_also_if_converted(tmp_path: 
     path = make(tmp_path / "a.ts", *picture("64x48", seconds=3), *tone, *x264(), "-c:a", "aac")
     part = upscale(path, audio=audio, start=Fraction(1, 2), end=Fraction(3, 2), output=str(tmp_path / "b.mkv"))
     with av.open(part.target) as container:
-        samples = [(float(frame.time), np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0)]
+        samples = [(seconds(frame), np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0)]
     peak = max(level for _, level in samples)
     begin = min(time for time, level in samples if level > peak / 2)
     assert abs(begin - 0.5) < 0.05

@@ -179,7 +179,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
-    options = {"segment": HALF, "codec": codec}
+    options: dict[str, Any] = {"segment": HALF, "codec": codec}
     undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mkv"), **options).target).read_bytes()
     output = str(tmp_path / "parts.mkv")
     stopped(path, 9, output=output, **options)
@@ -193,7 +193,7 @@ def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: s
 def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
     monkeypatch.setattr(resume, "_MARGINS", (Fraction(1, 10),))
     path = make(tmp_path / "a.mp4", *picture("64x48", "30", 3), *VARIABLE, *x264("-g", "10"))
-    options = {"segment": HALF, "vfr": vfr}
+    options: dict[str, Any] = {"segment": HALF, "vfr": vfr}
     undisturbed = Path(upscale(path, output=str(tmp_path / "whole.mp4"), **options).target).read_bytes()
     output = str(tmp_path / "parts.mp4")
     stopped(path, 35, output=output, **options)
@@ -294,7 +294,7 @@ def test_going_on_gives_the_same_bytes_for_unusual_clips(tmp_path: Path, kind: s
             tmp_path / "a.avi", *picture(seconds=1.6, extra=",noise=alls=60:allf=t"), "-c:v", "mpeg4", "-bf", "2"
         )
     suffix = ".mkv" if kind == "counted" else path.suffix
-    options = {"segment": HALF}
+    options: dict[str, Any] = {"segment": HALF}
     undisturbed = Path(upscale(path, output=str(tmp_path / f"whole{suffix}"), **options).target).read_bytes()
     output = str(tmp_path / f"parts{suffix}")
     stopped(path, 20, output=output, **options)
