@@ -93,6 +93,7 @@ def test_the_commands_for_pictures_in_the_readme_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_picture("photo.jpg", 60, 45)
+    make_picture("old.jpg", 60, 45)
     make_picture("scan.tif", 120, 90)
     (tmp_path / "photos").mkdir()
     shutil.copy("photo.jpg", "photos")

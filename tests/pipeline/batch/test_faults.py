@@ -29,7 +29,7 @@ def break_for(monkeypatch: pytest.MonkeyPatch) -> Break:
             items = first if isinstance(first, list) else [first]
             tasks = [item.task if isinstance(item, LoadedTask) else item for item in items]
             if any(Path(task.source).name in names for task in tasks):
-                raise error
+                raise type(error)(*error.args)  # not one object that several threads raise
             return work(first, *rest)
 
         monkeypatch.setattr(workers, stage, broken)
