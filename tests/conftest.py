@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from PIL import Image
+from PIL import Image, ImageFile
 
 from esrt_core.model.esrt import ESRT, ESRTConfig
+from esrt_core.system import process
 from esrt_core.weights.checkpoint import save_checkpoint
 from esrt_core.weights.header import CheckpointMetadata
 
@@ -28,6 +30,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WeightsOf = Callable[[int], Path]
 MakePicture = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def process_of_nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each test begin as in a program that is not ours: main() in a test would leave Pillow's limits behind."""
+    monkeypatch.setattr(process, "_OWN", threading.Event())
+    saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    yield
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
 
 
 @pytest.fixture(scope="session")

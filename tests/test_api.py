@@ -44,6 +44,7 @@ def noise(shape: tuple[int, ...], kind: Kind) -> NDArray[Any]:
     return RNG.integers(0, np.iinfo(kind).max, shape, endpoint=True).astype(kind)  # type: ignore[type-var]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (9, 7, 3), (9, 7, 4), (1, 1), (2, 30, 3)])
 def test_an_array_keeps_its_layout_and_type(tiny: Upscaler, kind: Kind, shape: tuple[int, ...]) -> None:
@@ -109,6 +110,7 @@ def photo(orientation: int, format: str = "JPEG") -> Image.Image:
     return Image.open(io.BytesIO(saved(patches(), format, xmp=packet, **parameters)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF"])
 def test_an_image_is_upright_and_saved_with_what_it_carried(tiny: Upscaler, format: str, orientation: int) -> None:

@@ -83,6 +83,7 @@ def test_content_that_is_not_a_row_is_one_kind_of_error_on_one_line(content: byt
     assert len(str(caught.value)) < 250
 
 
+@pytest.mark.slow
 @given(st.binary() | values.map(lambda value: json.dumps(value).encode()))
 def test_no_content_raises_anything_else(content: bytes) -> None:
     for kind in (Row, dict[str, float], list[Row], int, str):

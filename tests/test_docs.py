@@ -70,6 +70,7 @@ def parse(words: list[str]) -> None:
     command.make_context("esrt", words, parent=parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_parse(page: Path) -> None:
     for words in commands(page):

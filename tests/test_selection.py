@@ -187,6 +187,7 @@ def requested(scale: str, model: str = "auto") -> UpscaleOptions:
     return UpscaleOptions(SizeRequest(factor=exact(scale, "scale")), output="one/", model=model, engine=ENGINE)
 
 
+@pytest.mark.slow
 def test_a_folder_gives_every_picture_the_bytes_it_gets_by_itself(mixed: Path) -> None:
     options = FolderOptions(("in",), upscale=replace(requested("2"), output=None))
     plan = plan_folder(options, UpscalerPool("auto", ENGINE))
@@ -201,6 +202,7 @@ def test_a_folder_gives_every_picture_the_bytes_it_gets_by_itself(mixed: Path) -
         assert single.read_bytes() == Path("in_x2", name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_choice_is_what_naming_it_gives(mixed: Path) -> None:
     first = Path(upscaled(mixed / "b.jpg", requested("4")).target).read_bytes()
     named = upscaled(mixed / "b.jpg", replace(requested("4", "photo"), output="two/"))
@@ -220,6 +222,7 @@ def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
     assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (576, 480))
 
 
+@pytest.mark.slow
 def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
     pool = UpscalerPool("drawing", ENGINE)
     plan = plan_upscale(Input(mixed / "a.png"), requested("8", "drawing"), pool.selector)
@@ -227,6 +230,7 @@ def test_every_pass_of_a_drawing_has_drawing_weights(mixed: Path) -> None:
     assert set(pool._upscalers) == {("drawing", scale) for scale in plan.size.passes}
 
 
+@pytest.mark.slow
 def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:
     pool = UpscalerPool("auto", ENGINE)
     plan = plan_upscale(Input(mixed / "b.jpg"), requested("6"), pool.selector)
@@ -234,6 +238,7 @@ def test_in_a_chain_only_the_first_pass_is_photo(mixed: Path) -> None:
     assert set(pool._upscalers) == {("photo", 2), ("clean", 3)}
 
 
+@pytest.mark.slow
 def test_pictures_in_memory_are_looked_at_too(mixed: Path) -> None:
     jpeg = Image.open(mixed / "b.jpg")
     by_auto = Upscaler(2, device="cpu", threads=1)

@@ -94,6 +94,7 @@ def test_a_picture_of_every_mode(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == len(sources)
 
 
+@pytest.mark.slow
 def test_every_option_of_the_engine(tmp_path: Path) -> None:
     source, common = tmp_path / "a.png", ["--json", "--overwrite"]
     Image.fromarray(pixels(70, 60, 4)).save(source)
@@ -113,6 +114,7 @@ def test_every_option_of_the_engine(tmp_path: Path) -> None:
     assert {(result["device"], result["precision"]) for result in results} == {("cpu", "fp32")}
 
 
+@pytest.mark.slow
 def test_a_folder(tmp_path: Path) -> None:
     every_mode(tmp_path / "in")
     summary = run(["batch", tmp_path / "in", "-s", "2", "-o", tmp_path / "out", "--json"])[-1]["summary"]
@@ -126,6 +128,7 @@ def test_a_comparison(tmp_path: Path) -> None:
     assert (tmp_path / "b.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_clip(tmp_path: Path) -> None:
     clip = make(tmp_path / "a.mp4", *picture("48x32"), *x264())
     run(["video", clip, "-s", "2", "-o", tmp_path / "b.mp4"])

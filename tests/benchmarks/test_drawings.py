@@ -22,6 +22,7 @@ def test_other_seeds_draw_other_pictures_full_of_detail() -> None:
     assert np.median([picture.std() for picture in pictures]) > 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("painter", scene.EVERYTHING | scene.GRAPHICS, ids=lambda painter: painter.__name__)
 def test_every_painter_covers_small_and_oblong_canvases(painter: scene.Painter) -> None:
     for width, height in ((30, 90), (120, 40), (96, 96)):

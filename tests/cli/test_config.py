@@ -81,6 +81,7 @@ def test_what_cannot_be_set_is_refused(run: Run, file: Path, arguments: list[str
     assert not file.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -86,6 +86,7 @@ def test_errors_of_the_command_line_are_events_too(run: Run, arguments: list[str
         assert events(done)[1:-1] == [{"event": "failure", "source": None, "error": text}]
 
 
+@pytest.mark.slow
 def test_the_front_end_of_the_manual_works(
     run: Run, make_picture: MakePicture, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

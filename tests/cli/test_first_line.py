@@ -54,6 +54,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "line"), COMMANDS)
 def test_the_first_line_comes_before_what_takes_long(
     make_picture: MakePicture, tmp_path: Path, arguments: list[str], line: str

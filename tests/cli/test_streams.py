@@ -20,6 +20,7 @@ def shell(folder: Path, arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "closed"),
     [
@@ -46,6 +47,7 @@ def test_a_failure_keeps_its_exit_code(tmp_path: Path) -> None:
     assert shell(tmp_path, "upscale --nonsense >&- 2>&-").returncode == 2
 
 
+@pytest.mark.slow
 def test_nothing_that_is_printed_gets_into_a_result(
     make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_picture_for_a_closed_standard_output_is_an_error(make_picture: MakePi
     assert done.stderr == "error: the picture would go to standard output, which is closed; use -o\n"
 
 
+@pytest.mark.slow
 def test_a_program_without_a_console_does_its_work(
     make_picture: MakePicture, weights_of: WeightsOf, tmp_path: Path
 ) -> None:

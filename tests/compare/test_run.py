@@ -35,6 +35,7 @@ def other(weights_of: WeightsOf, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_gain_is_that_of_the_protocol(make_picture: MakePicture, weights_of: WeightsOf) -> None:
     source = make_picture()
     Image.fromarray(texture()).save(source)

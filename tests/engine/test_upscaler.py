@@ -76,6 +76,7 @@ def use_repeat(
     return fake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 20), (30, 41), (50, 71)])
 def test_every_size_comes_out_at_its_scale(scale: int, height: int, width: int) -> None:
@@ -223,6 +224,7 @@ def test_a_doubtful_group_is_computed_again_with_care(monkeypatch: pytest.Monkey
         assert np.abs(result.frame.planes[0].astype(int) - expected).max() <= 3
 
 
+@pytest.mark.slow
 def test_a_device_that_is_waited_for_gets_the_next_group_first(
     monkeypatch: pytest.MonkeyPatch, weights: Weights
 ) -> None:
@@ -242,6 +244,7 @@ def test_a_device_that_is_waited_for_gets_the_next_group_first(
         assert np.array_equal(plane, Upscaler(weights, CPU).upscale(frame).frame.planes[0])
 
 
+@pytest.mark.slow
 def test_what_was_begun_before_a_doubt_was_seen_is_computed_again(
     monkeypatch: pytest.MonkeyPatch, weights: Weights
 ) -> None:
@@ -348,6 +351,7 @@ def test_threads_are_left_alone_unless_asked_for(weights: Weights) -> None:
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
 @pytest.mark.parametrize("tta", [False, True])
 @pytest.mark.parametrize("tile", [0, 48, None])

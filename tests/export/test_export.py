@@ -173,6 +173,7 @@ def authors_shapes(scale: int) -> Shapes:
     return inside(head__0=conv(C, 3, 3), body__0=BODY, reduce=conv(C, C, 3), tail=tail, up=up)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_names_and_shapes_are_those_of_the_authors(tmp_path: Path, scale: int) -> None:
     torch.manual_seed(scale)

@@ -18,6 +18,7 @@ def whole() -> Iterator[Whole]:
         yield found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "full disk", "vanishing files", "two at once"])
 def test_a_disturbed_folder_ends_in_the_bytes_of_an_undisturbed_one(whole: Whole, fault: str) -> None:
     assert round_of("batch", fault, random.Random(fault), whole) == []

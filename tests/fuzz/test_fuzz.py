@@ -10,6 +10,7 @@ from tests.fuzz.end_to_end import make_folder, problems
 from tests.fuzz.mutation import mutated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(5))
 def test_damaged_files_end_well_or_in_one_line(tmp_path: Path, part: int) -> None:
     found = [run_case(Case(0, number), tmp_path) for number in range(part * 60, part * 60 + 60)]
@@ -35,6 +36,7 @@ def test_a_case_is_the_same_in_every_run() -> None:
     assert len({mutated(data, random.Random(f"1/{number}")) for number in range(50)}) > 40
 
 
+@pytest.mark.slow
 def test_a_folder_of_damaged_pictures_is_done_as_far_as_it_can_be(tmp_path: Path) -> None:
     import random
 

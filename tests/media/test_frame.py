@@ -84,6 +84,7 @@ shapes = st.lists(st.integers(0, 5), min_size=1, max_size=4).map(tuple)
 arrays = st.builds(np.zeros, shapes, st.sampled_from(["u1", "u2", "f4", "f8", "i4"]))
 
 
+@pytest.mark.slow
 @given(
     st.lists(arrays, max_size=3).map(tuple),
     st.sampled_from(ColorSpace),

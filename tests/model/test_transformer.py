@@ -70,6 +70,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
 def test_no_quadratic_matrix_is_made() -> None:
     """The matrices of 96 x 96 tokens would take 4 pieces x 8 heads x 2,304 x 2,304 x 4 bytes = 680 MB."""

@@ -104,6 +104,7 @@ for index in range(150):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory so")
 def test_kernels_of_former_shapes_are_dropped(weights_of: WeightsOf) -> None:
     command = [sys.executable, "-c", PROGRAM, str(weights_of(2))]
@@ -140,6 +141,7 @@ assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], os.environ
 """
 
 
+@pytest.mark.slow
 def test_use_as_a_library_leaves_the_process_alone(weights_of: WeightsOf) -> None:
     cleared = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
     environment = {name: value for name, value in os.environ.items() if name not in cleared}

@@ -79,6 +79,7 @@ def test_a_device_decides(device: str, able: bool, kind: type, monkeypatch: pyte
     assert {id(value) for value in wrapped.parameters()} == {id(value) for value in net.parameters()}
 
 
+@pytest.mark.slow
 def test_compiled_blocks_compute_the_same_and_copies_are_plain() -> None:
     torch.manual_seed(0)
     network = ESRT(ESRTConfig(2, channels=16, blocks=1))

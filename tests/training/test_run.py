@@ -47,6 +47,7 @@ def stopper(number: signal.Signals) -> TrainObserver:
     return observe
 
 
+@pytest.mark.slow
 def test_a_run_leaves_everything_in_its_folder(make_options: MakeOptions, tmp_path: Path) -> None:
     events: list[TrainEvent] = []
     result = train(make_options(), events.append)
@@ -66,6 +67,7 @@ def test_a_run_leaves_everything_in_its_folder(make_options: MakeOptions, tmp_pa
     assert (metadata.scale, metadata.channels, metadata.training["seed"]) == (2, 16, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_in_the_same_bits(
     make_options: MakeOptions, tmp_path: Path, number: signal.Signals
@@ -82,6 +84,7 @@ def test_an_interrupted_run_ends_in_the_same_bits(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"optimizer": "muon"}, {"degrade": "photo"}, {"mse_last": 0.5, "fft_weight": 0.05}]
 )
@@ -111,6 +114,7 @@ def test_the_new_upsampler_is_trained_alone_first(
     assert seen == [[True, False]] * 3 + [[True, True]] * 3
 
 
+@pytest.mark.slow
 def test_worse_weights_are_never_called_best(make_options: MakeOptions, weights_of: WeightsOf, tmp_path: Path) -> None:
     start = weights_of(2)
     result = train(make_options(from_scratch=False, start=str(start), lr=30.0, ema=0.0))
@@ -120,6 +124,7 @@ def test_worse_weights_are_never_called_best(make_options: MakeOptions, weights_
     assert all(torch.equal(best[name], before[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_given_time_counts_it_over_interruptions(make_options: MakeOptions) -> None:
     options = make_options(steps=None, seconds=0.6)
     with pytest.raises(StopError):
@@ -131,6 +136,7 @@ def test_a_run_of_a_given_time_counts_it_over_interruptions(make_options: MakeOp
     assert result.seconds >= 0.6
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_not_trained_again_unless_it_gets_longer(make_options: MakeOptions) -> None:
     first = train(make_options())
     events: list[TrainEvent] = []
@@ -141,6 +147,7 @@ def test_a_complete_run_is_not_trained_again_unless_it_gets_longer(make_options:
     assert [event.step for event in events if isinstance(event, Validated)] == [8]
 
 
+@pytest.mark.slow
 def test_a_signal_during_the_last_validation_is_heeded(make_options: MakeOptions) -> None:
     options = make_options(validations=1)
     with pytest.raises(StopError):
@@ -168,6 +175,7 @@ def test_a_run_stopped_before_its_first_step_goes_on(make_options: MakeOptions) 
     assert train(make_options()).steps == 6
 
 
+@pytest.mark.slow
 def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOptions, tmp_path: Path) -> None:
     assert "--model mine" in train(make_options(name="mine")).sentence
     assert len(list((tmp_path / "home").rglob("mine_x2*.safetensors"))) == 1
@@ -176,6 +184,7 @@ def test_a_name_makes_the_weights_a_model_and_is_taken_once(make_options: MakeOp
         train(make_options(name="mine", out=tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_what_beat_nothing_is_registered_only_by_force(
     make_options: MakeOptions, weights_of: WeightsOf, tmp_path: Path
 ) -> None:
@@ -190,6 +199,7 @@ def test_what_beat_nothing_is_registered_only_by_force(
     assert len(list((tmp_path / "home").rglob("mine_x2*.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_too_short_says_so_at_its_start(
     make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +240,7 @@ def test_steps_that_look_for_a_lower_scale_of_the_loss_do_not_stop_the_run(
         train(make_options(steps=20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", [True, False])  # earlier versions saved none
 def test_a_run_goes_on_with_the_scale_of_the_loss_that_it_had(
     make_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool
@@ -268,6 +279,7 @@ def test_pictures_that_cannot_be_used_are_listed_or_refused(make_options: MakeOp
     assert sum(isinstance(event, Unusable) for event in events) == 2
 
 
+@pytest.mark.slow
 def test_a_held_out_picture_that_is_damaged_is_reported_and_left_out(make_options: MakeOptions, tmp_path: Path) -> None:
     write_pictures(tmp_path / "val", 2, 40, 40)
     broken = sorted((tmp_path / "val").iterdir())[0]
@@ -289,6 +301,7 @@ def test_pictures_given_to_validate_on_are_not_trained_on(make_options: MakeOpti
         train(make_options(val=tmp_path / "pictures", out=tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_given_small_pictures_are_used(make_options: MakeOptions, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()

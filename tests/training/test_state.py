@@ -120,6 +120,7 @@ def put(*path: object, value: object) -> Callable[[Content], object]:
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -64,6 +64,7 @@ def test_channels_last_as_in_training_is_saved_as_any(
         assert torch.equal(value, before[name].half().float() if half else before[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_papers_network_goes_through_a_file(tmp_path: Path, scale: int) -> None:
     network = ESRT(ESRTConfig(scale))

@@ -47,6 +47,7 @@ def test_what_may_pass_is_tried_again(good: Site, tmp_path: Path, fault: str) ->
     assert good.asked == ["a", "a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

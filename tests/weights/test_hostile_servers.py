@@ -68,6 +68,7 @@ def refusal(parts: Iterable[bytes], folder: Path, pause: float = 0.0) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -101,6 +102,7 @@ def test_a_malformed_answer_is_one_line(tmp_path: Path, answer: bytes, words: st
     assert re.search(words, refusal([answer], tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start",
     [
@@ -151,6 +153,7 @@ def test_a_network_of_twice_the_usual_channels_fits_three_times_into_the_largest
 lines = st.binary(max_size=30).map(lambda text: text.replace(b"\n", b""))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     status=st.sampled_from([b"200", b"301", b"302", b"404", b"503", b"206", b"100", b"204"]) | lines,

@@ -186,6 +186,7 @@ def test_what_is_not_esrt_is_not_kept(options: StoreOptions, site: Site) -> None
     assert not (options.data / "urls").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", ["truncate silently", "end without a length", "wrong bytes", "lie short", "die", "stall"]
 )

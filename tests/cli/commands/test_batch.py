@@ -53,6 +53,7 @@ def test_a_tree_becomes_a_tree_beside_it(run: Run, make_picture: MakePicture, we
     assert b"in_x2/a.png: 40 x 24, " in done.out
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_esrt_upscale(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
     names = ["in/a.png", "in/b.jpg", "in/c.webp"]
     for index, name in enumerate(names):

@@ -11,6 +11,7 @@ from tests.conftest import WeightsOf
 from tests.training.conftest import write_pictures
 
 
+@pytest.mark.slow
 def test_a_run_prints_its_course_and_ends_with_one_sentence(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
     write_pictures(tmp_path / "pictures", 4)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"nothing")

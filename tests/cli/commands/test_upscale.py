@@ -51,6 +51,7 @@ def test_the_bundled_weights_make_it_four_times_as_large(run: Run, make_picture:
     assert size_of("a_x4.png") == (80, 48)
 
 
+@pytest.mark.slow
 def test_the_line_says_which_weights_were_chosen_and_what_was_seen(run: Run) -> None:
     Image.fromarray(texture()).save("a.png")
     Image.fromarray(texture()).save("b.jpg", quality=60)
@@ -96,6 +97,7 @@ def test_a_strength_that_cannot_be_is_refused(
     assert message in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "name", "size"),
     [
@@ -118,6 +120,7 @@ def test_every_way_to_ask_for_a_size(
     assert size_of(name) == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -414,6 +417,7 @@ def test_an_unusable_device_is_said_once_for_all_pictures(run: Run, make_picture
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_nothing_behind(make_picture: MakePicture, tmp_path: Path, number: int, code: int) -> None:
@@ -436,6 +440,7 @@ def test_a_signal_leaves_nothing_behind(make_picture: MakePicture, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_behind_standard_output_is_one_line(make_picture: MakePicture, weights_of: WeightsOf) -> None:
     with Path("/dev/full").open("wb") as full:
@@ -450,6 +455,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(make_picture: MakePictur
     assert done.stderr == "error: standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_crash(make_picture: MakePicture, weights_of: WeightsOf) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -163,6 +163,7 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
 def test_no_tensor_grows_with_the_square_of_the_pixels(network: ESRT, plain: bool) -> None:
     form = form_of(network, plain=plain)

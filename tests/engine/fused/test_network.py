@@ -175,6 +175,7 @@ def test_half_precision_keeps_the_ends_in_float32() -> None:
     assert 0 < error < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
     fast = fuse(ESRT(ESRTConfig(scale)))

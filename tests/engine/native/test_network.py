@@ -29,6 +29,7 @@ def native(scale: int, library: Library) -> NativeESRT:
     return native_form(drawn_network(scale), library)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(
     ("size", "windows"),
@@ -54,6 +55,7 @@ def test_equals_the_plain_network_up_to_its_borders(
     assert np.abs(got - expected).max() <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 def test_equals_the_plain_network_with_other_weights(library: Library, scale: int) -> None:
     x = tiles(1, 3, 13, 18)
@@ -82,6 +84,7 @@ def test_flat_and_large_inputs_stay_close(library: Library) -> None:
     assert np.abs(native(2, library)(flat) - plain(2, flat)).max() <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_bytes_depend_on_the_tile_alone(library: Library, count: int, threads: int) -> None:
@@ -109,6 +112,7 @@ def test_what_is_not_finite_is_not_hidden(library: Library, bad: float) -> None:
     assert not np.isfinite(got[1]).any()  # channel attention spreads it over the whole tile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["head.bias", "lcb.hpb.1.arfb_out.ru1.act.weight", "up.last.weight", "tail.last.bias"])
 def test_weights_that_are_not_finite_are_not_hidden(library: Library, name: str) -> None:
     weights = {key: value.copy() for key, value in named_weights(drawn_network(2)).items()}

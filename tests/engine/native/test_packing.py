@@ -12,6 +12,7 @@ from esrt_core.model.esrt import Upsampler
 from tests.engine.native.conftest import drawn_network, named_weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_size_is_what_the_library_reads(library: Library, scale: int, blocks: int) -> None:

@@ -147,6 +147,7 @@ def _functions(module: ModuleType) -> list[str]:
     return [name for name, _ in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.parametrize(
     ("module", "name"),

@@ -101,6 +101,7 @@ print(sorted(met), bool(ImageFile.LOAD_TRUNCATED_IMAGES))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("use", "printed"), [("program", "[(False, False), (True, True)] False"), ("library", "[] False")]
 )

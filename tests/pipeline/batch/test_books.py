@@ -96,6 +96,7 @@ def test_a_book_by_itself_goes_beside_itself_and_is_never_read_again(asked: Aske
     assert (again.tasks, again.done, again.skipped) == ([], [Path("in/book.cbz")], {"own result": 1})
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_its_pages_and_the_next_one_ends_in_the_same_bytes(
     asked: Asked, make_book: MakeBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ def claiming(size: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -44,6 +44,7 @@ def make_folder(make_picture: MakePicture) -> None:
     frames[0].save("in/6.gif", save_all=True, append_images=frames[1:], duration=50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "name"),
     [("load_task", "3.png"), ("enlarge_group", "3.png"), ("write_task", "3.png"), ("stream_task", "6.gif")],

@@ -23,6 +23,7 @@ from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(asked: Asked, make_picture: MakePicture) -> None:
     make_picture("in/a.png")
     make_picture("in/b.png", 9, 9)

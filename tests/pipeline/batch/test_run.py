@@ -29,6 +29,7 @@ from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
 
 
+@pytest.mark.slow
 def test_every_picture_has_the_bytes_that_it_gets_by_itself(asked: Asked, make_picture: MakePicture) -> None:
     for index, (mode, kind) in enumerate(
         [("RGB", "png"), ("RGBA", "png"), ("L", "jpg"), ("RGB", "webp"), ("1", "tif")]
@@ -67,6 +68,7 @@ def test_what_dead_runs_left_is_removed_and_nothing_else(asked: Asked, make_pict
     assert sorted(results()) == [".a.png", f".b.0123456789ab{TEMPORARY_MARK}.png", "a.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [False, True])
 def test_what_a_run_left_that_died_while_it_named_a_result_is_removed(
     asked: Asked, make_picture: MakePicture, more: bool
@@ -141,6 +143,7 @@ def test_a_failure_is_tried_again_where_more_is_accepted(asked: Asked, make_pict
     assert run(replace(options, upscale=lenient)).done == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 def test_a_disk_that_takes_no_more_stops_all_and_is_nobodys_failure(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch, number: int
@@ -186,6 +189,7 @@ def test_a_manifest_that_takes_no_more_stops_all(
     assert (again.done, len(again.failures)) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_folder_that_goes_away_is_not_made_anew(asked: Asked, make_picture: MakePicture) -> None:
     for index in range(40):
         make_picture(f"in/{index:02}.png", 9 + index, 40)

@@ -84,6 +84,7 @@ def test_pictures_are_upscaled_when_they_have_stopped_growing(asked: Asked, make
     assert sorted(results()) == ["a.png", "b.png"]
 
 
+@pytest.mark.slow
 def test_what_is_done_or_bad_is_reported_once_and_done_again_when_it_changes(
     asked: Asked, make_picture: MakePicture
 ) -> None:

@@ -61,6 +61,7 @@ def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch
     assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
 
 
+@pytest.mark.slow
 def test_stopping_ends_the_pictures_in_hand(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,7 @@ def test_stopping_ends_the_pictures_in_hand(
     assert run(asked()).done == result.remaining
 
 
+@pytest.mark.slow
 def test_large_pictures_are_in_hand_by_themselves(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_large_pictures_are_in_hand_by_themselves(
     assert run(asked()).done == 3
 
 
+@pytest.mark.slow
 def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture) -> None:
     for index in range(10):
         make_picture(f"in/{index}.png", 20, 60 + index)

@@ -37,6 +37,7 @@ def tags(path: Path) -> dict[str, str]:
         return {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", ["60", "30", "24000/1001", "60000/1001", "50", "30000/1001"])
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
 def test_times_that_were_once_rounded_to_milliseconds_have_their_rate(tmp_path: Path, rate: str, suffix: str) -> None:
@@ -126,6 +127,7 @@ def test_the_cropping_of_the_codec_is_applied(tmp_path: Path) -> None:
     assert np.array_equal(planes(Path(result.target))[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", [0, 600])
 def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None:
     def part(name: str, seconds: float, *start: str) -> bytes:
@@ -254,6 +256,7 @@ def late_seeking(tmp_path: Path) -> Path:
     return make(tmp_path / "a.ts", *source)
 
 
+@pytest.mark.slow
 def test_a_seek_that_lands_late_is_not_trusted(late_seeking: Path, tmp_path: Path) -> None:
     clip = probe_clip(late_seeking)
     assert proven_seek(clip, ReadRequest(), round(13 / clip.video.timing.time_base)) is None
@@ -263,6 +266,7 @@ def test_a_seek_that_lands_late_is_not_trusted(late_seeking: Path, tmp_path: Pat
     assert all(np.array_equal(found, wanted) for found, wanted in zip(planes(part), expected, strict=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "start"), [("a.ts", "12"), ("a.mkv", "2/5"), ("a.avi", "13/25"), ("a.mp4", "11")])
 def test_both_sides_of_a_preview_show_the_same_moment(tmp_path: Path, name: str, start: str) -> None:
     moving = ["-f", "lavfi", "-i", f"color=black:size=64x48:rate=25:duration=14{BAR}"]
@@ -467,6 +471,7 @@ def test_dolby_vision_without_a_base_layer_is_refused(tmp_path: Path, profile: i
         assert probe_clip(path).video.codec == "hevc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_spherical_and_stereo_metadata_are_kept(tmp_path: Path, suffix: str) -> None:
     path = spherical(tmp_path / "a.mp4", tmp_path)
@@ -492,6 +497,7 @@ def sounds(path: str) -> list[str]:
     return [codec for kind, codec, _ in streams(Path(path)) if kind == "audio"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "audio", "expected"),
     [("b.mkv", "copy", ["aac", "flac"]), ("b.mkv", "flac", ["flac", "flac"]), ("b.mp4", "aac", ["aac", "aac"]),
@@ -555,6 +561,7 @@ def test_an_empty_video_stream_gives_way_to_one_with_frames(tmp_path: Path) -> N
     assert [kind for kind, _, _ in streams(Path(upscale(path).target))] == ["video"]
 
 
+@pytest.mark.slow
 def test_the_alpha_of_vp8_is_kept(tmp_path: Path) -> None:
     half = "color=blue:size=64x48:rate=25:duration=0.4,format=yuva420p,geq=lum='p(X,Y)':a='if(lt(X,32),255,0)'"
     coded = ["-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"]
@@ -569,6 +576,7 @@ def seconds(frame: av.AudioFrame) -> float:
     return frame.time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("audio", ["copy", "flac", "opus", "aac"])
 def test_the_sound_of_a_part_is_that_of_its_picture_also_if_converted(tmp_path: Path, audio: str) -> None:
     """Silence for a second, then a tone: heard in the part from its middle on."""

@@ -76,6 +76,7 @@ def test_every_clip_is_planned_upscaled_and_reported(tmp_path: Path, monkeypatch
     assert "skipped" in again[0]
 
 
+@pytest.mark.slow
 def test_a_signal_tells_how_many_frames_a_later_run_can_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6, extra=",noise=alls=60:allf=t"), *x264())
     options = VideoOptions(segment=HALF)

@@ -176,6 +176,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
         upscale(path, Repeaters(stop_at=call), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
@@ -189,6 +190,7 @@ def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: s
     assert Path(result.target).read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vfr", ["constant", "keep"])
 def test_going_on_after_a_jump_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vfr: str) -> None:
     monkeypatch.setattr(resume, "_MARGINS", (Fraction(1, 10),))
@@ -210,6 +212,7 @@ def test_where_a_jump_gives_other_bytes_the_clip_is_read_from_its_start(tmp_path
     assert [frame.tick for frame in resume.frames_from(clip, read, 0, wrong, print)] == [f.tick for f in frames[5:]]
 
 
+@pytest.mark.slow
 def test_other_options_are_not_mixed_with_unfinished_work(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *x264())
     stopped(path, 20, segment=HALF)
@@ -229,6 +232,7 @@ def without_between(work: Path) -> None:
     file.write_text("\n".join([json.dumps(record), *rows]) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "resumes"), [(2, True), (8, False)])
 def test_work_of_version_0_1_0_is_resumed_if_it_needs_one_pass(tmp_path: Path, factor: int, resumes: bool) -> None:
     path = make(tmp_path / "a.mkv", *picture("16x16", seconds=1.6), *x264())
@@ -244,6 +248,7 @@ def test_work_of_version_0_1_0_is_resumed_if_it_needs_one_pass(tmp_path: Path, f
     assert upscale(path, **options, restart=True).resumed_at == 0
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", *picture(seconds=1.6), *x264())
     stopped(path, 15, segment=HALF)
@@ -280,6 +285,7 @@ def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
     assert upscale(path, segment=HALF).resumed_at > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["alpha", "joined", "counted"])
 def test_going_on_gives_the_same_bytes_for_unusual_clips(tmp_path: Path, kind: str) -> None:
     if kind == "alpha":

@@ -72,6 +72,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
                                   large.to_ndarray(channel_last=True)[: large.height])  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
@@ -121,6 +122,7 @@ def test_a_variable_rate_can_keep_its_times(tmp_path: Path) -> None:
     assert times(target) == times(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
 @pytest.mark.parametrize("late", ["audio", "video"])
 def test_late_streams_stay_late(tmp_path: Path, name: str, late: str) -> None:
@@ -186,6 +188,7 @@ def test_what_a_container_cannot_hold_is_refused_with_a_way_out_or_left_out(tmp_
     assert any("is left out" in note for note in result.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "expected"),
     [("a.webm", None, "vp9"), ("a.mp4", "hevc", "hevc"), ("a.mp4", "av1", "av1"), ("a.mov", "prores", "prores")],
@@ -362,6 +365,7 @@ def test_ffmpeg_gets_no_network_and_literal_paths(tmp_path: Path, monkeypatch: p
         assert all(each in ("pipe:0", "file:segments.ffconcat") or each.startswith("file:/") for each in inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", [*"#?%:|\\'\"*@=,;[]{} &$!~", "\n", "\udcff"])
 def test_every_character_works_in_every_path(tmp_path: Path, character: str) -> None:
     folder = tmp_path / f"a{character}20b"

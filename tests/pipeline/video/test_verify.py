@@ -26,6 +26,7 @@ def planned(path: Path) -> VideoPlan:
     return prepare_clip(path, VideoOptions(overwrite=True), Repeaters())  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [(".mp4", None), (".mov", None), (".mkv", None), (".ts", None), (".flv", None), (".3gp", None), (".nut", None),
@@ -50,6 +51,7 @@ def test_subtitles_and_captions_are_counted_apart(tmp_path: Path) -> None:
     assert differences(whole, plan, Expected(plan.mux, 25, WHOLE, captions=True)) == (lost, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
