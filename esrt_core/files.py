@@ -103,13 +103,18 @@ def nearest_existing(folder: Path) -> Path:
     return folder
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents.
+def make_folder(folder: Path, root: Path | None = None) -> None:
+    """Create a folder and its missing parents; only those below `root`, if given.
 
     Raises: TargetError if the file system refuses, or a file has that name.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if root is None:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            for each in (*reversed(folder.parents), folder):
+                if root in each.parents:
+                    each.mkdir(exist_ok=True)
     except FileExistsError as error:
         raise TargetError(f"{display_name(folder)} is a file, not a folder; choose another path") from error
     except OSError as error:

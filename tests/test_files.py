@@ -6,7 +6,7 @@ import pytest
 
 from esrt_core import files
 from esrt_core.errors import TargetError, WeightsError
-from esrt_core.files import atomic_write, check_target, display_name, free_bytes, same_file, target_key
+from esrt_core.files import atomic_write, check_target, display_name, free_bytes, make_folder, same_file, target_key
 
 needs_permissions = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
 
@@ -242,3 +242,13 @@ def test_an_error_while_a_file_is_written_names_the_file_not_the_temporary_one(t
         raise WeightsError(f"{temporary} is damaged, and so is {temporary.name}")
     assert str(caught.value) == f"{tmp_path / 'a.bin'} is damaged, and so is a.bin"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_made_below_a_root_that_exists(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b", tmp_path)
+    assert (tmp_path / "a" / "b").is_dir()
+    make_folder(tmp_path / "gone", tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+    with pytest.raises(TargetError):
+        make_folder(tmp_path / "gone" / "a", tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()

@@ -27,6 +27,7 @@ from esrt_core.pipeline.batch.outputs import JobKey, OutputFolder
 from esrt_core.pipeline.batch.plan import FolderPlan, Task, entry_of
 from esrt_core.pipeline.batch.sources import Root
 from esrt_core.pipeline.enlarge import enlarge_frames, finish
+from esrt_core.pipeline.image.plan import UpscalePlan
 from esrt_core.pipeline.image.run import Loaded, LoadedPage, Result, load, upscale_picture, write
 from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.selection import ModelChain, UpscalerPool
@@ -181,7 +182,8 @@ def write_task(item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, recorde
     recorder.check_reachable()
     upscaled = finish(upscaled, item.page.size, item.page.page.frame.depth)
     seconds = item.loaded.seconds + time.perf_counter() - started
-    result = write(item.loaded, [(item.page, upscaled)], pool, seconds, before_publish=recorder)
+    loaded = replace(item.loaded, plan=recorder.within_root(item.loaded.plan))
+    result = write(loaded, [(item.page, upscaled)], pool, seconds, before_publish=recorder)
     recorder.done(result, pool.for_chain(item.loaded.plan.chain))
     return result
 
@@ -189,7 +191,8 @@ def write_task(item: LoadedTask, upscaled: Upscaled, pool: UpscalerPool, recorde
 def stream_task(task: Task, pool: UpscalerPool, recorder: ManifestRecorder) -> Result:
     """Upscale a picture with several pages from file to file, page by page, and record it in the manifest."""
     recorder.check_reachable()
-    result = upscale_picture(task.plan, pool, _watch(recorder.check_cancelled), before_publish=recorder)
+    plan = recorder.within_root(task.plan)
+    result = upscale_picture(plan, pool, _watch(recorder.check_cancelled), before_publish=recorder)
     recorder.done(result, pool.for_chain(task.plan.chain))
     return result
 
@@ -205,6 +208,10 @@ class ManifestRecorder:
         self.check_cancelled = check_cancelled
         self._size = 0
         self._sha256 = ""
+
+    def within_root(self, plan: UpscalePlan) -> UpscalePlan:
+        """Return a plan that never creates the folder of results anew, which exists as long as its drive does."""
+        return replace(plan, root=self._folder.root)
 
     def __call__(self, complete: Path) -> None:
         """Record that a complete file is about to get its name."""

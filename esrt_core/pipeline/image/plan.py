@@ -148,7 +148,8 @@ class UpscalePlan:
 
     `chain` makes its passes. If `selector` has several, it is the one that takes longest until choose_chain() has seen
     the pixels; name, size and format of the result do not depend on it. `pages` counts the pages that are written: one
-    if the target's format holds only one. `notes` says what the choice of format changes or loses.
+    if the target's format holds only one. `notes` says what the choice of format changes or loses. `root` is a folder
+    above the target that is never created, because its drive may have been disconnected; without it, all are.
     """
 
     source: Input
@@ -160,6 +161,7 @@ class UpscalePlan:
     pages: int
     notes: tuple[str, ...]
     options: UpscaleOptions
+    root: Path | None = None
 
     @property
     def encode(self) -> EncodeOptions:

@@ -329,7 +329,7 @@ def _write_pages(
     """Encode pages into the target of a plan, and return what was lost or changed."""
     if plan.target.path is None:
         return _write_stream(plan, pages, metadata, stream)
-    make_folder(plan.target.path.parent)
+    make_folder(plan.target.path.parent, plan.root)
     with atomic_write(plan.target.path, plan.options.overwrite) as temporary:
         lost = encode(pages, temporary, plan.target.format.name, metadata, plan.encode)
         before_publish(temporary)

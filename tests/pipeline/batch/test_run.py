@@ -21,9 +21,10 @@ from esrt_core.pipeline.batch.manifest import Entry, Manifest
 from esrt_core.pipeline.batch.outputs import RunLock
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
 from esrt_core.pipeline.batch.workers import make_workers
+from esrt_core.pipeline.enlarge import finish
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture, write
-from esrt_core.pipeline.sizes import SizeRequest
+from esrt_core.pipeline.sizes import SizePlan, SizeRequest
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
@@ -206,6 +207,21 @@ def test_a_folder_that_goes_away_is_not_made_anew(asked: Asked, make_picture: Ma
     assert planned(asked()).refused == []
     assert run(asked()).done > 0
     assert len(results()) == 40
+
+
+def test_a_folder_that_goes_away_between_the_look_and_the_write_is_not_made_anew(
+    asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture("in/below/a.png")
+
+    def unplug(upscaled: Upscaled, size: SizePlan, depth: int) -> Upscaled:
+        Path("in_x2").rename("unplugged")
+        return finish(upscaled, size, depth)
+
+    monkeypatch.setattr(workers, "finish", unplug)
+    result = run(asked())
+    assert (result.done, result.remaining, result.failures) == (0, 1, [])
+    assert not Path("in_x2").exists()
 
 
 def test_a_picture_that_went_away_is_tried_again_when_it_is_back(asked: Asked, make_picture: MakePicture) -> None:
