@@ -39,7 +39,7 @@ def all_cuda_devices() -> tuple[str, ...]:
 
 @cache
 def may_have_gpu() -> bool:
-    """Return False if torch was built for CPUs, or for CUDA and there is no driver, so that it cannot find a GPU."""
+    """Return whether torch may find a GPU: not if it was built for CPUs, or for CUDA without a driver installed."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     spec = find_spec("torch")

@@ -41,7 +41,7 @@ class Look:
     """Hold what the pixels of a picture tell.
 
     features  numbers in the order of FEATURES, for the rule that chooses weights.
-    quality   of the JPEG that it is or was, 10 to 97 on libjpeg's scale; None if there is no trace of one.
+    quality   of the JPEG that it is or was, 10 to 97 on libjpeg's scale; None if no trace of one was found.
     noise     its standard deviation in the calmest places, gray levels.
     is_noisy  whether these places have noise: as much of what is fine as of what is coarse.
     """

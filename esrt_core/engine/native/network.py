@@ -25,7 +25,7 @@ class NativeESRT:
         """Pack float32 `weights` by our parameter names; they are copied.
 
         Raises:
-            RuntimeError: there is no library for this processor; see `is_available`.
+            RuntimeError: if no library was compiled for this processor; see `is_available`.
             ValueError: the network has other than the published width; see packing.can_run.
         """
         library = load_library() if library is None else library

@@ -47,7 +47,7 @@ def _bad_times(clip: ClipInfo) -> Iterator[float]:
 def _gaps(clip: ClipInfo, ticks: list[int]) -> Iterator[int]:
     """Yield both ends of every gap in which packets are missing: of one frame if data is marked as damaged.
 
-    Between joined recordings there is no gap.
+    The seam between joined recordings is not a gap.
     """
     time_base = clip.video.timing.time_base
     longest = (_MISSING_FRAME if clip.suspects else _MISSING_FRAMES) / (clip.video.timing.rate * time_base)

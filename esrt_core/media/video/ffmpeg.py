@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 import av
 
 from esrt_core.errors import MediaError
+from esrt_core.media.extensions import VIDEO_EXTENSIONS
 
 LOCAL_ONLY = ("-protocol_whitelist", "file,pipe,fd")
 _KEPT_LINES = 200
@@ -194,7 +195,9 @@ def open_clip(path: Path) -> Iterator[Any]:
     except PermissionError as error:
         raise MediaError(f"{path}: no permission to read it") from error
     except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path} is not a clip that ffmpeg can read: {error.strerror or error}") from error
+        reason = f"{path} is not a clip that ffmpeg can read: {error.strerror or error}"
+        advice = "" if path.suffix.lower() in VIDEO_EXTENSIONS else f"; if it is a picture, use: esrt upscale {path}"
+        raise MediaError(reason + advice) from error
     with container:
         yield container
 

@@ -196,7 +196,7 @@ class Manifest(ResumeLog):
         return os.path.lexists(self.folder / target)
 
     def refresh(self) -> None:
-        """Read the lines that were appended since the last call; what is no regular file says nothing.
+        """Read the lines that were appended since the last call; anything but a regular file is ignored.
 
         Raises: TargetError if the file cannot be read.
         """

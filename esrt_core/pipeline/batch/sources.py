@@ -252,7 +252,7 @@ class _Tree:
             self._search.look_into(located(self._top, folder), inside_only=is_top)
 
     def unreadable(self, path: PurePosixPath, why: str) -> None:
-        """Note a folder or a file that cannot be looked at."""
+        """Record a folder or a file whose status cannot be read."""
         self._search.findings.unreadable.append((named(located(self._top, path)), why))
 
     def _is_output(self, folder: str) -> bool:

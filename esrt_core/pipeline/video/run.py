@@ -156,10 +156,9 @@ def _upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, listener
         return
     try:
         result = upscale_clip(plan, pool, listener.progress)
-    except Exception:
-        raise
-    except BaseException:  # a signal
-        listener.stopped(finished_frames(plan.work))
+    except BaseException as error:
+        if not isinstance(error, Exception):  # a signal
+            listener.stopped(finished_frames(plan.work))
         raise
     listener.done(result)
 

@@ -89,6 +89,7 @@ def test_a_file_cut_off_is_told_with_its_length(tmp_path: Path) -> None:
     [
         ("none.mp4", None, "does not exist"),
         ("text.mp4", b"hello" * 100, "is not a clip that ffmpeg can read"),
+        ("photo.jpg", b"\xff\xd8\xff\xe0" + b"hello" * 100, "if it is a picture, use: esrt upscale"),
         ("list.mp4", b"ffconcat version 1.0\nfile other.mkv\n", "is not a clip that ffmpeg can read"),
     ],
 )
