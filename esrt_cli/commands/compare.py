@@ -54,7 +54,8 @@ def compare(
     """Show where bicubic and models differ most on a picture.
 
     The sheet shows crops of the upscaled picture side by side; the page, a single self-contained file, has a slider
-    over them. Also printed is the PSNR of this picture, reduced by the factor and upscaled again.
+    over them. Also printed is the PSNR of this picture, reduced by the factor, damaged alike if it looks damaged, and
+    upscaled again.
 
     \b
     Examples:
