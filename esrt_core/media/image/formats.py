@@ -216,7 +216,6 @@ JXL = Format(
     (".jxl",),
     writable=True,
     alpha=True,
-    icc=True,
     exif=True,
     xmp=True,
     default_quality=95,

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, jp2, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image import exif, isobmff, jp2, jpeg, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import JPEG, JPEG2000, TIFF
+from esrt_core.media.image.formats import JPEG, JPEG2000, JXL, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -190,7 +190,9 @@ def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
     found = opening.ancillary
     if found is None:
         return ()
-    return (*found.texts, *([(b"tIME", found.time)] if found.time else []), *found.others)
+    is_square = found.density is not None and found.density[0] == found.density[1] and not found.density[2]
+    square = [png.density_chunk(*found.density[:2], is_per_meter=False)] if found.density and is_square else []
+    return (*found.texts, *([(b"tIME", found.time)] if found.time else []), *found.others, *square)
 
 
 def _read_icc(opening: Opened) -> bytes | None:
@@ -210,6 +212,8 @@ def _is_profile(icc: bytes) -> bool:
 
 
 def _read_xmp(opening: Opened) -> bytes | None:
+    if opening.format is JXL:  # whose plugin does not read it
+        return isobmff.first_content(opening.read_at, opening.byte_size, b"xml ") or None
     packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
     if not packet:
         return None
