@@ -156,6 +156,8 @@ GIF = Format(
     ("GIF",),
     (".gif",),
     writable=True,
+    xmp=True,
+    aspect=True,
     comment=True,
     alpha=True,
     animation=True,

@@ -4,15 +4,15 @@ import io
 import math
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, JXL, PNG, TIFF, Format
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
@@ -108,9 +108,14 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["extra"] = b"".join(
             struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in _jpeg_segments(metadata)
         )
-    elif metadata.xmp is not None:
+    elif metadata.xmp is not None and target is not GIF:
         parameters["xmp"] = metadata.xmp
     return parameters
+
+
+def add_to_gif(file: BinaryIO, metadata: Metadata) -> None:
+    """Add to a GIF that was written to a seekable file what Pillow does not write."""
+    gif.add(file, None if metadata.xmp is None else xmp.text(metadata.xmp), metadata.resolution)
 
 
 def png_chunks(metadata: Metadata) -> bytes:
@@ -201,6 +206,9 @@ def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Me
         metadata = replace(metadata, resolution=of_exif)
     if resolution is None:
         return metadata
+    if target is GIF and resolution.unit is Unit.NONE and not gif.holds_shape(resolution):
+        notes.append("shape of the pixels left out: GIF holds 1:4 to 4:1")
+        return replace(metadata, resolution=None)
     if target.aspect if resolution.unit is Unit.NONE else target.dpi:
         return metadata
     if resolution.unit is Unit.NONE:

@@ -163,6 +163,9 @@ def test_strip_metadata_says_nothing() -> None:
         assert notes == ()
 
 
+SHAPE = {True: "pixel shape alone", False: "said"}
+
+
 def row(entry: Format) -> str:
     bits = ", ".join(map(str, entry.depths)) if len(entry.depths) < 4 else f"{entry.depths[0]} to {entry.depths[-1]}"
     kinds = (
@@ -175,7 +178,7 @@ def row(entry: Format) -> str:
         + (", pages" if entry.pages else ""),
         "profile, code points" if entry.cicp and entry.icc else "profile" if entry.icc else "as sRGB",
         *("yes" if getattr(entry, name) else "said" for name in ("exif", "xmp", "iptc")),
-        "with pixel shape" if entry.aspect and entry.dpi else "yes" if entry.dpi else "said",
+        "with pixel shape" if entry.aspect and entry.dpi else "yes" if entry.dpi else SHAPE[entry.aspect],
         "as text" if entry.name == "png" else "yes" if entry.comment else "said",
     )
     extension = " ".join(f"`{extension}`" for extension in entry.extensions)
