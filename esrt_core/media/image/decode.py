@@ -13,10 +13,25 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import pixels
+from esrt_core.media.image import isobmff, pixels, psd
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.deep_reader import read_deep
-from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.formats import (
+    AVIF,
+    BMP,
+    GIF,
+    HEIF,
+    ICNS,
+    ICO,
+    JPEG,
+    PNG,
+    PSD,
+    QOI,
+    TGA,
+    TIFF,
+    WEBP,
+    format_for_path,
+)
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
@@ -31,7 +46,15 @@ from esrt_core.media.image.picture import (
     Source,
     extension_of,
 )
-from esrt_core.media.image.pixels import Layout, layout_of, page_of, read_page, shown_size, without_needless_color
+from esrt_core.media.image.pixels import (
+    Layout,
+    as_gray,
+    layout_of,
+    page_of,
+    read_page,
+    shown_size,
+    without_needless_color,
+)
 from esrt_core.media.image.tiff import (
     has_all_data,
     is_deep,
@@ -174,6 +197,12 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
+    page = _read_stored(opening, description, number)
+    is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
+    return as_gray(page) if is_gray else page
+
+
+def _read_stored(opening: Opened, description: Description, number: int) -> Page:
     if opening.tiff is not None and description.info.pages > 1:
         return _read_page_of_many(opening, number)
     if opening.tiff is not None:
@@ -373,6 +402,8 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         if image.mode in ("P", "PA"):
             image.load()  # before that Pillow has no palette
     layout = _layout_of(opening, image, icc)
+    if opening.format in (AVIF, HEIF) and isobmff.is_gray(opening.read_at, opening.byte_size):
+        layout = replace(layout, space=ColorSpace.GRAY)  # with alpha, decoders give RGBA
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
@@ -437,6 +468,8 @@ def _oddities(opening: Opened) -> tuple[str, ...]:
     bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
     if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
+    if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
+        notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
         if image.format == "MPO":
             notes.append(f"only the first of {getattr(image, 'n_frames', 2)} images in the JPEG is read")

@@ -226,6 +226,7 @@ JXL = Format(
 )
 ICO = Format("ico", "ICO", ("ICO",), (".ico",))
 ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
+PSD = Format("psd", "Photoshop", ("PSD",), (".psd",))
 FORMATS: tuple[Format, ...] = (
     PNG,
     JPEG,
@@ -245,7 +246,7 @@ FORMATS: tuple[Format, ...] = (
     ICNS,
     Format("pcx", "PCX", ("PCX",), (".pcx",)),
     SGI,
-    Format("psd", "Photoshop", ("PSD",), (".psd",)),
+    PSD,
     Format("dds", "DDS", ("DDS",), (".dds",)),
     Format("sun", "Sun raster", ("SUN",), (".ras",)),
 )

@@ -442,6 +442,21 @@ def test_metadata_of_a_photoshop_file_are_read() -> None:
     assert b"<dc:title>T<" in present(found.xmp)
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        (2 + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + b"\xff\xfd",
+        (22).to_bytes(4, "big") + bytes(8) + b"8BIMLr16" + (2).to_bytes(4, "big") + b"\0\3",
+    ],
+)
+def test_the_layers_of_a_photoshop_file_are_said(section: bytes) -> None:
+    header = b"8BPS\0\1" + bytes(6) + b"\0\3" + (2).to_bytes(4, "big") + (3).to_bytes(4, "big") + b"\0\x08\0\3"
+    assert read(header + bytes(12) + b"\0\0" + bytes(18)).notes == ()
+    assert read(header + bytes(8) + section + b"\0\0" + bytes(18)).notes == (
+        "the layers of the Photoshop file (3) are left out: the merged image is read",
+    )
+
+
 def chunked(image: Image.Image, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG with further chunks before its pixels."""
     data = saved(image, "PNG")
