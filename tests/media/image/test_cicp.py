@@ -139,7 +139,7 @@ def test_an_animated_avif_keeps_its_code_points() -> None:
 def test_the_bitstream_of_an_animated_avif_names_the_color_too(color: CodePoints) -> None:
     pages = [Page(Frame((noise(16, 24, 3, seed=seed),)), duration_ms=40.0) for seed in range(3)]
     result, _ = written(pages, "avif", Metadata(color=color))
-    with av.open(io.BytesIO(result)) as container:
+    with av.open(io.BytesIO(result), "r") as container:
         frames = list(container.decode(container.streams.video[-1]))
     assert [(frame.color_primaries, frame.color_trc) for frame in frames] == [(color.primaries, color.transfer)] * 3
 
