@@ -218,6 +218,7 @@ JXL = Format(
     (".jxl",),
     writable=True,
     alpha=True,
+    depths=(8, 16),
     exif=True,
     xmp=True,
     default_quality=95,

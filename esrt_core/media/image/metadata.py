@@ -10,7 +10,7 @@ from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, gif, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
 from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, TIFF, Format
 from esrt_core.media.image.generation import with_generation
@@ -18,7 +18,6 @@ from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
 _EXIF_PREFIX = b"Exif\0\0"
-_OFFSET_OF_TIFF = bytes(4)  # begins the Exif box of a JPEG XL, ISO/IEC 18181-2; its plugin writes what it gets
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
 _JPEG_SEGMENT_BYTES = 65_533
@@ -95,7 +94,7 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
-        parameters["exif"] = (_OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
+        parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
