@@ -166,7 +166,7 @@ def _jxl_distance(quality: int) -> float:
 
 
 def _write_pnm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
-    _write_raw(file, *netpbm.pnm(frame, frame.depth))
+    _write_raw(file, *netpbm.pnm(frame, frame.depth, metadata.comments))
 
 
 def _write_pfm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:

@@ -58,7 +58,7 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
         return Deep(bits, peak, _decode_heif, ours=False) if peak else None
     if head.startswith((jxl.START, jxl.CONTAINER)):
         return _jpeg_xl(read_at, byte_size)
-    if header := netpbm.read_header(head):
+    if header := netpbm.read_header(read_at(0, netpbm.HEADER_BYTES) if head.startswith(b"P") else head):
         return _netpbm(header)
     if sgi.bits_of(head) == 16:
         return Deep(16, 65535, sgi.decode_16)

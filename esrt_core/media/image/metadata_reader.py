@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, netpbm, photoshop, png, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import GIF, JPEG, JPEG2000, JXL, TIFF
+from esrt_core.media.image.formats import GIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -122,7 +122,7 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
         xmp.upright(extended, turn, *size),
         photoshop.upright(_read_photoshop(opening), turn),
         _turned_resolution(resolution, turn),
-        _read_comments(opening),
+        _read_comments(opening, notes),
         _png_chunks(opening),
         _other_segments(opening, notes),
     )
@@ -190,11 +190,21 @@ def _read_photoshop(opening: Opened) -> bytes | None:
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
 
 
-def _read_comments(opening: Opened) -> tuple[bytes, ...]:
+def _read_comments(opening: Opened, notes: list[str]) -> tuple[bytes, ...]:
     if opening.format is JPEG:
         return tuple(_segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
+    if opening.format is PPM:
+        comment = netpbm.comment_of(opening.read_at(0, netpbm.HEADER_BYTES))
+        if comment is None:
+            notes.append(f"comments longer than {netpbm.HEADER_BYTES:,} bytes left out")
+        return (comment,) if comment else ()
+    if opening.format is TGA:
+        found = tga.read_description(opening.read_at, opening.byte_size)
+        if found.further:
+            notes.append(f"{', '.join(found.further)} in the extension area of the TGA left out")
+        return found.comments
     return ()
 
 
