@@ -13,7 +13,7 @@ from tests.media.pictures import noise, picture, present, read, saved, written
     [
         (b"P6\n# made by hand\n#  twice\r\n2 # wide\n1\n255\n\1\2\3#a\n", b"made by hand\n twice\nwide"),
         (b"P5\n2 1\n255\n#\n", b""),
-        (b"P5 #one\n2 #two\n1 1000\n\0\1\3\xe8", b"one\ntwo"),
+        (b"P5 #one\n2 #two\n1 1023\n\0\1\3\xe8", b"one\ntwo"),
         (b"P4\n# of bits\n8 1\n#", b"of bits"),
         (b"P1 # plain\n2 1\n0 1\n", b"plain"),
     ],
