@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from esrt_core.errors import MediaError
 from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, netpbm, photoshop, png, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import GIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -104,11 +104,7 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     block = _attempt(opening, _read_exif, None, "EXIF data", notes)
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     packet = _read_xmp(opening)
-    turn = UPRIGHT
-    if block is not None:
-        turn = exif.orientation(block) or turn
-    if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
-        turn = xmp.orientation(packet) or turn
+    turn = _turn_of(opening, block, packet)
     _note_trailer(opening, notes)
     if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
         notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")
@@ -129,6 +125,24 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     return read, turn
 
 
+def _turn_of(opening: Opened, block: bytes | None, packet: bytes | None) -> int:
+    """Return the orientation that the pixels still have, 1 to 8.
+
+    In AVIF, HEIC and JPEG XL the file states it, and EXIF and XMP, which may say otherwise, do not count (ISO 23008-12,
+    18181-2). Pillow gives that of an AVIF in its EXIF; those of the others are applied by their decoders, but for a
+    JPEG in a JPEG XL.
+    """
+    if opening.format is HEIF or (opening.format is JXL and not getattr(opening.image, "jpeg", None)):
+        return UPRIGHT
+    if opening.format is AVIF:
+        notional = _info(opening, "exif")
+        return UPRIGHT if notional is None else exif.orientation(notional.removeprefix(_EXIF_PREFIX)) or UPRIGHT
+    turn = UPRIGHT if block is None else exif.orientation(block) or UPRIGHT
+    if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
+        turn = xmp.orientation(packet) or turn
+    return turn
+
+
 def _resource(opening: Opened, number: int) -> bytes | None:
     """Return an image resource of a Photoshop file, or None."""
     found: Iterable[tuple[int, bytes, bytes]] = getattr(opening.image, "resources", ())
@@ -136,7 +150,8 @@ def _resource(opening: Opened, number: int) -> bytes | None:
 
 
 def _read_exif(opening: Opened) -> bytes | None:
-    block = _info(opening, "exif") or _resource(opening, photoshop.EXIF)
+    stored = isobmff.read_exif(opening.read_at, opening.byte_size) if opening.format in (AVIF, HEIF) else None
+    block = stored or _info(opening, "exif") or _resource(opening, photoshop.EXIF)
     if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
         return None
     exif.orientation(block)  # raises if it is damaged
