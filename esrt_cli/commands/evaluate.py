@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,6 +52,7 @@ def evaluate(
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
 ) -> int:
@@ -65,7 +66,7 @@ def evaluate(
       esrt eval Set5/HR -s 2 --tile 0
       esrt eval my-photos -s 4 --model mine --json
     """
-    console = Console(quiet, verbose)
+    console = Console(quiet, verbose, events=progress == "json")
     console.start(f"reading {pictures} ...")
     from esrt_cli.progress import progress_bar
     from esrt_core.engine.options import EngineOptions
@@ -86,8 +87,9 @@ def evaluate(
     weights = pool.weights(options.scale)
     console.note(setting_line(weights, upscaler))
     console.detail(f"weights: {weights.path}, sha256 {weights.sha256}")
-    with progress_bar(console) as progress:
-        evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, progress)
+    with progress_bar(console) as show:
+        evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, show)
+    console.event("result", **evaluation_values(evaluation))
     for failure in evaluation.failures:
         reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
         console.error(reason, failure.name)
@@ -109,7 +111,12 @@ def setting_line(weights: WeightsFile, upscaler: Upscaler) -> str:
 
 
 def evaluation_json(evaluation: Evaluation) -> str:
-    """Return an evaluation as one JSON object on one line.
+    """Return an evaluation as one JSON object on one line."""
+    return json.dumps(evaluation_values(evaluation))
+
+
+def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as JSON values.
 
     An infinite PSNR (two equal pictures) is null; `failures` exists only if a picture could not be measured, `damaged`
     only if an HR picture looks damaged.
@@ -121,12 +128,12 @@ def evaluation_json(evaluation: Evaluation) -> str:
     mean = None
     if evaluation.pictures:
         mean = {"bicubic": _as_dict(evaluation.mean_bicubic), "esrt": _as_dict(evaluation.mean_esrt)}
-    record: dict[str, object] = {"scale": evaluation.scale, "pictures": pictures, "mean": mean}
+    record: dict[str, Any] = {"scale": evaluation.scale, "pictures": pictures, "mean": mean}
     if evaluation.damaged:
         record["damaged"] = dict(evaluation.damaged)
     if evaluation.failures:
         record["failures"] = [{"name": failure.name, "reason": failure.reason} for failure in evaluation.failures]
-    return json.dumps(record)
+    return record
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:

@@ -69,6 +69,18 @@ def test_a_training(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
     assert json.loads(done.out)["steps"] == 4
 
 
+def test_what_measures_and_exports(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture("in/a.png", 40, 30)
+    model = ("--model", weights_of(2), "--progress", "json")
+    found = events(run("eval", "in", *model))
+    assert kinds(found) == ["start", "note", "progress", "result", "end"]
+    assert [each["name"] for each in found[-2]["pictures"]] == ["a.png"]
+    found = events(run("compare", "in/a.png", *model))
+    assert (found[-2]["event"], found[-2]["target"]) == ("result", "in/a_x2_compare.png")
+    found = events(run("export", "-o", "a.pth", *model))
+    assert (found[-2]["event"], found[-2]["format"]) == ("result", "authors")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
