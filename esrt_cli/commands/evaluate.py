@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from esrt_core.evaluation.protocol import Score
     from esrt_core.weights.store import WeightsFile
 
+TABLE_COLUMNS = 64  # of a terminal; with fewer, a table would cut its figures
+
 PicturesArg = Annotated[Path, typer.Argument(metavar="IN", help="A folder of HR pictures, or one picture.")]
 EvalScaleOpt = Annotated[
     int | None, typer.Option("-s", "--scale", metavar="2|3|4", help="Factor. Default: that of a --model FILE.")
@@ -137,7 +139,12 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print one row per picture and the mean to standard output."""
+    """Print one row per picture and the mean to standard output, as lines on a terminal too narrow for a table."""
+    if console.width() < TABLE_COLUMNS:
+        for name, bicubic, esrt in _rows(evaluation):
+            before, before_ssim, after, after_ssim, gain = _cells(bicubic, esrt)
+            console.result(f"{name}: {gain or '?'} dB, bicubic {before} {before_ssim}, ESRT {after} {after_ssim}")
+        return
     from rich.table import Table
     from rich.text import Text
 
@@ -147,11 +154,18 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     table.add_column("picture", overflow="fold")
     for heading in ("bicubic", "SSIM", "ESRT", "SSIM", "gain"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for picture in evaluation.pictures:
-        table.add_row(Text(printable(picture.name)), *_cells(picture.bicubic, picture.esrt))
+    *pictures, mean = _rows(evaluation)
+    for name, bicubic, esrt in pictures:
+        table.add_row(Text(printable(name)), *_cells(bicubic, esrt))
     table.add_section()
-    table.add_row(Text("mean"), *_cells(evaluation.mean_bicubic, evaluation.mean_esrt))
+    table.add_row(Text(mean[0]), *_cells(*mean[1:]))
     console.show(table)
+
+
+def _rows(evaluation: Evaluation) -> list[tuple[str, Score, Score]]:
+    """Return the name of every picture with both scores, and last the mean."""
+    rows = [(picture.name, picture.bicubic, picture.esrt) for picture in evaluation.pictures]
+    return [*rows, ("mean", evaluation.mean_bicubic, evaluation.mean_esrt)]
 
 
 def _cells(bicubic: Score, esrt: Score) -> tuple[str, ...]:

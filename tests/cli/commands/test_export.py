@@ -16,6 +16,7 @@ def test_weights_for_the_authors_code(run: Run, weights_of: WeightsOf, tmp_path:
     assert "head.0.weight" in torch.load(tmp_path / "ESRT_x2.pth", weights_only=True)
 
 
+@pytest.mark.slow
 def test_verbose_says_which_weights_were_exported_and_where_a_program_ran(run: Run, weights_of: WeightsOf) -> None:
     ran = run("export", "--model", weights_of(2), "-o", "a.pt2", "--tile", 48, "-v")
     assert (ran.code, ran.out.decode().startswith("a.pt2: ")) == (0, True)

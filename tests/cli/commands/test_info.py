@@ -100,6 +100,7 @@ def test_guests_count_once_and_waiting_for_disks_is_idle(monkeypatch: pytest.Mon
     assert (load.busy, load.idle) == (75.0, 120.0)
 
 
+@pytest.mark.slow
 def test_a_measurement_gives_a_speed_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "SPEED_SIDES", {"cpu": 16, "gpu": 16})
     report = machine.measure_machine(seconds=0.0)

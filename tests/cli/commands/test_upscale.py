@@ -67,6 +67,7 @@ def test_the_line_says_which_weights_were_chosen_and_what_was_seen(run: Run) -> 
     assert (planned["model"], planned["reason"]) == ("auto", "by pixels")
 
 
+@pytest.mark.slow
 def test_a_strength_between_blends_two_results(run: Run) -> None:
     Image.fromarray(jpeg(texture(40, 48), 50)).save("a.png")
     for strength in ("0", "0.5", "1"):

@@ -282,6 +282,7 @@ def test_a_page_in_another_format_keeps_the_bytes_of_its_name(asked: Asked, make
     assert content.count("漫画\\".encode("shift_jis") + b"002.webp") == 2
 
 
+@pytest.mark.slow
 def test_a_page_that_fails_leaves_the_book_unwritten_until_it_is_intact(asked: Asked, make_book: MakeBook) -> None:
     good = make_book()
     content = good.read_bytes()

@@ -99,6 +99,7 @@ def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture)
     assert results() == results("alone")
 
 
+@pytest.mark.slow
 def test_two_engines_share_the_threads_of_a_cpu(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

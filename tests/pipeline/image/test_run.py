@@ -225,6 +225,7 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
         check_distinct(plans)
 
 
+@pytest.mark.slow
 def test_only_long_work_is_estimated(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
     pool = pool_of(2)
     short = estimate(plan(make_picture()), pool)

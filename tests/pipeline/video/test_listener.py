@@ -60,6 +60,7 @@ def listen(
     return log.heard[1:] if log.heard[:1] == ["note the weights are old"] else log.heard
 
 
+@pytest.mark.slow
 def test_every_clip_is_planned_upscaled_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.mp4", "c.mkv"):
         make(tmp_path / name, *picture(seconds=0.12), *x264())

@@ -274,6 +274,7 @@ def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> 
     assert Path(single.target).read_bytes() == Path(grouped.target).read_bytes()
 
 
+@pytest.mark.slow
 def test_devices_share_the_frames_and_give_the_same_bytes(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", *picture(rate="30", seconds=2), *VARIABLE, *x264())
     single = upscale(path, output=str(tmp_path / "single.mp4"))
