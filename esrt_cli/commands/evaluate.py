@@ -143,7 +143,7 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     if console.width() < TABLE_COLUMNS:
         for name, bicubic, esrt in _rows(evaluation):
             before, before_ssim, after, after_ssim, gain = _cells(bicubic, esrt)
-            console.result(f"{name}: {gain or '?'} dB, bicubic {before} {before_ssim}, ESRT {after} {after_ssim}")
+            console.result(f"{name}: {gain or '+0.00'} dB, bicubic {before} {before_ssim}, ESRT {after} {after_ssim}")
         return
     from rich.table import Table
     from rich.text import Text

@@ -1,6 +1,7 @@
-"""The tree of commands: one form of help, and the same options under the same names."""
+"""The tree of commands: one form of help, and the same options under the same names.
 
-# What a command cannot have is in CANNOT, with the reason; a new command must have an option or give one.
+What a command cannot have is in CANNOT, with the reason: a new command must have an option or give one.
+"""
 
 import re
 from collections import defaultdict
