@@ -73,8 +73,7 @@ def test_cleaning_up_what_has_no_damage_is_said_to_cost_detail(
     y, x = np.mgrid[0:96, 0:96]
     pixels = 128 + 60 * np.sin(x / 9)[..., None] * np.cos(y / 7)[..., None] + np.zeros(3)
     pixels = pixels + np.random.default_rng(1).normal(0, noise, pixels.shape)
-    options = {"quality": quality} if quality else {}
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / name, **options)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / name, quality=quality)
     result = upscale_picture(plan(tmp_path / name, UpscaleOptions(SizeRequest(factor=Fraction(1)))), pool_of(2))
     assert (run.UNDAMAGED in result.notes) == noted
     assert result.size == (96, 96)
