@@ -17,6 +17,7 @@ def test_damaged_files_end_well_or_in_one_line(tmp_path: Path, part: int) -> Non
     assert [finding for finding in found if finding is not None] == []
 
 
+@pytest.mark.slow
 def test_every_seed_is_a_file_that_is_read(tmp_path: Path) -> None:
     from esrt_core.media.image.decode import decode
     from esrt_core.media.image.picture import ReadLimits

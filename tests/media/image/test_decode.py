@@ -241,6 +241,7 @@ def some_files() -> list[bytes]:
     return files + [animation(format, [50, 50], alpha=True) for format in ("GIF", "PNG", "WEBP")]
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_one_sentence_or_a_picture() -> None:
     source = random.Random(5)
     files = some_files()

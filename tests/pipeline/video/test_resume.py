@@ -260,6 +260,7 @@ def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +281,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
     assert upscale(path, segment=HALF).resumed_at == noted[0].slots
 
 
+@pytest.mark.slow
 def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
     path = make(tmp_path / f"{'x' * 230}.mp4", *picture(seconds=1.6), *x264())
     stopped(path, 20, segment=HALF)
