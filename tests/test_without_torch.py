@@ -19,6 +19,7 @@ from tests.pipeline.clips import make, picture, x264
 pytestmark = pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
 
 PROGRAM = """
+import gc
 import sys
 
 def refuse(event, arguments):
@@ -32,6 +33,7 @@ for arguments in (line.split("\\t") for line in sys.stdin.read().splitlines()):
     code = main(arguments) or code
 assert "torch" not in sys.modules
 print("modules:", *sys.modules)
+print("collections:", *(each["collections"] for each in gc.get_stats()))
 sys.exit(code)
 """
 
@@ -53,7 +55,7 @@ def started(*commands: Sequence[str | Path]) -> str:
     return done.stdout
 
 
-SLOW = {"av", "http.client", "imagecodecs", "psutil", "rich", "tifffile", "torch"}
+SLOW = {"av", "http.client", "imagecodecs", "psutil", "pydantic", "rich", "tifffile", "torch"}
 
 
 def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:
@@ -62,6 +64,13 @@ def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:
     (modules,) = (line.split()[1:] for line in done.splitlines() if line.startswith("modules:"))
     assert "numpy" in modules
     assert SLOW & set(modules) == set()
+
+
+def test_garbage_is_looked_for_a_few_times_while_a_small_picture_is_made(tmp_path: Path) -> None:
+    Image.fromarray(pixels(10, 12, 3)).save(tmp_path / "a.png")
+    done = started(["upscale", tmp_path / "a.png", "-s", "2"])
+    (counts,) = (line.split()[1:] for line in done.splitlines() if line.startswith("collections:"))
+    assert sum(map(int, counts)) < 100  # with Python's own threshold more than 150
 
 
 def pixels(*shape: int) -> np.ndarray:
