@@ -1,11 +1,15 @@
-"""Help in one form: placeholders in capitals, no types, no brackets around what is required, whole summaries."""
+"""Commands whose help has one form: placeholders in capitals, no types, no brackets around what is required, whole
+summaries. And whose values are converted without pydantic where that is simple.
+"""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
 
-from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from esrt_cli.values import take_simple_values
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
@@ -19,7 +23,12 @@ def help_width() -> int:
 
 
 class Command(TyperCommand):
-    """A command whose help names arguments as `IN...` and `[VALUE]`."""
+    """A command whose help names arguments as `IN...` and `[VALUE]`, and whose simple values are taken as they come."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse a command line."""
+        _take_simple_values(self, ctx)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:
         """Return the arguments of the usage line."""
@@ -43,7 +52,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose list of commands has whole summaries."""
+    """A group whose list of commands has whole summaries, and whose simple values are taken as they come."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse a command line up to the command."""
+        _take_simple_values(self, ctx)
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the commands, each with the first sentence of its help."""
@@ -51,3 +65,9 @@ class Group(TyperGroup):
         rows = [(name, command.get_short_help_str(limit=1000)) for name, command in found.items() if command]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _take_simple_values(command: TyperCommand | TyperGroup, ctx: Context) -> None:
+    for parameter in command.get_params(ctx):
+        if isinstance(parameter, (TyperArgument, TyperOption)):
+            take_simple_values(parameter)
