@@ -158,3 +158,16 @@ def test_weights_are_packed_once_and_not_before_a_tile_comes(library: Library, m
         first, second = threads.map(enlarge, [tiles(1, 3, 8, 8)] * 2)
     assert packed == [2]
     assert np.array_equal(first, second)
+
+
+def test_what_lies_behind_the_last_key_does_not_count(library: Library) -> None:
+    network = drawn_network(2, blocks=1)
+    with torch.no_grad():
+        qkv = network.ltb.et.emha.qkv.weight.view(3, 8, 18, -1)
+        qkv[0, :, 0] *= 300  # meets the keys' channel 1 only if a query's channels are off by one
+        qkv[1, :, 1] *= 300
+        qkv[0, :, 1] = qkv[1, :, 0] = 0
+    x = tiles(1, 3, 8, 8)  # pieces of 16 tokens: whole vectors, whose end is that of the memory of a channel
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+    assert np.abs(native_form(network, library)(x) - expected).max() <= TOLERANCE
