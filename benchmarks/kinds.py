@@ -1,7 +1,6 @@
 """Measure every kind of weights on damaged pictures, once: the table behind `--model auto`.
 
     python -m benchmarks.kinds CACHE --photos FOLDER ... --drawings FOLDER --set fit
-    python -m benchmarks.kinds CACHE --drawings FOLDER --set more --kinds
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
@@ -36,7 +35,7 @@ from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import configure_process
 
 SCALES = (2, 4, 3)
-SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
+SETS = ("fit", "report")
 SIDE = 96  # px of the LR
 SEED = 20261128
 
@@ -69,6 +68,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
+    share: float = 1.0
 
     @property
     def stem(self) -> str:
@@ -96,9 +96,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--drawings", type=Path, nargs="*", default=[])
     parser.add_argument("--set", choices=SETS, default="fit")
     parser.add_argument("--count", type=int, default=220, help="photos, spread evenly over the folders")
-    parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
-    parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
+    parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"])
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
+    parser.add_argument("--share", type=float, default=1.0, help="of each picture's rows that are measured now")
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
 
@@ -112,10 +112,10 @@ def ordered(options: argparse.Namespace) -> Iterator[Job]:
     for turn in range(len(options.scales)):
         for place in range(max(len(photos), len(drawings))):
             scale = options.scales[(place + turn) % len(options.scales)]
-            if place < len(photos):
-                yield Job(options.cache, options.set, photos[place], False, place, scale, tuple(options.photo_kinds))
-            if place < len(drawings):
-                yield Job(options.cache, options.set, drawings[place], True, place, scale, tuple(options.kinds))
+            for paths, drawing in ((photos, False), (drawings, True)):
+                if place < len(paths):
+                    kinds, share = tuple(options.kinds), options.share
+                    yield Job(options.cache, options.set, paths[place], drawing, place, scale, kinds, share)
 
 
 def measure_picture(job: Job) -> None:
@@ -129,13 +129,18 @@ def measure_picture(job: Job) -> None:
             np.savez_compressed(file, lr=np.stack(pixels), rows=np.array(json.dumps([asdict(row) for row in rows])))
         whole.replace(table)
     pixels = np.load(table)["lr"]
+    chosen = job.random().permutation(len(pixels))[: round(len(pixels) * job.share)]
     for kind in job.kinds:
         column = job.folder / f"{job.stem}.{kind}-{digest(kind, job.scale)}.npy"
-        if not column.is_file():
-            write_column(column, [psnr_y(enlarged(each, kind, job.scale), hr, job.scale) for each in pixels])
+        values = np.load(column) if column.is_file() else np.full(len(pixels), np.nan)
+        missing = [place for place in chosen if np.isnan(values[place])]
+        for place in missing:
+            values[place] = psnr_y(enlarged(pixels[place], kind, job.scale), hr, job.scale)
+        if missing:
+            write_column(column, values)
 
 
-def write_column(path: Path, values: list[float]) -> None:
+def write_column(path: Path, values: NDArray[np.float64]) -> None:
     whole = path.with_suffix(".part")
     with whole.open("wb") as file:
         np.save(file, values)
@@ -167,15 +172,17 @@ def damaged_rows(job: Job, hr: Rgb, lr: Rgb) -> tuple[list[Row], list[Rgb]]:
 
 
 def damages(job: Job, random: np.random.Generator) -> dict[str, Damage]:
-    chosen = dict(reported() if job.set == "report" else drawn(random))
-    if job.drawing:
-        kept = DRAWN if job.set == "report" else DRAWN_FIT
-        chosen = {name: damage for name, damage in chosen.items() if name in kept}
-    return chosen
+    """Return the damages by name; to fit by, a picture meets UNDAMAGED and some others, so that there can be more."""
+    if job.set == "report":
+        return {name: damage for name, damage in reported().items() if not job.drawing or name in DRAWN}
+    chosen = dict(drawn(random))
+    others = random.permutation([name for name in chosen if name != UNDAMAGED])[:DRAWN_FIT]
+    return {name: damage for name, damage in chosen.items() if name == UNDAMAGED or name in others}
 
 
 DRAWN = ("undamaged", "JPEG 50", "JPEG 80", "JPEG 95", "noise 4", "WebP 80", "AVIF 60", "H.264 crf 22")
-DRAWN_FIT = ("undamaged", "JPEG 25", "JPEG 56", "JPEG 80", "JPEG 92", "faint noise", "WebP", "clip")
+UNDAMAGED = "undamaged"
+DRAWN_FIT = 3
 
 
 def enlarged(lr: Rgb, kind: str, scale: int) -> Rgb:

@@ -12,7 +12,7 @@ from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_display_rgb
 from esrt_core.evaluation.damage import look
-from esrt_core.evaluation.prediction import predict_gains
+from esrt_core.evaluation.prediction import predict
 from esrt_core.evaluation.protocol import Rgb
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
@@ -75,9 +75,10 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
 def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None]:
     """Return what damage is seen, "" if photo weights would not gain, and how to do it to another picture, if known."""
     seen, container = look([Frame((picture,))]), container_of_image(info)
-    if predict_gains(seen, container, scale)["photo"] <= 0:
+    predicted = predict(seen, container, scale)
+    if predicted.gains["photo"] <= 0:
         return "", None
-    return describe(PHOTO, seen, container), reproduced_damage(picture, seen, container)
+    return describe(PHOTO, seen, container, predicted.is_drawing), reproduced_damage(picture, seen, container)
 
 
 def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
