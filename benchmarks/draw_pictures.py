@@ -49,7 +49,7 @@ def write(order: Order, seed: int) -> None:
 def write_mixed(order: Order, photos: list[Path], seed: int) -> None:
     """Draw a page or, every fourth time, a graphic, and lay a part of a photo on it."""
     rng = np.random.default_rng((seed, MIXED))
-    page = (draw_page if seed % 4 else draw_graphic)(seed, order.size)
+    page = np.array((draw_page if seed % 4 else draw_graphic)(seed, order.size))
     photo = read_rgb(photos[int(rng.integers(len(photos)))], ReadLimits())
     sides = [min(int(rng.uniform(0.4, 0.8) * order.size), length) for length in photo.shape[:2]]
     at, of = ([int(rng.integers(whole - side + 1)) for whole, side in zip(wholes, sides, strict=True)]
