@@ -53,7 +53,7 @@ def write_mixed(order: Order, photos: list[Path], seed: int) -> None:
     photo = read_rgb(photos[int(rng.integers(len(photos)))], ReadLimits())
     sides = [min(int(rng.uniform(0.4, 0.8) * order.size), length) for length in photo.shape[:2]]
     at, of = ([int(rng.integers(whole - side + 1)) for whole, side in zip(wholes, sides, strict=True)]
-              for wholes in (page.shape, photo.shape))  # fmt: skip
+              for wholes in (page.shape[:2], photo.shape[:2]))  # fmt: skip
     page[at[0] : at[0] + sides[0], at[1] : at[1] + sides[1]] = photo[of[0] : of[0] + sides[0], of[1] : of[1] + sides[1]]
     Image.fromarray(page).save(order.folder / f"mixed-{seed:05d}.png", optimize=True)
 
