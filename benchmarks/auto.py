@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fit_auto import Examples, examples_of, regret
+from benchmarks.fit_auto import FIXED, Examples, examples_of, regret
 from benchmarks.kinds import load_table
 from esrt_core.evaluation.prediction import KINDS, predict_from
 
@@ -47,7 +47,7 @@ def main() -> None:
     table = load_table(options.cache, "report", ("clean", *KINDS))
     clean = {id(row): psnr[0] for row, psnr in zip(table.rows, table.psnr, strict=True)}
     examples = examples_of(table)
-    predicted = np.array([list(predict_from(inputs).values()) for inputs in examples.inputs])
+    predicted = np.array([list(predict_from(inputs).gains.values()) for inputs in examples.inputs])
     lost, base = regret(predicted, examples.gains), np.array([clean[id(row)] for row in examples.rows])
     summary(examples, lost)
     print("\n| damage | scale | count | bicubic | clean | photo | drawing | auto | regret, halves | |")
@@ -97,7 +97,7 @@ def summary(examples: Examples, lost: np.ndarray) -> None:
         "| pictures | scale | half 1 | half 2 | file | png | cropped | always clean | always photo | always drawing |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    fixed = [regret(np.tile(one, (len(lost), 1)), examples.gains) for one in ([-99, -99], [99, -99], [-99, 99])]
+    fixed = [regret(np.tile(one, (len(lost), 1)), examples.gains) for one in FIXED]
     for drawing in (False, True):
         for scale in (2, 3, 4):
             mask = np.array([(row.drawing, row.scale) == (drawing, scale) for row in examples.rows])

@@ -1,10 +1,11 @@
 """Compare models on one picture: crops to look at, and the gain in dB."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from esrt_core.compare.gain import Reduction, Score
+from esrt_core.compare.gain import Reduction, Score, with_expectation
 from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.compare.page import comparison_page
 from esrt_core.compare.reproduce import Damage, reproduced_damage
@@ -56,7 +57,7 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     check_target(target, options.overwrite, [options.picture])
     frame, info, notes = _first_page(options, scale)
     rgb = to_display_rgb(frame)
-    kind, damage = _damage_of(rgb, info, scale)
+    kind, damage, expected = _damage_of(rgb, info, scale)
     reduction = Reduction(rgb, scale, damage)
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
     scores = [reduction.score_bicubic()]
@@ -66,26 +67,35 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
         upscaled = upscaler.upscale(bleed(frame), progress)
         candidates.append(Candidate(label, upscaled.frame))
         notes += [*file.notes, *upscaled.notes]
+    if reduction.is_damaged:
+        bundled = [model == AUTO or model in expected for model in options.models]
+        gains = [expected.get(file.name) if known else None for file, known in zip(files, bundled, strict=True)]
+        scores = with_expectation(scores, [None, *gains])
     _write(target, frame, candidates, scores, options)
     notes += _notes_on_figures(reduction, kind)
     named = "" if damage is None else kind
     return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)), named)
 
 
-def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None]:
-    """Return what damage is seen, "" if photo weights would not gain, and how to do it to another picture, if known."""
+def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None, Mapping[str, float]]:
+    """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
+
+    That is the gain over the clean weights in dB, by name of the bundled weights.
+    """
     seen, container = look([Frame((picture,))]), container_of_image(info)
     predicted = predict(seen, container, scale)
-    if predicted.gains["photo"] <= 0:
-        return "", None
-    return describe(PHOTO, seen, container, predicted.is_drawing), reproduced_damage(picture, seen, container)
+    damage = reproduced_damage(picture, seen, container)
+    is_damaged = damage is not None or predicted.gains[PHOTO] > 0
+    kind = describe(PHOTO, seen, container, predicted.is_drawing) if is_damaged else ""
+    return kind, damage, {CLEAN: 0.0, **predicted.gains}
 
 
 def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
     if not reduction.measurable:
         return [f"the picture is too small to be reduced by {reduction.scale} and measured: no figures in dB"]
     if reduction.is_damaged:
-        return [f"{damage}: its reduced version got the same damage, or the figures would reward reproducing it"]
+        why = "or the figures would reward reproducing it; between bundled weights, what auto expects counts, too"
+        return [f"{damage}: its reduced version got the same damage, {why}"]
     return [f"{damage}: the figures say how well its damage is reproduced and rank nothing"] if damage else []
 
 
