@@ -17,7 +17,7 @@ from benchmarks.kinds import Row, enlarged, load_table
 from esrt_core.compare.gain import EXPECTED, MEASURED, Reduction
 from esrt_core.compare.reproduce import Damage, reproduced_damage
 from esrt_core.evaluation.damage import look
-from esrt_core.evaluation.prediction import predict
+from esrt_core.evaluation.prediction import predict_gains
 from esrt_core.evaluation.protocol import Rgb
 from esrt_core.media.frame import Frame
 
@@ -34,7 +34,7 @@ def main() -> None:
     for row, lr, (clean, photo) in zip(table.rows, table.lr, table.psnr, strict=True):
         if not row.drawing and row.damage in SPLIT and abs(photo - clean) >= TIE:
             seen, container = look([Frame((lr,))]), container_of(row)
-            expected = predict(seen, container, row.scale).gains["photo"]
+            expected = predict_gains(seen, container, row.scale)["photo"]
             damaged = ranked(row, lr, reproduced_damage(lr, seen, container))
             combined = MEASURED * damaged + EXPECTED * expected
             measured = (photo - clean, combined, damaged, expected, ranked(row, lr, None))

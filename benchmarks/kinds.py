@@ -1,13 +1,14 @@
 """Measure every kind of weights on damaged pictures, once: the table behind `--model auto`.
 
     python -m benchmarks.kinds CACHE --photos FOLDER ... --drawings FOLDER --set fit
+    python -m benchmarks.kinds CACHE --drawings FOLDER --set more --kinds
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
-bicubic and of every kind against the undamaged picture. Rows that are there already are kept; a kind's column belongs
-to the hashes of its weights, so that new weights are measured anew and nothing else is. Kinds without weights of a
-scale take the passes that `esrt upscale` takes. Only one part of each picture is used, at a place drawn from its
-number.
+bicubic and of every kind against the undamaged picture. Rows that are there already are kept, and those that a --share
+left out are measured by a later call with a larger one; a kind's column belongs to the hashes of its weights, so that
+new weights are measured anew and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale`
+takes. Only one part of each picture is used, at a place drawn from its number.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import configure_process
 
 SCALES = (2, 4, 3)
-SETS = ("fit", "report")
+SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
 SIDE = 96  # px of the LR
 SEED = 20261128
 
@@ -68,7 +69,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
-    share: float = 1.0
+    share: float
 
     @property
     def stem(self) -> str:
@@ -96,7 +97,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--drawings", type=Path, nargs="*", default=[])
     parser.add_argument("--set", choices=SETS, default="fit")
     parser.add_argument("--count", type=int, default=220, help="photos, spread evenly over the folders")
-    parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"])
+    parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
+    parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
     parser.add_argument("--share", type=float, default=1.0, help="of each picture's rows that are measured now")
     parser.add_argument("--jobs", type=int, default=1)
@@ -112,10 +114,10 @@ def ordered(options: argparse.Namespace) -> Iterator[Job]:
     for turn in range(len(options.scales)):
         for place in range(max(len(photos), len(drawings))):
             scale = options.scales[(place + turn) % len(options.scales)]
-            for paths, drawing in ((photos, False), (drawings, True)):
+            for paths, drawing, kinds in ((photos, False, options.photo_kinds), (drawings, True, options.kinds)):
                 if place < len(paths):
-                    kinds, share = tuple(options.kinds), options.share
-                    yield Job(options.cache, options.set, paths[place], drawing, place, scale, kinds, share)
+                    measured = tuple(kinds), options.share
+                    yield Job(options.cache, options.set, paths[place], drawing, place, scale, *measured)
 
 
 def measure_picture(job: Job) -> None:
@@ -172,17 +174,15 @@ def damaged_rows(job: Job, hr: Rgb, lr: Rgb) -> tuple[list[Row], list[Rgb]]:
 
 
 def damages(job: Job, random: np.random.Generator) -> dict[str, Damage]:
-    """Return the damages by name; to fit by, a picture meets UNDAMAGED and some others, so that there can be more."""
-    if job.set == "report":
-        return {name: damage for name, damage in reported().items() if not job.drawing or name in DRAWN}
-    chosen = dict(drawn(random))
-    others = random.permutation([name for name in chosen if name != UNDAMAGED])[:DRAWN_FIT]
-    return {name: damage for name, damage in chosen.items() if name == UNDAMAGED or name in others}
+    chosen = dict(reported() if job.set == "report" else drawn(random))
+    if job.drawing:
+        kept = DRAWN if job.set == "report" else DRAWN_FIT
+        chosen = {name: damage for name, damage in chosen.items() if name in kept}
+    return chosen
 
 
 DRAWN = ("undamaged", "JPEG 50", "JPEG 80", "JPEG 95", "noise 4", "WebP 80", "AVIF 60", "H.264 crf 22")
-UNDAMAGED = "undamaged"
-DRAWN_FIT = 3
+DRAWN_FIT = ("undamaged", "JPEG 25", "JPEG 56", "JPEG 80", "JPEG 92", "faint noise", "WebP", "clip")
 
 
 def enlarged(lr: Rgb, kind: str, scale: int) -> Rgb:

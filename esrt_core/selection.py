@@ -17,7 +17,7 @@ from PIL import Image
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError
 from esrt_core.evaluation.damage import Look, look
-from esrt_core.evaluation.prediction import CODECS, Container, predict
+from esrt_core.evaluation.prediction import CODECS, Container, predict_gains
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.jpeg_quality import quality_of
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -113,13 +113,12 @@ class ChainSelector:
             return self.plain
         seen = look(frames)
         scale = next((scale for scale in (2, 3) if factor <= scale), 4)
-        predicted = predict(seen, container, scale)
-        gains = {CLEAN: 0.0, **predicted.gains}
+        gains = {CLEAN: 0.0, **predict_gains(seen, container, scale)}
         chain = max(self.all(), key=lambda each: gains.get(each.first, 0.0))
-        return replace(chain, reason=describe(chain.first, seen, container, predicted.is_drawing))
+        return replace(chain, reason=describe(chain.first, seen, container))
 
 
-def describe(kind: str, seen: Look, container: Container, is_drawing: bool) -> str:
+def describe(kind: str, seen: Look, container: Container) -> str:
     """Say what was seen of a picture for which a kind of weights was chosen."""
     if container.quality is not None:
         lost = f"JPEG of quality {container.quality}"
@@ -127,13 +126,11 @@ def describe(kind: str, seen: Look, container: Container, is_drawing: bool) -> s
         lost = f"{_LABELS[container.codec]} of {container.bits:.2g} bits per pixel"
     elif seen.quality is not None:
         lost = f"looks like a JPEG of quality {seen.quality}"
-    elif kind == CLEAN:
-        lost = "no damage seen"
-    elif kind == PHOTO or not is_drawing:
+    elif kind == PHOTO:
         lost = "noise" if seen.is_noisy else "fine detail is missing"
     else:
-        lost = ""
-    return ", ".join(text for text in ("drawing" if kind == DRAWING and is_drawing else "", lost) if text)
+        lost = "" if kind == DRAWING else "no damage seen"
+    return ", ".join(text for text in ("drawing" if kind == DRAWING else "", lost) if text)
 
 
 _LABELS = {"webp": "WebP", "avif": "AVIF", "heic": "HEIC", "h264": "video", "hevc": "video"}

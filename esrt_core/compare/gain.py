@@ -2,8 +2,8 @@
 
 The reduced version of a damaged picture looks undamaged. Measured like that, a model is rewarded for sharpening damage
 and for reproducing it. So it gets the same damage again, which no model can know from the original. Its detail is
-still finer than the picture's, and its truth a damaged one: between bundled weights, what `auto` expects of them
-counts, too.
+still finer than the picture's, and its truth a damaged one: between the clean and the photo weights, what `auto`
+expects counts, too.
 """
 
 import math
@@ -57,9 +57,9 @@ class Reduction:
 
 
 def with_expectation(scores: Sequence[Score], expected: Sequence[float | None]) -> list[Score]:
-    """Return scores whose differences between bundled weights are in part those expected, and whose mean is the same.
+    """Return scores whose differences are in part those expected, and whose mean is the same.
 
-    `expected` has the gain over the clean weights in dB of each score, None for those of which nothing is known.
+    `expected` has the gain over the clean weights in dB of each score, None for those of which nothing is expected.
     """
     known = [(score.gain, gain) for score, gain in zip(scores, expected, strict=True) if None not in (score.gain, gain)]
     if len(known) < 2:

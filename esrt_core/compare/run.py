@@ -13,7 +13,7 @@ from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_display_rgb
 from esrt_core.evaluation.damage import look
-from esrt_core.evaluation.prediction import predict
+from esrt_core.evaluation.prediction import predict_gains
 from esrt_core.evaluation.protocol import Rgb
 from esrt_core.files import atomic_write, check_target
 from esrt_core.media.alpha import bleed
@@ -80,21 +80,20 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
 def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None, Mapping[str, float]]:
     """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
 
-    That is the gain over the clean weights in dB, by name of the bundled weights.
+    That is the gain of the photo weights over the clean ones in dB, by name.
     """
     seen, container = look([Frame((picture,))]), container_of_image(info)
-    predicted = predict(seen, container, scale)
+    expected = predict_gains(seen, container, scale)[PHOTO]
     damage = reproduced_damage(picture, seen, container)
-    is_damaged = damage is not None or predicted.gains[PHOTO] > 0
-    kind = describe(PHOTO, seen, container, predicted.is_drawing) if is_damaged else ""
-    return kind, damage, {CLEAN: 0.0, **predicted.gains}
+    kind = describe(PHOTO, seen, container) if damage is not None or expected > 0 else ""
+    return kind, damage, {CLEAN: 0.0, PHOTO: expected}
 
 
 def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
     if not reduction.measurable:
         return [f"the picture is too small to be reduced by {reduction.scale} and measured: no figures in dB"]
     if reduction.is_damaged:
-        why = "or the figures would reward reproducing it; between bundled weights, what auto expects counts, too"
+        why = "or the figures would reward reproducing it; between clean and photo, what auto expects counts, too"
         return [f"{damage}: its reduced version got the same damage, {why}"]
     return [f"{damage}: the figures say how well its damage is reproduced and rank nothing"] if damage else []
 

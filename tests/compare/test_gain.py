@@ -12,7 +12,8 @@ def test_differences_between_bundled_weights_are_in_part_those_expected() -> Non
     found = with_expectation(scores, [None, 0.0, 1.0, None])
     assert (found[0], found[3]) == (scores[0], scores[3])
     clean, photo = found[1], found[2]
-    assert photo.gain is not None and clean.gain is not None
+    assert photo.gain is not None
+    assert clean.gain is not None
     assert photo.gain - clean.gain == pytest.approx(MEASURED * -0.5 + EXPECTED * 1.0)
     assert (photo.gain + clean.gain) / 2 == pytest.approx(0.75)
     assert (clean.psnr, photo.psnr) == pytest.approx((30 + clean.gain, 30 + photo.gain))

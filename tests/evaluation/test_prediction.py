@@ -1,6 +1,7 @@
 """What the kinds of weights are expected to gain."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,20 +9,22 @@ import pytest
 from esrt_core.evaluation.damage import FEATURES, look
 from esrt_core.evaluation.prediction import (
     CONSTANTS,
+    DRAWING_GAIN,
     INPUTS,
     LIMIT,
     OUTPUTS,
     Container,
+    gains_of,
     inputs_of,
-    predict,
     predict_from,
+    predict_gains,
 )
 from esrt_core.media.frame import Frame
 from tests.evaluation.pictures import Rgb, drawing, jpeg, smooth, texture
 
 
 def gains(pixels: Rgb, container: Container = Container(), scale: int = 2) -> tuple[float, float]:  # noqa: B008
-    found = predict(look([Frame((pixels,))]), container, scale).gains
+    found = predict_gains(look([Frame((pixels,))]), container, scale)
     return found["photo"], found["drawing"]
 
 
@@ -41,11 +44,11 @@ def test_noise_makes_photo_weights_better() -> None:
     assert expected[1] > 0.5
 
 
-def test_the_weights_of_drawings_gain_on_drawings() -> None:
-    assert gains(drawing())[1] > 0.3
-    assert gains(texture())[1] < 0
-    assert predict(look([Frame((drawing(),))]), Container(), 2).is_drawing
-    assert not predict(look([Frame((texture(),))]), Container(), 2).is_drawing
+def test_only_drawings_get_the_weights_of_drawings() -> None:
+    assert gains(drawing())[1] == DRAWING_GAIN
+    assert gains(texture())[1] == -math.inf
+    assert gains_of(np.array([0.3, 0.6])) == {"photo": 0.3, "drawing": DRAWING_GAIN}
+    assert gains_of(np.array([-0.3, 0.2])) == {"photo": -0.3, "drawing": -math.inf}
 
 
 def test_the_quality_that_the_file_states_goes_before_the_one_that_was_found() -> None:
@@ -69,7 +72,5 @@ def test_the_constants_are_those_of_a_network_of_one_hidden_layer() -> None:
     inputs = arrays["mean"] + np.linspace(-5, 5, len(INPUTS)) * arrays["deviation"]
     scaled = np.linspace(-5, 5, len(INPUTS)).clip(-LIMIT, LIMIT)
     hidden = np.tanh(arrays["first"] @ scaled + arrays["first_bias"])
-    expected = arrays["second"] @ hidden + arrays["second_bias"]
-    found = predict_from(inputs)
-    assert list(found.gains.values()) == pytest.approx(expected[:2].tolist(), rel=1e-6)
-    assert found.is_drawing == (expected[2] > 0)
+    expected = gains_of(arrays["second"] @ hidden + arrays["second_bias"])
+    assert predict_from(inputs) == pytest.approx(expected, rel=1e-6)
