@@ -69,7 +69,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
-    share: float
+    share: float = 1.0
 
     @property
     def stem(self) -> str:
