@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from esrt_core.errors import OptionError, TargetError
+from esrt_core.media.video.codecs import CODECS
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.video import resume
@@ -177,7 +178,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
     options: dict[str, Any] = {"segment": HALF, "codec": codec}

@@ -13,6 +13,7 @@ import pytest
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.media.video import mux as mux_module
 from esrt_core.media.video.clip import ColorTags
+from esrt_core.media.video.codecs import CODECS
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
@@ -73,7 +74,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
     parameters = f"mastering-display={DISPLAY}:cll=1000,400"
