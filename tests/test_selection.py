@@ -70,13 +70,6 @@ def test_auto_gives_drawings_drawing_weights() -> None:
     assert (drawn.first, drawn.later, drawn.reason) == ("drawing", "drawing", "drawing")
 
 
-def test_the_rows_that_a_truncated_photo_lacks_do_not_make_it_a_drawing() -> None:
-    left = jpeg(texture(), 90)
-    truncated = np.pad(left, ((0, 1400), (0, 0), (0, 0)), constant_values=128)
-    assert chosen(truncated) == chosen(left)
-    assert chosen(truncated).first != "drawing"
-
-
 def test_what_the_file_says_goes_before_what_it_looks_like() -> None:
     assert chosen(jpeg(texture(), 50), Container(quality=50)).reason == "JPEG of quality 50"
     assert chosen(texture(), Container("webp", 1.234)).reason == "WebP of 1.2 bits per pixel"
