@@ -1,10 +1,11 @@
 """Compare models on one picture: crops to look at, and the gain in dB."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from esrt_core.compare.gain import Reduction, Score
+from esrt_core.compare.gain import Reduction, Score, with_expectation
 from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.compare.page import comparison_page
 from esrt_core.compare.reproduce import Damage, reproduced_damage
@@ -71,7 +72,7 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     check_target(target, options.overwrite, [options.picture])
     frame, info, notes = _first_page(options, scale)
     rgb = to_display_rgb(frame)
-    kind, damage = _damage_of(rgb, info, scale)
+    kind, damage, expected = _damage_of(rgb, info, scale)
     reduction = Reduction(rgb, scale, damage)
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
     scores, runs = [reduction.score_bicubic()], []
@@ -82,6 +83,10 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
         candidates.append(Candidate(label, upscaled.frame))
         runs.append(_run(label, file, upscaler, upscaled, frame.depth))
         notes += [*file.notes, *upscaled.notes]
+    if reduction.is_damaged:
+        bundled = [model == AUTO or model in expected for model in options.models]
+        gains = [expected.get(file.name) if known else None for file, known in zip(files, bundled, strict=True)]
+        scores = with_expectation(scores, [None, *gains])
     _write(target, frame, candidates, scores, options)
     notes += _notes_on_figures(reduction, kind)
     named = "" if damage is None else kind
@@ -95,19 +100,24 @@ def _run(label: str, file: WeightsFile, upscaler: Upscaler, upscaled: Upscaled, 
     return ModelRun(label, str(file.path), file.sha256, *used)
 
 
-def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None]:
-    """Return what damage is seen, "" if photo weights would not gain, and how to do it to another picture, if known."""
+def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None, Mapping[str, float]]:
+    """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
+
+    That is the gain of the photo weights over the clean ones in dB, by name.
+    """
     seen, container = look([Frame((picture,))]), container_of_image(info)
-    if predict_gains(seen, container, scale)["photo"] <= 0:
-        return "", None
-    return describe(PHOTO, seen, container), reproduced_damage(picture, seen, container)
+    expected = predict_gains(seen, container, scale)[PHOTO]
+    damage = reproduced_damage(picture, seen, container)
+    kind = describe(PHOTO, seen, container) if damage is not None or expected > 0 else ""
+    return kind, damage, {CLEAN: 0.0, PHOTO: expected}
 
 
 def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
     if not reduction.measurable:
         return [f"the picture is too small to be reduced by {reduction.scale} and measured: no figures in dB"]
     if reduction.is_damaged:
-        return [f"{damage}: its reduced version got the same damage, or the figures would reward reproducing it"]
+        why = "or the figures would reward reproducing it; between clean and photo, what auto expects counts, too"
+        return [f"{damage}: its reduced version got the same damage, {why}"]
     return [f"{damage}: the figures say how well its damage is reproduced and rank nothing"] if damage else []
 
 
