@@ -74,7 +74,8 @@ def mutated_json(data: bytes, rng: random.Random) -> bytes:
     """Return JSON with one to a few values of another kind, missing, moved, doubled or in many levels."""
     value = [json.loads(data)]
     for _ in range(rng.choice((1, 1, 2, 3))):
-        container, key = rng.choice([place for place in _places(value) if place[0] is not value or rng.random() < 0.1])
+        places = [place for place in _places(value) if place[0] is not value or rng.random() < 0.1]
+        container, key = rng.choice(places or [(value, 0)])
         action = rng.random()
         if action < 0.6:
             container[key] = rng.choice(VALUES)
@@ -87,7 +88,7 @@ def mutated_json(data: bytes, rng: random.Random) -> bytes:
         else:
             for _ in range(rng.choice((3, 60, 900))):
                 container[key] = [container[key]]
-        value = json.loads(json.dumps(value)) if action < 0.85 else _unfolded(value)
+        value = _unfolded(value)
     return json.dumps(value[0]).encode()
 
 

@@ -102,7 +102,7 @@ def _batch(folder: Path) -> tuple[int, str]:
     arguments = ["batch", str(folder / "in"), "-s", "2", "-o", str(folder / "out"), "--threads", "1"]
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")), contextlib.redirect_stderr(said):
         code = esrt([*arguments, "--model", str(folder / "tiny.safetensors")])
-    return code, bytes(said.buffer.getvalue()).decode()  # type: ignore[attr-defined]
+    return code, bytes(said.buffer.getvalue()).decode()
 
 
 def _write_manifest(folder: Path) -> Path:
