@@ -26,7 +26,7 @@ from tests.fuzz.mutation import mutated
 
 COMMAND = Command(("batch", "in", "-s", "2", "-o", "out", *MODEL, "--max-pixels", str(MAX_PIXELS)), "out/**/*")
 SUFFIXES = (".png", ".jpg", ".tif", ".gif", ".webp")
-LAST = 0.15  # of the time of an undisturbed run, in which a run is killed or not
+STEP = 0.15  # of the time of an undisturbed run: a kill comes within one to three of them
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ def _kill_again_and_again(folder: Path, rng: random.Random, seconds: float, kill
     for number in range(kills):
         run = COMMAND.start(folder, {})
         with contextlib.suppress(subprocess.TimeoutExpired):
-            run.process.wait(seconds * rng.uniform(0, LAST) + seconds * LAST * (number % 3))
+            run.process.wait(seconds * STEP * (rng.random() + number % 3))
         run.process.kill()
         if run.end()[0] != -9:
             return number
