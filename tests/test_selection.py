@@ -212,11 +212,13 @@ def test_the_choice_is_what_naming_it_gives(mixed: Path) -> None:
     assert Path(clean.target).read_bytes() != first
 
 
+@pytest.mark.slow
 def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     result = upscaled(mixed / "b.jpg", requested("3"))
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (576, 480))
 
 
+@pytest.mark.slow
 def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
     result = upscaled(mixed / "a.png", requested("3", "drawing"))
     assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (576, 480))

@@ -86,6 +86,7 @@ def every_mode(folder: Path) -> list[Path]:
     return [*paths, path]
 
 
+@pytest.mark.slow
 def test_a_picture_of_every_mode(tmp_path: Path) -> None:
     sources = every_mode(tmp_path / "in")
     results = run(["upscale", *sources, "-s", "2", "-o", f"{tmp_path}/out/", "--json"])
@@ -122,6 +123,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert (summary["done"], summary["failed"]) == (10, 0)
 
 
+@pytest.mark.slow
 def test_a_comparison(tmp_path: Path) -> None:
     Image.fromarray(pixels(40, 40, 3)).save(tmp_path / "a.png")
     run(["compare", tmp_path / "a.png", "--models", "clean,photo", "-s", "2", "-o", tmp_path / "b.png"])

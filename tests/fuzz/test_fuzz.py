@@ -49,6 +49,7 @@ def test_damaged_json_is_other_json() -> None:
     assert all(isinstance(json.loads(each), dict | list | str | int | float | None) for each in found)
 
 
+@pytest.mark.slow
 def test_every_seed_is_a_file_that_is_read(tmp_path: Path) -> None:
     from esrt_core.media.image.decode import decode
     from esrt_core.media.image.picture import ReadLimits

@@ -369,6 +369,7 @@ def test_a_full_disk_is_one_sentence(
     assert not list((options.data / "weights").iterdir())
 
 
+@pytest.mark.slow
 def test_the_store_never_imports_torch() -> None:
     script = "import sys, esrt_core.weights.store as s; s.resolve('clean'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

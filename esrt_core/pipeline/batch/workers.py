@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from esrt_core.engine.batching import BATCHES, MOST_FRAMES
-from esrt_core.engine.gpu import all_cuda_devices, resolve_device
+from esrt_core.engine.gpu import named_devices, resolve_device
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.plan import make_plan, tiling_for
 from esrt_core.engine.threads import cpu_threads, take_cpu_threads
@@ -108,13 +108,6 @@ def prepare_workers(workers: Sequence[UpscalerPool], plan: FolderPlan) -> None:
     chains = {(task.plan.chain, task.plan.size.passes) for task in plan.tasks}
     for pool in workers:
         _ready(pool, chains)
-
-
-def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
-    """Return the devices by name; "all" means every CUDA device, or "auto" if there is none."""
-    if tuple(devices) != ("all",):
-        return tuple(devices)
-    return all_cuda_devices() or ("auto",)
 
 
 def _doubled(devices: Sequence[str], threads: int | None, tasks: Sequence[Task]) -> Sequence[str]:

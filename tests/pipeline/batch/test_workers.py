@@ -13,7 +13,7 @@ from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask, make_workers, named_devices
+from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask, make_workers
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
@@ -49,16 +49,6 @@ def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
 ) -> None:
     make_picture("in/large.png", 24, 20)
     assert len(make_workers(planned(with_threads(2)))) == 1
-
-
-def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esrt_core.engine.gpu.may_have_gpu", lambda: True)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert named_devices(("all",)) == ("auto",)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
-    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
 
 
 @pytest.mark.slow
@@ -109,6 +99,7 @@ def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture)
     assert results() == results("alone")
 
 
+@pytest.mark.slow
 def test_two_engines_share_the_threads_of_a_cpu(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
