@@ -1,6 +1,7 @@
 """Help in one form: placeholders in capitals, no types, no brackets around what is required, whole summaries.
 
-On a narrow terminal descriptions stand below what they describe, and examples are continued with a backslash.
+On a narrow terminal descriptions stand below what they describe, and examples are continued with a backslash. The values
+of commands that have this help are converted without pydantic if they are simple.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from esrt_cli.values import take_simple_values
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
@@ -57,7 +60,12 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 
 
 class Command(TyperCommand):
-    """A command whose help names arguments as `IN...` and `[VALUE]`."""
+    """A command whose help names arguments as `IN...` and `[VALUE]`, and whose simple values are taken as they come."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse a command line."""
+        _take_simple_values(self, ctx)
+        return super().parse_args(ctx, args)
 
     def get_help(self, ctx: Context) -> str:
         """Return the help for this terminal."""
@@ -86,7 +94,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose list of commands has whole summaries."""
+    """A group whose list of commands has whole summaries, and whose simple values are taken as they come."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse a command line up to the command."""
+        _take_simple_values(self, ctx)
+        return super().parse_args(ctx, args)
 
     def get_help(self, ctx: Context) -> str:
         """Return the help for this terminal."""
@@ -101,3 +114,9 @@ class Group(TyperGroup):
         for title, each in (("Options", [record for record in records if record]), ("Commands", rows)):
             with formatter.section(title):
                 write_rows(formatter, each)
+
+
+def _take_simple_values(command: TyperCommand | TyperGroup, ctx: Context) -> None:
+    for parameter in command.get_params(ctx):
+        if isinstance(parameter, (TyperArgument, TyperOption)):
+            take_simple_values(parameter)

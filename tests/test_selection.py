@@ -26,8 +26,9 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import Task, plan_folder
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task, make_workers
+from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import Result, load, upscale_picture

@@ -17,8 +17,8 @@ from esrt_core.errors import MediaError, OptionError
 from esrt_core.pipeline.batch import books, run
 from esrt_core.pipeline.batch.books import read_contents
 from esrt_core.pipeline.batch.plan import FolderPlan
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Packed, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results
 from tests.pipeline.folders import run as run_all

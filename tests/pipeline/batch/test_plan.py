@@ -16,8 +16,8 @@ from esrt_core.media.frame import Frame
 from esrt_core.media.image.encode import encode
 from esrt_core.media.image.picture import SHEET, EncodeOptions, Page
 from esrt_core.pipeline.batch.disks import expected_bytes
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.sizes import SizeRequest
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run

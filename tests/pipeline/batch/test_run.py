@@ -19,8 +19,8 @@ from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.manifest import Entry, Manifest
 from esrt_core.pipeline.batch.outputs import RunLock
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.enlarge import finish
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture, write

@@ -1,9 +1,6 @@
-"""The engines of a folder: for every device, or two for a CPU.
+"""Pictures in flight: several devices, bounded memory, an end when it is asked for."""
 
-Pictures in flow: several devices, bounded memory, an end when it is asked for.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,44 +8,12 @@ import pytest
 from esrt_core.engine.threads import cpu_threads
 from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
-from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask, make_workers
+from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
-
-WithThreads = Callable[[int | None], FolderOptions]
-
-
-@pytest.fixture
-def with_threads(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> WithThreads:
-    """Return a maker of options for a folder of eight small pictures, with so many threads."""
-    for index in range(8):
-        make_picture(f"in/{index}.png", 20, 20)
-    monkeypatch.setattr("torch.set_num_threads", lambda count: None)
-
-    def make(threads: int | None) -> FolderOptions:
-        upscale = asked().upscale
-        return asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=threads)))
-
-    return make
-
-
-@pytest.mark.parametrize(("threads", "count"), [(1, 1), (2, 2), (3, 1), (8, 2)])
-def test_a_cpu_gets_two_engines_where_its_threads_can_be_halved(
-    with_threads: WithThreads, monkeypatch: pytest.MonkeyPatch, threads: int, count: int
-) -> None:
-    assert len(make_workers(planned(with_threads(threads)))) == count
-    monkeypatch.setattr(workers, "cpu_threads", lambda: threads)
-    assert len(make_workers(planned(with_threads(None)))) == count
-
-
-def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
-    with_threads: WithThreads, make_picture: MakePicture
-) -> None:
-    make_picture("in/large.png", 24, 20)
-    assert len(make_workers(planned(with_threads(2)))) == 1
 
 
 @pytest.mark.slow
