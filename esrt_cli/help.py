@@ -1,6 +1,6 @@
 """Help in one form: placeholders in capitals, no types, no brackets around what is required, whole summaries.
 
-On a narrow terminal descriptions stand below what they describe, and examples are continued with a backslash. The values
+On a narrow terminal descriptions stand below what they describe, and examples are continued with a backslash. Values
 of commands that have this help are converted without pydantic if they are simple.
 """
 

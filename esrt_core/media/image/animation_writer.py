@@ -20,7 +20,7 @@ from esrt_core.media.image import png
 from esrt_core.media.image.cicp import with_nclx
 from esrt_core.media.image.codec_writer import PNG_LEVEL
 from esrt_core.media.image.formats import AVIF, GIF, PNG, WEBP, Format, encoding
-from esrt_core.media.image.metadata import png_chunks, save_parameters
+from esrt_core.media.image.metadata import add_to_gif, png_chunks, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata
 from esrt_core.media.image.pillow_writer import indexed, quality_parameters, to_palette
 
@@ -241,6 +241,7 @@ def _save_gif(
     if whole is not file:
         groups = [times[start:end] for start, end in zip(starts, [*starts[1:], len(times)], strict=True)]
         file.write(_with_repeats(whole.getvalue(), groups))
+    add_to_gif(file, metadata)
 
 
 def _with_repeats(gif: bytes, groups: list[list[int]]) -> bytes:

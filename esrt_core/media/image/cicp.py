@@ -59,6 +59,9 @@ class CodePoints:
 
 
 SRGB, UNSPECIFIED = CodePoints(1, 13), CodePoints(_UNSPECIFIED, _UNSPECIFIED)
+# A temporal delimiter and the length of the sequence header behind it; there color_description_present_flag, and sRGB.
+_SEQUENCE_HEADER = re.compile(rb"\x12\0\x0a([\x04-\x40])", re.DOTALL)
+_AS_SRGB = 1 << 24 | 1 << 16 | 13 << 8 | _MATRIX_BT601
 _PRIMARIES = {
     1: Primaries((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     4: Primaries((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
@@ -88,10 +91,30 @@ def from_properties(properties: Iterable[tuple[bytes, bytes]]) -> CodePoints | N
 
 
 def with_nclx(file: bytes, color: CodePoints) -> bytes:
-    """Return an AVIF file that Pillow wrote, its colr box naming the primaries and transfer; the matrix stays."""
+    """Return an AVIF that Pillow wrote as sRGB, its boxes and bitstream naming the primaries and transfer instead.
+
+    The matrix stays.
+    """
     points = color.primaries.to_bytes(2, "big") + color.transfer.to_bytes(2, "big")
     head, media, rest = file.partition(b"mdat")
-    return re.sub(rb"colrnclx....", lambda _: b"colrnclx" + points, head, flags=re.DOTALL) + media + rest
+    return (
+        re.sub(rb"colrnclx....", lambda _: b"colrnclx" + points, head, flags=re.DOTALL)
+        + media
+        + _redescribed(rest, color)
+    )
+
+
+def _redescribed(media: bytes, color: CodePoints) -> bytes:
+    """Return AV1 data whose sequence headers describe another color than sRGB (AV1 specification, 5.5.2)."""
+    patched = bytearray(media)
+    change = (color.primaries - SRGB.primaries << 16) + (color.transfer - SRGB.transfer << 8)
+    for found in _SEQUENCE_HEADER.finditer(media):
+        start, end = found.end(), found.end() + found[1][0]
+        header = int.from_bytes(media[start:end])
+        places = [shift for shift in range(8 * len(media[start:end]) - 24) if header >> shift & 0x1FFFFFF == _AS_SRGB]
+        if len(places) == 1:
+            patched[start:end] = (header + (change << places[0])).to_bytes(end - start)
+    return bytes(patched)
 
 
 def from_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> CodePoints | None:

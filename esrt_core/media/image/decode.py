@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,19 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import pixels
+from esrt_core.media.image import isobmff, pixels
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.deep_reader import read_deep
-from esrt_core.media.image.formats import AVIF, BMP, GIF, ICNS, ICO, JPEG, PNG, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.formats import (
+    AVIF,
+    GIF,
+    HEIF,
+    ICNS,
+    ICO,
+    JPEG,
+    PNG,
+    WEBP,
+)
 from esrt_core.media.image.icc import is_converted_from, profile_for
 from esrt_core.media.image.jpeg_quality import quality_of
 from esrt_core.media.image.metadata_reader import read_metadata
@@ -29,9 +37,16 @@ from esrt_core.media.image.picture import (
     Picture,
     ReadLimits,
     Source,
-    extension_of,
 )
-from esrt_core.media.image.pixels import Layout, layout_of, page_of, read_page, shown_size, without_needless_color
+from esrt_core.media.image.pixels import (
+    Layout,
+    as_gray,
+    layout_of,
+    page_of,
+    read_page,
+    shown_size,
+    without_needless_color,
+)
 from esrt_core.media.image.tiff import (
     has_all_data,
     is_deep,
@@ -42,6 +57,7 @@ from esrt_core.media.image.tiff import (
     read_tiff_page,
     unsupported,
 )
+from esrt_core.media.image.traits import is_lossless, oddities, plays_of
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
 from esrt_core.system.process import suppress_native_stderr
 
@@ -49,7 +65,6 @@ if TYPE_CHECKING:
     import tifffile  # at run time in functions: it takes longer to import than a small picture to decode
 
 _ANIMATIONS = (GIF, WEBP, PNG, AVIF)
-_LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
 MOST_PIXELS_PER_BYTE = 10_000  # deflate packs 8,256 px of one bit into a byte, the LZW of GIF 2,731 px
 _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 
@@ -122,7 +137,7 @@ def describe(opening: Opened) -> Description:
     composed = _animation_to_compose(opening)
     numbers, left_out = _page_numbers(opening, composed)
     animated = opening.format in _ANIMATIONS and len(numbers) > 1
-    plays = _plays(opening, composed) if animated else None
+    plays = plays_of(opening, composed) if animated else None
     metadata, orientation, damage = read_metadata(opening, plays, numbers[0])
     icc = metadata.icc
     layout = _layout(opening, numbers[0], icc, animated)
@@ -142,11 +157,11 @@ def describe(opening: Opened) -> Description:
         has_alpha=layout.has_alpha,
         pages=len(numbers),
         animated=animated,
-        lossless=_is_lossless(opening),
+        lossless=is_lossless(opening),
         byte_size=opening.byte_size,
         quality=None if opening.image is None else quality_of(opening.image),
         is_sheet=opening.ancillary is not None and SHEET.png_chunks[0] in opening.ancillary.texts,
-        notes=(*_oddities(opening), *left_out, *damage),
+        notes=(*oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=fitting, source_size=(width, height))
     return Description(info, metadata, icc, orientation, tuple(numbers), composed)
@@ -174,6 +189,12 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
+    page = _read_stored(opening, description, number)
+    is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
+    return as_gray(page) if is_gray else page
+
+
+def _read_stored(opening: Opened, description: Description, number: int) -> Page:
     if opening.tiff is not None and description.info.pages > 1:
         return _read_page_of_many(opening, number)
     if opening.tiff is not None:
@@ -373,6 +394,8 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         if image.mode in ("P", "PA"):
             image.load()  # before that Pillow has no palette
     layout = _layout_of(opening, image, icc)
+    if opening.format in (AVIF, HEIF) and isobmff.is_gray(opening.read_at, opening.byte_size):
+        layout = replace(layout, space=ColorSpace.GRAY)  # with alpha, decoders give RGBA
     if animated:
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
@@ -388,63 +411,3 @@ def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -
             if image.palette is None:
                 raise ValueError("it has no palette")
     return layout_of(image, icc)
-
-
-def _plays(opening: Opened, composed: Animation | None) -> int:
-    """Return how many times an animation plays, 0 for endlessly. GIF counts repeats, other formats count plays."""
-    if opening.format is PNG:
-        return composed.plays if composed is not None else 0
-    assert opening.image is not None
-    loop = opening.image.info.get("loop")
-    if opening.format is GIF:
-        return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
-    return int(loop or 0)
-
-
-def _is_lossless(opening: Opened) -> bool | None:
-    if opening.format is WEBP:
-        return _is_lossless_webp(opening)
-    if opening.format in _LOSSLESS:
-        return True
-    return False if opening.format is JPEG else None
-
-
-def _is_lossless_webp(opening: Opened) -> bool:
-    """Return whether the first image chunk is VP8L.
-
-    https://developers.google.com/speed/webp/docs/riff_container
-    """
-    file, at = opening.file, 12
-    while at < opening.byte_size:
-        file.seek(at)
-        header = file.read(8)
-        if header[:4] in (b"VP8 ", b"VP8L"):
-            return header[:4] == b"VP8L"
-        inside = 16 if header[:4] == b"ANMF" else None  # a frame's header, then its own chunks
-        length = int.from_bytes(header[4:8], "little")
-        at += 8 + (inside if inside is not None else length + length % 2)
-    return False
-
-
-def _oddities(opening: Opened) -> tuple[str, ...]:
-    """Return notes on what is unexpected in this file or not read from it."""
-    notes = [f"damaged {kind} chunk left out" for kind in (opening.ancillary.damaged if opening.ancillary else ())]
-    for kind in opening.ancillary.dropped if opening.ancillary else ():
-        what = "content credentials (C2PA)" if kind == "caBX" else f"{kind} chunk"
-        notes.append(f"{what} left out: it may depend on the pixels of the source")
-    named = format_for_path(Path(f"a{extension_of(opening.source)}"))
-    if named is not None and named is not opening.format:
-        notes.append(f"has the extension of {named.label} but is {opening.format.label}")
-    image = opening.image
-    bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
-    if bits > 8 and opening.deep is None:
-        notes.append(f"{bits} bits reduced to 8")
-    if opening.format is JPEG and image is not None:
-        if image.format == "MPO":
-            notes.append(f"only the first of {getattr(image, 'n_frames', 2)} images in the JPEG is read")
-        xmp = image.info.get("xmp", b"")
-        if b"hdrgm:Version" in xmp:
-            notes.append("the HDR gain map is left out")
-        if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
-            notes.append("the video of the motion photo is left out")
-    return tuple(notes)

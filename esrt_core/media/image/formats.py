@@ -156,6 +156,8 @@ GIF = Format(
     ("GIF",),
     (".gif",),
     writable=True,
+    xmp=True,
+    aspect=True,
     comment=True,
     alpha=True,
     animation=True,
@@ -216,7 +218,6 @@ JXL = Format(
     (".jxl",),
     writable=True,
     alpha=True,
-    icc=True,
     exif=True,
     xmp=True,
     default_quality=95,
@@ -225,6 +226,7 @@ JXL = Format(
 )
 ICO = Format("ico", "ICO", ("ICO",), (".ico",))
 ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
+PSD = Format("psd", "Photoshop", ("PSD",), (".psd",))
 FORMATS: tuple[Format, ...] = (
     PNG,
     JPEG,
@@ -244,7 +246,7 @@ FORMATS: tuple[Format, ...] = (
     ICNS,
     Format("pcx", "PCX", ("PCX",), (".pcx",)),
     SGI,
-    Format("psd", "Photoshop", ("PSD",), (".psd",)),
+    PSD,
     Format("dds", "DDS", ("DDS",), (".dds",)),
     Format("sun", "Sun raster", ("SUN",), (".ras",)),
 )

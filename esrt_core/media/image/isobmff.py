@@ -51,7 +51,7 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 
 def properties(read_at: ReadAt, byte_size: int) -> list[tuple[bytes, bytes]]:
     """Return the properties of the primary item of an AVIF or HEIF file, each its kind and content."""
-    meta = dict(inside(_content(read_at, byte_size, b"meta"), 4))
+    meta = dict(inside(first_content(read_at, byte_size, b"meta"), 4))
     declared = dict(inside(meta.get(b"iprp", b"")))
     primary = int.from_bytes(meta.get(b"pitm", b"")[4:8], "big")
     held = inside(declared.get(b"ipco", b""))
@@ -87,7 +87,18 @@ def bits_of(read_at: ReadAt, byte_size: int) -> int:
     return max(held.get(b"pixi", b"")[5:], default=0)  # of a grid
 
 
-def _content(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes:
+def is_gray(read_at: ReadAt, byte_size: int) -> bool:
+    """Return whether an AVIF or HEIF file's primary item has one channel beside its alpha."""
+    held = dict(properties(read_at, byte_size))
+    if len(config := held.get(b"av1C", b"")) > 2:
+        return bool(config[2] & 0x10)  # monochrome
+    if len(config := held.get(b"hvcC", b"")) > 16:
+        return config[16] & 3 == 0  # chroma_format_idc, ISO 14496-15
+    return held.get(b"pixi", b"")[4:5] == b"\1"
+
+
+def first_content(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes:
+    """Return the content of the first box of a kind at the top of a file, b"" without one."""
     return next((found.read(read_at) for found in walk(read_at, 0, byte_size) if found.kind == kind), b"")
 
 

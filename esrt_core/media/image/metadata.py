@@ -4,24 +4,27 @@ import io
 import math
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, HEIF, JPEG, PNG, TIFF, Format
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
 _EXIF_PREFIX = b"Exif\0\0"
+_OFFSET_OF_TIFF = bytes(4)  # begins the Exif box of a JPEG XL, ISO/IEC 18181-2; its plugin writes what it gets
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
 _JPEG_SEGMENT_BYTES = 65_533
 _COMMENT = "Comment"  # keyword of PNG text
+_SHAPE = b"pHYs"  # among further chunks it says that pixels are square
+_UNSAID = (*png.TEXT, _SHAPE)
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tuple[str, ...]]:
@@ -66,7 +69,7 @@ def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[M
     if metadata.icc is not None and profile_for(metadata.icc, space) is None:
         metadata = replace(metadata, icc=None)
         notes.append(f"color profile left out: it does not describe {space.value} pixels")
-    metadata = _with_text(metadata, target, notes)
+    metadata = _with_text(metadata, target, space, notes)
     metadata = _with_whole_xmp(metadata, target, notes)
     for field, name in _NAMES.items():
         if getattr(metadata, field) is None:
@@ -92,7 +95,7 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
-        parameters["exif"] = _EXIF_PREFIX + block
+        parameters["exif"] = (_OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
@@ -105,9 +108,14 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["extra"] = b"".join(
             struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in _jpeg_segments(metadata)
         )
-    elif metadata.xmp is not None:
+    elif metadata.xmp is not None and target is not GIF:
         parameters["xmp"] = metadata.xmp
     return parameters
+
+
+def add_to_gif(file: BinaryIO, metadata: Metadata) -> None:
+    """Add to a GIF that was written to a seekable file what Pillow does not write."""
+    gif.add(file, None if metadata.xmp is None else xmp.text(metadata.xmp), metadata.resolution)
 
 
 def png_chunks(metadata: Metadata) -> bytes:
@@ -131,11 +139,11 @@ def png_chunks(metadata: Metadata) -> bytes:
     return b"".join(png.chunk_bytes(kind, data) for kind, data in (*chunks, *metadata.png_chunks))
 
 
-def _with_text(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
+def _with_text(metadata: Metadata, target: Format, space: ColorSpace, notes: list[str]) -> Metadata:
     """Move text between the forms of PNG and of other formats; what the target has no form for is noted."""
     if target is PNG:
         chunks = [png.text_chunk(_COMMENT, _decoded(comment)) for comment in metadata.comments]
-        return replace(metadata, comments=(), png_chunks=(*metadata.png_chunks, *chunks))
+        return replace(metadata, comments=(), png_chunks=(*_own_chunks(metadata, space, notes), *chunks))
     texts = [png.text_of(kind, data) for kind, data in metadata.png_chunks if kind in png.TEXT]
     kept: set[str] = set()
     block = metadata.exif
@@ -158,10 +166,22 @@ def _with_text(metadata: Metadata, target: Format, notes: list[str]) -> Metadata
     names = list(dict.fromkeys(keyword for keyword, _ in texts if keyword not in kept))
     if names:
         notes.append(f"PNG text ({', '.join(names)}) left out: {target.label} cannot hold it")
-    others = dict.fromkeys(kind.decode("ascii") for kind, _ in metadata.png_chunks if kind not in png.TEXT)
+    others = dict.fromkeys(kind.decode("ascii") for kind, _ in metadata.png_chunks if kind not in _UNSAID)
     if others:
         notes.append(f"PNG chunks ({', '.join(others)}) left out: {target.label} cannot hold them")
     return replace(metadata, exif=block, comments=comments, png_chunks=())
+
+
+def _own_chunks(metadata: Metadata, space: ColorSpace, notes: list[str]) -> list[tuple[bytes, bytes]]:
+    """Return the further chunks that fit the pixels and the resolution of a PNG."""
+    fitting = []
+    for kind, data in metadata.png_chunks:
+        chunk = png.background_for(kind, data, is_gray=space is ColorSpace.GRAY)
+        if chunk is None:
+            notes.append("background color left out: it is not gray as the result is")
+        elif kind != _SHAPE or metadata.resolution is None:
+            fitting.append(chunk)
+    return fitting
 
 
 def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
@@ -186,6 +206,9 @@ def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Me
         metadata = replace(metadata, resolution=of_exif)
     if resolution is None:
         return metadata
+    if target is GIF and resolution.unit is Unit.NONE and not gif.holds_shape(resolution):
+        notes.append("shape of the pixels left out: GIF holds 1:4 to 4:1")
+        return replace(metadata, resolution=None)
     if target.aspect if resolution.unit is Unit.NONE else target.dpi:
         return metadata
     if resolution.unit is Unit.NONE:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, jp2, jpeg, photoshop, tiff_tags, xmp
+from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import JPEG, JPEG2000, TIFF
+from esrt_core.media.image.formats import GIF, JPEG, JPEG2000, JXL, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -40,6 +40,8 @@ def read_metadata(opening: Opened, loop: int | None, page_number: int = 0) -> tu
     notes: list[str] = []
     if opening.format is TIFF:
         read, orientation = _read_page(opening, page_number, notes)
+    elif opening.format is GIF:
+        read, orientation = _read_gif(opening, notes), UPRIGHT
     else:
         read, orientation = _read_file(opening, notes)
     color, color_chunks, icc = read_color(opening, read.icc, page_number)
@@ -84,8 +86,20 @@ def _read_page(opening: Opened, number: int, notes: list[str]) -> tuple[Metadata
     return read, turn
 
 
+def _read_gif(opening: Opened, notes: list[str]) -> Metadata:
+    with reading(opening.name):
+        found = gif.read_extensions(opening.file)
+    if found.further:
+        notes.append(f"GIF extensions ({', '.join(found.further)}) left out")
+    icc = found.icc
+    if icc is not None and not _is_profile(icc):
+        notes.append("damaged color profile left out")
+        icc = None
+    return Metadata(icc, xmp=found.xmp, resolution=found.shape, comments=found.comments)
+
+
 def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
-    """Return the metadata and the orientation of a file that is no TIFF."""
+    """Return the metadata and the orientation of a file that is neither TIFF nor GIF."""
     assert opening.image is not None
     block = _attempt(opening, _read_exif, None, "EXIF data", notes)
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
@@ -181,8 +195,7 @@ def _read_comments(opening: Opened) -> tuple[bytes, ...]:
         return tuple(_segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
-    comment = _info(opening, "comment")
-    return (comment,) if isinstance(comment, bytes) and comment else ()
+    return ()
 
 
 def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
@@ -190,7 +203,9 @@ def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
     found = opening.ancillary
     if found is None:
         return ()
-    return (*found.texts, *([(b"tIME", found.time)] if found.time else []), *found.others)
+    is_square = found.density is not None and found.density[0] == found.density[1] and not found.density[2]
+    square = [png.density_chunk(*found.density[:2], is_per_meter=False)] if found.density and is_square else []
+    return (*found.texts, *([(b"tIME", found.time)] if found.time else []), *found.others, *square)
 
 
 def _read_icc(opening: Opened) -> bytes | None:
@@ -210,6 +225,8 @@ def _is_profile(icc: bytes) -> bool:
 
 
 def _read_xmp(opening: Opened) -> bytes | None:
+    if opening.format is JXL:  # whose plugin does not read it
+        return isobmff.first_content(opening.read_at, opening.byte_size, b"xml ") or None
     packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
     if not packet:
         return None

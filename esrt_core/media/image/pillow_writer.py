@@ -14,7 +14,7 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL, behind_header
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
-from esrt_core.media.image.metadata import save_parameters
+from esrt_core.media.image.metadata import add_to_gif, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Resolution, Unit
 
 _OPTIMIZED_JPEG_PIXELS = 4_000_000  # optimized Huffman tables need the whole image's coefficients in memory
@@ -40,6 +40,8 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
         written = behind_header(file, target, metadata)
         with encoding(target):
             image.save(written, target.pillow[0], **parameters)
+        if target is GIF:
+            add_to_gif(file, metadata)
 
 
 def quality_parameters(target: Format, options: EncodeOptions, pixels: int, space: ColorSpace) -> dict[str, Any]:

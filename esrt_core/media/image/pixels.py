@@ -84,6 +84,15 @@ def without_needless_color(page: Page) -> Page:
     return replace(page, frame=page_of(color, alpha, 8).frame)
 
 
+def as_gray(page: Page) -> Page:
+    """Return a page whose colors are gray by its file's header, in one plane."""
+    frame = page.frame
+    if frame.space is ColorSpace.GRAY:
+        return page
+    plane = np.ascontiguousarray(frame.planes[0][..., 1])
+    return replace(page, frame=replace(frame, planes=(plane,), space=ColorSpace.GRAY))
+
+
 def read_deep(stored: Samples, bits: int, peak: float, image: Image.Image, orientation: int) -> Page:
     """Return decoded samples (H, W) or (H, W, C), of `bits` bits and 0..`peak`, as an oriented page.
 

@@ -14,12 +14,13 @@ from typing import BinaryIO
 from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GRAY = 0  # color type
+_GRAY, _PALETTE, _HAS_COLOR = 0, 3, 2  # color types, and their bit for color
+_BACKGROUND, _SIGNIFICANT_BITS = b"bKGD", b"sBIT"
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-_STRUCTURE = (*_PIXEL_CHUNKS, b"acTL", b"fcTL", b"fdAT", b"sBIT", b"bKGD", b"hIST", b"sPLT", b"iDOT")
+_STRUCTURE = (*_PIXEL_CHUNKS, b"acTL", b"fcTL", b"fdAT", b"iDOT")
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _COLOR = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
-_SINGLE = (b"iCCP", b"eXIf", b"pHYs", b"tIME")
+_SINGLE = (b"iCCP", b"eXIf", b"pHYs", b"tIME", _BACKGROUND)
 # Kept though their names say that they may depend on the pixels: HDR metadata, stereo, calibration and physical scale.
 _KEPT = (b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"sTER", b"pCAL", b"sCAL")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -93,13 +94,17 @@ class Ancillary:
 def read_ancillary(file: BinaryIO) -> Ancillary:
     """Return what a PNG file carries beside its pixels, from before and after them."""
     found: dict[str, bytes] = {}
+    structure: dict[bytes, bytes] = {}
     texts, others, color, damaged, dropped = [], [], [], [], []
     for chunk in walk(file):
         kind = chunk.kind
+        if kind in (b"IHDR", b"PLTE", b"acTL"):
+            structure[kind] = chunk.read(file)
         if kind in _STRUCTURE or not kind.isalpha():
             continue
         if not is_copied(kind) and kind not in (*TEXT, *_COLOR, *_SINGLE):
-            dropped.append(kind.decode("ascii"))
+            if kind != _SIGNIFICANT_BITS or set(chunk.read(file)) != {_sample_bits(structure)}:
+                dropped.append(kind.decode("ascii"))
             continue
         data = chunk.read(file)
         if file.read(4) != zlib.crc32(kind + data).to_bytes(4, "big"):
@@ -121,6 +126,8 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         icc = _inflated(compressed.partition(b"\0")[2][1:])
         if not icc:
             damaged.append("iCCP")
+    if background := _background(found.get("bKGD", b""), structure):
+        others.append((_BACKGROUND, background))
     exif = found.get("eXIf") or found.get("exif")
     return Ancillary(
         icc or None,
@@ -182,6 +189,16 @@ def raw_profile_chunk(name: str, profile: bytes) -> tuple[bytes, bytes]:
     lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
     text = f"\n{name}\n{len(profile):8}\n{lines}\n"
     return b"zTXt", _RAW_PROFILE + name.encode() + b"\0\0" + zlib.compress(text.encode())
+
+
+def background_for(kind: bytes, data: bytes, *, is_gray: bool) -> tuple[bytes, bytes] | None:
+    """Return a chunk as it is for gray or RGB pixels; None for a background color that has no gray."""
+    if kind != _BACKGROUND:
+        return kind, data
+    color = data * 3 if len(data) == 2 else data
+    if not is_gray:
+        return kind, color
+    return (kind, color[:2]) if color == color[:2] * 3 else None
 
 
 def scaled(kind: bytes, data: bytes, factor: tuple[float, float]) -> tuple[bytes, bytes]:
@@ -300,6 +317,29 @@ def _inflated(data: bytes) -> bytes:
     except zlib.error:
         return b""
     return result if inflate.eof else b""
+
+
+def _sample_bits(structure: dict[bytes, bytes]) -> int:
+    """Return the bits of a sample as it is shown: colors of a palette have 8."""
+    header = structure.get(b"IHDR", b"").ljust(13, b"\0")
+    return 8 if header[9] == _PALETTE else header[8]
+
+
+def _background(data: bytes, structure: dict[bytes, bytes]) -> bytes | None:
+    """Return the background color, in the 8 or 16 bits in which the pixels are written: gray or RGB, or None."""
+    header, palette = structure.get(b"IHDR", b"").ljust(13, b"\0"), structure.get(b"PLTE", b"")
+    bits, color_type = header[8:10]
+    if color_type == _PALETTE:
+        color = palette[3 * data[0] : 3 * data[0] + 3] if len(data) == 1 else b""
+        return b"".join(bytes([0, value]) for value in color) or None
+    if len(data) != (6 if color_type & _HAS_COLOR else 2):
+        return None
+    values = [int.from_bytes(data[at : at + 2], "big") % (1 << bits) for at in range(0, len(data), 2)]
+    if bits < 8:
+        values = [value * 255 // (2**bits - 1) for value in values]
+    elif bits == 16 and b"acTL" in structure:  # animations are written in 8 bits
+        values = [value >> 8 for value in values]
+    return b"".join(value.to_bytes(2, "big") for value in values)
 
 
 def _density(data: bytes | None) -> tuple[int, int, bool] | None:

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.errors import MediaError
+from esrt_core.media.image.isobmff import ReadAt
 from esrt_core.media.image.pixels import raw_samples
 
 BITS_AT = 22  # where the header holds the bits of a sample, as two bytes
 _HEADER = struct.Struct(">HIIHH")  # channels, height, width, bits, color mode
 _SIGNATURE = b"8BPS\0\1"
 _GRAY, _RGB = 1, 3  # color modes
+_DEEP_LAYERS = (b"Lr16", b"Lr32", b"Layr")
 _RAW, _PACK_BITS, _ZIP, _ZIP_WITH_PREDICTION = range(4)
 
 
@@ -25,6 +27,21 @@ def bits_of(head: bytes) -> int:
     if not head.startswith(_SIGNATURE) or int.from_bytes(head[24:26], "big") not in (_GRAY, _RGB):
         return 0
     return int.from_bytes(head[BITS_AT : BITS_AT + 2], "big")
+
+
+def layer_count(read_at: ReadAt) -> int:
+    """Return how many layers a file has beside its merged image (section "Layer Info"; a negative count has alpha)."""
+    at = 26
+    for _ in range(2):  # color mode data, image resources
+        at += 4 + int.from_bytes(read_at(at, 4), "big")
+    section, info = (int.from_bytes(read_at(begin, 4), "big") for begin in (at, at + 4))
+    if section < 6:
+        return 0
+    if not info:  # with 16 bits a sample they are in a block of their own, behind the global mask
+        mask = int.from_bytes(read_at(at + 8, 4), "big")
+        block = read_at(at + 12 + mask, 14)
+        return abs(int.from_bytes(block[12:14], "big", signed=True)) if block[4:8] in _DEEP_LAYERS else 0
+    return abs(int.from_bytes(read_at(at + 8, 2), "big", signed=True))
 
 
 def decode_16(data: bytes) -> NDArray[np.uint16]:

@@ -1,15 +1,16 @@
 import io
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from esrt_core.media.frame import ColorSpace
+from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.cicp import CodePoints, from_properties, profile_of, profile_of_chunks
 from esrt_core.media.image.isobmff import properties
-from esrt_core.media.image.picture import Metadata
-from tests.media.pictures import picture, present, read, reopened, saved, srgb_profile, written
+from esrt_core.media.image.picture import Metadata, Page
+from tests.media.pictures import noise, picture, present, read, reopened, saved, srgb_profile, written
 
 P3, PQ_2020 = CodePoints(12, 13), CodePoints(9, 16)
 
@@ -132,6 +133,15 @@ def test_an_animated_avif_keeps_its_code_points() -> None:
     pages = [replace(page, duration_ms=40.0) for page in (*decoded.pages, *decoded.pages)]
     result, _ = written(pages, "avif", decoded.metadata)
     assert result.count(b"colrnclx" + bytes([0, 12, 0, 13])) == result.count(b"colrnclx") >= 1
+
+
+@pytest.mark.parametrize("color", [P3, PQ_2020])
+def test_the_bitstream_of_an_animated_avif_names_the_color_too(color: CodePoints) -> None:
+    pages = [Page(Frame((noise(16, 24, 3, seed=seed),)), duration_ms=40.0) for seed in range(3)]
+    result, _ = written(pages, "avif", Metadata(color=color))
+    with av.open(io.BytesIO(result), "r") as container:
+        frames = list(container.decode(container.streams.video[-1]))
+    assert [(frame.color_primaries, frame.color_trc) for frame in frames] == [(color.primaries, color.transfer)] * 3
 
 
 def test_the_profile_of_an_avif_goes_before_its_code_points() -> None:

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image import png
 from esrt_core.media.image.exif import EXIF, directories
 from esrt_core.media.image.metadata import for_size
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Resolution
@@ -439,3 +440,76 @@ def test_metadata_of_a_photoshop_file_are_read() -> None:
     assert found.photoshop == IPTC
     assert found.dpi == (150, 300)  # the XMP turns it
     assert b"<dc:title>T<" in present(found.xmp)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        (2 + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + b"\xff\xfd",
+        (22).to_bytes(4, "big") + bytes(8) + b"8BIMLr16" + (2).to_bytes(4, "big") + b"\0\3",
+    ],
+)
+def test_the_layers_of_a_photoshop_file_are_said(section: bytes) -> None:
+    header = b"8BPS\0\1" + bytes(6) + b"\0\3" + (2).to_bytes(4, "big") + (3).to_bytes(4, "big") + b"\0\x08\0\3"
+    assert read(header + bytes(12) + b"\0\0" + bytes(18)).notes == ()
+    assert read(header + bytes(8) + section + b"\0\0" + bytes(18)).notes == (
+        "the layers of the Photoshop file (3) are left out: the merged image is read",
+    )
+
+
+def chunked(image: Image.Image, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG with further chunks before its pixels."""
+    data = saved(image, "PNG")
+    at = data.index(b"IDAT") - 4
+    return data[:at] + b"".join(png.chunk_bytes(*chunk) for chunk in chunks) + data[at:]
+
+
+def chunks_of(data: bytes) -> dict[bytes, bytes]:
+    file = io.BytesIO(data)
+    return {chunk.kind: chunk.read(file) for chunk in png.walk(file)}
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "expected"),
+    [
+        ("RGB", b"\0\1\0\2\0\3", b"\0\1\0\2\0\3"),
+        ("L", b"\0\x2a", b"\0\x2a"),
+        ("LA", b"\0\x2a", b"\0\x2a"),
+        ("I;16", b"\x12\x34", b"\x12\x34"),
+        ("1", b"\0\1", b"\0\xff"),
+    ],
+)
+def test_the_background_color_of_a_png_is_kept(mode: str, given: bytes, expected: bytes) -> None:
+    image = Image.new("I;16", (6, 4)) if mode == "I;16" else picture("L", (8, 8)).convert(mode)
+    image = picture(mode) if mode == "RGB" else image
+    decoded = read(chunked(image, (b"bKGD", given)))
+    data, notes = written(decoded.pages, "png", decoded.metadata)
+    assert chunks_of(data)[b"bKGD"] == expected
+    assert notes == ()
+
+
+def test_a_background_color_of_a_palette_becomes_a_color() -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([9, 9, 9, 10, 20, 30])
+    decoded = read(chunked(image, (b"bKGD", b"\1")))
+    data, _ = written(decoded.pages, "png", decoded.metadata)
+    assert chunks_of(data)[b"bKGD"] == b"\0\x0a\0\x14\0\x1e"
+    assert any("bKGD" in note for note in written(decoded.pages, "jpeg", decoded.metadata)[1])
+
+
+def test_what_describes_old_samples_of_a_png_is_said_unless_it_says_nothing() -> None:
+    decoded = read(chunked(picture(), (b"sBIT", b"\5\6\5"), (b"sPLT", b"p\0\x08")))
+    assert [note.split()[0] for note in decoded.notes] == ["sBIT", "sPLT"]
+    assert read(chunked(picture(), (b"sBIT", b"\x08\x08\x08"))).notes == ()
+
+
+@pytest.mark.parametrize("sides", [b"\0\0\0\1\0\0\0\1\0", b"\0\0\0\x07\0\0\0\x03\0"])
+def test_the_shape_of_pixels_without_a_unit_is_kept_byte_for_byte(sides: bytes) -> None:
+    decoded = read(chunked(picture(), (b"pHYs", sides)))
+    data, notes = written(decoded.pages, "png", decoded.metadata)
+    assert chunks_of(data)[b"pHYs"] == sides
+    assert notes == ()
+    data, _ = written(decoded.pages, "png", decoded.metadata, EncodeOptions(dpi=254))
+    assert data.count(b"pHYs") == 1
+    assert chunks_of(data)[b"pHYs"] == b"\0\0\x27\x10\0\0\x27\x10\1"
+    assert decoded.metadata.resolution is not None or not written(decoded.pages, "jpeg", decoded.metadata)[1]
