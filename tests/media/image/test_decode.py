@@ -6,6 +6,7 @@ HEIC and JPEG XL: read and written with the extra, refused with its name without
 import io
 import os
 import random
+import struct
 import sys
 import warnings
 import zlib
@@ -424,3 +425,15 @@ def test_a_tiff_of_strips_without_rows_is_refused_by_its_name(tmp_path: Path) ->
         file.pages.first.tags["RowsPerStrip"].overwrite(0)
     with pytest.raises(MediaError, match=r"strips\.tif"):
         probe(path, LIMITS)
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_palette_image_without_its_palette_is_refused_by_its_name(tmp_path: Path, truncated: bool) -> None:
+    data = saved(picture("P"), "PNG")
+    at = data.index(b"PLTE")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    path = tmp_path / "bare.png"
+    path.write_bytes(data[: at - 4] + data[at + length + 8 :])
+    for work in (probe, decode):
+        with pytest.raises(MediaError, match=r"bare\.png .* damaged .*no palette"):
+            work(path, ReadLimits(allow_truncated=truncated))
