@@ -117,5 +117,6 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         if score.psnr is not None
     ]
     reduced = f"reduced by {comparison.scale}{', damaged alike' if comparison.damage else ''} and upscaled again"
-    head = [f"{comparison.source}, {reduced} (PSNR on Y, gain over bicubic):"]
+    gain = "expected gain" if comparison.damage else "gain"
+    head = [f"{comparison.source}, {reduced} (PSNR on Y, {gain} over bicubic):"]
     return [*(head if figures else []), *figures, f"{comparison.target}: crops where they differ most"]

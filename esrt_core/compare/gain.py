@@ -19,7 +19,7 @@ MEASURED, EXPECTED = 0.3, 0.7  # shares by least squares, for photos of a corpus
 
 @dataclass(frozen=True)
 class Score:
-    """Hold a candidate's PSNR on Y in dB and its gain over bicubic.
+    """Hold a candidate's PSNR on Y in dB as measured, and its gain over bicubic, by which it ranks.
 
     Both are None if the picture is too small to measure or is restored without any error.
     """
@@ -57,7 +57,7 @@ class Reduction:
 
 
 def with_expectation(scores: Sequence[Score], expected: Sequence[float | None]) -> list[Score]:
-    """Return scores whose differences are in part those expected, and whose mean is the same.
+    """Return scores whose gains differ in part as expected, with the same mean; PSNR stays as measured.
 
     `expected` has the gain over the clean weights in dB of each score, None for those of which nothing is expected.
     """
@@ -67,9 +67,9 @@ def with_expectation(scores: Sequence[Score], expected: Sequence[float | None]) 
     measured, predicted = (sum(values) / len(known) for values in zip(*known, strict=True))
     found = []
     for score, gain in zip(scores, expected, strict=True):
-        if score.gain is None or score.psnr is None or gain is None:
+        if score.gain is None or gain is None:
             found.append(score)
             continue
         change = measured + MEASURED * (score.gain - measured) + EXPECTED * (gain - predicted) - score.gain
-        found.append(Score(score.label, score.psnr + change, score.gain + change))
+        found.append(Score(score.label, score.psnr, score.gain + change))
     return found

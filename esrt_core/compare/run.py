@@ -103,10 +103,13 @@ def _run(label: str, file: WeightsFile, upscaler: Upscaler, upscaled: Upscaled, 
 def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None, Mapping[str, float]]:
     """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
 
-    That is the gain of the photo weights over the clean ones in dB, by name.
+    That is the gain of the photo weights over the clean ones in dB, by name. Of a lossless file damage is believed if
+    that gain is not negative: gradients that a program made can look like a JPEG.
     """
     seen, container = look([Frame((picture,))]), container_of_image(info)
     expected = predict_gains(seen, container, scale)[PHOTO]
+    if info.lossless and expected <= 0:
+        return "", None, {}
     damage = reproduced_damage(picture, seen, container)
     kind = describe(PHOTO, seen, container) if damage is not None or expected > 0 else ""
     return kind, damage, {CLEAN: 0.0, PHOTO: expected}
@@ -116,8 +119,7 @@ def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:
     if not reduction.measurable:
         return [f"the picture is too small to be reduced by {reduction.scale} and measured: no figures in dB"]
     if reduction.is_damaged:
-        why = "or the figures would reward reproducing it; between clean and photo, what auto expects counts, too"
-        return [f"{damage}: its reduced version got the same damage, {why}"]
+        return [f"{damage}: its reduced version got the same damage, or the figures would reward reproducing it"]
     return [f"{damage}: the figures say how well its damage is reproduced and rank nothing"] if damage else []
 
 
