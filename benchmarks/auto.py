@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fit_auto import Examples, examples_of, regret
-from benchmarks.kinds import load_table
+from benchmarks.kinds import Table, load_table
 from esrt_core.evaluation.prediction import KINDS, predict_from
 
 TOLERANCE = 0.05  # dB
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     options = parser.parse_args()
-    table = load_table(options.cache, "report", ("clean", *KINDS))
+    table = measured(load_table(options.cache, "report", ("clean", *KINDS)))
     clean = {id(row): psnr[0] for row, psnr in zip(table.rows, table.psnr, strict=True)}
     examples = examples_of(table)
     predicted = np.array([list(predict_from(inputs).values()) for inputs in examples.inputs])
@@ -61,6 +61,12 @@ def main() -> None:
                 if mask.any():
                     name = f"drawing, {damage}" if drawing else damage
                     print(text(name, scale, line(examples, mask, lost, base)), flush=True)
+
+
+def measured(table: Table) -> Table:
+    """Return the rows of which all kinds were measured."""
+    places = np.flatnonzero(~np.isnan(table.psnr).any(1)).tolist()
+    return Table([table.rows[p] for p in places], [table.lr[p] for p in places], table.psnr[places])
 
 
 def half_of(examples: Examples) -> np.ndarray:

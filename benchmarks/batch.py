@@ -28,8 +28,8 @@ from esrt_core.media.image.decode import decode
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.enlarge import prepare
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.sizes import SizeRequest, exact, plan_size

@@ -2,7 +2,7 @@
 
 With --small the small pictures are written too, in a folder for each scale, for `esrt train FOLDER --lr-dir SMALL/x2`:
 reduced by bicubic as the trainer does it, and a share of them saved as JPEG of quality 40 to 95 on the way.
-With --photos, pictures of a folder are copied in among them.
+With --photos, pictures of a folder are copied in among them; with --mixed, a part of one lies on every page instead.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.drawings import draw, draw_graphic, draw_page
-from esrt_core.evaluation.dataset import read_pair
+from esrt_core.evaluation.dataset import find_pictures, read_pair, read_rgb
 from esrt_core.media.image.picture import ReadLimits
 
 KINDS = {"drawing": draw, "page": draw_page, "graphic": draw_graphic}
 QUALITIES = (40, 95)
+MIXED = 7  # second number of the seed of what lies on a page
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,18 @@ def write(order: Order, seed: int) -> None:
         for scale in order.scales:
             lr = reduced(path, scale, order.damaged, np.random.default_rng((seed, scale)))
             lr.save(order.small / f"x{scale}" / path.name)
+
+
+def write_mixed(order: Order, photos: list[Path], seed: int) -> None:
+    """Draw a page or, every fourth time, a graphic, and lay a part of a photo on it."""
+    rng = np.random.default_rng((seed, MIXED))
+    page = np.array((draw_page if seed % 4 else draw_graphic)(seed, order.size))
+    photo = read_rgb(photos[int(rng.integers(len(photos)))], ReadLimits())
+    sides = [min(int(rng.uniform(0.4, 0.8) * order.size), length) for length in photo.shape[:2]]
+    at, of = ([int(rng.integers(whole - side + 1)) for whole, side in zip(wholes, sides, strict=True)]
+              for wholes in (page.shape[:2], photo.shape[:2]))  # fmt: skip
+    page[at[0] : at[0] + sides[0], at[1] : at[1] + sides[1]] = photo[of[0] : of[0] + sides[0], of[1] : of[1] + sides[1]]
+    Image.fromarray(page).save(order.folder / f"mixed-{seed:05d}.png", optimize=True)
 
 
 def reduced(path: Path, scale: int, damaged: float, rng: np.random.Generator) -> Image.Image:
@@ -74,6 +87,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=480, help="px a side")
     parser.add_argument("--pages", action="store_true", help="text, tables, diagrams and line art only")
     parser.add_argument("--graphics", action="store_true", help="pages, programs, comics, charts, plans and scans")
+    parser.add_argument("--mixed", action="store_true", help="pages on which a part of one of --photos lies")
     parser.add_argument("--small", type=Path, help="folder for the small pictures")
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--damaged", type=float, default=0.25, help="share of the small pictures that was a JPEG")
@@ -86,10 +100,11 @@ def main() -> None:
     folders = [options.small / f"x{scale}" for scale in options.scales] if options.small else []
     for folder in (options.folder, *folders):
         folder.mkdir(parents=True, exist_ok=True)
+    photos = [path for folder in options.photos for path in find_pictures(folder)]
+    drawn = partial(write_mixed, order, photos) if options.mixed else partial(write, order)
     with ProcessPoolExecutor(options.jobs) as pool:
-        for _ in pool.map(partial(write, order), range(options.seed, options.seed + options.count)):
+        for _ in pool.map(drawn, range(options.seed, options.seed + options.count)):
             pass
-    photos = sorted(path for folder in options.photos for path in folder.iterdir())
     places = np.linspace(0, len(photos) - 1, options.photo_count if photos else 0).astype(int)
     for number, place in enumerate(places):
         add_photo(order, photos[place], options.seed + number)

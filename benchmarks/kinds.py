@@ -5,10 +5,10 @@
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
-bicubic and of every kind against the undamaged picture. Rows that are there already are kept; a kind's column belongs
-to the hashes of its weights, so that new weights are measured anew and nothing else is. Kinds without weights of a
-scale take the passes that `esrt upscale` takes. Only one part of each picture is used, at a place drawn from its
-number.
+bicubic and of every kind against the undamaged picture. Rows that are there already are kept, and those that a --share
+left out are measured by a later call with a larger one; a kind's column belongs to the hashes of its weights, so that
+new weights are measured anew and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale`
+takes. Only one part of each picture is used, at a place drawn from its number.
 """
 
 import argparse
@@ -69,6 +69,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
+    share: float = 1.0
 
     @property
     def stem(self) -> str:
@@ -99,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
     parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
+    parser.add_argument("--share", type=float, default=1.0, help="of each picture's rows that are measured now")
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
 
@@ -112,10 +114,10 @@ def ordered(options: argparse.Namespace) -> Iterator[Job]:
     for turn in range(len(options.scales)):
         for place in range(max(len(photos), len(drawings))):
             scale = options.scales[(place + turn) % len(options.scales)]
-            if place < len(photos):
-                yield Job(options.cache, options.set, photos[place], False, place, scale, tuple(options.photo_kinds))
-            if place < len(drawings):
-                yield Job(options.cache, options.set, drawings[place], True, place, scale, tuple(options.kinds))
+            for paths, drawing, kinds in ((photos, False, options.photo_kinds), (drawings, True, options.kinds)):
+                if place < len(paths):
+                    measured = tuple(kinds), options.share
+                    yield Job(options.cache, options.set, paths[place], drawing, place, scale, *measured)
 
 
 def measure_picture(job: Job) -> None:
@@ -129,13 +131,18 @@ def measure_picture(job: Job) -> None:
             np.savez_compressed(file, lr=np.stack(pixels), rows=np.array(json.dumps([asdict(row) for row in rows])))
         whole.replace(table)
     pixels = np.load(table)["lr"]
+    chosen = job.random().permutation(len(pixels))[: round(len(pixels) * job.share)]
     for kind in job.kinds:
         column = job.folder / f"{job.stem}.{kind}-{digest(kind, job.scale)}.npy"
-        if not column.is_file():
-            write_column(column, [psnr_y(enlarged(each, kind, job.scale), hr, job.scale) for each in pixels])
+        values = np.load(column) if column.is_file() else np.full(len(pixels), np.nan)
+        missing = [place for place in chosen if np.isnan(values[place])]
+        for place in missing:
+            values[place] = psnr_y(enlarged(pixels[place], kind, job.scale), hr, job.scale)
+        if missing:
+            write_column(column, values)
 
 
-def write_column(path: Path, values: list[float]) -> None:
+def write_column(path: Path, values: NDArray[np.float64]) -> None:
     whole = path.with_suffix(".part")
     with whole.open("wb") as file:
         np.save(file, values)

@@ -21,14 +21,14 @@ from esrt_cli.commands.upscale import upscale
 from esrt_cli.commands.video import video
 from esrt_cli.config import apply_config
 from esrt_cli.console import Console, prepare_streams, wants_events
-from esrt_cli.help import Command, Group, help_width
+from esrt_cli.help import Command, Group
 from esrt_cli.signals import Interrupted, interruptible
 from esrt_core.errors import EsrtError, StopError
 from esrt_core.system.process import configure_process
 
 PROGRAM = "esrt"
 
-SETTINGS = {"terminal_width": help_width(), "help_option_names": ["-h", "--help"]}
+SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=SETTINGS)
 

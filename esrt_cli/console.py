@@ -194,8 +194,11 @@ class Console:
         from rich.console import Console as Terminal
 
         self.erase()
-        width = max(columns(sys.stdout), 40) if sys.stdout.isatty() else 100
-        Terminal(file=sys.stdout, width=width).print(what)
+        Terminal(file=sys.stdout, width=self.width(), height=25).print(what)  # without a height, 80 on a dumb terminal
+
+    def width(self) -> int:
+        """Return the columns of standard output, as many as a wide terminal has if it is none."""
+        return columns(sys.stdout) if sys.stdout.isatty() else 100
 
     def erase(self) -> None:
         """Take away what start() shows."""

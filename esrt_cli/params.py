@@ -48,6 +48,15 @@ ModelOpt = Annotated[
     str, typer.Option(envvar="ESRT_MODEL", metavar="NAME|FILE|URL", help="auto, clean, photo, drawing, or your own.")
 ]
 DeviceOpt = Annotated[str, typer.Option(envvar="ESRT_DEVICE", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+DevicesOpt = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        envvar="ESRT_DEVICE",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps; several share the work: cuda:0,cuda:1, or all.",
+    ),
+]
 ThreadsOpt = Annotated[int | None, typer.Option(envvar="ESRT_THREADS", metavar="N", help="CPU threads.")]
 TileOpt = Annotated[
     int | None,

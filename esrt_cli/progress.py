@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esrt_cli.figures import rate, size, time_left
+from esrt_cli.figures import counted, rate, size, time_left
 from esrt_cli.signals import Interrupted
 from esrt_core.progress import Progress, ProgressCallback
 
@@ -137,7 +137,7 @@ def progress_line(console: Console, source: str | None = None, clock: Clock = ti
     except Interrupted as stop:
         if shown and not stop.reached:
             state = shown[0][0]
-            stop.reached = f"{state.done} of {state.total} {state.unit}"
+            stop.reached = f"{state.done:,} of {counted(state.total, state.unit)}"
         raise
 
 

@@ -33,7 +33,7 @@ DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 NVIDIA = "0x10de"  # the vendor's number on the PCI bus
 SPEED_SCALES = (2, 4)
 SPEED_SIDES = {"cpu": 240, "gpu": 1440}  # px of a measured picture: one tile, or four
-BUSY = 25.0  # % of the CPU; more by other programs is said
+BUSY = 0.1  # of the CPU; more by other programs is said
 DISPLAY = "0x03"  # the first byte of a display controller's class
 
 
@@ -87,14 +87,42 @@ class MachineReport:
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """Hold how fast this machine is: million px of results per second, by scale; `slowed` says what is in the way."""
+    """Hold how fast this machine is: million px of results per second, by scale; `slowed` says what is in the way.
 
+    busy  the share of the CPU that other programs took meanwhile, 0 to 1.
+    """
+
+    system: str
     device: str
     model: str
     precision: str
     threads: int
+    cores: int
     megapixels_per_second: dict[int, float]
+    busy: float
     slowed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Hold seconds of all cores since they were started: of all programs, idle, and of this process."""
+
+    busy: float
+    idle: float
+    own: float
+
+    @staticmethod
+    def now() -> "Load":
+        """Return the load until now."""
+        times, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted twice on Linux
+        return Load(sum(times) - guests - idle, idle, own.user + own.system)
+
+    def share_of_others(self, before: "Load") -> float:
+        """Return the share of the CPU that other programs have taken since `before`, 0 to 1."""
+        busy, idle, own = self.busy - before.busy, self.idle - before.idle, self.own - before.own
+        return min(max((busy - own) / (busy + idle), 0.0), 1.0) if busy + idle > 0 else 0.0
 
 
 def measure_machine(seconds: float = 3.0) -> SpeedReport:
@@ -102,19 +130,27 @@ def measure_machine(seconds: float = 3.0) -> SpeedReport:
 
     Raises: DeviceError or WeightsError if they cannot be used.
     """
-    busy = psutil.cpu_percent(interval=0.5)  # before the work begins
+    before = Load.now()
     options = EngineOptions()
     pool = UpscalerPool("clean", options)
     device = choose_device(options.device)
     speeds = {scale: _megapixels_per_second(pool.upscaler(scale), seconds) for scale in SPEED_SCALES}
-    precision = choose_precision(options, device)
+    busy = Load.now().share_of_others(before)
     return SpeedReport(
-        str(device), _hardware(device)[0], precision, cpu_threads(), speeds, slowed_by(device.type, busy)
+        system=f"{platform.system()} {platform.machine()}",
+        device=str(device),
+        model=_hardware(device)[0],
+        precision=choose_precision(options, device),
+        threads=cpu_threads(),
+        cores=psutil.cpu_count() or 1,
+        megapixels_per_second=speeds,
+        busy=round(busy, 3),
+        slowed=slowed_by(device.type, busy),
     )
 
 
 def slowed_by(device: str, busy: float) -> tuple[str, ...]:
-    """Return what makes a device ("cpu", "cuda") slower than it could be; `busy` is others' share of the CPU in %."""
+    """Return what makes a device ("cpu", "cuda") slower than it could be; `busy` is others' share of the CPU."""
     found = []
     if device == "cpu":
         library = load_library()
@@ -126,7 +162,7 @@ def slowed_by(device: str, busy: float) -> tuple[str, ...]:
         if cpu_threads() < cores:
             found.append(f"{cpu_threads()} of {cores} cores used")
     if busy > BUSY:
-        found.append(f"other programs, {busy:.0f} % of the CPU")
+        found.append(f"a busy machine (other programs took {busy:.0%} of the CPU)")
     return tuple(found)
 
 

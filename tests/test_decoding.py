@@ -92,6 +92,7 @@ def test_no_content_raises_anything_else(content: bytes) -> None:
 
 
 @given(values, st.sampled_from(["source", "size", "psnr", "tile"]))
+@pytest.mark.slow
 def test_a_wrong_value_in_a_known_key_never_gets_into_a_row(value: Any, key: str) -> None:
     try:
         row = decode_value({"source": "a", key: value}, Row)

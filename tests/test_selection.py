@@ -26,8 +26,9 @@ from esrt_core.media.image.picture import ReadLimits
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import Task, plan_folder
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task, make_workers
+from esrt_core.pipeline.batch.workers import BatchPipeline, LoadedTask, load_task
 from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import Result, load, upscale_picture
@@ -212,11 +213,13 @@ def test_the_choice_is_what_naming_it_gives(mixed: Path) -> None:
     assert Path(clean.target).read_bytes() != first
 
 
+@pytest.mark.slow
 def test_by_three_photo_means_four_and_down(mixed: Path) -> None:
     result = upscaled(mixed / "b.jpg", requested("3"))
     assert (result.model, result.passes, result.resampled, result.size) == ("photo", (4,), True, (576, 480))
 
 
+@pytest.mark.slow
 def test_x3_of_a_drawing_is_x4_reduced(mixed: Path) -> None:
     result = upscaled(mixed / "a.png", requested("3", "drawing"))
     assert (result.model, result.passes, result.resampled, result.size) == ("drawing", (4,), True, (576, 480))

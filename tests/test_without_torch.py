@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from tests.pipeline.clips import make, picture, x264
 pytestmark = pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
 
 PROGRAM = """
+import gc
+import os
 import sys
 
 def refuse(event, arguments):
@@ -32,6 +35,8 @@ for arguments in (line.split("\\t") for line in sys.stdin.read().splitlines()):
     code = main(arguments) or code
 assert "torch" not in sys.modules
 print("modules:", *sys.modules)
+print("threads:", len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1)
+print("collections:", *(each["collections"] for each in gc.get_stats()))
 sys.exit(code)
 """
 
@@ -45,6 +50,7 @@ def started(*commands: Sequence[str | Path]) -> str:
     """Run commands one after the other in a process without torch; return what they print."""
     lines = "\n".join("\t".join(map(str, command)) for command in commands)
     environment = os.environ | {"ESRT_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment.pop("OMP_NUM_THREADS", None)  # as a user has it
     environment["ESRT_DEVICE"] = "cpu" if may_have_gpu() else "auto"
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=lines, capture_output=True, text=True, check=False, env=environment
@@ -53,7 +59,7 @@ def started(*commands: Sequence[str | Path]) -> str:
     return done.stdout
 
 
-SLOW = {"av", "http.client", "imagecodecs", "psutil", "rich", "tifffile", "torch"}
+SLOW = {"av", "http.client", "imagecodecs", "psutil", "pydantic", "rich", "tifffile", "torch"}
 
 
 def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:
@@ -62,6 +68,19 @@ def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:
     (modules,) = (line.split()[1:] for line in done.splitlines() if line.startswith("modules:"))
     assert "numpy" in modules
     assert SLOW & set(modules) == set()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="torch reads the same setting there")
+def test_no_library_starts_threads_that_wait_busily(tmp_path: Path) -> None:
+    Image.fromarray(pixels(10, 12, 3)).save(tmp_path / "a.png")
+    assert "threads: 1\n" in started(["upscale", tmp_path / "a.png", "-s", "2"])
+
+
+def test_garbage_is_looked_for_a_few_times_while_a_small_picture_is_made(tmp_path: Path) -> None:
+    Image.fromarray(pixels(10, 12, 3)).save(tmp_path / "a.png")
+    done = started(["upscale", tmp_path / "a.png", "-s", "2"])
+    (counts,) = (line.split()[1:] for line in done.splitlines() if line.startswith("collections:"))
+    assert sum(map(int, counts)) < 100  # with Python's own threshold more than 150
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -86,6 +105,7 @@ def every_mode(folder: Path) -> list[Path]:
     return [*paths, path]
 
 
+@pytest.mark.slow
 def test_a_picture_of_every_mode(tmp_path: Path) -> None:
     sources = every_mode(tmp_path / "in")
     results = run(["upscale", *sources, "-s", "2", "-o", f"{tmp_path}/out/", "--json"])
@@ -122,6 +142,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert (summary["done"], summary["failed"]) == (10, 0)
 
 
+@pytest.mark.slow
 def test_a_comparison(tmp_path: Path) -> None:
     Image.fromarray(pixels(40, 40, 3)).save(tmp_path / "a.png")
     run(["compare", tmp_path / "a.png", "--models", "clean,photo", "-s", "2", "-o", tmp_path / "b.png"])

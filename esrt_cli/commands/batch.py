@@ -298,10 +298,6 @@ RayOpt = Annotated[
 ]
 WatchOpt = Annotated[bool, typer.Option("--watch", help="Keep upscaling pictures as they arrive, until Ctrl-C.")]
 RetryOpt = Annotated[bool, typer.Option("--retry-failed", help="Retry pictures that failed in an earlier run.")]
-DevicesOpt = Annotated[
-    str,
-    typer.Option("--device", envvar="ESRT_DEVICE", metavar="DEVICE", help="As for upscale; also cuda:0,cuda:1 or all."),
-]
 
 
 class WatchReporter:
@@ -371,7 +367,7 @@ def batch(
     longest: params.LongestOpt = None,
     megapixels: params.MegapixelsOpt = None,
     model: params.ModelOpt = "auto",
-    device: DevicesOpt = "auto",
+    device: params.DevicesOpt = "auto",
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     precision: params.PrecisionOpt = "auto",

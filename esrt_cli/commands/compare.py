@@ -10,9 +10,10 @@ import typer
 
 from esrt_cli import params
 from esrt_cli.console import Console
+from esrt_cli.figures import counted
 
 if TYPE_CHECKING:
-    from esrt_core.compare.run import Comparison
+    from esrt_core.compare.run import Comparison, ModelRun
 
 PictureArg = Annotated[Path, typer.Argument(metavar="IN", help="A picture.")]
 ModelsOpt = Annotated[
@@ -49,7 +50,9 @@ def compare(
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
+    verbose: params.VerboseOpt = False,
 ) -> None:
     """Show where bicubic and models differ most on a picture.
 
@@ -63,7 +66,7 @@ def compare(
       esrt compare photo.jpg -s 2 -o photo.html
       esrt compare photo.jpg --model clean,mine.safetensors -o sheet.png
     """
-    console = Console(quiet)
+    console = Console(quiet, verbose, events=progress == "json")
     console.start(f"comparing on {picture} ...")
     from json import dumps as as_json
 
@@ -83,15 +86,26 @@ def compare(
     )
     from esrt_core.compare.run import compare_models  # torch, after the checks that do not need it
 
-    with progress_bar(console) as progress:
-        comparison = compare_models(options, progress)
+    with progress_bar(console, str(picture)) as show:
+        comparison = compare_models(options, show)
+    console.event("result", **dataclasses.asdict(comparison))
     for note in comparison.notes:
         console.note(f"note: {note}")
+    for run in comparison.runs:
+        console.detail(run_line(run))
     if json:
         console.record(as_json({"ok": True, **dataclasses.asdict(comparison)}))
         return
     for line in comparison_lines(comparison):
         console.result(line)
+
+
+def run_line(run: ModelRun) -> str:
+    """Return which weights made a candidate, and how."""
+    return (
+        f"{run.label}: {run.weights}, sha256 {run.sha256}, on {run.device} in {run.precision}, tile {run.tile}, "
+        f"{counted(run.computed, 'tiles')} computed, {run.reused:,} reused"
+    )
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -103,5 +117,6 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         if score.psnr is not None
     ]
     reduced = f"reduced by {comparison.scale}{', damaged alike' if comparison.damage else ''} and upscaled again"
-    head = [f"{comparison.source}, {reduced} (PSNR on Y, gain over bicubic):"]
+    gain = "expected gain" if comparison.damage else "gain"
+    head = [f"{comparison.source}, {reduced} (PSNR on Y, {gain} over bicubic):"]
     return [*(head if figures else []), *figures, f"{comparison.target}: crops where they differ most"]

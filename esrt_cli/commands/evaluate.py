@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from esrt_core.evaluation.evaluate import Evaluation
     from esrt_core.evaluation.protocol import Score
     from esrt_core.weights.store import WeightsFile
+
+TABLE_COLUMNS = 64  # of a terminal; with fewer, a table would cut its figures
 
 PicturesArg = Annotated[Path, typer.Argument(metavar="IN", help="A folder of HR pictures, or one picture.")]
 EvalScaleOpt = Annotated[
@@ -52,6 +54,7 @@ def evaluate(
     max_pixels: params.MaxPixelsOpt = None,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
     verbose: params.VerboseOpt = False,
 ) -> int:
@@ -65,7 +68,7 @@ def evaluate(
       esrt eval Set5/HR -s 2 --tile 0
       esrt eval my-photos -s 4 --model mine --json
     """
-    console = Console(quiet, verbose)
+    console = Console(quiet, verbose, events=progress == "json")
     console.start(f"reading {pictures} ...")
     from esrt_cli.progress import progress_bar
     from esrt_core.engine.options import EngineOptions
@@ -86,8 +89,9 @@ def evaluate(
     weights = pool.weights(options.scale)
     console.note(setting_line(weights, upscaler))
     console.detail(f"weights: {weights.path}, sha256 {weights.sha256}")
-    with progress_bar(console) as progress:
-        evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, progress)
+    with progress_bar(console) as show:
+        evaluation = evaluate_folder(options, lambda frame: upscaler.upscale(frame).frame, show)
+    console.event("result", **evaluation_values(evaluation))
     for failure in evaluation.failures:
         reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
         console.error(reason, failure.name)
@@ -109,7 +113,12 @@ def setting_line(weights: WeightsFile, upscaler: Upscaler) -> str:
 
 
 def evaluation_json(evaluation: Evaluation) -> str:
-    """Return an evaluation as one JSON object on one line.
+    """Return an evaluation as one JSON object on one line."""
+    return json.dumps(evaluation_values(evaluation))
+
+
+def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as JSON values.
 
     An infinite PSNR (two equal pictures) is null; `failures` exists only if a picture could not be measured, `damaged`
     only if an HR picture looks damaged.
@@ -121,16 +130,21 @@ def evaluation_json(evaluation: Evaluation) -> str:
     mean = None
     if evaluation.pictures:
         mean = {"bicubic": _as_dict(evaluation.mean_bicubic), "esrt": _as_dict(evaluation.mean_esrt)}
-    record: dict[str, object] = {"scale": evaluation.scale, "pictures": pictures, "mean": mean}
+    record: dict[str, Any] = {"scale": evaluation.scale, "pictures": pictures, "mean": mean}
     if evaluation.damaged:
         record["damaged"] = dict(evaluation.damaged)
     if evaluation.failures:
         record["failures"] = [{"name": failure.name, "reason": failure.reason} for failure in evaluation.failures]
-    return json.dumps(record)
+    return record
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print one row per picture and the mean to standard output."""
+    """Print one row per picture and the mean to standard output, as lines on a terminal too narrow for a table."""
+    if console.width() < TABLE_COLUMNS:
+        for name, bicubic, esrt in _rows(evaluation):
+            before, before_ssim, after, after_ssim, gain = _cells(bicubic, esrt)
+            console.result(f"{name}: {gain or '+0.00'} dB, bicubic {before} {before_ssim}, ESRT {after} {after_ssim}")
+        return
     from rich.table import Table
     from rich.text import Text
 
@@ -140,11 +154,18 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     table.add_column("picture", overflow="fold")
     for heading in ("bicubic", "SSIM", "ESRT", "SSIM", "gain"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for picture in evaluation.pictures:
-        table.add_row(Text(printable(picture.name)), *_cells(picture.bicubic, picture.esrt))
+    *pictures, mean = _rows(evaluation)
+    for name, bicubic, esrt in pictures:
+        table.add_row(Text(printable(name)), *_cells(bicubic, esrt))
     table.add_section()
-    table.add_row(Text("mean"), *_cells(evaluation.mean_bicubic, evaluation.mean_esrt))
+    table.add_row(Text(mean[0]), *_cells(*mean[1:]))
     console.show(table)
+
+
+def _rows(evaluation: Evaluation) -> list[tuple[str, Score, Score]]:
+    """Return the name of every picture with both scores, and last the mean."""
+    rows = [(picture.name, picture.bicubic, picture.esrt) for picture in evaluation.pictures]
+    return [*rows, ("mean", evaluation.mean_bicubic, evaluation.mean_esrt)]
 
 
 def _cells(bicubic: Score, esrt: Score) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import typer
 
 from esrt_cli import params
 from esrt_cli.console import Console
+from esrt_cli.figures import counted
 
 if TYPE_CHECKING:
     from esrt_core.export.export import Exported
@@ -38,7 +39,9 @@ def export(
     tile: TileOpt = None,
     overwrite: params.OverwriteOpt = False,
     json: params.JsonOpt = False,
+    progress: params.ProgressOpt = "bar",
     quiet: params.QuietOpt = False,
+    verbose: params.VerboseOpt = False,
 ) -> None:
     """Write the network for other programs.
 
@@ -56,7 +59,7 @@ def export(
       esrt export -s 2 -o esrt_x2.pt2 --tile 240
       esrt export -s 3 --format authors -o ESRT_x3.pth
     """
-    console = Console(quiet)
+    console = Console(quiet, verbose, events=progress == "json")
     console.start("loading the network ...")
     from json import dumps as as_json
 
@@ -66,10 +69,14 @@ def export(
     options = ExportOptions(output, format_, model, scale, tile, overwrite)  # refuses before torch is imported
     from esrt_core.export.export import export_network
 
-    with progress_bar(console) as progress:
-        exported = export_network(options, progress)
+    with progress_bar(console) as show:
+        exported = export_network(options, show)
+    console.event("result", **dataclasses.asdict(exported))
     for note in exported.notes:
         console.note(f"note: {note}")
+    console.detail(f"weights: {exported.weights}, sha256 {exported.sha256}")
+    for batch, height, width in exported.shapes:
+        console.detail(f"run at {counted(batch, 'pictures')} of {width} x {height} px")
     if json:
         console.record(as_json({"ok": True, **dataclasses.asdict(exported)}))
     else:

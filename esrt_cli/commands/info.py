@@ -77,8 +77,9 @@ def speed_line(report: SpeedReport, version: str) -> str:
     speeds = ", ".join(f"x{scale} {figure(value)}" for scale, value in report.megapixels_per_second.items())
     slowed = f"; slowed by: {', '.join(report.slowed)}" if report.slowed else ""
     return (
-        f"esrt {version}: {speeds} megapixels of results per second on {report.device} in {report.precision} "
-        f"({report.model}; {counted(report.threads, 'threads')}){slowed}"
+        f"esrt {version}, {report.system}: {speeds} megapixels of results per second on {report.device} in "
+        f"{report.precision}; {report.model}; {counted(report.threads, 'threads')} on {counted(report.cores, 'cores')}"
+        f"{slowed}"
     )
 
 

@@ -14,7 +14,7 @@ import typer
 
 from esrt_cli.console import Console
 from esrt_cli.figures import counted, duration, time_left
-from esrt_cli.params import DeviceOpt, JsonOpt, ProgressOpt, QuietOpt, ThreadsOpt, VerboseOpt, parse_time
+from esrt_cli.params import DeviceOpt, JsonOpt, MaxPixelsOpt, ProgressOpt, QuietOpt, ThreadsOpt, VerboseOpt, parse_time
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -78,6 +78,7 @@ def train(
     validations: Annotated[int, typer.Option(metavar="N", help="Validations over the run.")] = 10,
     device: DeviceOpt = "auto",
     threads: ThreadsOpt = None,
+    max_pixels: MaxPixelsOpt = None,
     json: JsonOpt = False,
     progress: ProgressOpt = "bar",
     quiet: QuietOpt = False,
@@ -96,6 +97,7 @@ def train(
     """
     console = Console(quiet, verbose, events=progress == "json")
     console.start("preparing the training ...")
+    from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS
     from esrt_core.training.options import TrainOptions, check_packages
 
     check_packages()  # before torch is imported
@@ -125,6 +127,7 @@ def train(
         mse_last=mse_last,
         degrade=degrade,
         validations=validations,
+        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
     from esrt_core.training.run import train as run
 

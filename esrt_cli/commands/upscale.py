@@ -59,6 +59,7 @@ class Reporter:
         self._dry_run = dry_run
         self._bar = ExitStack()
         self._progress: ProgressCallback = ignore_progress
+        self.reached: Progress | None = None  # of the current picture
 
     def __enter__(self) -> Reporter:
         return self
@@ -74,6 +75,7 @@ class Reporter:
         """Print a plan, and start the progress bar unless it is a dry run."""
         if not self._dry_run:
             self.console.plan(plan_line(plan, expected), **plan_values(plan, expected))
+            self.reached = None
             self._progress = self._bar.enter_context(progress_bar(self.console, plan.source.name))
         elif self._as_json:
             self.console.record(plan_json(plan, expected))
@@ -82,6 +84,7 @@ class Reporter:
 
     def progress(self, report: Progress) -> None:
         """Show the progress of the current picture."""
+        self.reached = report
         self._progress(report)
 
     def done(self, result: Result) -> None:
@@ -190,7 +193,8 @@ def _stopped(stop: Interrupted, inputs: Sequence[str], reporter: Reporter) -> St
     """Say what was finished and how to go on: pictures are upscaled in the order in which they are named."""
     ended = reporter.finished + reporter.failures
     if not ended or ended >= len(inputs):
-        after = f" after {stop.reached}" if stop.reached else ""
+        at = reporter.reached
+        after = f" after {at.done:,} of {counted(at.total, at.unit)}" if at else ""
         return StopError(f"{stop}{after}; no partial files were written; rerun to start again", stop.exit_code)
     done = f"{reporter.finished} of {counted(len(inputs), 'pictures')} done"
     return StopError(f"{stop}; {done}, no partial files were written; rerun with the others to resume", stop.exit_code)

@@ -222,12 +222,13 @@ def video(
     output: OutputOpt = None,
     name: params.NameOpt = None,
     model: params.ModelOpt = "auto",
-    device: params.DeviceOpt = "auto",
+    device: params.DevicesOpt = "auto",
     threads: params.ThreadsOpt = None,
     tile: params.TileOpt = None,
     strength: params.StrengthOpt = None,
     precision: params.PrecisionOpt = "auto",
     tta: params.TtaOpt = False,
+    max_pixels: params.MaxPixelsOpt = None,
     codec: CodecOpt = None,
     encoder: EncoderOpt = "auto",
     crf: CrfOpt = None,
@@ -265,6 +266,7 @@ def video(
     console.start(f"reading {', '.join(inputs)} ...")
     from esrt_cli.params import parse_time
     from esrt_core.engine.options import EngineOptions
+    from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS
     from esrt_core.pipeline.video.options import VideoOptions
     from esrt_core.pipeline.video.run import upscale_clips
 
@@ -273,7 +275,9 @@ def video(
         output=output,
         name=name,
         model=model,
-        engine=EngineOptions(device, threads, precision, tile, tta),
+        engine=EngineOptions(threads=threads, precision=precision, tile=tile, tta=tta),
+        devices=tuple(device.split(",")),
+        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
         codec=codec,
         encoder=encoder,
         crf=crf,

@@ -1,14 +1,15 @@
 """Compare models on one picture: crops to look at, and the gain in dB."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from esrt_core.compare.gain import Reduction, Score
+from esrt_core.compare.gain import Reduction, Score, with_expectation
 from esrt_core.compare.options import PAGE_SUFFIXES, ComparisonOptions
 from esrt_core.compare.page import comparison_page
 from esrt_core.compare.reproduce import Damage, reproduced_damage
-from esrt_core.engine.upscaler import Upscaler
+from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.comparison import Candidate, comparison_sheet, to_display_rgb
 from esrt_core.evaluation.damage import look
@@ -28,8 +29,22 @@ from esrt_core.weights.tensors import load_weights
 
 
 @dataclass(frozen=True)
+class ModelRun:
+    """Hold which weights made a candidate, and how: tile in px, 0 for the whole picture; tiles that were computed."""
+
+    label: str
+    weights: str
+    sha256: str
+    device: str
+    precision: str
+    tile: int
+    computed: int
+    reused: int
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Hold what was written and measured; `scores` has bicubic first, then the models in their order.
+    """Hold what was written and measured; `scores` has bicubic first, then the models in their order, as `runs` has.
 
     `damage` says what the reduced picture was damaged by, as the picture itself is; "" if it was not.
     """
@@ -40,6 +55,7 @@ class Comparison:
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
     damage: str = ""
+    runs: tuple[ModelRun, ...] = ()
 
 
 def compare_models(options: ComparisonOptions, progress: ProgressCallback = ignore_progress) -> Comparison:
@@ -56,28 +72,47 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     check_target(target, options.overwrite, [options.picture])
     frame, info, notes = _first_page(options, scale)
     rgb = to_display_rgb(frame)
-    kind, damage = _damage_of(rgb, info, scale)
+    kind, damage, expected = _damage_of(rgb, info, scale)
     reduction = Reduction(rgb, scale, damage)
     candidates = [Candidate("bicubic", enlarge_bicubic(frame, frame.width * scale, frame.height * scale))]
-    scores = [reduction.score_bicubic()]
+    scores, runs = [reduction.score_bicubic()], []
     for label, file in zip(_labels(options.models, files), files, strict=True):
         upscaler = Upscaler(load_weights(file.path), options.engine)
         scores.append(reduction.score(label, lambda small, use=upscaler: use.upscale(small).frame))  # type: ignore[misc]
         upscaled = upscaler.upscale(bleed(frame), progress)
         candidates.append(Candidate(label, upscaled.frame))
+        runs.append(_run(label, file, upscaler, upscaled, frame.depth))
         notes += [*file.notes, *upscaled.notes]
+    if reduction.is_damaged:
+        bundled = [model == AUTO or model in expected for model in options.models]
+        gains = [expected.get(file.name) if known else None for file, known in zip(files, bundled, strict=True)]
+        scores = with_expectation(scores, [None, *gains])
     _write(target, frame, candidates, scores, options)
     notes += _notes_on_figures(reduction, kind)
     named = "" if damage is None else kind
-    return Comparison(str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)), named)
+    return Comparison(
+        str(options.picture), str(target), scale, tuple(scores), tuple(dict.fromkeys(notes)), named, tuple(runs)
+    )
 
 
-def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None]:
-    """Return what damage is seen, "" if photo weights would not gain, and how to do it to another picture, if known."""
+def _run(label: str, file: WeightsFile, upscaler: Upscaler, upscaled: Upscaled, depth: int) -> ModelRun:
+    used = (upscaler.device_name, upscaler.precision_for(depth), upscaled.tile, upscaled.computed, upscaled.reused)
+    return ModelRun(label, str(file.path), file.sha256, *used)
+
+
+def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage | None, Mapping[str, float]]:
+    """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
+
+    That is the gain of the photo weights over the clean ones in dB, by name. Of a lossless file damage is believed if
+    that gain is not negative: gradients that a program made can look like a JPEG.
+    """
     seen, container = look([Frame((picture,))]), container_of_image(info)
-    if predict_gains(seen, container, scale)["photo"] <= 0:
-        return "", None
-    return describe(PHOTO, seen, container), reproduced_damage(picture, seen, container)
+    expected = predict_gains(seen, container, scale)[PHOTO]
+    if info.lossless and expected <= 0:
+        return "", None, {}
+    damage = reproduced_damage(picture, seen, container)
+    kind = describe(PHOTO, seen, container) if damage is not None or expected > 0 else ""
+    return kind, damage, {CLEAN: 0.0, PHOTO: expected}
 
 
 def _notes_on_figures(reduction: Reduction, damage: str) -> list[str]:

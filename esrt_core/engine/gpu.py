@@ -4,6 +4,7 @@ import ctypes
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,13 @@ def all_cuda_devices() -> tuple[str, ...]:
     from esrt_core.engine.device import cuda_devices
 
     return cuda_devices()
+
+
+def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
+    """Return the devices by name; "all" means every CUDA device, or "auto" if there is none."""
+    if tuple(devices) != ("all",):
+        return tuple(devices)
+    return all_cuda_devices() or ("auto",)
 
 
 @cache

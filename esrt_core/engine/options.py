@@ -1,6 +1,7 @@
 """The user's options for the computation, without torch."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esrt_core.errors import OptionError
@@ -32,7 +33,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if self.device == "all" or "," in self.device:
-            raise OptionError(f"'{self.device}' names several devices, which esrt batch alone uses; choose one")
+            raise OptionError(f"'{self.device}' names several devices, which only esrt batch and esrt video use")
         if not _DEVICE.fullmatch(self.device):
             raise OptionError(f"unknown device '{self.device}'; choose auto, cpu, mps, cuda or cuda:N")
         if self.threads is not None and not 1 <= self.threads <= 1024:
@@ -43,3 +44,13 @@ class EngineOptions:
             raise OptionError(
                 f"tile must be 0 (the whole picture) or from {MIN_TILE} to {MAX_TILE} px, not {self.tile}"
             )
+
+
+def check_devices(devices: Sequence[str]) -> None:
+    """Raise OptionError if a device that shares the work is unknown or named twice; "all" stands alone."""
+    if tuple(devices) == ("all",):
+        return
+    for device in devices:
+        EngineOptions(device)
+    if len(set(devices)) != len(devices):
+        raise OptionError(f"--device {','.join(devices)} names a device twice")

@@ -31,6 +31,7 @@ _PER_LEVEL = 4  # histogram bins per gray level
 _LOW = 4  # frequencies a side that find a shifted grid
 _LEAST_COSINE, _LEAST_SCORE = 0.2, 7.0  # of a quality that is believed
 _LEAST_NOISE, _WHITE = math.log(1.0), -0.35  # of noise: ln of gray levels, and of fine to coarse (0 if white)
+_MARGIN = 2  # gray levels that lossy compression leaves of one color
 _EPSILON = 0.05  # gray levels, added before a logarithm
 
 Values = NDArray[Any]
@@ -54,7 +55,7 @@ class Look:
 
 def look(frames: Sequence[Frame]) -> Look:
     """Look at one picture, or at several frames of a clip, which have one size."""
-    rgb = np.concatenate([windows_of(frame) for frame in frames])
+    rgb = windows_of(frames)
     luma = rgb[..., 0] * np.float32(0.299) + rgb[..., 1] * np.float32(0.587) + rgb[..., 2] * np.float32(0.114)
     found = _jpeg(luma)
     traces = {
@@ -86,14 +87,40 @@ def damage_warning(damaged: Mapping[str, str], pictures: int, consequence: str) 
     return f"{many} damaged ({name}: {what}): {consequence}"
 
 
-def windows_of(frame: Frame) -> Values:
-    """Return the whole picture, or windows on a fixed lattice of a large one: (N, H, W, 3) float32, 0..255."""
-    height, width = frame.height, frame.width
+def windows_of(frames: Sequence[Frame]) -> Values:
+    """Return what is between the margins, or windows on a fixed lattice of that: (N, H, W, 3) float32, 0..255."""
+    above, height = _between_margins(frames, 0)
+    before, width = _between_margins(frames, 1)
     tops, lefts = _starts(height), _starts(width)
     high, wide = min(height, WINDOW if len(tops) > 1 else height), min(width, WINDOW if len(lefts) > 1 else width)
-    windows = np.stack([_rgb(frame, top, left, high, wide) for top in tops for left in lefts])
+    places = [(above + top, before + left) for top in tops for left in lefts]
+    windows = np.stack([_rgb(frame, top, left, high, wide) for frame in frames for top, left in places])
     missing = [(0, max(SMALLEST - length, 0)) for length in (high, wide)]
     return np.pad(windows, ((0, 0), *missing, (0, 0)), mode="symmetric") if any(map(any, missing)) else windows
+
+
+def _between_margins(frames: Sequence[Frame], axis: int) -> tuple[int, int]:
+    """Return where the margins of one color end along an axis, on a multiple of BLOCK, and the length between them.
+
+    The bars of a film, the rows that a truncated file lacks and the margins of a page tell nothing of what the rest is.
+    """
+    ends = [_ends(frame.planes[0].swapaxes(0, axis), frame.peak) for frame in frames]
+    start, end = min(start for start, _ in ends), max(end for _, end in ends)
+    return start, end - start
+
+
+def _ends(lines: Values, peak: float) -> tuple[int, int]:
+    start, end = 0, len(lines)
+    while end - start > BLOCK and _are_of(lines[start : start + BLOCK], lines[0, 0], peak):
+        start += BLOCK
+    while end - start > BLOCK and _are_of(lines[end - 1 : end], lines[-1, -1], peak):
+        end -= 1
+    return (start, end) if end - start > BLOCK else (0, len(lines))
+
+
+def _are_of(lines: Values, color: Values, peak: float) -> bool:
+    least, most = lines.min((0, 1)).astype(np.float64), lines.max((0, 1)).astype(np.float64)
+    return bool(np.all(np.maximum(most - color, color - least) <= peak * _MARGIN / 255))
 
 
 def _starts(length: int) -> list[int]:

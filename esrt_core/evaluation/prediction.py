@@ -20,7 +20,7 @@ CONSTANTS = Path(__file__).with_name("prediction.json")
 CODECS = ("webp", "avif", "heic", "h264", "hevc")  # whose bits tell something; other lossy video counts as H.264
 KINDS = ("photo", "drawing")  # besides clean
 OUTPUTS = ("photo", "is a drawing")
-DRAWING_FROM, DRAWING_GAIN = 0.3, 0.5  # of an output between -1 and 1; dB
+DRAWING_FROM, DRAWING_GAIN = 0.3, 0.8  # of an output between -1 and 1; dB
 LIMIT = 4.0  # of a standardized input
 INPUTS = (*FEATURES, "loss", *CODECS, *(f"{codec} bits" for codec in CODECS), "x3", "x4")
 

@@ -19,6 +19,7 @@ from esrt_core.weights.store import resolve
 class Exported:
     """Hold what was written.
 
+    weights     the file of the weights; `sha256` is its hash.
     shapes      (batch, height, width) at which a program was run; none for weights, which are read back.
     difference  the largest absolute difference from the network's output there.
     """
@@ -32,6 +33,8 @@ class Exported:
     shapes: tuple[tuple[int, int, int], ...]
     difference: float
     notes: tuple[str, ...]
+    weights: str
+    sha256: str
 
 
 def export_network(options: ExportOptions, progress: ProgressCallback = ignore_progress) -> Exported:
@@ -55,7 +58,8 @@ def export_network(options: ExportOptions, progress: ProgressCallback = ignore_p
     shapes = form.shapes if form else ()
     name = options.chosen.name
     target = str(options.target)
-    return Exported(target, name, file.name, file.scale, size, options.tile, shapes, difference, file.notes)
+    checked = (shapes, difference, file.notes)
+    return Exported(target, name, file.name, file.scale, size, options.tile, *checked, str(file.path), file.sha256)
 
 
 def write_authors(network: ESRT, path: Path) -> None:

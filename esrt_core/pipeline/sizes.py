@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 from esrt_core.architecture import PASS_COST
 from esrt_core.errors import OptionError
@@ -179,13 +180,13 @@ def cheapest_chain(factor: Fraction, scales: Sequence[int], later: Sequence[int]
 
     Raises: OptionError if no chain reaches the factor.
     """
-    possible = list(_chains(tuple(scales), tuple(scales if later is None else later), MAX_FACTOR))
-    chains = [chain for chain in possible if math.prod(chain) >= factor]
-    if not chains:
-        most = max(math.prod(chain) for chain in possible)
+    chains = _chains_by_cost(tuple(scales), tuple(scales if later is None else later))
+    found = next((chain for total, chain in chains if total >= factor), None)
+    if found is None:
+        most = max(total for total, _ in chains)
         names = " and ".join(f"x{scale}" for scale in scales)
         raise OptionError(f"weights of {names} reach a factor of at most {most}, not {decimal_text(factor)}")
-    return min(chains, key=lambda chain: (chain_cost(chain), len(chain)))
+    return found
 
 
 def chain_cost(passes: Sequence[int]) -> int:
@@ -195,6 +196,13 @@ def chain_cost(passes: Sequence[int]) -> int:
         cost += area * PASS_COST[scale]
         area *= scale * scale
     return cost
+
+
+@cache
+def _chains_by_cost(scales: tuple[int, ...], later: tuple[int, ...]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Return the products and passes of all chains, the cheapest first: a folder asks for every picture of it."""
+    chains = sorted(_chains(scales, later, MAX_FACTOR), key=lambda chain: (chain_cost(chain), len(chain)))
+    return tuple((math.prod(chain), chain) for chain in chains)
 
 
 def _chains(scales: tuple[int, ...], later: tuple[int, ...], limit: int) -> Iterator[tuple[int, ...]]:

@@ -23,13 +23,14 @@ from esrt_core.decoding import DecodeError, decode_json
 from esrt_core.errors import MediaError, TrainingError
 from esrt_core.evaluation.dataset import read_pair
 from esrt_core.files import free_bytes, make_folder
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.progress import Progress, ProgressCallback
 from esrt_core.system.memory import available_bytes
 from esrt_core.training.degradation import region_side
 from esrt_core.training.distributed import Replica
 from esrt_core.training.events import TrainObserver, Unusable
 from esrt_core.training.options import TrainOptions
-from esrt_core.training.pictures import LIMITS, Picture, Selection, find_pictures, split_validation
+from esrt_core.training.pictures import Picture, Selection, find_pictures, split_validation
 from esrt_core.training.schedule import Stage
 from esrt_core.weights.settings import store_options
 
@@ -162,7 +163,7 @@ def read_pixels(picture: Picture, scale: int) -> tuple[Pixels, Pixels]:
 
     Raises: MediaError if the picture or its given LR cannot be read.
     """
-    pair = read_pair(picture.path, picture.lr_path, scale, LIMITS)
+    pair = read_pair(picture.path, picture.lr_path, scale, picture.limits)
     if pair.lr.shape[:2] != picture.lr_size(scale):
         raise MediaError(f"{picture.path} does not match the size in its header")
     return pair.lr, pair.hr
@@ -197,7 +198,7 @@ def open_store(
 
 
 def _usable(sources: tuple[Path, ...], options: TrainOptions, smallest: int, observer: TrainObserver) -> Selection:
-    found = find_pictures(sources, options.scale, smallest, options.lr_dir)
+    found = find_pictures(sources, options.scale, smallest, options.lr_dir, ReadLimits(options.max_pixels))
     for each in found.unusable:
         observer(each)
     if not found.usable:

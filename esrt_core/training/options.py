@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from esrt_core.architecture import SCALES
+from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import OptionError, TrainingError
+from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
 
 DEGRADATIONS = ("none", "photo")
 OPTIMIZERS = ("auto", "adam", "muon")
@@ -41,6 +43,7 @@ class TrainOptions:
     optimizer     "adam", "muon", or "auto": muon from scratch, else adam.
     fft_weight    weight of the frequency-domain term beside L1.
     mse_last      share of the run, at its end, with MSE as the loss.
+    max_pixels    the largest picture to use, in px.
     force         register the weights under `name` even if they did not beat the start.
     save_seconds  time between saves.
     validations   number of validations, evenly spaced over the run.
@@ -76,6 +79,7 @@ class TrainOptions:
     channels: int = 32
     blocks: int = 3
     force: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -88,6 +92,8 @@ class TrainOptions:
         if self.lr_dir is not None and self.degrade != "none":
             raise OptionError("use either --lr-dir or --degrade, not both: given small pictures are used unchanged")
         self._check_numbers()
+        ReadLimits(self.max_pixels)
+        EngineOptions(self.device)
 
     @staticmethod
     def _check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:

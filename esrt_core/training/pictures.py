@@ -11,12 +11,11 @@ from esrt_core.evaluation.dataset import find_lr
 from esrt_core.media.extensions import RAW_EXTENSIONS
 from esrt_core.media.image.decode import probe
 from esrt_core.media.image.formats import format_for_path
-from esrt_core.media.image.picture import ReadLimits
+from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
 from esrt_core.training.events import Unusable
 
 HELD_OUT_SHARE = 0.05
 MIN_HELD_OUT, MAX_HELD_OUT = 8, 16
-LIMITS = ReadLimits()
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,11 @@ class Picture:
     width: int
     height: int
     lr_path: Path | None = None
+
+    @property
+    def limits(self) -> ReadLimits:
+        """The limits for decoding it: its header was within those of the run."""
+        return ReadLimits(max(self.width * self.height, DEFAULT_MAX_PIXELS))
 
     def lr_size(self, scale: int) -> tuple[int, int]:
         """Return (height, width) of its LR in px; rows and columns beyond a multiple of `scale` are cropped."""
@@ -41,11 +45,18 @@ class Selection:
     unusable: tuple[Unusable, ...]
 
 
-def find_pictures(sources: Sequence[Path], scale: int, smallest: int, lr_dir: Path | None = None) -> Selection:
+def find_pictures(
+    sources: Sequence[Path],
+    scale: int,
+    smallest: int,
+    lr_dir: Path | None = None,
+    limits: ReadLimits = ReadLimits(),  # noqa: B008 (frozen)
+) -> Selection:
     """Read the header of every picture in the sources, folders recursively, in order of name.
 
-    A picture is usable if each side of its LR has at least `smallest` px. With `lr_dir`, the LR picture there (same
-    name, optionally followed by `x<scale>`) must have exactly the picture's size divided by the scale.
+    A picture is usable if it is within the limits and each side of its LR has at least `smallest` px. With `lr_dir`,
+    the LR picture there (same name, optionally followed by `x<scale>`) must have exactly the picture's size divided by
+    the scale.
 
     Raises: TrainingError if a source does not exist.
     """
@@ -54,9 +65,9 @@ def find_pictures(sources: Sequence[Path], scale: int, smallest: int, lr_dir: Pa
     unusable: list[Unusable] = []
     for path in _list_pictures(sources):
         try:
-            picture = _probe_picture(path)
+            picture = _probe_picture(path, limits)
             _check_size(picture, scale, smallest)
-            usable.append(picture if partners is None else _paired(picture, partners, scale))
+            usable.append(picture if partners is None else _paired(picture, partners, scale, limits))
         except MediaError as error:
             unusable.append(Unusable(path, str(error)))
     return Selection(tuple(usable), tuple(unusable))
@@ -98,8 +109,8 @@ def _list_pictures(sources: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _probe_picture(path: Path) -> Picture:
-    info = probe(path, LIMITS)
+def _probe_picture(path: Path, limits: ReadLimits) -> Picture:
+    info = probe(path, limits)
     if info.pages != 1:
         raise MediaError(f"{path} holds {info.pages} pictures; only files with a single picture are used")
     return Picture(path, info.width, info.height)
@@ -112,9 +123,9 @@ def _check_size(picture: Picture, scale: int, smallest: int) -> None:
         raise MediaError(f"{picture.path} has {size}, fewer than the required {least} x {least}")
 
 
-def _paired(picture: Picture, partners: Sequence[Path], scale: int) -> Picture:
+def _paired(picture: Picture, partners: Sequence[Path], scale: int, limits: ReadLimits) -> Picture:
     path = find_lr(picture.path, partners, scale)
-    small = _probe_picture(path)
+    small = _probe_picture(path, limits)
     if (small.width * scale, small.height * scale) != (picture.width, picture.height):
         raise MediaError(
             f"{picture.path} has {picture.width} x {picture.height} px, but {scale} times its LR picture {path.name} "

@@ -15,7 +15,7 @@ import torch
 
 from esrt_core.decoding import DecodeError, decode_json, decode_value
 from esrt_core.errors import TrainingError
-from esrt_core.files import atomic_write, free_bytes
+from esrt_core.files import atomic_write, display_text, free_bytes
 from esrt_core.training.events import Trained, Validated
 from esrt_core.training.options import TrainOptions
 from esrt_core.training.state import TrainingState
@@ -92,7 +92,7 @@ class _Results:
             best_psnr=_finite_or_not(self.best_psnr),
             last_psnr=_finite_or_not(self.last_psnr),
             best_step=self.best_step,
-            name=self.name,
+            name=None if self.name is None else display_text(self.name),
         )
 
 

@@ -184,5 +184,5 @@ def open_safetensors(path: Path) -> Iterator[Any]:
 
 
 def _cause(error: SafetensorError) -> str:
-    """Return the last part of the library's message, which names the problem."""
-    return str(error).splitlines()[0].rpartition(": ")[2]
+    """Return the last part of the library's message, which names the problem and may quote the file."""
+    return display_text(str(error).splitlines()[0].rpartition(": ")[2])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from esrt_core.errors import OptionError, TargetError, WeightsError
+from esrt_core.errors import EsrtError, OptionError, WeightsError
 from esrt_core.weights.address import DownloadOptions
 
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False} | {
@@ -81,7 +81,9 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     with made as temporary:
         try:
             yield Path(temporary)
-        except TargetError as error:
-            raise TargetError(str(error).replace(temporary, str(folder))) from error
+        except EsrtError as error:
+            if temporary not in str(error):
+                raise
+            raise type(error)(str(error).replace(temporary, str(folder))) from error
         except OSError as error:  # while a file gets its name
             raise WeightsError(f"{folder} cannot be written: {error.strerror}; check the disk of ESRT_HOME") from error

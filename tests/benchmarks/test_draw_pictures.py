@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.draw_pictures import Order, write
+from benchmarks.draw_pictures import Order, write, write_mixed
 from esrt_core.evaluation.dataset import read_pair
 from esrt_core.media.image.picture import ReadLimits
 
@@ -21,3 +21,16 @@ def test_small_pictures_are_what_the_trainer_makes_unless_they_were_a_jpeg(tmp_p
         same = np.array_equal(made, read_pair(path, None, 2, ReadLimits()).lr)
         assert made.shape == (32, 32, 3)
         assert same == (share == 0)
+
+
+def test_a_part_of_a_photo_lies_on_a_mixed_page(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    write_mixed(Order(tmp_path, "page", 64, None, (), 0.0), [tmp_path / "photo.png"], 5)
+    made = np.asarray(Image.open(tmp_path / "mixed-00005.png"))
+    assert made.shape == (64, 64, 3)
+    windows = np.lib.stride_tricks.sliding_window_view(photo, (16, 16, 3))[:, :, 0].reshape(-1, 16 * 16 * 3)
+    known = {window.tobytes() for window in windows}
+    found = np.lib.stride_tricks.sliding_window_view(made, (16, 16, 3))[:, :, 0].reshape(-1, 16 * 16 * 3)
+    share = np.mean([window.tobytes() in known for window in found])
+    assert 0.02 < share < 0.8

@@ -142,6 +142,7 @@ def test_command_line_beats_environment_beats_file(
     assert used_model(run, "--model", "line.pth") == "line.pth"
 
 
+@pytest.mark.slow
 def test_settings_of_the_store_reach_it(file: Path, tmp_path: Path) -> None:
     file.write_text("index = 'https://localhost/none.json'\noffline = true\nhome = 'elsewhere'\n")
     environment = {key: value for key, value in os.environ.items() if key != "ESRT_HOME"}

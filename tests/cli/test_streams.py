@@ -42,6 +42,7 @@ def test_the_work_is_done_without_streams(
     assert (tmp_path / ("in_x2/b.png" if command == "batch in" else "a_x2.png")).is_file()
 
 
+@pytest.mark.slow
 def test_a_failure_keeps_its_exit_code(tmp_path: Path) -> None:
     assert shell(tmp_path, "upscale none.png 2>&-").returncode == 1
     assert shell(tmp_path, "upscale --nonsense >&- 2>&-").returncode == 2

@@ -140,6 +140,7 @@ def test_what_cannot_be_meant_is_refused(models: tuple[str, ...], target: Path |
         ComparisonOptions(Path("a.png"), models, target=target)
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_is_damaged_again_before_it_is_measured(tmp_path: Path, weights_of: WeightsOf) -> None:
     source = tmp_path / "a.png"
     damaged = jpeg(texture(), 50)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from esrt_core.engine import gpu
-from esrt_core.engine.gpu import all_cuda_devices, build_finds_gpu, device_kind, resolve_device
+from esrt_core.engine.gpu import all_cuda_devices, build_finds_gpu, device_kind, named_devices, resolve_device
 
 CPU_BUILD = (
     "__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\nxpu: Optional[str] = None\n"
@@ -58,3 +58,13 @@ def test_auto_asks_torch_only_if_there_may_be_a_gpu(monkeypatch: pytest.MonkeyPa
 
 def test_a_kind_has_no_number() -> None:
     assert (device_kind("cuda:1"), device_kind("cpu")) == ("cuda", "cpu")
+
+
+def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esrt_core.engine.gpu.may_have_gpu", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert named_devices(("all",)) == ("auto",)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
+    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")

@@ -210,6 +210,7 @@ def test_progress_counts_the_tiles(monkeypatch: pytest.MonkeyPatch, weights: Wei
     assert [report.done for report in reports] == sorted({report.done for report in reports})
 
 
+@pytest.mark.slow
 def test_a_doubtful_group_is_computed_again_with_care(monkeypatch: pytest.MonkeyPatch, weights: Weights) -> None:
     monkeypatch.setattr(upscaler_module, "_is_queuing", lambda form: True)
     options = EngineOptions(device="cpu", tile=48, precision="bf16")
@@ -374,6 +375,7 @@ def test_both_forms_give_the_same_picture(tile: int | None, tta: bool, monkeypat
 
 
 @pytest.mark.skipif(load_library() is None, reason="there was no C compiler when the package was installed")
+@pytest.mark.slow
 def test_the_native_form_makes_do_with_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(3)
     upscaler = Upscaler(weights_of(ESRT(ESRTConfig(2))), EngineOptions(device="cpu"))

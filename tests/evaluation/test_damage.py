@@ -68,11 +68,34 @@ def test_small_pictures_can_be_looked_at(height: int, width: int) -> None:
 
 def test_large_pictures_are_judged_by_windows_on_one_grid() -> None:
     large = np.tile(texture(), (4, 3, 1))
-    windows = windows_of(Frame((large,)))
+    windows = windows_of([Frame((large,))])
     assert windows.shape == (WINDOWS * WINDOWS, WINDOW, WINDOW, 3)
     assert (windows[0] == large[:WINDOW, :WINDOW]).all()
     assert seen(jpeg(large, 70)).quality == 70
     assert seen(jpeg(large, 70)[2:, 3:]).quality == 70
+
+
+@pytest.mark.parametrize("color", [0, 128, 255])
+@pytest.mark.parametrize("sides", [((0, 67), (0, 0)), ((40, 40), (0, 0)), ((0, 0), (16, 24)), ((80, 200), (8, 9))])
+def test_margins_of_one_color_do_not_count(color: int, sides: tuple[tuple[int, int], ...]) -> None:
+    compressed = jpeg(texture(), 60)
+    within = np.pad(compressed, (*sides, (0, 0)), constant_values=color)
+    expected, found = seen(compressed), seen(within)
+    assert found.quality == 60
+    assert found.features == pytest.approx(expected.features, abs=0.12)
+
+
+def test_exact_margins_leave_the_same_pixels() -> None:
+    within = np.pad(texture(), ((16, 24), (8, 8), (0, 0)), constant_values=90)
+    assert (windows_of([Frame((within,))]) == windows_of([Frame((texture(),))])).all()
+    deep = Frame((within.astype(np.float32) / 255,), depth=32)
+    assert windows_of([deep]).shape == windows_of([Frame((texture(),))]).shape
+
+
+def test_frames_of_a_clip_with_different_margins_are_looked_at_together() -> None:
+    dark = np.zeros((160, 192, 3), np.uint8)
+    dark[64:96, 64:96] = texture()[64:96, 64:96]
+    assert np.isfinite(look([Frame((texture(),)), Frame((dark,))]).features).all()
 
 
 def test_frames_of_a_clip_are_looked_at_together() -> None:

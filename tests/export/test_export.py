@@ -105,6 +105,7 @@ def test_the_network_itself_is_not_changed(network: ESRT) -> None:
     assert list(network.state_dict()) == names
 
 
+@pytest.mark.slow
 def test_a_program_that_differs_is_refused(network: ESRT) -> None:
     form = tile_form(network, 48)
 

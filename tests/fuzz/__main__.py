@@ -28,37 +28,50 @@ def main() -> int:
     parser.add_argument(
         "--end-to-end", type=int, default=None, metavar="N", help="of them through `esrt batch`; default 2 %%"
     )
+    parser.add_argument(
+        "--states", type=int, default=None, metavar="N", help="damaged state files besides; default 10 %%"
+    )
+    parser.add_argument("--clips", type=int, default=None, metavar="N", help="damaged clips besides; default 2 %%")
     parser.add_argument("--keep", type=Path, help="write the files of findings here")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", metavar="PART", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return _work(options.seed, options.first, options.cases)
+        return _work(options.worker, options.seed, options.first, options.cases)
     from tests.fuzz.end_to_end import run_folders
 
-    starts = range(options.first, options.first + options.cases, CHUNK)
-    end = options.first + options.cases
-    with ThreadPoolExecutor(options.jobs) as pool:
-        found = [
-            line
-            for lines in pool.map(lambda at: _chunk(options.seed, at, min(CHUNK, end - at)), starts)
-            for line in lines
-        ]
     share = options.cases // 50 if options.end_to_end is None else options.end_to_end
-    found += run_folders(options.seed, share)
-    for line in found:
-        print(line)
-        if options.keep and line.startswith("case "):
-            _keep(options.keep, Case(options.seed, int(line.split()[1])))
-    print(f"{options.cases} cases of seed {options.seed}, {share} pictures end to end: {len(found)} findings")
+    counts = {
+        "files": options.cases,
+        "states": options.cases // 10 if options.states is None else options.states,
+        "clips": options.cases // 50 if options.clips is None else options.clips,
+    }
+    found = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        works = [
+            pool.submit(_chunk, part, options.seed, at, min(CHUNK, options.first + count - at))
+            for part, count in counts.items()
+            for at in range(options.first, options.first + count, CHUNK)
+        ]
+        for work in works:
+            for case, line in work.result():
+                found += 1
+                print(line, flush=True)
+                if options.keep and case is not None and case.part != "states":
+                    _keep(options.keep, case)
+    for line in run_folders(options.seed, share):
+        found += 1
+        print(line, flush=True)
+    parts = ", ".join(f"{count} {part}" for part, count in counts.items())
+    print(f"{parts} and {share} pictures end to end of seed {options.seed}: {found} findings")
     return 1 if found else 0
 
 
-def _chunk(seed: int, first: int, count: int) -> list[str]:
-    """Run cases in another process; after a crash go on behind the case that crashed."""
-    found = []
+def _chunk(part: str, seed: int, first: int, count: int) -> list[tuple[Case | None, str]]:
+    """Run cases in another process; after a crash go on behind the case that crashed. Return the case of each line."""
+    found: list[tuple[Case | None, str]] = []
     end = first + count
     while first < end:
-        command = [sys.executable, "-m", "tests.fuzz", "--worker", "--seed", str(seed), "--first", str(first)]
+        command = [sys.executable, "-m", "tests.fuzz", "--worker", part, "--seed", str(seed), "--first", str(first)]
         try:
             done = subprocess.run(
                 [*command, "--cases", str(end - first)],
@@ -68,33 +81,33 @@ def _chunk(seed: int, first: int, count: int) -> list[str]:
                 timeout=TIMEOUT_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            found.append(f"case from {first} on: no end within {TIMEOUT_SECONDS} s; {str(error.stdout)[-100:]}")
-            return found
+            text = f"{part}, case from {first} on: no end within {TIMEOUT_SECONDS} s; {str(error.stdout)[-100:]}"
+            return [*found, (None, text)]
         lines = done.stdout.splitlines()
-        found += [line for line in lines if not line.startswith("at ")]
+        found += [(Case(seed, int(line.split()[2]), part), line) for line in lines if line.startswith(f"{part} case ")]
         if done.returncode == 0:
             return found
         last = max((int(line[3:]) for line in lines if line.startswith("at ")), default=first)
-        found.append(f"case {last} crashed ({done.returncode}): {done.stderr[-2000:]}")
+        found.append((Case(seed, last, part), f"{part} case {last} crashed ({done.returncode}): {done.stderr[-2000:]}"))
         first = last + 1
     return found
 
 
-def _work(seed: int, first: int, count: int) -> int:
+def _work(part: str, seed: int, first: int, count: int) -> int:
     faulthandler.enable()
     with tempfile.TemporaryDirectory(prefix="esrt-fuzz-") as folder:
         for number in range(first, first + count):
             print(f"at {number}", flush=True)
-            finding = run_case(Case(seed, number), Path(folder))
+            finding = run_case(Case(seed, number, part), Path(folder))
             if finding is not None:
-                print(f"case {number} {finding.file}: {' | '.join(finding.what.splitlines()[-12:])}", flush=True)
+                print(f"{part} case {number} {finding.file}: {' | '.join(finding.what.splitlines()[-12:])}", flush=True)
     return 0
 
 
 def _keep(folder: Path, case: Case) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name, data = damaged_file(case)
-    (folder / f"{case.seed}-{case.number}-{name}").write_bytes(data)
+    (folder / f"{case.part}-{case.seed}-{case.number}-{name}").write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 import resource
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from esrt_core.weights.catalog import parse_rows
 from esrt_core.weights.checkpoint import load_checkpoint
 from esrt_core.weights.header import read_header
 from tests.fuzz import seeds
+from tests.fuzz.clips import clips, read_clip
 from tests.fuzz.mutation import mutated
+from tests.fuzz.states import STATES, damaged_state
 
 SLOW_SECONDS = 10.0  # of CPU, on a machine that does other work too
 LARGE_BYTES = 1 << 30
@@ -28,10 +31,16 @@ PAGES = 20  # of a file are encoded again
 
 @dataclass(frozen=True)
 class Case:
-    """Name a case: the seed of the run and its number make it again."""
+    """Name a case: the seed of the run, its part and its number make it again."""
 
     seed: int
     number: int
+    part: str = "files"
+
+    @property
+    def rng(self) -> random.Random:
+        """The source of the case's damages."""
+        return random.Random(f"{self.seed}/{self.number}" if self.part == "files" else str(self))
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,10 @@ class Finding:
 
 def damaged_file(case: Case) -> tuple[str, bytes]:
     """Return the name and the content of a case's file."""
-    rng = random.Random(f"{case.seed}/{case.number}")
+    rng = case.rng
+    if case.part == "clips":
+        name, data = rng.choice(list(clips().items()))
+        return name, mutated(data, rng)
     kind = rng.random()
     if kind < 0.88:
         name, data = rng.choice(list(seeds.pictures().items()))
@@ -58,12 +70,21 @@ def damaged_file(case: Case) -> tuple[str, bytes]:
 
 def run_case(case: Case, folder: Path) -> Finding | None:
     """Run a case; return what went wrong, or None."""
+    if case.part == "states":
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            name, path = damaged_state(case.rng, Path(own))
+            return _watched(case, name, path.stat().st_size, lambda: STATES[name].use(Path(own)))
     name, data = damaged_file(case)
     path = folder / name
     path.write_bytes(data)
+    return _watched(case, name, len(data), lambda: read_clip(path) if case.part == "clips" else _read(path))
+
+
+def _watched(case: Case, name: str, size: int, work: Callable[[], None]) -> Finding | None:
+    """Read a damaged file of `size` bytes; return what went wrong, or None."""
     before, began = _peak_bytes(), time.process_time()
     try:
-        _read(path)
+        work()
     except (EsrtError, DecodeError) as error:
         if not str(error).isprintable() or len(str(error)) > 1000:
             return Finding(case, name, f"a message that is not one line: {error!r}")
@@ -71,9 +92,9 @@ def run_case(case: Case, folder: Path) -> Finding | None:
         return Finding(case, name, traceback.format_exc())
     seconds, grown = time.process_time() - began, _peak_bytes() - before
     if seconds > SLOW_SECONDS:
-        return Finding(case, name, f"{seconds:.1f} s of CPU for {len(data):,} bytes")
+        return Finding(case, name, f"{seconds:.1f} s of CPU for {size:,} bytes")
     if grown > LARGE_BYTES:
-        return Finding(case, name, f"{grown / 1e9:.1f} GB for {len(data):,} bytes")
+        return Finding(case, name, f"{grown / 1e9:.1f} GB for {size:,} bytes")
     return None
 
 
@@ -109,6 +130,3 @@ def _read_picture(path: Path) -> None:
 
 def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-Run = Callable[[Case, Path], Finding | None]

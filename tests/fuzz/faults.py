@@ -6,7 +6,7 @@ when it is killed outright; the same command, run again, must end in the bytes o
 
 import argparse
 import contextlib
-import hashlib
+import ctypes
 import os
 import random
 import shutil
@@ -15,102 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from safetensors.numpy import load_file
+from tests.fuzz.commands import COMMANDS, WEIGHTS, Command, prepare
 
-from tests.fuzz import seeds
-
-ROOT = Path(__file__).parents[2]
-PICTURES = 6
+_PR_CAPBSET_DROP = 24  # of linux/prctl.h
 CLOCK = "import random, time; now = time.time; time.time = lambda: now() + random.choice((-1, 0, 1)) * 31_536_000\n"
-
-
-@dataclass(frozen=True)
-class Command:
-    """Hold a command: its arguments in a working folder with `in` and `tiny.safetensors`, and what it makes there."""
-
-    arguments: tuple[str, ...]
-    results: str  # a pattern of the files to compare
-
-    def start(self, folder: Path, environment: Mapping[str, str], limit: Callable[[], None] | None = None) -> "Run":
-        """Start the command."""
-        return Run(folder, self.arguments, environment, limit)
-
-    def outcome(self, folder: Path) -> dict[str, str]:
-        """Return the digests of the results, of weights without what says when they were made."""
-        paths = [path for path in sorted(folder.glob(self.results)) if path.is_file() and path.name[0] != "."]
-        return {str(path.relative_to(folder)): _digest(path) for path in paths}
-
-
-WEIGHTS = "tiny.safetensors"
-MODEL = ("--model", WEIGHTS, "--threads", "1")
-TRAINING = ("--steps", "12", "--patch", "16", "--batch", "2", "--threads", "1")
-IMPORTED = "home/data/weights/*.safetensors"
-COMMANDS = {
-    "upscale": Command(("upscale", "in/0.png", "-s", "2", "-o", "out/0.png", "--overwrite", *MODEL), "out/**/*"),
-    "batch": Command(("batch", "in", "-s", "2", "-o", "out", *MODEL), "out/**/*"),
-    "video": Command(("video", "clip.mkv", "-s", "2", "-o", "out/clip.mkv", "--overwrite", *MODEL), "out/*.mkv"),
-    "train": Command(("train", "in", "-s", "2", "--init", WEIGHTS, "--out", "out", *TRAINING), "out/*.safetensors"),
-    "export": Command(
-        ("export", "-s", "2", "--format", "authors", "-o", "out/e.pth", "--overwrite", "--model", WEIGHTS), "out/*"
-    ),
-    "models": Command(("models", "import", WEIGHTS, "--name", "mine", "--overwrite"), IMPORTED),
-}
-
-
-class Run:
-    """Hold a running command whose output is read at its end."""
-
-    def __init__(
-        self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str], limit: Callable[[], None] | None
-    ) -> None:
-        base = {**os.environ, "ESRT_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
-        base["PYTHONPATH"] = os.pathsep.join([environment.get("PYTHONPATH", ""), str(ROOT)])
-        (folder / "out").mkdir(exist_ok=True) if arguments[0] != "train" else None
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "esrt_cli", *arguments],
-            cwd=folder,
-            env={**base, **{key: value for key, value in environment.items() if key != "PYTHONPATH"}},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,  # no file, or a limit on the size of files would hold for it too
-            preexec_fn=limit,
-        )
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code and what was written to standard error."""
-        _, errors = self.process.communicate()
-        return self.process.returncode, errors.decode("utf-8", "replace")
-
-
-def prepare(folder: Path) -> None:
-    """Write what the commands read."""
-    (folder / "in").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for number in range(PICTURES):
-        smooth = rng.integers(0, 256, (9 + number, 9, 3), np.uint8)
-        Image.fromarray(smooth).resize((72, 64 + 8 * number), Image.Resampling.BICUBIC).save(
-            folder / "in" / f"{number}.png"
-        )
-    (folder / "tiny.safetensors").write_bytes(seeds.weights()["ours.safetensors"])
-    _write_clip(folder / "clip.mkv")
-
-
-def _write_clip(path: Path) -> None:
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for number in range(12):
-            pixels = np.full((32, 48, 3), 20 * number, np.uint8)
-            pixels[number : number + 8, 4:20] = 255
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
-        container.mux(stream.encode())
 
 
 def kill(number: signal.Signals) -> Callable[[Command, Path, random.Random, float], list[str]]:
@@ -180,25 +91,50 @@ def jumping_clock(command: Command, folder: Path, rng: random.Random, seconds: f
 
 
 def vanishing(command: Command, folder: Path, rng: random.Random, seconds: float) -> list[str]:
-    """Take the inputs away in the middle of a run, and put them back after it."""
+    """Take something that is read away in the middle of a run, and put it back after it."""
+    taken = folder / rng.choice([name for name in ("in", "clip.mkv", WEIGHTS) if name in command.arguments] or ["in"])
     run = command.start(folder, {})
     with contextlib.suppress(subprocess.TimeoutExpired):
         run.process.wait(seconds * rng.random())
-    (folder / "in").rename(folder / "away")
+    taken.rename(folder / "away")
     try:
         return _problems(folder, *run.end(), (0, 1))
     finally:
-        (folder / "away").rename(folder / "in")
+        (folder / "away").rename(taken)
+
+
+def removed_results(command: Command, folder: Path, rng: random.Random, seconds: float) -> list[str]:
+    """Delete the folder of the results, with all that is in it, in the middle of a run."""
+    run = command.start(folder, {})
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.process.wait(seconds * rng.random())
+    results = folder / ("home" if command.results.startswith("home") else "out")
+    shutil.rmtree(results, ignore_errors=True)
+    return _problems(folder, *run.end(), (0, 1))
 
 
 def read_only(command: Command, folder: Path, rng: random.Random, seconds: float) -> list[str]:
-    """Run as a user who may write nothing here."""
-    if os.geteuid() != 0 or not _nobody_can_run():
-        return []
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    run = command.start(folder, {}, lambda: os.setuid(65534))
-    return _problems(folder, *run.end(), (1,))
+    """Run as a user without root's rights who may write nothing here."""
+    (folder / "out").mkdir()
+    paths = (folder, *folder.rglob("*"))
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    run = command.start(folder, {}, without_rights if os.geteuid() == 0 else None)
+    try:
+        return _problems(folder, *run.end(), (1,))
+    finally:
+        for path in paths:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def without_rights() -> None:
+    """Drop root's capabilities when another program starts, so that the permissions of files hold for it.
+
+    Its user stays the same: the Python that runs the tests may lie where others cannot read.
+    """
+    libc = ctypes.CDLL(None)
+    for capability in range(64):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 FAULTS: dict[str, Callable[[Command, Path, random.Random, float], list[str]]] = {
@@ -211,6 +147,7 @@ FAULTS: dict[str, Callable[[Command, Path, random.Random, float], list[str]]] = 
     "two at once": two_at_once,
     "jumping clock": jumping_clock,
     "vanishing files": vanishing,
+    "removed results": removed_results,
     "read-only": read_only,
 }
 
@@ -277,23 +214,6 @@ def _problems(folder: Path, code: int, text: str, codes: Sequence[int], temporar
     if ".esrt-tmp" in text:
         found.append(f"a temporary file is named: {text[-500:]}")
     return found
-
-
-def _digest(path: Path) -> str:
-    if path.suffix == ".safetensors":
-        content = b"".join(name.encode() + value.tobytes() for name, value in sorted(load_file(path).items()))
-    else:
-        content = path.read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _nobody_can_run() -> bool:
-    command = [sys.executable, "-c", "import numpy, esrt_cli"]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, preexec_fn=lambda: os.setuid(65534), cwd=ROOT)
-    except PermissionError:
-        return False
-    return done.returncode == 0
 
 
 if __name__ == "__main__":

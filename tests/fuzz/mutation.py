@@ -1,8 +1,10 @@
 """Damage files: bytes as disks, transfers and strangers damage them, and structures as only strangers do."""
 
+import json
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 ODD = (
     0,
@@ -39,6 +41,26 @@ TEXTS = (
     b"\xff\xfe",
     b"../" * 9,
 )
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 7, 2**31, 2**63, 2**64, 10**400, 1.5, -0.0, 1e308, float("nan"), float("inf")),
+    *(
+        "",
+        "x",
+        "\0",
+        "../x",
+        "/x",
+        "C:x",
+        ".",
+        "a" * 300,
+        "\u00e9" * 200,
+        "\ud800",
+        "\u202e",
+        "1e999",
+        "writing",
+        "done",
+    ),
+    *([], {}, [[]], [None], {"a": 1}, {"": {"": []}}),
+)
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -46,6 +68,44 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5, 9))):
         data = rng.choice(_DAMAGES)(data, rng)
     return data
+
+
+def mutated_json(data: bytes, rng: random.Random) -> bytes:
+    """Return JSON with one to a few values of another kind, missing, moved, doubled or in many levels."""
+    value = [json.loads(data)]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        places = [place for place in _places(value) if place[0] is not value or rng.random() < 0.1]
+        container, key = rng.choice(places or [(value, 0)])
+        action = rng.random()
+        if action < 0.6:
+            container[key] = rng.choice(VALUES)
+        elif action < 0.75 and container is not value:
+            del container[key]
+        elif action < 0.85 and isinstance(container, dict):
+            container[f"{key} of a later version"] = container[key]
+        elif action < 0.95:
+            container[key] = rng.choice(list(_places(value)))[0]
+        else:
+            for _ in range(rng.choice((3, 60, 900))):
+                container[key] = [container[key]]
+        value = _unfolded(value)
+    return json.dumps(value[0]).encode()
+
+
+def _unfolded(value: list[Any]) -> list[Any]:
+    """Return a value without circles, or nothing where there is one."""
+    try:
+        return [json.loads(json.dumps(value[0]))]
+    except (ValueError, RecursionError):
+        return [None]
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every container in a value with every key or index of it."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
 
 
 def _flip(data: bytes, rng: random.Random) -> bytes:

@@ -22,8 +22,8 @@ import psutil
 
 from esrt_cli.app import main as esrt
 from esrt_core.system.process import release_freed_memory
+from tests.fuzz.commands import COMMANDS, prepare
 from tests.fuzz.end_to_end import make_folder
-from tests.fuzz.faults import COMMANDS, prepare
 
 MAX_GROWTH = 40e6  # bytes of memory: freed memory that does not fit the next picture stays for a while
 

@@ -2,17 +2,21 @@
 
 import io
 import struct
+import subprocess
 import zlib
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import imagecodecs
+import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
+from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode
 from esrt_core.media.image.encode import encode
-from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Source
+from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, RemoteFile, Source
 
 LIMITS = ReadLimits()
 T = TypeVar("T")
@@ -54,6 +58,18 @@ def written(
     file = io.BytesIO()
     notes = encode(pages, file, format, metadata or Metadata(), options or EncodeOptions())
     return file.getvalue(), notes
+
+
+def frame_of(data: bytes, format: str) -> Frame:
+    """Read a file by its name too, without which TGA is not known."""
+    return first(RemoteFile(f"a.{format}", lambda: io.BytesIO(data))).frame
+
+
+def ffmpeg_frames(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read a file with another program: (N, H, W, 4) RGBA, uint8."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "fatal", "-i", str(path), "-fps_mode", "passthrough"]
+    raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgba", "-"], capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, *shape, 4)
 
 
 def reopened(data: bytes) -> Image.Image:

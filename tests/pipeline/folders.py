@@ -5,8 +5,8 @@ from pathlib import Path
 
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import FolderPlan, plan_folder
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, FolderResult, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.selection import UpscalerPool
 
 Asked = Callable[..., FolderOptions]

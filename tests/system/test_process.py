@@ -15,6 +15,7 @@ from esrt_core.system.process import (
     SPIN_COUNT,
     HeapTrimmer,
     keep_freed_memory,
+    limit_numpy_threads,
     limit_openmp_spinning,
     release_freed_memory,
 )
@@ -62,6 +63,21 @@ def test_what_the_environment_says_stays(
         monkeypatch.setenv(name, value)
     limit_openmp_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == after
+
+
+@pytest.mark.parametrize(
+    ("machine", "before", "after"),
+    [("x86_64", None, "1"), ("AMD64", None, "1"), ("x86_64", "7", "7"), ("aarch64", None, None)],
+)
+def test_numpy_gets_one_thread_where_torch_has_another_library(
+    machine: str, before: str | None, after: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", before or "")
+    if before is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    limit_numpy_threads()
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == after
 
 
 def test_the_heap_is_cleared_between_shapes_when_enough_has_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,9 @@ HERE = (Path("pictures"),)
         {"degrade": "anime"},
         {"optimizer": "sgd"},
         {"mse_last": 1.5},
+        {"max_pixels": 0},
+        {"device": "gpu"},
+        {"device": "cuda:0,cuda:1"},
         {"lr_dir": Path("small"), "degrade": "photo"},
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from esrt_core.errors import TrainingError
+from esrt_core.media.image.picture import ReadLimits
 from esrt_core.training.pictures import Picture, find_pictures, split_validation
 from tests.training.conftest import write_pictures
 
@@ -20,6 +21,16 @@ def test_pictures_are_found_recursively_and_the_rest_is_listed_with_reasons(tmp_
     assert {each.path.name for each in found.unusable} == {"broken.png", "photo.nef", "0.png"}
     assert all(each.path.name in each.reason for each in found.unusable)
     assert any("16 x 16 px, fewer than the required 24 x 24" in each.reason for each in found.unusable)
+
+
+def test_a_picture_beyond_the_limit_is_listed_and_one_within_a_raised_limit_is_read(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 1, 48, 40)
+    found = find_pictures([tmp_path], 2, 12, limits=ReadLimits(1919))
+    assert (found.usable, len(found.unusable)) == ((), 1)
+    assert "--max-pixels" in found.unusable[0].reason
+    assert len(find_pictures([tmp_path], 2, 12, limits=ReadLimits(1920)).usable) == 1
+    huge = Picture(tmp_path / "0.png", 2**16, 2**15)
+    assert huge.limits.max_pixels == 2**31
 
 
 def test_a_picture_named_twice_is_used_once(pictures: Path) -> None:

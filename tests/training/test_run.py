@@ -97,6 +97,7 @@ def test_every_recipe_resumes_exactly(make_options: MakeOptions, tmp_path: Path,
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_the_new_upsampler_is_trained_alone_first(
     make_options: MakeOptions, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_signal_during_the_last_validation_is_heeded(make_options: MakeOptions
     assert train(options).steps == 6
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_its_first_step_goes_on(make_options: MakeOptions) -> None:
     def stop_at_once(event: TrainEvent) -> None:
         if isinstance(event, Started):
@@ -264,6 +266,7 @@ def test_a_run_goes_on_with_the_scale_of_the_loss_that_it_had(
     assert float(scales[-1].factor) == (2.0**7 if saved else 2.0**12)
 
 
+@pytest.mark.slow
 def test_other_options_in_the_same_folder_are_refused(make_options: MakeOptions) -> None:
     train(make_options())
     with pytest.raises(TrainingError, match="other options"):
@@ -291,6 +294,7 @@ def test_a_held_out_picture_that_is_damaged_is_reported_and_left_out(make_option
     assert len(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["held_out"]) == 1
 
 
+@pytest.mark.slow
 def test_pictures_given_to_validate_on_are_not_trained_on(make_options: MakeOptions, tmp_path: Path) -> None:
     val = tmp_path / "pictures" / "0.png"
     train(make_options(val=val))
@@ -310,6 +314,7 @@ def test_given_small_pictures_are_used(make_options: MakeOptions, tmp_path: Path
     assert train(make_options(lr_dir=small)).bicubic_psnr < train(make_options(out=tmp_path / "made")).bicubic_psnr
 
 
+@pytest.mark.slow
 def test_every_step_trains_on_its_own_batch_though_it_is_drawn_before(
     make_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

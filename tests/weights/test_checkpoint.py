@@ -335,6 +335,12 @@ def test_foreign_metadata_is_passed_over(tmp_path: Path, network: ESRT) -> None:
     assert load_checkpoint(tmp_path / "a.safetensors").metadata == CheckpointMetadata(2, 16, 1)
 
 
+def test_what_a_damaged_header_says_is_quoted_on_one_printable_line(tmp_path: Path, weights: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(weights.read_bytes().replace(b'"dtype":"F32"', b'"dtype":"\x7f32"', 1))
+    assert refusal(path).isprintable()
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

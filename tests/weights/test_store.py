@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from esrt_core.errors import OptionError, TargetError, WeightsError
+from esrt_core.errors import EsrtError, OptionError, TargetError, WeightsError
 from esrt_core.model import ESRT
 from esrt_core.weights.address import digest_of
 from esrt_core.weights.catalog import BUNDLED, dump_rows
 from esrt_core.weights.importing import import_weights
 from esrt_core.weights.library import all_entries, find_entries, make_index, remove_weights
-from esrt_core.weights.settings import StoreOptions, store_options
+from esrt_core.weights.settings import StoreOptions, store_options, temporary_folder
 from esrt_core.weights.store import fetch_weights, find_model, resolve
 from tests.conftest import file_size_limit
 from tests.weights.conftest import Site
@@ -368,6 +369,7 @@ def test_a_full_disk_is_one_sentence(
     assert not list((options.data / "weights").iterdir())
 
 
+@pytest.mark.slow
 def test_the_store_never_imports_torch() -> None:
     script = "import sys, esrt_core.weights.store as s; s.resolve('clean'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -378,3 +380,12 @@ def test_a_full_disk_while_importing_names_no_temporary_file(options: StoreOptio
         import_weights(weights, "mine", False, options)
     assert str(options.data / "weights" / weights.name) in str(caught.value)
     assert "esrt-tmp" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [WeightsError, TargetError])
+def test_no_error_names_a_temporary_folder(tmp_path: Path, kind: type[EsrtError]) -> None:
+    with (
+        pytest.raises(kind, match=re.escape(f"{tmp_path / 'a.safetensors'} is gone")),
+        temporary_folder(tmp_path) as temporary,
+    ):
+        raise kind(f"{temporary / 'a.safetensors'} is gone")

@@ -12,16 +12,19 @@
 #include "simd.h"
 
 #define SPLITS 4
-#define BLOCK 6  /* keys, or channels, whose sums stay in registers; divides DIM */
-#define CHUNK 96 /* keys; a multiple of BLOCK */
+#define BLOCK 6  /* channels whose sums stay in registers; divides DIM */
+#define CHUNK 96 /* keys; a multiple of KEYS */
 #if SUMS == 24
 #define WIDE 3    /* vectors of tokens */
+#define KEYS (LANES == 16 ? 8 : 6) /* whose sums stay in registers */
 #define OUTPUTS 9 /* channels of queries, keys and values computed together; divides DIM */
 #else
 #define WIDE 2
+#define KEYS 4
 #define OUTPUTS 6
 #endif
 #define QUERIES (WIDE * LANES)
+_Static_assert(QUERIES % KEYS == 0 && CHUNK % KEYS == 0, "a block of keys ends where a block of tokens does");
 
 typedef Lanes Row[WIDE]; /* one number for each token */
 
@@ -61,7 +64,7 @@ long piece_room(Size size, Windows windows) {
 }
 
 long attention_scratch(Size size, Windows windows) {
-    return 2 * DIM * piece_room(size, windows) + CHUNK * QUERIES + BLOCK * QUERIES;
+    return 2 * DIM * piece_room(size, windows) + CHUNK * QUERIES;
 }
 
 typedef struct {
@@ -116,18 +119,18 @@ APART void project(const float *tokens, long room, const float *weights, float *
         UNROLLED(int w = 0; w < WIDE; w++) store(out + o * out_room + w * LANES, sum[o][w]);
 }
 
-/* Write the scores of BLOCK keys and raise `top` to the largest. */
+/* Write the scores of KEYS keys and raise `top` to the largest. */
 APART void score(const float *queries, const float *keys, long room, float *scores, Row top) {
-    Row sum[BLOCK];
-    UNROLLED(int j = 0; j < BLOCK; j++)
+    Row sum[KEYS];
+    UNROLLED(int j = 0; j < KEYS; j++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] = (Lanes){0};
     for (int d = 0; d < DIM; d++) {
         Row query;
         UNROLLED(int w = 0; w < WIDE; w++) query[w] = load(queries + d * QUERIES + w * LANES);
-        UNROLLED(int j = 0; j < BLOCK; j++)
+        UNROLLED(int j = 0; j < KEYS; j++)
             UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[d * room + j];
     }
-    UNROLLED(int j = 0; j < BLOCK; j++)
+    UNROLLED(int j = 0; j < KEYS; j++)
         UNROLLED(int w = 0; w < WIDE; w++) {
             store(scores + j * QUERIES + w * LANES, sum[j][w]);
             top[w] = larger(top[w], sum[j][w]); /* a NaN may be lost here, but not in its score */
@@ -168,7 +171,7 @@ static void attend_queries(const float *queries, const float *keys, const float 
         const long count = length - first < CHUNK ? length - first : CHUNK;
         Row before, factor;
         UNROLLED(int w = 0; w < WIDE; w++) before[w] = top[w];
-        for (long j = 0; j < count; j += BLOCK) /* behind the last key it is repeated, which changes no maximum */
+        for (long j = 0; j < count; j += KEYS) /* behind the last key it is repeated, which changes no maximum */
             score(queries, keys + first + j, room, scores + j * QUERIES, top);
         UNROLLED(int w = 0; w < WIDE; w++) {
             factor[w] = power_of_two(before[w] - top[w]);

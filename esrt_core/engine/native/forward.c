@@ -63,12 +63,16 @@ static void take_blocks(Arena *arena, Size size, BlockSpace *space) {
     space->columns = (Tap *)take(arena, size.width * (long)(sizeof(Tap) / sizeof(float)));
 }
 
-static void take_transformer(Arena *arena, Form form, TransformerSpace *space) {
+/* What is folded lies where the pieces were: these have been attended to by then. */
+static void take_transformer(Arena *arena, Form form, TransformerSpace *space, Map *folded) {
     const long pieces = 4 * form.windows.down * form.windows.across, pixels = form.size.height * form.size.width;
     space->reduced = take_map(arena, form.size, REDUCED);
-    space->pieces = take(arena, pieces * REDUCED * piece_room(form.size, form.windows));
     space->moments = take(arena, 2 * pixels);
     space->factors = take(arena, pixels);
+    const long kept = arena->taken;
+    space->pieces = take(arena, pieces * REDUCED * piece_room(form.size, form.windows));
+    arena->taken = kept;
+    *folded = take_map(arena, form.size, CHANNELS);
     for (int down = 0; down < 3; down++)
         space->folded[down] = take_framed(arena, form.size, CHANNELS);
 }
@@ -82,8 +86,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
     space->results = take_map(&arena, form.size, blocks * CHANNELS);
     take_blocks(&arena, form.size, &space->blocks);
     arena.taken = kept;
-    take_transformer(&arena, form, &space->transformer);
-    space->folded = (Map){space->transformer.pieces, form.size.width * CHANNELS, CHANNELS};
+    take_transformer(&arena, form, &space->transformer, &space->folded);
     space->body = (Map){space->transformer.reduced.data, form.size.width * CHANNELS, CHANNELS};
     space->reduced = space->merged;
     return arena.most;

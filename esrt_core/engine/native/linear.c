@@ -9,9 +9,8 @@ INLINE void multiply_columns(const float *x, long stride, const float *matrix, f
         multiply_block(x + r * stride, stride, matrix, out, y + r * y_stride, y_stride, in, ROWS(wide), wide);
 }
 
-/* Multiply x (count, in) by a matrix (in, out): y (count, out). Whole blocks of rows are read and written: up to
-   MOST_ROWS beyond the last one must be there. `out` comes in whole vectors. */
-void product(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in, long out) {
+INLINE void multiply_rows(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in,
+                          long out) {
     long done = 0;
     for (; out - done >= WIDEST * LANES; done += WIDEST * LANES)
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, WIDEST);
@@ -19,4 +18,19 @@ void product(const float *x, long stride, const float *matrix, float *y, long y_
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 2);
     else if (out - done >= LANES)
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 1);
+}
+
+/* Multiply x (count, in) by a matrix (in, out): y (count, out). Whole blocks of rows are read and written: up to
+   MOST_ROWS beyond the last one must be there. `out` comes in whole vectors.
+
+   With a stride that the compiler knows, one register reaches all rows; eight pointers would not fit. */
+void product(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in, long out) {
+    switch (stride) {
+    case HALF: return multiply_rows(x, HALF, matrix, y, y_stride, count, in, out);
+    case CHANNELS: return multiply_rows(x, CHANNELS, matrix, y, y_stride, count, in, out);
+    case HIDDEN_PADDED: return multiply_rows(x, HIDDEN_PADDED, matrix, y, y_stride, count, in, out);
+    case REDUCED: return multiply_rows(x, REDUCED, matrix, y, y_stride, count, in, out);
+    case TOKEN: return multiply_rows(x, TOKEN, matrix, y, y_stride, count, in, out);
+    default: multiply_rows(x, stride, matrix, y, y_stride, count, in, out);
+    }
 }

@@ -1,5 +1,7 @@
 """NativeESRT: what runs when pictures are upscaled on a CPU in float32, if the library was compiled."""
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ class NativeESRT:
     """
 
     def __init__(self, weights: Weights, scale: int, library: Library | None = None) -> None:
-        """Pack float32 `weights` by our parameter names; they are copied.
+        """Take float32 `weights` by our parameter names; the first call packs them, so they must not change until then.
 
         Raises:
             RuntimeError: if no library was compiled for this processor; see `is_available`.
@@ -36,9 +38,10 @@ class NativeESRT:
         self.scale = scale
         self._blocks = count_blocks(weights)
         self._library = library
-        self._weights = pack(weights, scale)
+        self._weights = weights
+        self._packed: Tiles | None = None
+        self._packing = threading.Lock()
         self._workspaces: list[Tiles] = []  # those not in use; a thread takes one or makes another
-        assert self._weights.size == library.weights_size(scale, self._blocks)
 
     @property
     def processor(self) -> str:
@@ -73,12 +76,20 @@ class NativeESRT:
         """Release the workspaces that are kept for later calls."""
         self._workspaces.clear()
 
+    def _packed_weights(self) -> Tiles:
+        """Pack once, and not before a tile comes: many a network is planned with and then not chosen."""
+        with self._packing:
+            if self._packed is None:
+                self._packed = pack(self._weights, self.scale)
+                assert self._packed.size == self._library.weights_size(self.scale, self._blocks)
+            return self._packed
+
     def _enlarge(self, x: Tiles, y: Tiles, windows: Windows, threads: int) -> None:
         needed = self._library.workspace_size(x.shape, self._blocks, windows, threads)
         workspace = self._workspaces.pop() if self._workspaces else aligned_empty(0)
         if workspace.size < needed:
             workspace = aligned_empty(needed)
-        pointers = (self._weights.ctypes.data, x.ctypes.data, y.ctypes.data, workspace.ctypes.data)
+        pointers = (self._packed_weights().ctypes.data, x.ctypes.data, y.ctypes.data, workspace.ctypes.data)
         self._library.forward(pointers, x.shape, (self.scale, self._blocks), windows, threads)
         self._workspaces.append(workspace)
 

@@ -24,7 +24,7 @@ FINITE = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))  # the points along one
 
 def pack(weights: Weights, scale: int) -> NDArray[np.float32]:
     """Pack weights, by our parameter names, into one array; compositions are rounded once."""
-    arrays = list(_network(_Named(weights), scale))
+    arrays = [np.asarray(array, np.float32) for array in _network(_Named(weights), scale)]
     sizes = [-(-array.size // LINE) * LINE for array in arrays]
     packed = aligned_empty(sum(sizes))
     packed[:] = 0

@@ -408,4 +408,6 @@ def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -
     with opening.decoding():  # Pillow may lack a palette that it says it has
         if image.mode in ("P", "PA"):
             image.getpalette("RGB")
+            if image.palette is None:
+                raise ValueError("it has no palette")
     return layout_of(image, icc)

@@ -27,7 +27,7 @@ class Format:
     max_side         the largest side in px that the encoder accepts, or None.
     max_pixels       the largest area in px that the encoder accepts, or None.
     extra            the optional package that reads and writes it, or None.
-    least_bytes      per px of even a very smooth picture, at least: with less free space, writing must fail.
+    least_bytes      per px of a flat gray picture, at least: with less free space, writing must fail.
     typical_bytes    per px of an ordinary photo at the default quality.
     """
 
@@ -133,7 +133,7 @@ TIFF = Format(
     iptc=True,
     least_bytes=0.02,
 )
-BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=3.0)
+BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=1.0)
 AVIF = Format(
     "avif",
     "AVIF",

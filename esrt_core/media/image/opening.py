@@ -403,7 +403,7 @@ def _pixels_in(bomb_message: str) -> str:
 
 
 def _damage(name: str, limits: ReadLimits, reason: str) -> str:
-    detail = " ".join(reason.split())[:120]
+    detail = display_text(" ".join(reason.split())[:120])
     if limits.allow_truncated:
         return f"{name} is too damaged to be decoded even in part ({detail})"
     return (

@@ -165,9 +165,11 @@ def encoder_arguments(
             return ["-c:v", "libvpx-vp9", *options, "-threads", str(threads), "-tile-columns", "2"]
         case "prores_ks":
             return ["-c:v", "prores_ks", "-vendor", "apl0", "-threads", str(threads)]
-        case _:
+        case "ffv1":
             options = ["-level", "3", "-g", "1", "-slices", "4", "-slicecrc", "1", "-threads", str(threads)]
             return ["-c:v", "ffv1", *options]
+        case _:
+            raise AssertionError(f"no arguments for {encoder.name}")
 
 
 def choose_pixels(layout: PixelLayout, encoder: Encoder, even_chroma: bool, width: int, height: int) -> str:

@@ -89,7 +89,7 @@ def read_frames(clip: ClipInfo, request: ReadRequest, on_error: Callable[[str], 
     shape = shape_of(clip.video, request)
     with Process(decode_arguments(clip, request), reads=True, on_error=on_error) as process:
         try:
-            raw = av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING)
+            raw = _open_raw(process)
         except av.error.FFmpegError:
             process.finish()
             if request.after is not None:
@@ -139,6 +139,11 @@ def sample_frames(clip: ClipInfo, count: int) -> list[Frame]:
     return [frame for frame in found if (frame.width, frame.height) == (found[0].width, found[0].height)]
 
 
+def _open_raw(process: Process) -> Any:
+    """Open the frames that ffmpeg sends, with the clip's metadata, which need not be Unicode."""
+    return av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING, metadata_errors="replace")
+
+
 def decoded_size(clip: ClipInfo) -> tuple[int, int] | None:
     """Return the width and height in px of the first frame as ffmpeg decodes it, None if it cannot.
 
@@ -148,7 +153,7 @@ def decoded_size(clip: ClipInfo) -> tuple[int, int] | None:
     arguments = [*arguments[: arguments.index("pipe:1")], "-frames:v", "1", "pipe:1"]
     with Process(arguments, reads=True) as process:
         try:
-            with av.open(process.stdout, format="nut", buffer_size=_BUFFER, options=_NO_GUESSING) as raw:
+            with _open_raw(process) as raw:
                 stream = raw.streams.video[0]
                 return stream.width, stream.height
         except av.error.FFmpegError:

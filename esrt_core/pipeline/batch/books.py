@@ -12,10 +12,11 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -37,6 +38,9 @@ _MOST_ENTRIES = 20_000
 _MOST_GROWTH = 100  # times the archive's own bytes; pictures hardly shrink when they are zipped
 _SMALL = 64 * 2**20  # bytes that every archive may unpack to
 _PIXEL_BYTES = 8  # of an uncompressed page of four channels and 16 bits
+_LOCAL_HEADER = 30  # bytes before an entry's name, which its content follows
+_UTF8_NAME = 0x800  # flag of an entry
+_MAC = "__MACOSX"  # folder of what macOS keeps beside the files
 
 
 def is_book(name: str) -> bool:
@@ -53,7 +57,11 @@ def check_readable(name: str) -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold one entry of an archive: its name, its bytes when unpacked, its CRC-32, and what else is kept of it."""
+    """Hold one entry of an archive: its name, its bytes when unpacked, its CRC-32, and what else is kept of it.
+
+    system  that gives the attributes their meaning, as zip numbers them: 0 is DOS, 3 is Unix.
+    utf8    its name is said to be UTF-8; otherwise its bytes are in an encoding that only its reader may know.
+    """
 
     name: str
     size: int
@@ -62,6 +70,20 @@ class Entry:
     attributes: int
     compression: int
     comment: bytes
+    system: int
+    utf8: bool
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Its name as a path, also if it was made with backslashes."""
+        return PurePosixPath(self.name.replace("\\", "/"))
+
+    @property
+    def may_be_page(self) -> bool:
+        """Whether it may be a page: not a folder, nor what a system has put beside the pages."""
+        folders = self.path.parts[:-1]
+        hidden = any(part == _MAC or (part.startswith(".") and part != ".") for part in folders)
+        return not (self.name.endswith(("/", "\\")) or hidden)
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,7 @@ def read_contents(path: Path, max_pixels: int) -> Contents:
     """Return what is in an archive, by its directory alone.
 
     Raises: MediaError, in one sentence, if it is damaged or encrypted, or if it could do harm: with links, names that
-    lead elsewhere or come twice, or far more content than its size or `max_pixels` allow.
+    lead elsewhere or come twice, entries that share bytes, or far more content than its size or `max_pixels` allow.
     """
     name = display_text(str(path))
     with _archive(path, name) as archive:
@@ -91,6 +113,8 @@ def read_contents(path: Path, max_pixels: int) -> Contents:
     twice = [entry for entry, count in Counter(info.filename for info in infos).items() if count > 1]
     if twice:
         raise MediaError(f"{name} has two entries named {display_text(twice[0][:80])}; repack it")
+    if _overlap(infos):
+        raise MediaError(f"{name} has entries that overlap, as a zip bomb has; it is refused")
     total = sum(info.file_size for info in infos)
     if total > _MOST_GROWTH * path.stat().st_size + _SMALL:
         raise MediaError(f"{name} would unpack to {total:,} bytes, over {_MOST_GROWTH} times its size; it is refused")
@@ -98,8 +122,8 @@ def read_contents(path: Path, max_pixels: int) -> Contents:
 
 
 def _entry(info: zipfile.ZipInfo) -> Entry:
-    kept = (info.date_time, info.external_attr, info.compress_type, info.comment)
-    return Entry(info.filename, info.file_size, info.CRC, *kept)
+    kept = (info.date_time, info.external_attr, info.compress_type, info.comment, info.create_system)
+    return Entry(info.filename, info.file_size, info.CRC, *kept, bool(info.flag_bits & _UTF8_NAME))
 
 
 def _problem(info: zipfile.ZipInfo, most: int) -> str | None:
@@ -116,6 +140,15 @@ def _problem(info: zipfile.ZipInfo, most: int) -> str | None:
     if info.file_size > most:
         return f"would unpack to {info.file_size:,} bytes, more than --max-pixels allows"
     return None
+
+
+def _overlap(infos: Sequence[zipfile.ZipInfo]) -> bool:
+    """Return whether an entry begins before the content of the one before it ends."""
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    return any(
+        before.header_offset + _LOCAL_HEADER + before.compress_size > after.header_offset
+        for before, after in pairwise(ordered)
+    )
 
 
 def page(path: Path, entry: Entry) -> RemoteFile:
@@ -156,11 +189,11 @@ def result_names(contents: Contents, suffixes: Mapping[str, str]) -> dict[str, s
     """
     names = {}
     for entry in contents.entries:
-        suffix, own = suffixes.get(entry.name), PurePosixPath(entry.name)
-        names[entry.name] = entry.name if suffix in (None, own.suffix) else str(own.with_suffix(suffix or ""))
+        suffix = suffixes.get(entry.name)
+        names[entry.name] = entry.name.removesuffix(entry.path.suffix) + suffix if suffix else entry.name
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
-        raise OptionError(f"two pages would be named {display_text(twice[0])}; use another --format")
+        raise OptionError(f"two of its pages would be named {display_text(twice[0])}; use another --format")
     return names
 
 
@@ -184,8 +217,8 @@ def pack(
             packed.comment = contents.comment
             for entry in contents.entries:
                 result = pages.get(entry.name)
-                info = zipfile.ZipInfo(names[entry.name], entry.date)
-                info.external_attr, info.comment = entry.attributes, entry.comment
+                info = (zipfile.ZipInfo if entry.utf8 else _BareName)(names[entry.name], entry.date)
+                info.create_system, info.external_attr, info.comment = entry.system, entry.attributes, entry.comment
                 info.compress_type = entry.compression if result is None else zipfile.ZIP_STORED
                 if result is None:
                     packed.writestr(info, b"" if info.is_dir() else _read(source, entry))
@@ -194,3 +227,13 @@ def pack(
                 with packed.open(info, "w") as file, result.open("rb") as page_file:
                     shutil.copyfileobj(page_file, file)
         before_publish(temporary)
+
+
+class _BareName(zipfile.ZipInfo):
+    """An entry whose name is written as it was read: its reader may know an encoding that zip does not name."""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 (zipfile's name)
+        try:
+            return self.filename.encode("cp437"), self.flag_bits  # as zipfile decodes it
+        except UnicodeEncodeError:
+            return self.filename.encode(), self.flag_bits | _UTF8_NAME

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from esrt_core.engine.options import check_devices
 from esrt_core.errors import OptionError
 from esrt_core.media.image.formats import Format
 from esrt_core.pipeline.image.names import check_template
@@ -68,5 +69,4 @@ class FolderOptions:
             raise OptionError("-o needs a value: a folder")
         if self.name is not None:
             check_template(self.name, self.upscale.size)
-        if len(set(self.devices)) != len(self.devices):
-            raise OptionError(f"--device {','.join(self.devices)} names a device twice")
+        check_devices(self.devices)

@@ -14,7 +14,7 @@ from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.files import display_text
 from esrt_core.media.image.formats import Format
 from esrt_core.media.image.picture import Source
-from esrt_core.pipeline.batch.books import WORK, Contents, is_book, read_contents
+from esrt_core.pipeline.batch.books import WORK, Contents, is_book, read_contents, result_names
 from esrt_core.pipeline.batch.books import page as page_of
 from esrt_core.pipeline.batch.disks import Disk, disks_of
 from esrt_core.pipeline.batch.faults import Fault, FaultCounter, fault_of, reason_of
@@ -297,18 +297,35 @@ class _Planner(Generic[Log]):
 
     def add_book(self, found: Found, open_log: Callable[[Root], Log]) -> None:
         """Decide about a comic archive and its pages; those that are large enough already are kept as they are."""
+        plan = self._plan
         try:
             book = self._book(found)
         except Exception as error:  # noqa: BLE001 (whatever one file does must not end the others; it is reported)
             self._refuse(found, error)
             return
-        self._plan.logs[book.work] = open_log(book.work)
-        kept = {}
+        plan.logs[book.work] = open_log(book.work)
+        kept, tasks = {}, len(plan.tasks)
         for entry in book.contents.entries:
             page = book.pages.get(entry.name)
             if page and (self.is_settled(page) or self._add(page, page_of(found.file, entry))):
                 kept[entry.name] = page
-        self._plan.books.append(replace(book, pages=kept))
+        try:
+            result_names(book.contents, self._suffixes(kept, plan.tasks[tasks:], plan.logs[book.work]))
+        except OptionError as error:
+            del plan.tasks[tasks:]
+            self._refuse(found, OptionError(f"{display_text(found.name)}: {error}"))
+            return
+        plan.books.append(replace(book, pages=kept))
+
+    def _suffixes(self, pages: Mapping[str, Found], tasks: Sequence[Task], log: Log) -> dict[str, str]:
+        """Return the suffix of the result of every page that has one, or will have."""
+        keys = {task.picture.location: task.key for task in tasks}
+        for page in pages.values():
+            earlier = log.outcome(log.name_of(page.location), self._plan.job.id)
+            if page.location not in keys and earlier is not None and earlier.target:
+                keys[page.location] = earlier.target
+        found = {name: keys.get(page.location) for name, page in pages.items()}
+        return {name: PurePosixPath(key).suffix for name, key in found.items() if key}
 
     def _book(self, found: Found) -> Book:
         """Read the directory of an archive, and check its target.
@@ -323,8 +340,8 @@ class _Planner(Generic[Log]):
         overwrite = self._check(found, (str(key),), is_ours)
         work, pages = work_of(Path(found.root.name, key)), {}
         for number, entry in enumerate(contents.entries):
-            name = PurePosixPath(entry.name)
-            if reason_by_name(name, Filter()) is None and not is_book(entry.name):
+            name = entry.path
+            if entry.may_be_page and reason_by_name(name, Filter()) is None and not is_book(entry.name):
                 item = Item(entry.size, f"{found.item.stamp} {entry.crc}")
                 numbered = PurePosixPath(f"{number:05}{name.suffix}")
                 pages[entry.name] = Found(f"{found.name}/{entry.name}", item, work, numbered, book=found.name)

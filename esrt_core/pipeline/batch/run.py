@@ -26,9 +26,10 @@ from esrt_core.pipeline.batch.manifest import Entry, digest
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.outputs import OutputFolder, limits_text
 from esrt_core.pipeline.batch.plan import Book, Failure, FolderPlan, Task, entry_of, plan_folder, work_of
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.sources import Root
 from esrt_core.pipeline.batch.throughput import Planned, Status, Throughput
-from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome, make_workers
+from esrt_core.pipeline.batch.workers import BatchPipeline, Outcome
 from esrt_core.pipeline.image.run import Result
 from esrt_core.selection import UpscalerPool
 

@@ -13,9 +13,9 @@ from typing import Protocol
 from esrt_core.pipeline.batch.manifest import Manifest
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import FolderPlan, check_local, find_pictures, plan_pictures
+from esrt_core.pipeline.batch.pools import make_workers, prepare_workers
 from esrt_core.pipeline.batch.run import FolderResult, Listener, StopRequest, run_folder
 from esrt_core.pipeline.batch.sources import Found, Root
-from esrt_core.pipeline.batch.workers import make_workers, prepare_workers
 from esrt_core.selection import UpscalerPool
 
 LOOK_SECONDS = 2.0  # between two looks

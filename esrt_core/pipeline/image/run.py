@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from esrt_core.errors import EsrtError, OptionError, StopError, TargetError
+from esrt_core.evaluation.damage import GOOD_QUALITY, look, visible_damage
 from esrt_core.files import atomic_write, make_folder
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.decode import decode
@@ -27,12 +28,13 @@ from esrt_core.pipeline.image.options import UpscaleOptions
 from esrt_core.pipeline.image.plan import Input, SheetError, UpscalePlan, check_distinct, plan_upscale
 from esrt_core.pipeline.sizes import SizePlan
 from esrt_core.progress import Progress, ProgressCallback, ignore_progress
-from esrt_core.selection import UpscalerPool, hashes_of
+from esrt_core.selection import UpscalerPool, container_of_image, hashes_of
 
 if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
 
 LONG = 200_000  # px through the network; for fewer, measuring would take a large part of the time
+UNDAMAGED = "hardly any damage is seen: cleaning up at the same size takes more detail than damage away"
 _IN_MEMORY = 64 * 2**20  # bytes of a result for standard output that are kept out of a temporary file
 BeforePublish = Callable[[Path], None]
 
@@ -219,13 +221,28 @@ def load(plan: UpscalePlan) -> Loaded:
     started = time.perf_counter()
     picture = decode(plan.source.source, plan.options.limits)
     decoded = iter(picture.pages)
-    if plan.is_open:
+    if plan.is_open or plan.options.size.cleans_up:
         first = next(decoded)
-        plan, decoded = plan.choose_chain(first.frame), chain([first], decoded)
+        plan, decoded = _decided(plan, first.frame), chain([first], decoded)
     pages: Iterable[LoadedPage] = (_prepared(plan, page) for page in islice(decoded, plan.pages))
     if plan.pages == 1:
         pages = tuple(pages)
     return Loaded(plan, picture, pages, time.perf_counter() - started)
+
+
+def _decided(plan: UpscalePlan, frame: Frame) -> UpscalePlan:
+    """Choose the weights by the first frame, and note if cleaning up will cost it more than it gains."""
+    if plan.is_open:
+        plan = plan.choose_chain(frame)
+    if plan.options.size.cleans_up and not _is_damaged(plan, frame):
+        return replace(plan, notes=(*plan.notes, UNDAMAGED))
+    return plan
+
+
+def _is_damaged(plan: UpscalePlan, frame: Frame) -> bool:
+    container = container_of_image(plan.info)
+    poor = container.quality is not None and container.quality < GOOD_QUALITY
+    return bool(poor or container.codec or visible_damage(look([frame])))
 
 
 def _prepared(plan: UpscalePlan, page: Page) -> LoadedPage:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from esrt_core.engine.upscaler import Upscaled
 
 _GROUP_PIXELS = 8_000_000  # enough that a GPU receives one frame while it computes another
-_MAX_GROUP = 8  # frames; the most that are lost when the work is stopped
+_MAX_GROUP = 8  # frames for each device; the most that are lost when the work is stopped
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class DoneFrame:
 class FrameUpscaler:
     """Upscale the frames of one clip in order, and count what is computed and what is reused."""
 
-    def __init__(self, pool: UpscalerPool, size: SizePlan, reuse: bool = True) -> None:
-        """Take the passes and the final size, in px, from `size`."""
-        self._pool = pool
+    def __init__(self, pools: Sequence[UpscalerPool], size: SizePlan, reuse: bool = True) -> None:
+        """Take a pool for each device that shares the frames; passes and the final size, in px, are those of `size`."""
+        self._pools = pools
         self._size = size
         self._reuse = reuse
         self._last: ClipFrame | None = None
@@ -61,10 +63,10 @@ class FrameUpscaler:
         self.notes: dict[str, None] = {}
 
     def group_size(self, width: int, height: int) -> int:
-        """Return how many frames of this size (px) to give to the engine at once: more than one only on a GPU."""
-        if self._pool.upscaler(self._size.passes[0]).device_name == "cpu":
-            return 1
-        return min(max(_GROUP_PIXELS // (width * height), 1), _MAX_GROUP)
+        """Return how many frames of this size (px) to upscale at once: more than one for a device only on a GPU."""
+        if self._pools[0].upscaler(self._size.passes[0]).device_name == "cpu":
+            return len(self._pools)
+        return len(self._pools) * min(max(_GROUP_PIXELS // (width * height), 1), _MAX_GROUP)
 
     def __call__(self, slots: Sequence[Slot]) -> list[DoneFrame]:
         """Return the upscaled frames of consecutive slots."""
@@ -99,12 +101,21 @@ class FrameUpscaler:
     def _compute(self, sources: Sequence[ClipFrame]) -> list[bytes]:
         if not sources:
             return []
-        prepared = [prepare(source.frame, self._size) for source in sources]
-        enlarged = enlarge_frames(prepared, self._size.passes, self._pool)
+        share = -(-len(sources) // len(self._pools))
+        parts = [sources[first : first + share] for first in range(0, len(sources), share)]
+        if len(parts) == 1:
+            enlarged = self._enlarged(self._pools[0], sources)
+        else:
+            with ThreadPoolExecutor(len(parts)) as threads:
+                enlarged = list(chain.from_iterable(threads.map(self._enlarged, self._pools, parts)))
         return [
             self._counted(finish(each, self._size, source.frame.depth))
             for source, each in zip(sources, enlarged, strict=True)
         ]
+
+    def _enlarged(self, pool: UpscalerPool, sources: Sequence[ClipFrame]) -> list[Upscaled]:
+        prepared = [prepare(source.frame, self._size) for source in sources]
+        return enlarge_frames(prepared, self._size.passes, pool)
 
     def _counted(self, upscaled: Upscaled) -> bytes:
         """Count what the engine did for a frame, and return its samples."""

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from esrt_core.engine.options import EngineOptions
+from esrt_core.engine.gpu import device_kind
+from esrt_core.engine.options import EngineOptions, check_devices
 from esrt_core.errors import OptionError
 from esrt_core.media.extensions import VIDEO_EXTENSIONS
+from esrt_core.media.image.picture import DEFAULT_MAX_PIXELS, ReadLimits
 from esrt_core.media.video.codecs import CODECS, ENCODER_KINDS
 from esrt_core.media.video.containers import CONTAINERS, SOUND_CODECS
 from esrt_core.pipeline.image.names import check_template, filled
@@ -31,6 +33,8 @@ class VideoOptions:
 
     output       a file, or a folder if it ends in a slash; None writes beside the clip.
     name         the template of a result's name; None for the clip's with the size added.
+    devices      those of one kind that share the frames; "all" is every CUDA device. None for that of `engine`.
+    max_pixels   the largest frame to read or write, in px.
     codec        of the result; None for the default of the container.
     encoder      "auto" uses software, which is reproducible, and hardware only if no software encoder exists.
     crf, preset  values of the encoder; None for visually lossless at a medium speed.
@@ -71,6 +75,8 @@ class VideoOptions:
     reuse: bool = True
     strength: float | None = None
     name: str | None = None
+    devices: tuple[str, ...] | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
         check_strength(self.strength, self.model)
@@ -89,6 +95,11 @@ class VideoOptions:
             check_template(self.name, self.request)
             if self.output is not None and not names_folder(self.output):
                 raise OptionError(f"-o {self.output} names the result already; use a folder, ending in /, with --name")
+        if self.devices is not None:
+            check_devices(self.devices)
+            if len({device_kind(device) for device in self.devices}) > 1:
+                raise OptionError(f"--device {','.join(self.devices)}: the frames of a clip need devices of one kind")
+        ReadLimits(self.max_pixels)
         if self.size.megapixels is not None:
             raise OptionError("--megapixels is for images; use --scale, --height, --width or --longest")
 

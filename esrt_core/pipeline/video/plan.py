@@ -108,7 +108,7 @@ def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> 
 
     A side that was not requested becomes even, so that it consists of whole chroma samples.
 
-    Raises: OptionError if the requested size does not enlarge the clip.
+    Raises: OptionError if the requested size does not enlarge the clip, MediaError if it has too many px.
     """
     video, request = clip.video, options.request
     sideways = video.rotation in (90, 270)
@@ -119,8 +119,18 @@ def plan_clip_size(clip: ClipInfo, options: VideoOptions, chain: ModelChain) -> 
     except OptionError as error:
         raise OptionError(f"{clip.path}: {error}") from error
     width, height = _even_sides(request, size)
+    _check_pixels(f"{clip.path}: its frames have", video.width, video.height, options.max_pixels)
+    _check_pixels(f"{clip.path}: the result would have", width, height, options.max_pixels)
     resample = (width, height) != (video.width * math.prod(size.passes), video.height * math.prod(size.passes))
     return SizePlan(size.passes, width, height, resample)
+
+
+def _check_pixels(what: str, width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise MediaError(
+            f"{what} {width} x {height} px, more than the {most:,} px allowed; "
+            "request a smaller size or raise --max-pixels"
+        )
 
 
 def _even_sides(request: SizeRequest, size: SizePlan) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from esrt_core.engine.gpu import named_devices
 from esrt_core.engine.options import MIN_TILE
 from esrt_core.errors import EsrtError, MediaError, StopError, TargetError
 from esrt_core.files import atomic_write, make_folder
@@ -133,7 +134,8 @@ def upscale_clips(inputs: Sequence[str], options: VideoOptions, listener: Listen
     for text in skipped_files(inputs):
         listener.note(text)
     options = replace(options, many=options.many or is_many(inputs, options))
-    pool = UpscalerPool(options.model, options.engine)
+    devices = named_devices(options.devices or (options.engine.device,))
+    pool, *others = (UpscalerPool(options.model, replace(options.engine, device=device)) for device in devices)
     for note in pool.notes:
         listener.note(note)
     for path in clips:
@@ -142,20 +144,23 @@ def upscale_clips(inputs: Sequence[str], options: VideoOptions, listener: Listen
             listener.note(f"{path}: skipped, {target} exists; use --overwrite to make it again")
             continue
         try:
-            _upscale_one(path, options, pool, listener, dry_run)
+            _upscale_one(path, options, (pool, *others), listener, dry_run)
         except StopError:
             raise
         except EsrtError as error:
             listener.failed(path, error)
 
 
-def _upscale_one(path: Path, options: VideoOptions, pool: UpscalerPool, listener: Listener, dry_run: bool) -> None:
-    plan = prepare_clip(path, options, pool)
-    listener.planned(plan, most_seconds(plan, pool))
+def _upscale_one(
+    path: Path, options: VideoOptions, pools: Sequence[UpscalerPool], listener: Listener, dry_run: bool
+) -> None:
+    plan = prepare_clip(path, options, pools[0])
+    seconds = most_seconds(plan, pools[0])
+    listener.planned(plan, None if seconds is None else seconds / len(pools))
     if dry_run:
         return
     try:
-        result = upscale_clip(plan, pool, listener.progress)
+        result = upscale_clip(plan, pools[0], listener.progress, pools[1:])
     except BaseException as error:
         if not isinstance(error, Exception):  # a signal
             listener.stopped(finished_frames(plan.work))
@@ -191,10 +196,16 @@ def _choose_chain(clip: ClipInfo, options: VideoOptions, pool: UpscalerPool, ear
     return selector.choose(frames, container_of_clip(clip), Fraction(width, clip.video.width))
 
 
-def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback = ignore_progress) -> ClipResult:
+def upscale_clip(
+    plan: VideoPlan,
+    pool: UpscalerPool,
+    progress: ProgressCallback = ignore_progress,
+    others: Sequence[UpscalerPool] = (),
+) -> ClipResult:
     """Upscale the clip of a plan, or resume an earlier run.
 
-    Finished segments stay in the plan's work folder until the result is complete under its name.
+    Finished segments stay in the plan's work folder until the result is complete under its name. `others` are pools of
+    further devices of the same kind, which take a share of the frames.
 
     Raises: OptionError if that folder contains work on another source or with other options; MediaError or TargetError
     if the clip cannot be decoded, encoded or written.
@@ -205,15 +216,15 @@ def upscale_clip(plan: VideoPlan, pool: UpscalerPool, progress: ProgressCallback
         remove_parts(plan.work)
         resume_log = ResumeLog(plan.work)
         done = begin_or_resume(resume_log, header_of(plan, pool.for_chain(plan.chain)), plan.options.restart)
-        pool = _with_tile(plan, pool.for_chain(plan.chain), done)
-        work = FrameUpscaler(pool, plan.frame_size, plan.options.reuse)
+        pools = [_with_tile(plan, each.for_chain(plan.chain), done) for each in (pool, *others)]
+        work = FrameUpscaler(pools, plan.frame_size, plan.options.reuse)
         _make_segments(plan, work, resume_log, done, progress)
         segments = resume_log.segments()
         if not segments:
             raise MediaError(f"{plan.clip.path}: no frame could be decoded")
         damage, notes = _mux(plan, segments)
     remove(plan.work)
-    result = _result(plan, pool, work, segments, done, time.perf_counter() - started)
+    result = _result(plan, pools, work, segments, done, time.perf_counter() - started)
     return replace(result, notes=(*result.notes, *notes), damage=(*result.damage, *damage))
 
 
@@ -317,13 +328,13 @@ def _captions(plan: VideoPlan) -> Path | None:
 
 def _result(
     plan: VideoPlan,
-    pool: UpscalerPool,
+    pools: Sequence[UpscalerPool],
     work: FrameUpscaler,
     segments: list[Segment],
     done: list[Segment],
     seconds: float,
 ) -> ClipResult:
-    engine = pool.upscaler(plan.size.passes[0])
+    engine = pools[0].upscaler(plan.size.passes[0])
     video, made = plan.clip.video, work.frames_computed + work.frames_reused
     messages = tuple(line for segment in segments for line in segment.damage)
     damage, notes = damage_report(plan.clip, messages)
@@ -343,9 +354,9 @@ def _result(
         tiles_computed=work.tiles_computed,
         tiles_reused=work.tiles_reused,
         share_reused=round(work.share_reused, 4),
-        model=pool.model,
+        model=pools[0].model,
         reason=plan.chain.reason,
-        device=engine.device_name,
+        device=", ".join(pool.upscaler(plan.size.passes[0]).device_name for pool in pools),
         precision=engine.precision_for(plan.size.depth_between(plan.encode.layout.depth)),
         tile=work.tile,
         seconds=round(seconds, 3),

@@ -110,6 +110,7 @@ def test_a_dry_run_lists_every_source_and_target_and_writes_nothing(
     assert not Path("in_x2").exists()
 
 
+@pytest.mark.slow
 def test_failures_come_together_at_the_end_and_again_in_the_next_run(
     run: Run, make_picture: MakePicture, weights_of: WeightsOf
 ) -> None:

@@ -18,6 +18,14 @@ def test_figures_and_sheet(run: Run, make_picture: MakePicture, weights_of: Weig
     assert lines[3] == "a_x2_compare.png: crops where they differ most"
 
 
+def test_verbose_says_which_weights_ran_and_how(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
+    make_picture(width=40, height=30)
+    ran = run("compare", "a.png", "--model", weights_of(2), "--device", "cpu", "-v")
+    (line,) = ran.err.splitlines()
+    made = r"on cpu in fp32, tile \d+, 1 tile computed, 0 reused"
+    assert re.fullmatch(rf"ESRT \(tiny\): {weights_of(2)}, sha256 [0-9a-f]{{64}}, {made}", line)
+
+
 def test_json_of_a_page(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
     make_picture(width=40, height=30)
     ran = run("compare", "a.png", "--models", weights_of(3), "-o", "a.html", "--json", "--device", "cpu")

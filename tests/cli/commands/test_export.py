@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ def test_weights_for_the_authors_code(run: Run, weights_of: WeightsOf, tmp_path:
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.decode().startswith("ESRT_x2.pth: tiny x2 as authors, ")
     assert "head.0.weight" in torch.load(tmp_path / "ESRT_x2.pth", weights_only=True)
+
+
+@pytest.mark.slow
+def test_verbose_says_which_weights_were_exported_and_where_a_program_ran(run: Run, weights_of: WeightsOf) -> None:
+    ran = run("export", "--model", weights_of(2), "-o", "a.pt2", "--tile", 48, "-v")
+    assert (ran.code, ran.out.decode().startswith("a.pt2: ")) == (0, True)
+    weights, *shapes = ran.err.splitlines()
+    assert re.fullmatch(rf"weights: {weights_of(2)}, sha256 [0-9a-f]{{64}}", weights)
+    assert shapes
+    assert all(re.fullmatch(r"run at \d+ pictures? of 48 x 48 px", line) for line in shapes)
 
 
 def test_json_says_what_was_written(run: Run, weights_of: WeightsOf) -> None:

@@ -1,6 +1,7 @@
 """`esrt info` as a user types it."""
 
 import json
+from collections import namedtuple
 from pathlib import Path
 
 import psutil
@@ -48,14 +49,13 @@ def test_it_is_one_json_object(run: Run) -> None:
 
 
 def test_the_speed_is_one_line_for_an_issue(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = SpeedReport(
-        "cpu", "A CPU, AVX2, compiled", "fp32", 2, {2: 1.23, 4: 4.5}, ("other programs, 80 % of the CPU",)
-    )
+    slowed = ("a busy machine (other programs took 80% of the CPU)",)
+    report = SpeedReport("Linux x86_64", "cpu", "A CPU, AVX2, compiled", "fp32", 2, 4, {2: 1.23, 4: 4.5}, 0.8, slowed)
     monkeypatch.setattr(machine, "measure_machine", lambda: report)
     version = machine.package_versions()["esrt-upscaler"]
     assert run("info", "--bench").out.decode() == (
-        f"esrt {version}: x2 1.2, x4 4.5 megapixels of results per second on cpu in fp32 (A CPU, AVX2, compiled; "
-        "2 threads); slowed by: other programs, 80 % of the CPU\n"
+        f"esrt {version}, Linux x86_64: x2 1.2, x4 4.5 megapixels of results per second on cpu in fp32; A CPU, AVX2, "
+        "compiled; 2 threads on 4 cores; slowed by: a busy machine (other programs took 80% of the CPU)\n"
     )
     found = json.loads(run("info", "--bench", "--json").out)
     assert found["megapixels_per_second"] == {"2": 1.23, "4": 4.5}
@@ -65,17 +65,42 @@ def test_what_slows_a_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "load_library", lambda: None)
     monkeypatch.setattr(machine, "cpu_threads", lambda: 1)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
-    assert machine.slowed_by("cpu", 80.0) == (
+    assert machine.slowed_by("cpu", 0.8) == (
         "no compiled network (no C compiler when esrt was installed)",
         "1 of 4 cores used",
-        "other programs, 80 % of the CPU",
+        "a busy machine (other programs took 80% of the CPU)",
     )
-    assert machine.slowed_by("cuda", 10.0) == ()
+    assert machine.slowed_by("cuda", 0.1) == ()
     library = type("Library", (), {"processor": "baseline"})
     monkeypatch.setattr(machine, "load_library", lambda: library)
     assert machine.slowed_by("cpu", 0.0)[0] == "a processor without AVX2"
 
 
+@pytest.mark.parametrize(
+    ("busy", "idle", "own", "share"),
+    [
+        (20.0, 0.0, 20.0, 0.0),  # all cores are ours
+        (20.0, 0.0, 5.0, 0.75),
+        (10.0, 10.0, 10.0, 0.0),  # one of two cores, the other idle
+        (15.0, 5.0, 10.0, 0.25),
+        (9.9, 0.0, 10.0, 0.0),  # clocks differ a little
+        (0.0, 0.0, 0.0, 0.0),
+    ],
+)
+def test_others_are_what_this_program_did_not_take(busy: float, idle: float, own: float, share: float) -> None:
+    before = machine.Load(100.0, 200.0, 3.0)
+    after = machine.Load(100.0 + busy, 200.0 + idle, 3.0 + own)
+    assert after.share_of_others(before) == pytest.approx(share)
+
+
+def test_guests_count_once_and_waiting_for_disks_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = namedtuple("times", ("user", "system", "idle", "iowait", "guest", "guest_nice"))
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(70.0, 5.0, 100.0, 20.0, 3.0, 2.0))
+    load = machine.Load.now()
+    assert (load.busy, load.idle) == (75.0, 120.0)
+
+
+@pytest.mark.slow
 def test_a_measurement_gives_a_speed_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "SPEED_SIDES", {"cpu": 16, "gpu": 16})
     report = machine.measure_machine(seconds=0.0)

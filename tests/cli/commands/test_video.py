@@ -28,6 +28,7 @@ def test_a_clip_is_upscaled_beside_itself(run: Run, tmp_path: Path) -> None:
     assert (video.width, video.height) == (64, 48)
 
 
+@pytest.mark.slow
 def test_names_follow_a_template_and_results_are_not_upscaled_again(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -62,6 +63,7 @@ def test_json_tells_the_whole_story(run: Run, tmp_path: Path) -> None:
     assert record["damage"] == []
 
 
+@pytest.mark.slow
 def test_one_bad_clip_stops_nothing(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -74,6 +76,7 @@ def test_one_bad_clip_stops_nothing(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "large" / "b_x2.mp4").is_file()
 
 
+@pytest.mark.slow
 def test_a_rerun_of_a_folder_resumes_with_the_clips_that_are_not_done(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -115,6 +118,7 @@ def test_a_mistake_is_one_line(run: Run, arguments: list[str], message: str) -> 
     assert message in ran.err
 
 
+@pytest.mark.slow
 def test_a_damaged_clip_is_upscaled_and_exits_with_1(run: Run, tmp_path: Path) -> None:
     whole = clip(tmp_path / "a.mkv", 2).read_bytes()
     (tmp_path / "a.mkv").write_bytes(whole[: len(whole) // 2])

@@ -188,6 +188,7 @@ def test_a_tile_costs_no_more_than_it_did(scale: int) -> None:
     assert count.bytes // pixels <= BYTES[scale]
 
 
+@pytest.mark.slow
 def test_attention_goes_through_one_window_after_the_other() -> None:
     fast, largest = fuse(ESRT(ESRTConfig(2))), []
     for height, rows in ((48, 1), (144, 3)):

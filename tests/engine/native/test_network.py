@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from esrt_core.architecture import SCALES
 from esrt_core.engine.native import NativeESRT
 from esrt_core.engine.native.library import Library
+from esrt_core.engine.native.packing import Weights, pack
 from esrt_core.model.blocks import HPB
 from tests.engine.native.conftest import drawn_network, named_weights, native_form
 
@@ -140,3 +142,32 @@ def test_other_widths_are_refused() -> None:
 
     with pytest.raises((ValueError, RuntimeError)):
         native_form(ESRT(ESRTConfig(2, channels=16)))
+
+
+def test_weights_are_packed_once_and_not_before_a_tile_comes(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[int] = []
+
+    def counted(weights: Weights, scale: int) -> Tiles:
+        packed.append(scale)
+        return pack(weights, scale)
+
+    monkeypatch.setattr("esrt_core.engine.native.network.pack", counted)
+    enlarge = native_form(drawn_network(2, blocks=1), library)
+    assert packed == []
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(enlarge, [tiles(1, 3, 8, 8)] * 2)
+    assert packed == [2]
+    assert np.array_equal(first, second)
+
+
+def test_what_lies_behind_the_last_key_does_not_count(library: Library) -> None:
+    network = drawn_network(2, blocks=1)
+    with torch.no_grad():
+        qkv = network.ltb.et.emha.qkv.weight.view(3, 8, 18, -1)
+        qkv[0, :, 0] *= 300  # meets the keys' channel 1 only if a query's channels are off by one
+        qkv[1, :, 1] *= 300
+        qkv[0, :, 1] = qkv[1, :, 0] = 0
+    x = tiles(1, 3, 8, 8)  # pieces of 16 tokens: whole vectors, whose end is that of the memory of a channel
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+    assert np.abs(native_form(network, library)(x) - expected).max() <= TOLERANCE

@@ -1,10 +1,8 @@
 """Animations whose frames must be composed by the rules of their format; the files are put together here."""
 
-import subprocess
 import zlib
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.decode import probe
 from esrt_core.media.image.picture import Page, ReadLimits, Source
 from esrt_core.media.image.png import build
-from tests.media.pictures import LIMITS, animation, present, read, written
+from tests.media.pictures import LIMITS, animation, ffmpeg_frames, present, read, written
 
 NONE, BACKGROUND, PREVIOUS = 0, 1, 2  # of fcTL
 RED, HALF_BLUE, CLEAR = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)
@@ -85,12 +83,6 @@ def rgba(page: Page) -> np.ndarray:
 
 def shown(data: Source) -> list[np.ndarray]:
     return [rgba(page) for page in read(data).pages]
-
-
-def ffmpeg_frames(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "fatal", "-i", str(path), "-fps_mode", "passthrough"]
-    raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgba", "-"], capture_output=True, check=True).stdout
-    return np.frombuffer(raw, np.uint8).reshape(-1, *shape, 4)
 
 
 def test_a_translucent_apng_frame_over_an_opaque_canvas_stays_opaque() -> None:

@@ -6,6 +6,7 @@ HEIC and JPEG XL: read and written with the extra, refused with its name without
 import io
 import os
 import random
+import struct
 import sys
 import warnings
 import zlib
@@ -21,7 +22,7 @@ from PIL import Image, ImageFile
 from esrt_core.errors import EsrtError, MediaError, OptionError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.decode import decode, probe
-from esrt_core.media.image.formats import FORMATS, JPEG, PNG, format_for_path
+from esrt_core.media.image.formats import FORMATS, JPEG, PNG, TGA, format_for_path
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Picture, ReadLimits, Resolution, Source
 from esrt_core.media.image.png import chunk_bytes
 from tests.media.pictures import (
@@ -51,7 +52,8 @@ def refused(source: Source, limits: ReadLimits = LIMITS) -> str:
 
 
 @pytest.mark.parametrize(
-    "format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "GIF", "JPEG2000", "PPM", "QOI", "PCX", "SGI"]
+    "format",
+    ["PCX", *(e.pillow[0] for e in FORMATS if e.writable and e.pillow and not e.extra and e is not TGA)],
 )
 def test_probe_says_what_decode_finds(format: str) -> None:
     data = saved(picture(), format)
@@ -240,6 +242,7 @@ def some_files() -> list[bytes]:
     return files + [animation(format, [50, 50], alpha=True) for format in ("GIF", "PNG", "WEBP")]
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_one_sentence_or_a_picture() -> None:
     source = random.Random(5)
     files = some_files()
@@ -422,3 +425,15 @@ def test_a_tiff_of_strips_without_rows_is_refused_by_its_name(tmp_path: Path) ->
         file.pages.first.tags["RowsPerStrip"].overwrite(0)
     with pytest.raises(MediaError, match=r"strips\.tif"):
         probe(path, LIMITS)
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_palette_image_without_its_palette_is_refused_by_its_name(tmp_path: Path, truncated: bool) -> None:
+    data = saved(picture("P"), "PNG")
+    at = data.index(b"PLTE")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    path = tmp_path / "bare.png"
+    path.write_bytes(data[: at - 4] + data[at + length + 8 :])
+    for work in (probe, decode):
+        with pytest.raises(MediaError, match=r"bare\.png .* damaged .*no palette"):
+            work(path, ReadLimits(allow_truncated=truncated))

@@ -99,3 +99,9 @@ def test_a_decoder_that_is_killed_is_not_taken_for_the_end(tmp_path: Path, monke
     running[-1]._process.kill()
     with pytest.raises(MediaError, match="the decoder was killed"):
         list(frames)
+
+
+def test_metadata_that_is_not_unicode_does_not_hide_the_frames(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *picture(), *x264(), "-metadata:s:v:0", "title=XYZXYZ")
+    path.write_bytes(path.read_bytes().replace(b"XYZXYZ", b"XY\xff\xfeYZ"))
+    assert (probe_clip(path).video.width, len(read(path))) == (32, 10)

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from esrt_core.errors import MediaError, OptionError
 from esrt_core.pipeline.batch import books, run
 from esrt_core.pipeline.batch.books import read_contents
 from esrt_core.pipeline.batch.plan import FolderPlan
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Packed, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results
 from tests.pipeline.folders import run as run_all
@@ -139,6 +140,149 @@ def test_another_format_changes_suffixes_alone(asked: Asked, make_book: MakeBook
     assert list(entries("in_x2/book.cbz")) == ["01/", "1.jpg", "ComicInfo.xml", "__MACOSX/._a.jpg", "x.y/2.jpg"]
 
 
+def test_pages_whose_names_would_clash_are_refused_before_the_work(
+    asked: Asked, make_book: MakeBook, make_picture: MakePicture
+) -> None:
+    make_picture("in/single.png")
+    make_book(pages=["01/a.png", "01/a.bmp", "01/b.png"])
+    options = asked()
+    plan = planned(replace(options, upscale=replace(options.upscale, format="jpeg")))
+    assert [failure.reason for failure in plan.refused] == [
+        "in/book.cbz: two of its pages would be named 01/a.jpg; use another --format"
+    ]
+    assert ([task.picture.name for task in plan.tasks], plan.books) == (["in/single.png"], [])
+    plan = planned(options)
+    assert (len(plan.tasks), len(plan.books), plan.refused) == (4, 1, [])
+
+
+class Streamed(io.RawIOBase):
+    """A stream that cannot be rewound, so that sizes follow the content, as in what macOS and browsers write."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        return self._file.write(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def unix(page: bytes, path: Path) -> None:
+    """Info-ZIP: folders are entries with modes, names are UTF-8, everything is deflated."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, mode, content in (("Band é/", 0o40755, b""), ("Band é/01 – a.png", 0o100644, page)):
+            info = zipfile.ZipInfo(name, (2020, 1, 2, 3, 4, 6))
+            info.create_system, info.external_attr, info.compress_type = 3, mode << 16, zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+
+
+def windows(page: bytes, path: Path) -> None:
+    """Explorer: DOS attributes, names in CP437 without a mark, no entries for folders, Thumbs.db."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("B@@nd/01.png", page), ("B@@nd/Thumbs.db", b"\xd0\xcf\x11\xe0")):
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr, info.compress_type = 0, 0x20, zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    path.write_bytes(path.read_bytes().replace(b"B@@nd", "Bünd".encode("cp437") + b"_"))
+
+
+def japanese(page: bytes, path: Path) -> None:
+    """An old packer: names in Shift JIS, which nothing in the archive tells, and backslashes between folders."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("@@@@\\001.png", page)
+        archive.writestr("@@@@\\002.bmp", image_as(page, "BMP"))
+    path.write_bytes(path.read_bytes().replace(b"@@@@", "漫画".encode("shift_jis")))
+
+
+def macos(page: bytes, path: Path) -> None:
+    """Archive Utility: streamed, so that sizes follow the content; resource forks and .DS_Store beside the pages."""
+    with Streamed(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Book/.DS_Store", b"Bud1")
+        archive.writestr("Book/1.png", page)
+        archive.writestr("__MACOSX/Book/1.png", b"a resource fork")
+        archive.writestr("__MACOSX/Book/._1.png", b"a resource fork")
+        archive.writestr("Book/.thumbnails/1.png", page)
+
+
+def comic(page: bytes, path: Path) -> None:
+    """A reader of comics: stored, ComicInfo.xml first, comments on entries and archive, chapters in folders."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = b"Some Comic v2"
+        archive.writestr("ComicInfo.xml", INFO)
+        for name in ("v1/ch1/p10.png", "v1/ch1/p2.png", "v1/ch2/p1.PNG"):
+            info = zipfile.ZipInfo(name)
+            info.comment = name.encode()
+            archive.writestr(info, page)
+
+
+def large(page: bytes, path: Path) -> None:
+    """A packer that writes zip64 always, behind a few bytes of something else, and a folder named like a picture."""
+    path.write_bytes(b"#!/bin/sh\n")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("cover.png/", b"")
+        with archive.open(zipfile.ZipInfo("cover.png/1.png"), "w", force_zip64=True) as file:
+            file.write(page)
+
+
+def image_as(page: bytes, name: str) -> bytes:
+    content = io.BytesIO()
+    Image.open(io.BytesIO(page)).save(content, name)
+    return content.getvalue()
+
+
+def kept_of(info: zipfile.ZipInfo) -> tuple[object, ...]:
+    """What must be kept of an entry that is not its content: the very bytes of its name are told by name and flag."""
+    flag = info.flag_bits & 0x800 if not info.filename.isascii() else 0
+    system = (info.create_system, info.external_attr)
+    return info.filename, flag, info.date_time, *(() if info.external_attr == 0o600 << 16 else system), info.comment
+
+
+@pytest.mark.parametrize(
+    ("make", "pages"),
+    [
+        (unix, ["Band é/01 – a.png"]),
+        (windows, ["Bünd_/01.png"]),
+        (japanese, [f"{'漫画'.encode('shift_jis').decode('cp437')}\\{name}" for name in ("001.png", "002.bmp")]),
+        (macos, ["Book/1.png"]),
+        (comic, ["v1/ch1/p10.png", "v1/ch1/p2.png", "v1/ch2/p1.PNG"]),
+        (large, ["cover.png/1.png"]),
+    ],
+)
+def test_books_of_every_maker_keep_all_but_the_pixels(
+    asked: Asked, make_picture: MakePicture, make: Callable[[bytes, Path], None], pages: list[str]
+) -> None:
+    Path("in").mkdir()
+    make(make_picture("page.png").read_bytes(), Path("in/book.cbz"))
+    before = entries("in/book.cbz")
+    plan = planned(asked())
+    assert plan.refused == []
+    result, packed = run_plan(plan)
+    assert (result.failures, [each.pages for each in packed]) == ([], [len(pages)])
+    after = entries("in_x2/book.cbz")
+    assert list(after) == list(before)
+    assert [name for name in before if before[name] != after[name]] == pages
+    assert {Image.open(io.BytesIO(after[name])).size for name in pages} == {(40, 24)}
+    with zipfile.ZipFile("in/book.cbz") as old, zipfile.ZipFile("in_x2/book.cbz") as new:
+        assert old.comment == new.comment
+        assert list(map(kept_of, old.infolist())) == list(map(kept_of, new.infolist()))
+
+
+def test_a_page_in_another_format_keeps_the_bytes_of_its_name(asked: Asked, make_picture: MakePicture) -> None:
+    Path("in").mkdir()
+    japanese(make_picture("page.png").read_bytes(), Path("in/book.cbz"))
+    options = asked()
+    run_all(replace(options, upscale=replace(options.upscale, format="webp")))
+    content = Path("in_x2/book.cbz").read_bytes()
+    assert content.count("漫画\\".encode("shift_jis") + b"001.webp") == 2  # beside the content and in the directory
+    assert content.count("漫画\\".encode("shift_jis") + b"002.webp") == 2
+
+
+@pytest.mark.slow
 def test_a_page_that_fails_leaves_the_book_unwritten_until_it_is_intact(asked: Asked, make_book: MakeBook) -> None:
     good = make_book()
     content = good.read_bytes()
@@ -191,6 +335,23 @@ def encrypted() -> Path:
     return path
 
 
+def overlapping() -> Path:
+    """Return an archive with two entries in its directory whose contents are the same bytes."""
+    path = write_zip("book.cbz", ("a.png", b"x" * 1000), ("b.png", b"y" * 1000))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\1\2")
+    content[at + 42 : at + 46] = struct.pack("<I", 5)
+    path.write_bytes(content)
+    return path
+
+
+def packed_by(compression: int) -> Path:
+    path = Path("in/book.cbz")
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.png", bytes(1000))
+    return path
+
+
 def claiming(size: int) -> Path:
     """Return an archive whose directory says that its entry unpacks to `size` bytes."""
     path = write_zip("book.cbz", ("a.png", bytes(1000)))
@@ -213,6 +374,9 @@ def claiming(size: int) -> Path:
         (lambda: write_zip("book.cbz", ("a.png", b"x"), ("a.png", b"y")), r"has two entries named a\.png"),
         (lambda: write_zip("book.cbz", ("a.png", b"x"), ("b.txt", bytes(80_000_000))), "over 100 times its size"),
         (lambda: write_zip("book.cbz", ("notes.txt", b"x")), "has no pages that esrt reads"),
+        (overlapping, "has entries that overlap, as a zip bomb has; it is refused"),
+        (lambda: packed_by(zipfile.ZIP_LZMA), "is compressed in an unusual way"),
+        (lambda: packed_by(zipfile.ZIP_BZIP2), "is compressed in an unusual way"),
         (encrypted, r"a\.png is encrypted"),
         (lambda: claiming(4_000_000_000), "more than --max-pixels allows"),
         (lambda: Path("in/book.cbz").write_bytes(b"Rar!\x1a\x07"), "is not a zip archive or is damaged"),

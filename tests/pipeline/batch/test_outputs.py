@@ -50,6 +50,7 @@ def test_a_file_in_another_runs_hand_is_not_given_out(tmp_path: Path) -> None:
         lock.close()
 
 
+@pytest.mark.slow
 def test_a_later_run_is_not_alone_while_an_earlier_one_lives(tmp_path: Path) -> None:
     lock = RunLock(tmp_path / "lock")
     assert lock.alone

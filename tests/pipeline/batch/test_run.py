@@ -19,8 +19,8 @@ from esrt_core.files import TEMPORARY_MARK
 from esrt_core.pipeline.batch import workers
 from esrt_core.pipeline.batch.manifest import Entry, Manifest
 from esrt_core.pipeline.batch.outputs import RunLock
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.enlarge import finish
 from esrt_core.pipeline.image.plan import Input, plan_upscale
 from esrt_core.pipeline.image.run import upscale_picture, write
@@ -83,6 +83,7 @@ def test_what_a_run_left_that_died_while_it_named_a_result_is_removed(
     assert sorted(results()) == (["a.png", "b.png"] if more else ["a.png"])
 
 
+@pytest.mark.slow
 def test_a_smaller_tile_is_used_again(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
     make_picture("in/a.png", 60, 60)
     make_picture("in/b.png", 60, 60)
@@ -135,6 +136,7 @@ def test_a_bad_file_stops_nothing_and_is_not_tried_again(asked: Asked, make_pict
     assert run(asked()).done == 1
 
 
+@pytest.mark.slow
 def test_a_failure_is_tried_again_where_more_is_accepted(asked: Asked, make_picture: MakePicture) -> None:
     whole = make_picture("in/b.png", 40, 40).read_bytes()
     Path("in/b.png").write_bytes(whole[: len(whole) // 2])

@@ -8,8 +8,8 @@ from esrt_core.engine.threads import cpu_threads, requested_threads, take_cpu_th
 from esrt_core.engine.upscaler import Upscaled, Upscaler
 from esrt_core.media.frame import Frame
 from esrt_core.pipeline.batch.plan import Task
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.throughput import Throughput, expected_seconds, work_of
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned

@@ -61,6 +61,7 @@ def nothing() -> None:
     """Let a look pass."""
 
 
+@pytest.mark.slow
 def test_pictures_are_upscaled_when_they_have_stopped_growing(asked: Asked, make_picture: MakePicture) -> None:
     whole = make_picture("whole.png", 40, 40).read_bytes()
     make_picture("in/a.png")

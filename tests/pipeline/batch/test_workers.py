@@ -1,9 +1,6 @@
-"""The engines of a folder: for every device, or two for a CPU.
+"""Pictures in flight: several devices, bounded memory, an end when it is asked for."""
 
-Pictures in flow: several devices, bounded memory, an end when it is asked for.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,54 +8,12 @@ import pytest
 from esrt_core.engine.threads import cpu_threads
 from esrt_core.engine.upscaler import Upscaled
 from esrt_core.pipeline.batch import workers
-from esrt_core.pipeline.batch.options import FolderOptions
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import Ended, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask, make_workers, named_devices
+from esrt_core.pipeline.batch.workers import CheckCancelled, LoadedTask
 from esrt_core.selection import UpscalerPool
 from tests.conftest import MakePicture
 from tests.pipeline.folders import Asked, planned, results, run
-
-WithThreads = Callable[[int | None], FolderOptions]
-
-
-@pytest.fixture
-def with_threads(asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> WithThreads:
-    """Return a maker of options for a folder of eight small pictures, with so many threads."""
-    for index in range(8):
-        make_picture(f"in/{index}.png", 20, 20)
-    monkeypatch.setattr("torch.set_num_threads", lambda count: None)
-
-    def make(threads: int | None) -> FolderOptions:
-        upscale = asked().upscale
-        return asked(upscale=replace(upscale, engine=replace(upscale.engine, threads=threads)))
-
-    return make
-
-
-@pytest.mark.parametrize(("threads", "count"), [(1, 1), (2, 2), (3, 1), (8, 2)])
-def test_a_cpu_gets_two_engines_where_its_threads_can_be_halved(
-    with_threads: WithThreads, monkeypatch: pytest.MonkeyPatch, threads: int, count: int
-) -> None:
-    assert len(make_workers(planned(with_threads(threads)))) == count
-    monkeypatch.setattr(workers, "cpu_threads", lambda: threads)
-    assert len(make_workers(planned(with_threads(None)))) == count
-
-
-def test_a_picture_that_is_a_large_part_of_the_work_gets_all_threads(
-    with_threads: WithThreads, make_picture: MakePicture
-) -> None:
-    make_picture("in/large.png", 24, 20)
-    assert len(make_workers(planned(with_threads(2)))) == 1
-
-
-def test_all_devices_are_those_that_auto_takes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esrt_core.engine.gpu.may_have_gpu", lambda: True)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert named_devices(("all",)) == ("auto",)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert named_devices(("all",)) == ("cuda:0", "cuda:1")
-    assert named_devices(("cuda:1", "cpu")) == ("cuda:1", "cpu")
 
 
 @pytest.mark.slow
@@ -109,6 +64,7 @@ def test_several_devices_share_the_work(asked: Asked, make_picture: MakePicture)
     assert results() == results("alone")
 
 
+@pytest.mark.slow
 def test_two_engines_share_the_threads_of_a_cpu(
     asked: Asked, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

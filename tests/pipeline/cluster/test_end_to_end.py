@@ -13,8 +13,8 @@ from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import RemoteError
 from esrt_core.pipeline.batch.options import FolderOptions
 from esrt_core.pipeline.batch.plan import plan_folder
+from esrt_core.pipeline.batch.pools import make_workers
 from esrt_core.pipeline.batch.run import FolderResult, StopRequest, run_folder
-from esrt_core.pipeline.batch.workers import make_workers
 from esrt_core.pipeline.cluster.plan import StorePlan, plan_store
 from esrt_core.pipeline.cluster.run import connected, outcomes, plan_actors, run_on_ray, setup_of
 from esrt_core.pipeline.cluster.stages import StoreOutcome

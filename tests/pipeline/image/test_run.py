@@ -58,6 +58,28 @@ def test_the_result_says_what_was_done(make_picture: MakePicture, pool_of: PoolO
 
 
 @pytest.mark.parametrize(
+    ("name", "noise", "quality", "noted"),
+    [
+        ("a.png", 0.0, 0, True),
+        ("a.png", 12.0, 0, False),
+        ("a.jpg", 0.0, 95, True),
+        ("a.jpg", 0.0, 30, False),
+        ("a.webp", 0.0, 30, False),
+    ],
+)
+def test_cleaning_up_what_has_no_damage_is_said_to_cost_detail(
+    pool_of: PoolOf, plan: Planner, tmp_path: Path, name: str, noise: float, quality: int, noted: bool
+) -> None:
+    y, x = np.mgrid[0:96, 0:96]
+    pixels = 128 + 60 * np.sin(x / 9)[..., None] * np.cos(y / 7)[..., None] + np.zeros(3)
+    pixels = pixels + np.random.default_rng(1).normal(0, noise, pixels.shape)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / name, quality=quality)
+    result = upscale_picture(plan(tmp_path / name, UpscaleOptions(SizeRequest(factor=Fraction(1)))), pool_of(2))
+    assert (run.UNDAMAGED in result.notes) == noted
+    assert result.size == (96, 96)
+
+
+@pytest.mark.parametrize(
     ("factor", "mode", "precision"),
     [(2, "RGB", "bf16"), (4, "RGB", "fp32"), (1.5, "RGB", "fp32"), (2, "I;16", "fp32")],
     ids=["one pass", "two passes", "then down", "16 bits"],
@@ -225,6 +247,7 @@ def test_two_plans_for_one_file_are_refused(make_picture: MakePicture, tmp_path:
         check_distinct(plans)
 
 
+@pytest.mark.slow
 def test_only_long_work_is_estimated(make_picture: MakePicture, pool_of: PoolOf, plan: Planner) -> None:
     pool = pool_of(2)
     short = estimate(plan(make_picture()), pool)

@@ -49,6 +49,7 @@ def test_times_that_were_once_rounded_to_milliseconds_have_their_rate(tmp_path: 
     assert probe_clip(Path(result.target)).video.timing.rate == Fraction(rate)
 
 
+@pytest.mark.slow
 def test_soft_telecine_becomes_film_without_repeats(tmp_path: Path) -> None:
     film = make(tmp_path / "film.mkv", *picture(rate="24000/1001", seconds=3, extra=NOISE), *x264("-bf", "0"))
     pulldown = "setts=ts=round((floor(N/2)*5+mod(N\\,2)*3)*1001/60000/TB):duration=1"  # 3 fields, then 2
@@ -154,6 +155,7 @@ def test_joined_recordings_follow_each_other(tmp_path: Path, later: int) -> None
     assert all(np.abs(frame[:, :128].astype(int) - frame[:, 128:]).mean() < 12 for frame in shown)
 
 
+@pytest.mark.slow
 def test_damage_behind_a_seam_has_its_time(tmp_path: Path) -> None:
     part = make(tmp_path / "1.ts", *picture("64x48", seconds=4), *x264("-g", "10", "-bf", "0")).read_bytes()
     broken = bytearray(part)
@@ -225,6 +227,7 @@ def with_tables(body: bytes, tables: dict[bytes, bytes]) -> bytes:
     return rebuilt
 
 
+@pytest.mark.slow
 def test_a_change_of_size_between_sample_entries_is_said(tmp_path: Path) -> None:
     """An MP4 that was joined without encoding: its second half has a sample entry, and a size, of its own."""
     one, two = (
@@ -284,6 +287,7 @@ def test_both_sides_of_a_preview_show_the_same_moment(tmp_path: Path, name: str,
     assert abs(times(Path(result.target), "audio")[-1] - 0.6) < 0.06
 
 
+@pytest.mark.slow
 def test_the_alpha_of_vp9_is_kept_in_every_segment(tmp_path: Path) -> None:
     half = "color=blue:size=64x48:rate=25:duration=1.2,format=yuva420p,geq=lum='p(X,Y)':a='if(lt(X,32),255,0)'"
     path = make(tmp_path / "a.webm", "-f", "lavfi", "-i", half, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
@@ -322,6 +326,7 @@ def test_statistics_of_the_sources_packets_are_not_copied(tmp_path: Path) -> Non
         assert container.streams.audio[0].metadata["BPS"] == "64000"
 
 
+@pytest.mark.slow
 def test_sound_that_no_container_holds_is_converted_or_left_out(tmp_path: Path) -> None:
     path = make(tmp_path / "a.flv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "nellymoser", "-ar", "22050")
     converted = upscale(path, output=str(tmp_path / "b.mkv"))
@@ -382,6 +387,7 @@ def test_animated_pictures_of_a_folder_are_named_with_their_command(tmp_path: Pa
     assert skipped_files([str(tmp_path / "a.gif")]) == []
 
 
+@pytest.mark.slow
 def test_clips_of_a_folder_whose_container_is_not_written_become_matroska(tmp_path: Path) -> None:
     make(tmp_path / "a.avi", *picture(seconds=0.2), "-c:v", "mpeg4")
     shutil.copy(tmp_path / "a.avi", tmp_path / "a.divx")
@@ -514,6 +520,7 @@ def test_sound_is_kept_converted_or_left_out_as_asked(
     assert all(abs(times(Path(result.target), "audio")[-1] - 1.0) < 0.1 for _ in expected)
 
 
+@pytest.mark.slow
 def test_sound_that_a_container_does_not_hold_is_refused_with_ways_that_work(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1), *sound(1), *x264(), "-c:a", "flac")
     with pytest.raises(OptionError, match=r"use -o .*b.mkv, or --audio aac to convert it, or --drop-streams"):
@@ -529,6 +536,7 @@ def test_the_sound_of_a_preview_is_converted_if_its_container_cannot_hold_it(tmp
     assert sounds(upscale(path, preview=True, output=str(tmp_path / "b.mkv")).target) == ["flac"]
 
 
+@pytest.mark.slow
 def test_other_streams_may_be_asked_for_when_the_work_is_resumed(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264(), "-c:a", "flac")
     with pytest.raises(KeyboardInterrupt):

@@ -30,7 +30,7 @@ class Log:
             self.heard.append(f"progress {report.done}")
 
     def done(self, result: ClipResult) -> None:
-        self.heard.append(f"done {Path(result.target).name}")
+        self.heard.append(f"done {Path(result.target).name}" + f" on {result.device}" * (result.device != "auto"))
 
     def failed(self, path: Path, error: EsrtError) -> None:
         self.heard.append(f"failed {path.name}: {error}")
@@ -52,7 +52,7 @@ def listen(
     monkeypatch: pytest.MonkeyPatch, inputs: list[str], options: VideoOptions, stop_at: int = 0, dry_run: bool = False
 ) -> list[str]:
     log = Log()
-    monkeypatch.setattr(run_module, "UpscalerPool", lambda model, engine: NotedRepeaters(stop_at))
+    monkeypatch.setattr(run_module, "UpscalerPool", lambda model, engine: NotedRepeaters(stop_at, engine.device))
     try:
         upscale_clips(inputs, options, log, dry_run=dry_run)
     except KeyboardInterrupt:
@@ -60,6 +60,7 @@ def listen(
     return log.heard[1:] if log.heard[:1] == ["note the weights are old"] else log.heard
 
 
+@pytest.mark.slow
 def test_every_clip_is_planned_upscaled_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.mp4", "c.mkv"):
         make(tmp_path / name, *picture(seconds=0.12), *x264())
@@ -90,3 +91,9 @@ def test_a_signal_tells_how_many_frames_a_later_run_can_resume(tmp_path: Path, m
 def test_what_concerns_all_clips_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match="contains no clips"):
         listen(monkeypatch, [str(tmp_path)], VideoOptions())
+
+
+def test_every_device_that_is_named_makes_a_part_of_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "a.mp4", *picture(seconds=0.12), *x264())
+    heard = listen(monkeypatch, [str(path)], VideoOptions(devices=("cuda:1", "cuda:0")))
+    assert heard[-1] == "done a_x2.mp4 on cuda:1, cuda:0"

@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from esrt_core.errors import OptionError
 from esrt_core.pipeline.video.options import VideoOptions, find_clips
 
 
@@ -14,3 +17,16 @@ def test_a_clip_named_twice_is_one(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.touch()
     assert find_clips([str(path), str(tmp_path)], VideoOptions()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"devices": ("cuda:0", "cpu")}, "--device cuda:0,cpu: the frames of a clip need devices of one kind"),
+        ({"devices": ("cuda:0", "cuda:0")}, "names a device twice"),
+        ({"max_pixels": 0}, "--max-pixels must be above 0"),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        VideoOptions(**options)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from esrt_core.errors import OptionError, TargetError
+from esrt_core.media.video.codecs import CODECS
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
 from esrt_core.pipeline.video import resume
@@ -177,7 +178,7 @@ def stopped(path: Path, call: int, **options: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_going_on_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, codec: str) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=1.6), *sound(1.6), *x264("-g", "12"), "-c:a", "libopus")
     options: dict[str, Any] = {"segment": HALF, "codec": codec}
@@ -259,6 +260,7 @@ def test_what_was_cut_off_while_encoding_leaves_no_trace(tmp_path: Path) -> None
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +281,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_it_can_go_on(
     assert upscale(path, segment=HALF).resumed_at == noted[0].slots
 
 
+@pytest.mark.slow
 def test_the_work_folder_of_a_long_name_is_found_again(tmp_path: Path) -> None:
     path = make(tmp_path / f"{'x' * 230}.mp4", *picture(seconds=1.6), *x264())
     stopped(path, 20, segment=HALF)

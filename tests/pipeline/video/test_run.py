@@ -13,6 +13,7 @@ import pytest
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.media.video import mux as mux_module
 from esrt_core.media.video.clip import ColorTags
+from esrt_core.media.video.codecs import CODECS
 from esrt_core.media.video.ffmpeg import run
 from esrt_core.media.video.probe import probe_clip
 from esrt_core.pipeline.sizes import SizeRequest
@@ -73,7 +74,7 @@ def test_not_one_sample_changes_on_the_way(tmp_path: Path, pixels: str, tags: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_hdr_tags_survive_every_codec(tmp_path: Path, codec: str) -> None:
     tags = "format=yuv420p10le,setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"
     parameters = f"mastering-display={DISPLAY}:cll=1000,400"
@@ -274,6 +275,19 @@ def test_groups_of_frames_give_the_same_bytes_as_single_ones(tmp_path: Path) -> 
     assert Path(single.target).read_bytes() == Path(grouped.target).read_bytes()
 
 
+@pytest.mark.slow
+def test_devices_share_the_frames_and_give_the_same_bytes(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", *picture(rate="30", seconds=2), *VARIABLE, *x264())
+    single = upscale(path, output=str(tmp_path / "single.mp4"))
+    pools = [Repeaters(device=f"cuda:{number}") for number in range(3)]
+    plan = prepare_clip(path, VideoOptions(output=str(tmp_path / "shared.mp4")), pools[0])  # type: ignore[arg-type]
+    shared = upscale_clip(plan, pools[0], others=pools[1:])  # type: ignore[arg-type]
+    assert shared.device == "cuda:0, cuda:1, cuda:2"
+    assert sum(pool.calls for pool in pools) == shared.frames_computed == single.frames_computed
+    assert min(pool.calls for pool in pools) > 5
+    assert Path(single.target).read_bytes() == Path(shared.target).read_bytes()
+
+
 def test_a_part_has_its_frames_and_its_sound(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", *picture(seconds=2), *sound(2), *x264(), "-c:a", "libopus")
     target = Path(upscale(path, start=Fraction(4, 5), end=Fraction(8, 5)).target)
@@ -318,6 +332,8 @@ def test_refusals_come_before_the_work(tmp_path: Path, monkeypatch: pytest.Monke
         (OptionError, "libx264 does not support rgb24", {"pixels": "rgb24"}),
         (OptionError, "--start is beyond its end", {"start": Fraction(9)}),
         (OptionError, "at least as large as the requested 27 x 20 px", {"size": SizeRequest(height=20)}),
+        (MediaError, "its frames have 32 x 24 px, more than the 767 px allowed; .* --max-pixels", {"max_pixels": 767}),
+        (MediaError, "the result would have 64 x 48 px, more than the 3,071 px allowed", {"max_pixels": 3071}),
         (TargetError, "is the input", {"output": str(path), "overwrite": True}),
     ]
     for kind, message, options in cases:
