@@ -100,7 +100,11 @@ def frame_of_image(image: Image.Image) -> PillowPicture:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation that the pixels in memory still have."""
+    """Return the orientation that the pixels in memory still have; EXIF and XMP may state one that does not count."""
+    if image.format == "JXL" and not getattr(image, "jpeg", None):  # turned by its decoder
+        return UPRIGHT
+    if image.format == "AVIF" and "exif" not in image.info:  # Pillow puts the orientation of the file there
+        return UPRIGHT
     with decoding("the image", ReadLimits()):
         stated = image.getexif().get(exif.ORIENTATION)
     return stated if isinstance(stated, int) and 1 <= stated <= 8 else UPRIGHT

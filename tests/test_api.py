@@ -199,6 +199,24 @@ def test_a_jpeg_is_saved_with_its_iptc_and_xmp(tiny: Upscaler, format: str) -> N
     assert b'd="x"' in present(metadata.xmp)
 
 
+def test_xmp_does_not_turn_an_avif(tiny: Upscaler) -> None:
+    image = Image.open(io.BytesIO(saved(patches(), "AVIF", xmp=PACKET)))
+    larger = tiny.upscale(image)
+    assert larger.size == (56, 40)
+    assert b'tiff:Orientation="1"' in larger.info["xmp"]
+
+
+def test_exif_does_not_turn_a_jpeg_xl(tiny: Upscaler) -> None:
+    pytest.importorskip("pillow_jxl")
+    tags = Image.Exif()
+    tags[274], tags[315] = 6, "someone"
+    image = Image.open(io.BytesIO(saved(patches(), "JXL", exif=bytes(4) + tags.tobytes()[6:], use_container=True)))
+    larger = tiny.upscale(image)
+    assert larger.size == (56, 40)
+    assert larger.getexif()[274] == 1
+    assert larger.getexif()[315] == "someone"
+
+
 def test_exif_behind_the_pixels_and_damaged_exif(tiny: Upscaler) -> None:
     tags = Image.Exif()
     tags[274] = 6
