@@ -6,6 +6,7 @@ ISO/IEC 18181-1, annex D (image headers) and E (color encoding); 18181-2 (boxes)
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from esrt_core.errors import MediaError
 from esrt_core.media.image.isobmff import box, walk
 
 ReadAt = Callable[[int, int], bytes]  # offset, length
@@ -14,6 +15,7 @@ _CODESTREAMS = {b"jxlc": 0, b"jxlp": 4}  # boxes, and the bytes before their par
 OFFSET_OF_TIFF = bytes(4)  # begins the content of the box Exif
 _HEADER_BYTES = 4096  # names of extra channels may be long
 _MOST_CHANNELS = 256  # in profile Main
+_MOST_BOX_BYTES = 1 << 24
 ALPHA, _SPOT, _FILTER = 0, 2, 5  # types of extra channels
 _GRAY, _XYB, _CUSTOM = 1, 3, 2
 _LINEAR, _SRGB = 6, 11  # transfer functions 8 and 13 of H.273, as an enumeration stores them
@@ -56,6 +58,21 @@ def parse_header(codestream: bytes) -> Header | None:
     return header if bits.at <= 8 * len(codestream) else None
 
 
+def read_box(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes | None:
+    """Return the content of the first box of a kind, which may be compressed by Brotli in a box brob; None without one.
+
+    Raises: MediaError if it is damaged, or larger than 16 MiB.
+    """
+    if read_at(0, len(CONTAINER)) != CONTAINER:
+        return None
+    for found in walk(read_at, 0, byte_size):
+        if found.kind == kind:
+            return found.read(read_at)
+        if found.kind == b"brob" and read_at(found.at, 4) == kind:
+            return _decompressed(found.read(read_at)[4:])
+    return None
+
+
 def with_metadata(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
     """Return a JPEG XL file in boxes with EXIF and XMP before its pixels."""
     boxes = [box(b"Exif", OFFSET_OF_TIFF, exif)] if exif is not None else []
@@ -77,6 +94,15 @@ def as_srgb(file: bytes) -> bytes:
     changed = int.from_bytes(held[at : at + 2], "little") ^ (_LINEAR ^ _SRGB) << shift
     held[at : at + 2] = changed.to_bytes(2, "little")
     return bytes(held)
+
+
+def _decompressed(data: bytes) -> bytes:
+    import imagecodecs  # here: it takes longer to import than a small picture to decode
+
+    try:
+        return bytes(imagecodecs.brotli_decode(data, out=_MOST_BOX_BYTES))
+    except (imagecodecs.BrotliError, ValueError) as error:
+        raise MediaError("a box cannot be decompressed") from error
 
 
 def _codestream_at(read_at: ReadAt, byte_size: int) -> int | None:

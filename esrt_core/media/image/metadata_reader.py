@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, netpbm, photoshop, png, tga, tiff_tags, xmp
+from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
@@ -103,7 +103,7 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     assert opening.image is not None
     block = _attempt(opening, _read_exif, None, "EXIF data", notes)
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
-    packet = _read_xmp(opening)
+    packet = _attempt(opening, _read_xmp, None, "XMP", notes)
     turn = _turn_of(opening, block, packet)
     _note_trailer(opening, notes)
     if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
@@ -150,12 +150,21 @@ def _resource(opening: Opened, number: int) -> bytes | None:
 
 
 def _read_exif(opening: Opened) -> bytes | None:
-    stored = isobmff.read_exif(opening.read_at, opening.byte_size) if opening.format in (AVIF, HEIF) else None
-    block = stored or _info(opening, "exif") or _resource(opening, photoshop.EXIF)
+    block = _stored_exif(opening) or _info(opening, "exif") or _resource(opening, photoshop.EXIF)
     if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
         return None
     exif.orientation(block)  # raises if it is damaged
     return block
+
+
+def _stored_exif(opening: Opened) -> bytes | None:
+    """Return EXIF of a format whose plugin for Pillow changes or overlooks it, as the file has it."""
+    if opening.format in (AVIF, HEIF):
+        return isobmff.read_exif(opening.read_at, opening.byte_size)
+    if opening.format is not JXL:
+        return None
+    box = jxl.read_box(opening.read_at, opening.byte_size, b"Exif") or b""
+    return box[4 + int.from_bytes(box[:4], "big") :] or None  # behind the offset of the TIFF header
 
 
 def _turned_resolution(resolution: Resolution | None, turn: int) -> Resolution | None:
@@ -251,7 +260,7 @@ def _is_profile(icc: bytes) -> bool:
 
 def _read_xmp(opening: Opened) -> bytes | None:
     if opening.format is JXL:  # whose plugin does not read it
-        return isobmff.first_content(opening.read_at, opening.byte_size, b"xml ") or None
+        return jxl.read_box(opening.read_at, opening.byte_size, b"xml ") or None
     packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
     if not packet:
         return None

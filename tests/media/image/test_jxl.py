@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import jxl
+from esrt_core.media.image import isobmff, jxl
 from esrt_core.media.image.icc import is_nearly_srgb
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
 from tests.media.pictures import noise, picture, present, read, written
@@ -124,3 +125,27 @@ def test_lossy_16_bits_look_as_8_do() -> None:
     errors = [np.abs(frame.planes[0] * (255 / frame.peak) - eight).mean() for frame in frames]
     assert 0.6 < errors[0] / errors[1] < 1.5
     assert 0.6 < len(deep) / len(plain) < 1.7
+
+
+def in_brotli(kind: bytes, content: bytes) -> bytes:
+    return isobmff.box(b"brob", kind, bytes(imagecodecs.brotli_encode(content)))
+
+
+def with_boxes(*boxes: bytes) -> bytes:
+    file = jxl_file(noise(6, 9, 3), usecontainer=True)
+    at = file.index(b"jxlc") - 4
+    return file[:at] + b"".join(boxes) + file[at:]
+
+
+def test_compressed_metadata_is_read() -> None:
+    given = with_boxes(in_brotli(b"Exif", b"\0\0\0\2xx" + BLOCK), in_brotli(b"xml ", XMP))
+    decoded = read(given)
+    assert (decoded.metadata.exif, decoded.metadata.xmp, decoded.notes) == (BLOCK, XMP, ())
+
+
+def test_boxes_that_cannot_be_decompressed_are_said() -> None:
+    decoded = read(with_boxes(in_brotli(b"xml ", bytes(20_000_000))))
+    assert (decoded.metadata.xmp, decoded.notes) == (None, ("damaged XMP left out",))
+    damaged = with_boxes(in_brotli(b"Exif", BLOCK)[:-6] + b"damage")
+    with pytest.raises(MediaError, match="a box cannot be decompressed"):
+        jxl.read_box(lambda at, length: damaged[at : at + length], len(damaged), b"Exif")
