@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from esrt_core.engine.options import EngineOptions
 from esrt_core.errors import MediaError
 from esrt_core.evaluation.prediction import Container
 from esrt_core.media.frame import ColorSpace, Frame, Plane
-from esrt_core.media.image import exif, tiff_tags, xmp
+from esrt_core.media.image import exif, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.metadata import for_size
 from esrt_core.media.image.opening import decoding
@@ -81,8 +81,9 @@ def frame_of_image(image: Image.Image) -> PillowPicture:
     """
     if 0 in image.size:
         raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
-    icc = image.info.get("icc_profile")
     is_tiff = image.format == "TIFF"
+    info = _info_of_page(image) if is_tiff else image.info
+    icc = info.get("icc_profile")
     turn_of_tiff = _orientation(image) if is_tiff else UPRIGHT
     block = _exif_of_tiff(image) if is_tiff else None
     with decoding("the image", ReadLimits(max_pixels=image.width * image.height)):
@@ -90,16 +91,20 @@ def frame_of_image(image: Image.Image) -> PillowPicture:
     turn = _orientation(image)
     page = read_page(image, layout_of(image, icc), icc, turn)
     block = image.info.get("exif") or block
-    metadata = _metadata_of(
-        image.info, block if isinstance(block, bytes) else None, page.frame, turn if turn != UPRIGHT else turn_of_tiff
-    )
+    turn = turn if turn != UPRIGHT else turn_of_tiff
+    metadata = _metadata_of(info, block if isinstance(block, bytes) else None, page.frame, turn)
+    metadata = replace(metadata, photoshop=photoshop.upright(_photoshop_of(image), turn))
     if image.mode not in ("CMYK", "LAB"):  # whose pixels are sRGB now
         metadata = replace(metadata, icc=profile_for(icc, page.frame.space))
     return PillowPicture(page.frame, metadata, page.value_range)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation that the pixels in memory still have."""
+    """Return the orientation that the pixels in memory still have; EXIF and XMP may state one that does not count."""
+    if image.format == "JXL" and not getattr(image, "jpeg", None):  # turned by its decoder
+        return UPRIGHT
+    if image.format == "AVIF" and "exif" not in image.info:  # Pillow puts the orientation of the file there
+        return UPRIGHT
     with decoding("the image", ReadLimits()):
         stated = image.getexif().get(exif.ORIENTATION)
     return stated if isinstance(stated, int) and 1 <= stated <= 8 else UPRIGHT
@@ -113,6 +118,30 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
         return exif.build(tiff_tags.described(exif.directories(block.removeprefix(_EXIF_PREFIX))))
     except MediaError:
         return None
+
+
+def _info_of_page(image: Image.Image) -> dict[Any, Any]:
+    """Return what Pillow knows of a page of a TIFF, without what it still has of an earlier page."""
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    stale = set() if tiff_tags.ICC in tags else {"icc_profile"}
+    if tiff_tags.X_RESOLUTION not in tags or tags.get(tiff_tags.RESOLUTION_UNIT) == 1:
+        stale.add("dpi")
+    return {key: value for key, value in image.info.items() if key not in stale}
+
+
+def _photoshop_of(image: Image.Image) -> bytes | None:
+    """Return the image resources of Photoshop, which hold IPTC, of a TIFF or JPEG."""
+    held: dict[int, Any] = getattr(image, "tag_v2", {})
+    with decoding("the image", ReadLimits()):
+        resources, iptc = (held.get(tag) for tag in (tiff_tags.PHOTOSHOP, tiff_tags.IPTC))
+    resources = resources[0] if isinstance(resources, tuple) else resources  # as Pillow gives the type UNDEFINED
+    if not isinstance(iptc, bytes):  # stored as numbers, of which Pillow gives the first alone
+        iptc = None
+    if isinstance(resources, bytes) or iptc is not None:
+        return tiff_tags.photoshop_of(resources if isinstance(resources, bytes) else b"", iptc)
+    segments = [data for name, data in getattr(image, "applist", ()) if name == "APP13"]
+    start = photoshop.SEGMENT
+    return b"".join(data.removeprefix(start) for data in segments if data.startswith(start)) or None
 
 
 def _metadata_of(info: dict[Any, Any], block: bytes | None, upright: Frame, turn: int) -> Metadata:
@@ -137,7 +166,8 @@ def _metadata_of(info: dict[Any, Any], block: bytes | None, upright: Frame, turn
 def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
     """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the metadata of its source `like`.
 
-    `info` has what `Image.save` takes by the same names: exif, xmp, icc_profile and dpi.
+    `info` has what `Image.save` takes by the same names: exif, xmp, icc_profile and dpi; and, if there is XMP or IPTC,
+    tiffinfo, pnginfo and extra, with which alone it reaches TIFF, PNG and, as for IPTC, JPEG.
     """
     pixels = array_of_frame(frame, dimensions=2)
     if like.value_range is not None:
@@ -150,8 +180,29 @@ def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
         "icc_profile": metadata.icc,
         "dpi": metadata.dpi,
     }
+    kept |= _further_arguments(metadata)
     image.info.update({name: value for name, value in kept.items() if value is not None})
     return image
+
+
+def _further_arguments(metadata: Metadata) -> dict[str, Any]:
+    """Return XMP and IPTC in the form in which the writers of TIFF, PNG and JPEG take them."""
+    if metadata.xmp is None and metadata.photoshop is None:
+        return {}
+    tags, chunks, segments = Image.Exif(), PngImagePlugin.PngInfo(), b""
+    tags.load(_EXIF_PREFIX + (metadata.exif or exif.build(exif.Directories("little", {}, {}, {}))))
+    if metadata.xmp is not None:
+        tags[tiff_tags.XMP] = metadata.xmp
+        chunks.add(*png.xmp_chunk(xmp.text(metadata.xmp)))
+    if metadata.photoshop is not None:
+        tags[tiff_tags.PHOTOSHOP] = metadata.photoshop
+        iptc = photoshop.iptc_of(metadata.photoshop)
+        if iptc is not None:
+            tags[tiff_tags.IPTC] = iptc
+        chunks.add(*png.raw_profile_chunk("iptc", metadata.photoshop))
+        parts = photoshop.segments(metadata.photoshop)
+        segments = b"".join(b"\xff\xed" + (len(part) + 2).to_bytes(2, "big") + part for part in parts)
+    return {"tiffinfo": tags, "pnginfo": chunks, "extra": segments or None}
 
 
 class Upscaler:
@@ -193,7 +244,8 @@ class Upscaler:
 
         A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F, upright as its EXIF orientation says; of an
         animation or a file of several pages it is the current frame. Its `info` keeps EXIF, XMP, color profile and dpi
-        under the names that `Image.save` takes: `large.save("large.jpg", **large.info)`. EXIF is for the new size and
+        under the names that `Image.save` takes: `large.save("large.jpg", **large.info)`, and IPTC of a JPEG or TIFF for
+        JPEG, PNG and TIFF. EXIF is for the new size and
         orientation; of a TIFF it is what Pillow gives; damaged EXIF and profiles that do not fit are left out. An
         array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -23,9 +24,12 @@ from esrt_core import (
     upscale_clip,
     upscale_folder,
 )
+from esrt_core.media.image import photoshop
+from esrt_core.media.image.decode import decode
+from esrt_core.media.image.picture import Metadata, ReadLimits
 from esrt_core.pipeline.batch.run import Ended
 from tests.conftest import MakePicture, WeightsOf
-from tests.media.pictures import animation, saved, srgb_profile
+from tests.media.pictures import animation, present, saved, srgb_profile
 from tests.media.pictures import picture as patches
 from tests.pipeline.clips import make, picture, x264
 
@@ -131,6 +135,86 @@ def test_an_image_is_upright_and_saved_with_what_it_carried(tiny: Upscaler, form
     if format != "TIFF":  # Pillow writes no XMP there
         assert b'tiff:Orientation="1"' in again.info["xmp"]
         assert f'PixelXDimension="{larger.width}"'.encode() in again.info["xmp"]
+
+
+PACKET = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF tiff:Orientation="6" d="x"/></x:xmpmeta>'
+IPTC = b"\x1c\2\x69\0\5title"
+
+
+def tiff_of_pages() -> Image.Image:
+    """The first page has everything, the second nothing, the third other things."""
+    pixels = np.asarray(patches())
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        everything = [
+            (700, 1, len(PACKET), PACKET, True),
+            (33723, 7, len(IPTC), IPTC, True),
+            (274, 3, 1, 6, True),
+            (315, 2, 8, "someone", True),
+        ]
+        writer.write(pixels, photometric="rgb", iccprofile=srgb_profile(), resolution=(300, 150), extratags=everything)
+        writer.write(pixels, photometric="rgb")
+        resource = photoshop.of_iptc(b"\x1c\2\x69\0\5other")
+        writer.write(
+            pixels,
+            photometric="rgb",
+            resolution=(100, 50),
+            resolutionunit=3,
+            extratags=[(34377, 7, len(resource), resource, True)],
+        )
+    return Image.open(file)
+
+
+def again(image: Image.Image, format: str) -> Metadata:
+    return decode(saved(image, format, **{str(key): value for key, value in image.info.items()}), ReadLimits()).metadata
+
+
+@pytest.mark.parametrize("format", ["TIFF", "JPEG", "PNG"])
+def test_a_page_of_a_tiff_is_saved_with_what_it_alone_carried(tiny: Upscaler, format: str) -> None:
+    image = tiff_of_pages()
+    everything = again(tiny.upscale(image), format)
+    assert photoshop.iptc_of(present(everything.photoshop)) == IPTC
+    assert b'tiff:Orientation="1" d="x"' in present(everything.xmp)
+    assert b"someone" in present(everything.exif)
+    assert everything.icc == srgb_profile()
+    assert everything.dpi == pytest.approx((150, 300), abs=0.02)
+    image.seek(1)
+    nothing = again(tiny.upscale(image), format)
+    assert (nothing.photoshop, nothing.xmp, nothing.icc, nothing.dpi) == (None,) * 4
+    image.seek(2)
+    other = again(tiny.upscale(image), format)
+    assert photoshop.iptc_of(present(other.photoshop)) == b"\x1c\2\x69\0\5other"
+    assert other.dpi == pytest.approx((254, 127), abs=0.02)
+    assert (other.xmp, other.icc) == (None, None)
+
+
+@pytest.mark.parametrize("format", ["TIFF", "JPEG", "PNG"])
+def test_a_jpeg_is_saved_with_its_iptc_and_xmp(tiny: Upscaler, format: str) -> None:
+    whole = photoshop.of_iptc(IPTC)
+    segment = next(iter(photoshop.segments(whole)))
+    extra = b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment
+    image = Image.open(io.BytesIO(saved(patches(), "JPEG", extra=extra, xmp=PACKET)))
+    metadata = again(tiny.upscale(image), format)
+    assert metadata.photoshop == whole
+    assert b'd="x"' in present(metadata.xmp)
+
+
+def test_xmp_does_not_turn_an_avif(tiny: Upscaler) -> None:
+    image = Image.open(io.BytesIO(saved(patches(), "AVIF", xmp=PACKET)))
+    larger = tiny.upscale(image)
+    assert larger.size == (56, 40)
+    assert b'tiff:Orientation="1"' in larger.info["xmp"]
+
+
+def test_exif_does_not_turn_a_jpeg_xl(tiny: Upscaler) -> None:
+    pytest.importorskip("pillow_jxl")
+    tags = Image.Exif()
+    tags[274], tags[315] = 6, "someone"
+    image = Image.open(io.BytesIO(saved(patches(), "JXL", exif=bytes(4) + tags.tobytes()[6:], use_container=True)))
+    larger = tiny.upscale(image)
+    assert larger.size == (56, 40)
+    assert larger.getexif()[274] == 1
+    assert larger.getexif()[315] == "someone"
 
 
 def test_exif_behind_the_pixels_and_damaged_exif(tiny: Upscaler) -> None:

@@ -1,20 +1,21 @@
 """Write still images that Pillow writes with 8 bits only: with imagecodecs, and with headers of ours.
 
-PNG of 16 bits, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
+PNG and JPEG XL of 16 bits, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
 """
 
 import importlib
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import isobmff, jp2, netpbm, photoshop, sgi
+from esrt_core.media.image import isobmff, jp2, jxl, netpbm, photoshop, sgi
 from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
-from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, PFM, PNG, PPM, SGI, Format, encoding
+from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, JXL, PFM, PNG, PPM, SGI, Format, encoding
 from esrt_core.media.image.metadata import png_chunks, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Unit
 
@@ -135,8 +136,37 @@ def _write_deep_heif(frame: Frame, file: BinaryIO, metadata: Metadata, options: 
     file.write(whole.getbuffer())
 
 
+def _write_deep_jxl(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    """Write 16 bits with imagecodecs, which takes them as linear; pillow-jxl writes 8."""
+    import imagecodecs
+
+    quality = options.quality or (100 if options.lossless else JXL.default_quality or 0)
+    lossless = quality == 100
+    with encoding(JXL):
+        encoded = imagecodecs.jpegxl_encode(
+            _interleaved(frame if lossless else _linear(frame)),
+            lossless=lossless,
+            distance=None if lossless else _jxl_distance(quality),
+            usecontainer=True,
+            numthreads=_ALL_THREADS,
+        )
+    file.write(jxl.with_metadata(jxl.as_srgb(bytes(encoded)), metadata.exif, metadata.xmp))
+
+
+def _linear(frame: Frame) -> Frame:
+    """Return a frame of 16 bits with the light of its sRGB samples (IEC 61966-2-1)."""
+    value = np.linspace(0, 1, 1 << 16)
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return replace(frame, planes=(np.rint(light * 65535).astype(np.uint16)[frame.planes[0]],))
+
+
+def _jxl_distance(quality: int) -> float:
+    """Return libjxl's distance for a quality below 100, as JxlEncoderDistanceFromQuality does."""
+    return 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
+
+
 def _write_pnm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
-    _write_raw(file, *netpbm.pnm(frame, frame.depth))
+    _write_raw(file, *netpbm.pnm(frame, frame.depth, metadata.comments))
 
 
 def _write_pfm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
@@ -157,7 +187,7 @@ def _interleaved(frame: Frame) -> NDArray[Any]:
     return np.ascontiguousarray(color if frame.alpha is None else np.dstack([color, frame.alpha]))
 
 
-_DEEP_WRITERS: dict[Format, Writer] = {PNG: _write_deep_png, HEIF: _write_deep_heif}
+_DEEP_WRITERS: dict[Format, Writer] = {PNG: _write_deep_png, HEIF: _write_deep_heif, JXL: _write_deep_jxl}
 _WRITERS: dict[Format, Writer] = {
     AVIF: _write_avif,
     JPEG2000: _write_jpeg2000,

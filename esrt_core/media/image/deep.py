@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.media.image import isobmff, jp2, jpeg, netpbm, png, psd, sgi
+from esrt_core.media.image import isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
 
 MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
@@ -56,7 +56,9 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
             return _of_bits(bits, _library("avif_decode"))
         peak = 2**bits - 1 << 16 - bits if 8 < bits <= 16 else 0
         return Deep(bits, peak, _decode_heif, ours=False) if peak else None
-    if header := netpbm.read_header(head):
+    if head.startswith((jxl.START, jxl.CONTAINER)):
+        return _jpeg_xl(read_at, byte_size)
+    if header := netpbm.read_header(read_at(0, netpbm.HEADER_BYTES) if head.startswith(b"P") else head):
         return _netpbm(header)
     if sgi.bits_of(head) == 16:
         return Deep(16, 65535, sgi.decode_16)
@@ -103,6 +105,19 @@ def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     if not codestream.startswith(_CODESTREAM) or len(codestream) < 43:
         return None
     return _of_bits((codestream[42] & 0x7F) + 1, _library("jpeg2k_decode"))  # Ssiz, ISO 15444-1 A.5.1
+
+
+def _jpeg_xl(read_at: ReadAt, byte_size: int) -> Deep | None:
+    header = jxl.read_header(read_at, byte_size)
+    if header is None or header.is_animated or header.extra not in ((), (jxl.ALPHA,)):
+        return None
+    if not header.is_float:
+        return _of_bits(header.bits, _library("jpegxl_decode"))
+    return None if header.extra else Deep(32, 1.0, _decode_float_jxl, ours=False)
+
+
+def _decode_float_jxl(data: bytes) -> NDArray[Any]:
+    return _library("jpegxl_decode")(data).astype(np.float32)
 
 
 def _netpbm(header: netpbm.Header) -> Deep | None:

@@ -21,6 +21,7 @@ class Format:
     gray ... comment what it can hold: grayscale, alpha, float, animation, pages, metadata (`dpi` has a unit, `aspect`
                      is of pixels that are not square, `comment` is one text without a keyword, `cicp` are code points
                      of color).
+    comment_bytes    the longest comment, or None.
     depths           the bits of an integer sample that it is written with, ascending; () for float alone.
     default_quality  1 to 100; None if it has no lossy form or is lossless by default.
     max_side         the largest side in px that the encoder accepts, or None.
@@ -49,6 +50,7 @@ class Format:
     aspect: bool = False
     iptc: bool = False
     comment: bool = False
+    comment_bytes: int | None = None
     default_quality: int | None = None
     max_side: int | None = None
     max_pixels: int | None = None
@@ -90,6 +92,7 @@ JPEG = Format(
     aspect=True,
     iptc=True,
     comment=True,
+    comment_bytes=65_533,
     default_quality=95,
     max_side=65_500,
     least_bytes=0.015,
@@ -172,6 +175,7 @@ JPEG2000 = Format(
     writable=True,
     iptc=True,
     comment=True,
+    comment_bytes=65_531,
     alpha=True,
     depths=_EVERY_DEPTH,
     icc=True,
@@ -180,7 +184,16 @@ JPEG2000 = Format(
     dpi=True,
     default_quality=None,
 )
-PPM = Format("ppm", "PPM", ("PPM",), (".ppm", ".pgm", ".pnm", ".pbm"), writable=True, depths=_EVERY_DEPTH)
+PPM = Format(
+    "ppm",
+    "PPM",
+    ("PPM",),
+    (".ppm", ".pgm", ".pnm", ".pbm"),
+    writable=True,
+    depths=_EVERY_DEPTH,
+    comment=True,
+    comment_bytes=50_000,  # so that the header is read again
+)
 PFM = Format("pfm", "PFM", (), (".pfm",), writable=True, floating=True, depths=(), typical_bytes=12.0)
 SGI = Format(
     "sgi",
@@ -192,7 +205,17 @@ SGI = Format(
     depths=(8, 16),
     max_side=65_535,
 )
-TGA = Format("tga", "TGA", ("TGA",), (".tga", ".icb", ".vda", ".vst"), writable=True, alpha=True, max_side=65_535)
+TGA = Format(
+    "tga",
+    "TGA",
+    ("TGA",),
+    (".tga", ".icb", ".vda", ".vst"),
+    writable=True,
+    alpha=True,
+    comment=True,
+    comment_bytes=255,
+    max_side=65_535,
+)
 QOI = Format("qoi", "QOI", ("QOI",), (".qoi",), writable=True, gray=False, alpha=True)
 HEIF = Format(
     "heic",
@@ -218,6 +241,7 @@ JXL = Format(
     (".jxl",),
     writable=True,
     alpha=True,
+    depths=(8, 16),
     exif=True,
     xmp=True,
     default_quality=95,

@@ -102,6 +102,68 @@ def first_content(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes:
     return next((found.read(read_at) for found in walk(read_at, 0, byte_size) if found.kind == kind), b"")
 
 
+def read_exif(read_at: ReadAt, byte_size: int) -> bytes | None:
+    """Return the EXIF block of an AVIF or HEIF file as it is stored, or None if it has none or it cannot be located."""
+    meta = dict(inside(first_content(read_at, byte_size, b"meta"), 4))
+    infos = meta.get(b"iinf", b"")
+    for kind, entry in inside(infos, 6 if infos[:1] == b"\0" else 8):
+        wide = 4 if entry[:1] == b"\3" else 2  # bytes of an item's number
+        if kind == b"infe" and entry[6 + wide : 10 + wide] == b"Exif":
+            item = int.from_bytes(entry[4 : 4 + wide], "big")
+            data = _item_data(read_at, meta, item)
+            start = 4 + int.from_bytes(data[:4], "big")  # exif_tiff_header_offset, ISO 23008-12, A.2.1
+            return data[start:] or None
+    return None
+
+
+def _item_data(read_at: ReadAt, meta: dict[bytes, bytes], item: int) -> bytes:
+    """Return an item's data, at most 16 MiB; b"" if it is not in the file or in the box idat."""
+    method, extents = _extents(meta.get(b"iloc", b""), item)
+    if method > 1:  # within another item
+        return b""
+    held, data = meta.get(b"idat", b""), b""
+    for at, size in extents:
+        size = min(size or _MOST_BYTES, _MOST_BYTES - len(data))
+        data += held[at : at + size] if method else read_at(at, size)
+    return data
+
+
+def _extents(iloc: bytes, wanted: int) -> tuple[int, list[tuple[int, int]]]:
+    """Return how an item is stored (0 in the file, 1 in idat), and its extents, offset and length; of every version."""
+    numbers = _Numbers(iloc)
+    version = numbers.take(1)
+    numbers.take(3)
+    sizes = numbers.take(2)
+    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    wide = 4 if version == 2 else 2
+    for _ in range(numbers.take(wide)):
+        item = numbers.take(wide)
+        method = numbers.take(2) & 15 if version else 0
+        numbers.take(2)  # of a file
+        base, extents = numbers.take(base_size), []
+        for _ in range(numbers.take(2)):
+            numbers.take(index_size if version else 0)
+            at, size = base + numbers.take(offset_size), numbers.take(length_size)
+            extents.append((at, size))
+        if numbers.at > len(iloc):
+            break
+        if item == wanted:
+            return method, extents
+    return 0, []
+
+
+class _Numbers:
+    """Read numbers of a box in turn; behind its end they are 0."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.at = data, 0
+
+    def take(self, size: int) -> int:
+        value = int.from_bytes(self._data[self.at : self.at + size], "big")
+        self.at += size
+        return value
+
+
 def with_metadata(file: bytes, exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> bytes:
     """Return an AVIF file of one picture, as libavif writes it, with EXIF and XMP as items and the ICC profile."""
     items = [(b"Exif", b"\0", bytes(4) + exif)] if exif is not None else []  # offset of the TIFF header

@@ -10,18 +10,17 @@ from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, gif, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, TIFF, Format
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
 _EXIF_PREFIX = b"Exif\0\0"
-_OFFSET_OF_TIFF = bytes(4)  # begins the Exif box of a JPEG XL, ISO/IEC 18181-2; its plugin writes what it gets
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
-_JPEG_SEGMENT_BYTES = 65_533
+_JOINED = (GIF, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
 _UNSAID = (*png.TEXT, _SHAPE)
@@ -95,11 +94,11 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
-        parameters["exif"] = (_OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
+        parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
-        parameters["comment"] = b"\n".join(metadata.comments)
+        parameters["id_section" if target is TGA else "comment"] = b"\n".join(metadata.comments)
     if target is HEIF and metadata.color is not None:
         color = metadata.color
         parameters |= {"color_primaries": color.primaries, "transfer_characteristics": color.transfer}
@@ -157,8 +156,7 @@ def _with_text(metadata: Metadata, target: Format, space: ColorSpace, notes: lis
     comments = metadata.comments
     if target.comment:
         further = tuple(text.encode() for keyword, text in texts if keyword == _COMMENT)
-        further = tuple(comment for comment in further if target is not JPEG or len(comment) <= _JPEG_SEGMENT_BYTES)
-        comments += tuple(comment for comment in further if comment not in comments)
+        comments = _fitting_comments((*comments, *(each for each in further if each not in comments)), target, notes)
         kept |= {_COMMENT} if further else set()
     elif comments:
         comments = ()
@@ -170,6 +168,17 @@ def _with_text(metadata: Metadata, target: Format, space: ColorSpace, notes: lis
     if others:
         notes.append(f"PNG chunks ({', '.join(others)}) left out: {target.label} cannot hold them")
     return replace(metadata, exif=block, comments=comments, png_chunks=())
+
+
+def _fitting_comments(comments: tuple[bytes, ...], target: Format, notes: list[str]) -> tuple[bytes, ...]:
+    kept: list[bytes] = []
+    for comment in comments:
+        length = len(b"\n".join((*kept, comment))) if target in _JOINED else len(comment)
+        if target.comment_bytes is None or length <= target.comment_bytes:
+            kept.append(comment)
+        else:
+            notes.append(f"comment of {len(comment):,} bytes left out: {target.label} holds {target.comment_bytes:,}")
+    return tuple(kept)
 
 
 def _own_chunks(metadata: Metadata, space: ColorSpace, notes: list[str]) -> list[tuple[bytes, bytes]]:

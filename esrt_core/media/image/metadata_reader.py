@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import GIF, JPEG, JPEG2000, JXL, TIFF
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -103,12 +103,8 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     assert opening.image is not None
     block = _attempt(opening, _read_exif, None, "EXIF data", notes)
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
-    packet = _read_xmp(opening)
-    turn = UPRIGHT
-    if block is not None:
-        turn = exif.orientation(block) or turn
-    if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
-        turn = xmp.orientation(packet) or turn
+    packet = _attempt(opening, _read_xmp, None, "XMP", notes)
+    turn = _turn_of(opening, block, packet)
     _note_trailer(opening, notes)
     if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
         notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")
@@ -122,11 +118,29 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
         xmp.upright(extended, turn, *size),
         photoshop.upright(_read_photoshop(opening), turn),
         _turned_resolution(resolution, turn),
-        _read_comments(opening),
+        _read_comments(opening, notes),
         _png_chunks(opening),
         _other_segments(opening, notes),
     )
     return read, turn
+
+
+def _turn_of(opening: Opened, block: bytes | None, packet: bytes | None) -> int:
+    """Return the orientation that the pixels still have, 1 to 8.
+
+    In AVIF, HEIC and JPEG XL the file states it, and EXIF and XMP, which may say otherwise, do not count (ISO 23008-12,
+    18181-2). Pillow gives that of an AVIF in its EXIF; those of the others are applied by their decoders, but for a
+    JPEG in a JPEG XL.
+    """
+    if opening.format is HEIF or (opening.format is JXL and not getattr(opening.image, "jpeg", None)):
+        return UPRIGHT
+    if opening.format is AVIF:
+        notional = _info(opening, "exif")
+        return UPRIGHT if notional is None else exif.orientation(notional.removeprefix(_EXIF_PREFIX)) or UPRIGHT
+    turn = UPRIGHT if block is None else exif.orientation(block) or UPRIGHT
+    if turn == UPRIGHT and packet is not None and (block is None or exif.value_of(block, exif.ORIENTATION) is None):
+        turn = xmp.orientation(packet) or turn
+    return turn
 
 
 def _resource(opening: Opened, number: int) -> bytes | None:
@@ -136,11 +150,21 @@ def _resource(opening: Opened, number: int) -> bytes | None:
 
 
 def _read_exif(opening: Opened) -> bytes | None:
-    block = _info(opening, "exif") or _resource(opening, photoshop.EXIF)
+    block = _stored_exif(opening) or _info(opening, "exif") or _resource(opening, photoshop.EXIF)
     if not isinstance(block, bytes) or not (block := block.removeprefix(_EXIF_PREFIX)):
         return None
     exif.orientation(block)  # raises if it is damaged
     return block
+
+
+def _stored_exif(opening: Opened) -> bytes | None:
+    """Return EXIF of a format whose plugin for Pillow changes or overlooks it, as the file has it."""
+    if opening.format in (AVIF, HEIF):
+        return isobmff.read_exif(opening.read_at, opening.byte_size)
+    if opening.format is not JXL:
+        return None
+    box = jxl.read_box(opening.read_at, opening.byte_size, b"Exif") or b""
+    return box[4 + int.from_bytes(box[:4], "big") :] or None  # behind the offset of the TIFF header
 
 
 def _turned_resolution(resolution: Resolution | None, turn: int) -> Resolution | None:
@@ -190,11 +214,21 @@ def _read_photoshop(opening: Opened) -> bytes | None:
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
 
 
-def _read_comments(opening: Opened) -> tuple[bytes, ...]:
+def _read_comments(opening: Opened, notes: list[str]) -> tuple[bytes, ...]:
     if opening.format is JPEG:
         return tuple(_segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
+    if opening.format is PPM:
+        comment = netpbm.comment_of(opening.read_at(0, netpbm.HEADER_BYTES))
+        if comment is None:
+            notes.append(f"comments longer than {netpbm.HEADER_BYTES:,} bytes left out")
+        return (comment,) if comment else ()
+    if opening.format is TGA:
+        found = tga.read_description(opening.read_at, opening.byte_size)
+        if found.further:
+            notes.append(f"{', '.join(found.further)} in the extension area of the TGA left out")
+        return found.comments
     return ()
 
 
@@ -226,7 +260,7 @@ def _is_profile(icc: bytes) -> bool:
 
 def _read_xmp(opening: Opened) -> bytes | None:
     if opening.format is JXL:  # whose plugin does not read it
-        return isobmff.first_content(opening.read_at, opening.byte_size, b"xml ") or None
+        return jxl.read_box(opening.read_at, opening.byte_size, b"xml ") or None
     packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
     if not packet:
         return None

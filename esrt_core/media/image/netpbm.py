@@ -6,6 +6,7 @@ PFM: https://www.pauldebevec.com/Research/HDR/PFM/
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,10 @@ from esrt_core.media.image.pixels import raw_samples
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _PNM = re.compile(rb"(P[2356])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)(?:#[^\n]*)?\s")
+_ANY = re.compile(rb"(?:P[14](?:%s\d+){2}|P[2356](?:%s\d+){3})(?:#[^\n]*)?" % (_GAP, _GAP))
+_COMMENT = re.compile(rb"#[ \t]?([^\r\n]*)")
 _PFM = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+]?[0-9.eE+-]+)[ \t\r]*\n")
+HEADER_BYTES = 1 << 16  # that are looked at; comments may be long
 _COLOR = (b"P3", b"P6", b"PF")
 _PLAIN = (b"P2", b"P3")
 
@@ -53,6 +57,12 @@ def read_header(head: bytes) -> Header | None:
         return Header(found[1], int(found[2]), int(found[3]), float(found[4]), found.end())
     except ValueError:
         return None
+
+
+def comment_of(head: bytes) -> bytes | None:
+    """Return the lines of comment in a PNM's header, b"" if it has none; None if the header is longer than `head`."""
+    found = _ANY.match(head)
+    return None if found is None else b"\n".join(_COMMENT.findall(found[0]))
 
 
 def decode_pnm(data: bytes) -> NDArray[np.uint16]:
@@ -93,10 +103,12 @@ def _plain_samples(text: bytes, count: int) -> NDArray[np.int64]:
     return np.array(words).astype(np.int64)
 
 
-def pnm(frame: Frame, bits: int) -> tuple[bytes, NDArray[Any]]:
-    """Return the header and samples of a PNM of a GRAY or RGB frame of `bits` bits a sample."""
+def pnm(frame: Frame, bits: int, comments: Iterable[bytes] = ()) -> tuple[bytes, NDArray[Any]]:
+    """Return the header, with comments, and samples of a PNM of a GRAY or RGB frame of `bits` bits a sample."""
     magic = b"P5" if frame.space is ColorSpace.GRAY else b"P6"
-    header = b"%s\n%d %d\n%d\n" % (magic, frame.width, frame.height, 2**bits - 1)
+    lines = [line for comment in comments for line in re.split(rb"\r\n?|\n", comment)]
+    text = b"".join(b"# %s\n" % line for line in lines)
+    header = b"%s\n%s%d %d\n%d\n" % (magic, text, frame.width, frame.height, 2**bits - 1)
     return header, frame.planes[0].astype(">u2" if bits > 8 else np.uint8)
 
 

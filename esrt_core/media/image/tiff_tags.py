@@ -11,7 +11,7 @@ from esrt_core.media.image.exif import Directory, Value
 from esrt_core.media.image.picture import Resolution, Unit, resolution_of
 
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 _UNITS = {1: Unit.NONE, 2: Unit.INCH, 3: Unit.CM}
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _GEO_KEYS = 33550, 33922, 34264, 34735
 GEO = (_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _GEO_KEYS, 34736, 34737)
@@ -20,7 +20,7 @@ _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _STRUCTURE = frozenset(
     {*range(254, 260), *range(262, 269), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 329)}
     | {330, *range(332, 335), 336, 337, *range(338, 352), 400, *range(512, 523), 529, 530, 531, 532, 559}
-    | {_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC, 32953, *range(32995, 32999)}
+    | {X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC, 32953, *range(32995, 32999)}
     | {33421, 33422, 34232, 37439, 37724, 50674, 65420, 65421}
 )
 _RATIONAL_COEFFICIENTS = 50844
@@ -73,7 +73,7 @@ def read_page_tags(read_at: exif.ReadAt, offset: int, *, is_turned: bool) -> Pag
         exif.build(kept) if kept.image or kept.exif or kept.gps else None,
         None if xmp is None else xmp.raw.strip(b"\0") or None,
         None if icc is None else icc.raw,
-        _photoshop(tags),
+        photoshop_of(tags[PHOTOSHOP].raw if PHOTOSHOP in tags else b"", tags[IPTC].raw if IPTC in tags else None),
         _resolution(tags),
         {tag: value for tag, value in image.items() if not _is_of_exif(tag)},
         tuple(lost),
@@ -123,6 +123,14 @@ def names(tags: Directory) -> str:
     return " and ".join(parts)
 
 
+def photoshop_of(resources: bytes, iptc: bytes | None) -> bytes | None:
+    """Return Photoshop's image resources with the IPTC that stands beside them, which goes before theirs."""
+    if iptc is not None:
+        rest = b"".join(whole for number, _, whole in photoshop.resources(resources) if number != photoshop.IPTC)
+        resources = photoshop.of_iptc(iptc) + rest
+    return resources or None
+
+
 def _is_of_exif(tag: int) -> bool:
     """Return whether EXIF has a tag in its first or its own directory; TIFF/EP has the latter in the page."""
     return tag in _OF_EXIF or tag in (33434, 33437) or 34850 <= tag <= 34867 or 36864 <= tag <= 42082 or tag == 42240
@@ -134,17 +142,9 @@ def _points(tag: int, value: Value) -> bool:
     return not known and tag not in _STRUCTURE and value.type in _OFFSET_TYPES
 
 
-def _photoshop(tags: Directory) -> bytes | None:
-    found = tags[PHOTOSHOP].raw if PHOTOSHOP in tags else b""
-    if IPTC in tags:
-        rest = b"".join(whole for number, _, whole in photoshop.resources(found) if number != photoshop.IPTC)
-        found = photoshop.of_iptc(tags[IPTC].raw) + rest
-    return found or None
-
-
 def _resolution(tags: Directory) -> Resolution | None:
-    unit = _UNITS.get(int(_first(tags, _RESOLUTION_UNIT) or 2))
-    x, y = _first(tags, _X_RESOLUTION), _first(tags, _Y_RESOLUTION)
+    unit = _UNITS.get(int(_first(tags, RESOLUTION_UNIT) or 2))
+    x, y = _first(tags, X_RESOLUTION), _first(tags, _Y_RESOLUTION)
     return None if unit is None or x is None or y is None else resolution_of(x, y, unit)
 
 

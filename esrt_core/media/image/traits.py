@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from esrt_core.media.image import psd
+from esrt_core.media.image import jxl, psd
 from esrt_core.media.image.animation import Animation
-from esrt_core.media.image.formats import BMP, GIF, JPEG, PNG, PSD, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.formats import BMP, GIF, JPEG, JXL, PNG, PSD, QOI, TGA, TIFF, WEBP, format_for_path
 from esrt_core.media.image.opening import Opened
 from esrt_core.media.image.picture import extension_of
 
@@ -61,6 +61,8 @@ def oddities(opening: Opened) -> tuple[str, ...]:
     bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
     if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
+    if opening.format is JXL:
+        notes.extend(_jpeg_xl_oddities(opening))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
@@ -72,3 +74,16 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
             notes.append("the video of the motion photo is left out")
     return tuple(notes)
+
+
+def _jpeg_xl_oddities(opening: Opened) -> list[str]:
+    header = jxl.read_header(opening.read_at, opening.byte_size)
+    if header is None:
+        return []
+    notes = ["only the first frame of the animated JPEG XL is read"] if header.is_animated else []
+    if header.bits > 8 and opening.deep is None:
+        notes.append(f"{header.bits} bits reduced to 8")
+    further = len(header.extra) - (jxl.ALPHA in header.extra)
+    if further:
+        notes.append(f"further channels of the JPEG XL ({further}) are left out")
+    return notes
