@@ -137,7 +137,7 @@ def test_help_fits_every_terminal_with_whole_words(
     assert [line for line in text.splitlines() if len(line) > columns and "://" not in line] == []
     assert whole_words(text) == whole_words(widest)
     for before, after in pairwise(text.splitlines()):
-        if before.endswith(" \\"):  # an example goes on, as in a shell
+        if before.endswith(" \\"):  # an example continues, as in a shell
             assert after.startswith("      ")
 
 

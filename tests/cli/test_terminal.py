@@ -42,7 +42,7 @@ def said(terminal: Terminal) -> str:
 
 
 def narrow_and_stop(terminal: Terminal) -> None:
-    """Narrow the terminal while the work goes on, then press Ctrl-C.
+    """Narrow the terminal during the work, then press Ctrl-C.
 
     Count, rate and time left stay visible, and no line is as wide as the terminal: it would wrap on some.
     """

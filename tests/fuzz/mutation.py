@@ -93,7 +93,7 @@ def mutated_json(data: bytes, rng: random.Random) -> bytes:
 
 
 def _unfolded(value: list[Any]) -> list[Any]:
-    """Return a value without circles, or nothing where there is one."""
+    """Return a value without circles, or nothing if there is one."""
     try:
         return [json.loads(json.dumps(value[0]))]
     except (ValueError, RecursionError):

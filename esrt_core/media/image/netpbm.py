@@ -22,7 +22,7 @@ _PNM = re.compile(rb"(P[2356])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + r
 _ANY = re.compile(rb"(?:P[14](?:%s\d+){2}|P[2356](?:%s\d+){3})(?:#[^\n]*)?" % (_GAP, _GAP))
 _COMMENT = re.compile(rb"#[ \t]?([^\r\n]*)")
 _PFM = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+]?[0-9.eE+-]+)[ \t\r]*\n")
-HEADER_BYTES = 1 << 16  # that are looked at; comments may be long
+HEADER_BYTES = 1 << 16  # that are read; comments may be long
 _COLOR = (b"P3", b"P6", b"PF")
 _PLAIN = (b"P2", b"P3")
 
