@@ -140,9 +140,10 @@ def describe(opening: Opened) -> Description:
     plays = plays_of(opening, composed) if animated else None
     metadata, orientation, damage = read_metadata(opening, plays, numbers[0])
     icc = metadata.icc
-    layout = _layout(opening, numbers[0], icc, animated)
-    if composed is not None:
+    if composed is not None:  # Pillow would make a canvas before anything is checked
         layout = replace(_CANVAS, has_alpha=composed.has_alpha)
+    else:
+        layout = _layout(opening, numbers[0], icc, animated)
     width, height, orientation = _size(opening, numbers[0], orientation, composed)
     check_size(opening.name, width, height, opening.limits)
     fitting = profile_for(icc, layout.space)
