@@ -19,8 +19,13 @@ SHOWN = 480  # px of the page; crops are enlarged up to this by an integer facto
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def comparison_page(name: str, source: Frame, candidates: Sequence[Candidate], scores: Sequence[Score]) -> str:
-    """Return the page: a slider over each region where candidates differ most, and the figures in dB."""
+def comparison_page(
+    name: str, source: Frame, candidates: Sequence[Candidate], scores: Sequence[Score], is_damaged: bool = False
+) -> str:
+    """Return the page: a slider over each region where candidates differ most, and the figures in dB.
+
+    `is_damaged` is whether the reduced picture was damaged, so that gains are those expected of the picture itself.
+    """
     labels = ["source", *(candidate.label for candidate in candidates)]
     regions = most_different_regions(source, candidates, CROP)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -30,6 +35,8 @@ def comparison_page(name: str, source: Frame, candidates: Sequence[Candidate], s
         right=_options(labels, chosen=len(labels) - 1),
         figures="\n".join(_figure(region, labels) for region in regions),
         rows="\n".join(_row(score) for score in scores),
+        damaged=", damaged alike" if is_damaged else "",
+        gain="expected above bicubic" if is_damaged else "above bicubic",
     )
 
 

@@ -87,7 +87,7 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
         bundled = [model == AUTO or model in expected for model in options.models]
         gains = [expected.get(file.name) if known else None for file, known in zip(files, bundled, strict=True)]
         scores = with_expectation(scores, [None, *gains])
-    _write(target, frame, candidates, scores, options)
+    _write(target, frame, candidates, scores, reduction.is_damaged, options)
     notes += _notes_on_figures(reduction, kind)
     named = "" if damage is None else kind
     return Comparison(
@@ -168,10 +168,15 @@ def _first_page(options: ComparisonOptions, scale: int) -> tuple[Frame, ImageInf
 
 
 def _write(
-    target: Path, source: Frame, candidates: list[Candidate], scores: list[Score], options: ComparisonOptions
+    target: Path,
+    source: Frame,
+    candidates: list[Candidate],
+    scores: list[Score],
+    is_damaged: bool,
+    options: ComparisonOptions,
 ) -> None:
     if target.suffix.lower() in PAGE_SUFFIXES:
-        page = comparison_page(options.picture.name, source, candidates, scores)
+        page = comparison_page(options.picture.name, source, candidates, scores, is_damaged)
         with atomic_write(target, options.overwrite) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return

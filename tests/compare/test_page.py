@@ -49,6 +49,15 @@ def test_the_figures_are_there_and_may_be_missing() -> None:
     frames = [Candidate("bicubic", plain(RED, 8)), Candidate("b", plain(BLUE, 8))]
     page = comparison_page("a", plain(GRAY, 4), frames, [Score("bicubic", None, None), Score("b", None, None)])
     assert '<th scope="row">b</th><td></td><td></td>' in page
+    assert '<th scope="col">above bicubic</th>' in page
+
+
+def test_gains_of_a_damaged_picture_are_said_to_be_expected() -> None:
+    frames = [Candidate("bicubic", plain(RED, 8)), Candidate("b", plain(BLUE, 8))]
+    scores = [Score("bicubic", 30.0, 0.0), Score("b", 31.0, 1.2)]
+    page = comparison_page("a", plain(GRAY, 4), frames, scores, is_damaged=True)
+    assert "reduced, damaged alike and enlarged again" in page
+    assert '<th scope="col">expected above bicubic</th>' in page
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ HEADER = Header(
 
 @dataclass(frozen=True)
 class State:
-    """Hold a kind of state file: `write` makes a whole one in an empty folder, `use` reads it there and goes on."""
+    """Hold a kind of state file: `write` makes a whole one in an empty folder, `use` reads it there and resumes."""
 
     write: Callable[[Path], Path]
     use: Callable[[Path], None]
