@@ -1,7 +1,7 @@
 """Colors that a file stores mixed with a matte by their alpha: which files have them, and the colors without it.
 
-A frame's alpha is straight: enlarged as they are, mixed colors would give dark or bright fringes. Pillow separates those
-of TIFF, libavif those of AVIF, at every depth; the rest is told here.
+A frame's alpha is straight: enlarged as they are, mixed colors would give dark or bright fringes. Pillow separates
+those of TIFF, libavif those of AVIF, at every depth; the rest is told here.
 """
 
 from dataclasses import replace

@@ -94,9 +94,11 @@ def jxl_header(file: bytes) -> jxl.Header | None:
     return jxl.read_header(lambda at, length: file[at : at + length], len(file))
 
 
-def tiff(stored: np.ndarray, **parameters: str) -> bytes:
+def tiff(stored: np.ndarray, photometric: str = "rgb", planarconfig: str = "contig") -> bytes:
     file = io.BytesIO()
-    tifffile.imwrite(file, stored, **{"photometric": "rgb", "extrasamples": ["assocalpha"]} | parameters)
+    tifffile.imwrite(
+        file, stored, photometric=photometric, planarconfig=planarconfig, extrasamples=["assocalpha"], metadata=None
+    )
     return file.getvalue()
 
 
@@ -168,9 +170,9 @@ def test_light_beyond_white_is_kept() -> None:
 def test_inks_are_straight_before_they_become_colors() -> None:
     inks = np.broadcast_to(np.array([100, 50, 20, 10]), (4, 16, 4))
     mixed = np.rint(inks * (ALPHA[..., None] / 255)).astype(np.uint8)
-    page = first(tiff(np.dstack([mixed, ALPHA.astype(np.uint8)]), photometric="separated", planarconfig="contig"))
+    page = first(tiff(np.dstack([mixed, ALPHA.astype(np.uint8)]), "separated"))
     plain = np.asarray(Image.new("CMYK", (16, 4), (100, 50, 20, 10)).convert("RGB")).astype(int)
     assert np.abs(page.frame.planes[0] - plain).max() <= 5
     assert np.array_equal(page.frame.planes[0][:, -1], plain[:, -1])
     with pytest.raises(MediaError, match="LAB multiplied by its alpha"):
-        read(tiff(noise(4, 16, 4), photometric="cielab"))
+        read(tiff(noise(4, 16, 4), "cielab"))
