@@ -12,7 +12,7 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
+from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PAM, PNG, PPM, TGA, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
@@ -20,7 +20,7 @@ from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution
 _EXIF_PREFIX = b"Exif\0\0"
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
-_JOINED = (GIF, PPM, TGA)  # where comments become one
+_JOINED = (GIF, PAM, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
 _UNSAID = (*png.TEXT, _SHAPE)

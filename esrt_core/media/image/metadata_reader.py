@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from esrt_core.errors import MediaError
 from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PAM, PPM, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -219,8 +219,9 @@ def _read_comments(opening: Opened, notes: list[str]) -> tuple[bytes, ...]:
         return tuple(_segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
-    if opening.format is PPM:
-        comment = netpbm.comment_of(opening.read_at(0, netpbm.HEADER_BYTES))
+    if opening.format in (PPM, PAM):
+        most = opening.byte_size if netpbm.is_plain(opening.head) else netpbm.HEADER_BYTES
+        comment = netpbm.comment_of(opening.read_at(0, most))
         if comment is None:
             notes.append(f"comments longer than {netpbm.HEADER_BYTES:,} bytes left out")
         return (comment,) if comment else ()

@@ -24,7 +24,7 @@ from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.image import jp2, netpbm, png
 from esrt_core.media.image.deep import Deep, find_deep, patched
-from esrt_core.media.image.formats import FORMATS, PFM, PPM, TGA, TIFF, Format, format_of_pillow
+from esrt_core.media.image.formats import FORMATS, PAM, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.identify import (
     CONVERT_FIRST,
     RAW_REASON,
@@ -329,6 +329,8 @@ def _format(image: ImageFile.ImageFile | None, head: bytes) -> Format:
     if image is None:
         return TIFF
     entry = format_of_pillow(image.format or "")
+    if entry is PPM and head.startswith(b"P7"):
+        return PAM
     header = netpbm.read_header(head) if entry is PPM else None
     return PFM if header is not None and header.is_float else entry
 
