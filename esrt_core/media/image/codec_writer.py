@@ -1,6 +1,7 @@
 """Write still images that Pillow writes with 8 bits only: with imagecodecs, and with headers of ours.
 
-PNG of 16 bits, JPEG XL of 16 and of floats, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PAM, PFM and SGI of every depth.
+PNG of 16 bits, JPEG XL of 16 and of floats, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PAM, PFM and SGI of every
+depth.
 """
 
 import importlib

@@ -30,6 +30,12 @@ def bits_of(head: bytes) -> int:
     return int.from_bytes(head[BITS_AT : BITS_AT + 2], "big")
 
 
+def resources(read_at: ReadAt) -> bytes:
+    """Return the section of image resources."""
+    at = 30 + int.from_bytes(read_at(26, 4), "big")
+    return read_at(at + 4, int.from_bytes(read_at(at, 4), "big"))
+
+
 def layer_count(read_at: ReadAt) -> int:
     """Return how many layers a file has beside its merged image."""
     return abs(_signed_count(read_at))
