@@ -215,7 +215,8 @@ def unmixed(color: Samples, alpha: Samples, matte: float | Samples) -> Samples:
     """
     share = alpha.astype(np.float32).reshape(alpha.shape + (1,) * (color.ndim - 2))
     own = color.astype(np.float32) - np.asarray(matte, np.float32) * (1 - share)
-    return np.divide(own, share, out=np.zeros_like(own), where=share > 0)
+    with np.errstate(over="ignore"):  # of a float alpha near 0
+        return np.divide(own, share, out=np.zeros_like(own), where=share > 0)
 
 
 def float_page(color: Samples, alpha: Samples | None) -> Page:

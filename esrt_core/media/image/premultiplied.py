@@ -15,6 +15,7 @@ from esrt_core.media.image.picture import Page
 from esrt_core.media.image.pixels import normalize, restore, unmixed
 
 BLACK, WHITE = 0.0, 1.0
+_SEEN = 1 / 16  # alpha: of what is fainter, noise alone would set the range of float values
 _DX10, _DX10_AT, _ALPHA_MODE_AT, _PREMULTIPLIED = b"DX10", 84, 144, 2  # DDS_HEADER_DXT10, miscFlags2
 
 
@@ -50,6 +51,8 @@ def straightened(page: Page, matte: float) -> Page:
     if not is_float:
         color = np.rint(np.clip(color, 0, frame.peak)).astype(stored.dtype)
         return replace(page, frame=replace(frame, planes=(color,)))
+    seen = color[frame.alpha >= _SEEN]
+    color = np.clip(color, seen.min(initial=0), seen.max(initial=1))
     values, value_range, _ = normalize(color)
     return replace(page, frame=replace(frame, planes=(values,)), value_range=value_range)
 

@@ -18,6 +18,7 @@ CONVERTED = {CMYK: "CMYK", LAB: "LAB"}
 COLORS = {BITMAP: 1, GRAY: 1, INDEXED: 1, RGB: 3, CMYK: 4, MULTICHANNEL: 1, DUOTONE: 1, LAB: 3}  # their channels
 _HEADER = struct.Struct(">4sH6xHIIHH")  # signature, version, channels, height, width, bits, color mode
 _VERSION_AT = 4
+_MOST_RESOURCE_BYTES = 1 << 26
 _MOST_CHANNELS, _MOST_BLOCKS = 100, 10_000  # Photoshop says 56, and writes 57
 _TRANSPARENT_INDEX = 0x0417
 _DEEP_LAYERS = (b"Lr16", b"Lr32", b"Layr")
@@ -109,7 +110,7 @@ def left_out(header: Header, icc: bytes | None) -> tuple[str, ...]:
 def resources(read_at: ReadAt) -> bytes:
     """Return the section of image resources."""
     at = 30 + int.from_bytes(read_at(26, 4), "big")
-    return read_at(at + 4, int.from_bytes(read_at(at, 4), "big"))
+    return read_at(at + 4, min(int.from_bytes(read_at(at, 4), "big"), _MOST_RESOURCE_BYTES))
 
 
 def layer_count(read_at: ReadAt) -> int:

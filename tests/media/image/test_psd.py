@@ -171,6 +171,13 @@ def test_what_is_left_of_a_cut_file_is_decoded_only_when_that_is_allowed(large: 
         read(file_of(RGB, planes, 1, bits=16)[:-400])
 
 
+def test_lengths_beyond_every_file_are_no_error_of_ours() -> None:
+    data = bytearray(file_of(RGB, noise(4, 3, 5), large=True, layers=-1))
+    data[34:42] = b"\xff" * 8
+    with pytest.raises(MediaError):
+        read(bytes(data))
+
+
 def test_pillow_still_gets_what_it_reads_right() -> None:
     plain = file_of(RGB, noise(3, 3, 5))
     header: Any = psd.read_header(plain[:26], lambda at, length: plain[at : at + length])
