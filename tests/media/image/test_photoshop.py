@@ -89,7 +89,7 @@ def test_paths_and_guides_turn_with_the_pixels_and_guides_scale(orientation: int
     given: dict[str, Any] = {"quality": 100, "subsampling": 0, "exif": tags.tobytes(), "extra": extra}
     decoded = read(saved(Image.fromarray(pixels), "JPEG", **given))
     plane = next(iter(decoded.pages)).frame.planes[0][..., 1]
-    y, x = np.unravel_index(plane.argmax(), plane.shape)
+    y, x = map(int, np.unravel_index(plane.argmax(), plane.shape))
     height, width = plane.shape
     found = held(decoded.metadata.photoshop)
     assert points_of(found[PATH]) == [pytest.approx(((x + 0.5) / width, (y + 0.5) / height), abs=1e-6)]

@@ -32,7 +32,8 @@ def on(matte: float, peak: int = 255) -> np.ndarray:
 
 
 def integers(matte: float, dtype: type[np.unsignedinteger], peak: int | None = None) -> np.ndarray:
-    return np.rint(on(matte, peak or int(np.iinfo(dtype).max))).astype(dtype)
+    stored: np.ndarray = np.rint(on(matte, peak or int(np.iinfo(dtype).max))).astype(dtype)
+    return stored
 
 
 def tga() -> bytes:
