@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.media.image import isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
+from esrt_core.media.image import bmp, isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
 
 MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
@@ -61,10 +61,14 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
         return _jpeg_xl(read_at, byte_size)
     if header := netpbm.read_header(read_at(0, netpbm.HEADER_BYTES) if head.startswith(b"P") else head):
         return _netpbm(header)
+    if fields := bmp.fields_of(head):
+        patch = (bmp.COMPRESSION_AT, bytes(4))  # as if the usual bits
+        return Deep(fields.bits, 255 if fields.bits == 8 else 65535, bmp.decode, patch, len(fields.masks))
     if sgi.bits_of(head) == 16:
         return Deep(16, 65535, sgi.decode_16)
-    if psd.bits_of(head) == 16:
-        return Deep(16, 65535, psd.decode_16, (psd.BITS_AT, b"\0\x08"))
+    if layered := psd.read_header(head, read_at):
+        bits, peak = {1: (8, 1), 8: (8, 255), 16: (16, 65535)}[layered.bits]
+        return Deep(bits, peak, psd.decode, layered.as_small, layered.channels)
     return None
 
 

@@ -133,7 +133,7 @@ TIFF = Format(
     iptc=True,
     least_bytes=0.02,
 )
-BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=1.0)
+BMP = Format("bmp", "BMP", ("BMP", "DIB"), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=1.0)
 AVIF = Format(
     "avif",
     "AVIF",
@@ -262,7 +262,7 @@ JXL = Format(
 )
 ICO = Format("ico", "ICO", ("ICO",), (".ico",))
 ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
-PSD = Format("psd", "Photoshop", ("PSD",), (".psd",))
+PSD = Format("psd", "Photoshop", ("PSD",), (".psd", ".psb", ".pdd"))
 FORMATS: tuple[Format, ...] = (
     PNG,
     JPEG,
