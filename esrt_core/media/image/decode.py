@@ -49,7 +49,7 @@ from esrt_core.media.image.pixels import (
 )
 from esrt_core.media.image.tiff import (
     has_all_data,
-    is_deep,
+    is_beyond_pillow,
     layout_of_page,
     missing_segments,
     orientation_of,
@@ -267,7 +267,7 @@ def _read_page_of_many(opening: Opened, number: int) -> Page:
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
     page = _tiff_page(opening, number)
     check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
-    if opening.image is None or is_deep(page):
+    if opening.image is None or is_beyond_pillow(page):
         return _read_with_tifffile(opening, page, icc)
     try:
         with opening.decoding(), suppress_native_stderr():
@@ -386,7 +386,7 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
     image = opening.image
     if opening.tiff is not None:
         page = opening.tiff_page(first)
-        if image is None or is_deep(page):
+        if image is None or is_beyond_pillow(page):
             return layout_of_page(page)
     assert image is not None
     with opening.decoding():
