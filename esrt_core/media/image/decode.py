@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -73,14 +73,15 @@ _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 class Description:
     """Hold what is known of an open file before its pixels are decoded.
 
-    `source_icc` is the file's own profile, which CMYK pixels are converted through; `page_numbers` counts from 0.
+    `source_icc` is the file's own profile, which CMYK pixels are converted through; `page_numbers` counts from 0 (those
+    of an animation are a range, since a few bytes can announce billions of frames).
     """
 
     info: ImageInfo
     metadata: Metadata
     source_icc: bytes | None
     orientation: int
-    page_numbers: tuple[int, ...]
+    page_numbers: Sequence[int]
     animation: Animation | None
 
 
@@ -165,7 +166,7 @@ def describe(opening: Opened) -> Description:
         notes=(*oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=fitting, source_size=(width, height))
-    return Description(info, metadata, icc, orientation, tuple(numbers), composed)
+    return Description(info, metadata, icc, orientation, numbers, composed)
 
 
 def load_late_headers(opening: Opened) -> None:
@@ -327,9 +328,10 @@ def _animation_to_compose(opening: Opened) -> Animation | None:
     if opening.format is PNG:
         with reading(opening.name):
             animation = parse_apng(opening.file)
-        still = animation is not None and len(animation.frames) + animation.missing == 1
-        still = still and animation is not None and not animation.default_left_out
-        return None if still else animation
+        if animation is None or animation.default_left_out:
+            return animation
+        count = len(animation.frames) + (0 if animation.is_whole else animation.missing)
+        return None if count == 1 else animation
     return None
 
 
@@ -349,11 +351,11 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         pixels.stored_view(shown, description.orientation)[...] = canvas
         color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
         yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
-    if animation.missing:
-        raise opening.damaged(f"{animation.missing} frames are missing")
+    if animation.missing and not animation.is_whole:
+        raise opening.damaged(f"{animation.missing:,} frames are missing")
 
 
-def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
+def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[Sequence[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
             pages = [page.aspage() for page in opening.tiff.pages]
@@ -361,13 +363,24 @@ def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int
             opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
-        left_out = ("the default image, for viewers without animation, is left out",)
-        return list(range(len(composed.frames) + composed.missing)), left_out if composed.default_left_out else ()
+        held = len(composed.frames)
+        return range(held if composed.is_whole else held + composed.missing), _oddities_of(composed, opening)
     if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():
         count = getattr(opening.image, "n_frames", 1)
-    return list(range(count)), ()
+    return range(count), ()
+
+
+def _oddities_of(composed: Animation, opening: Opened) -> tuple[str, ...]:
+    notes = []
+    if composed.default_left_out:
+        notes.append("the default image, for viewers without animation, is left out")
+    if composed.missing and composed.is_whole:
+        notes.append(f"{composed.missing:,} frames are announced but not in the file")
+    if opening.deep is not None:
+        notes.append(f"{opening.deep.bits} bits reduced to 8")
+    return tuple(notes)
 
 
 def _size(opening: Opened, first: int, orientation: int, composed: Animation | None) -> tuple[int, int, int]:
