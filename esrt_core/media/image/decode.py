@@ -56,6 +56,7 @@ from esrt_core.media.image.tiff import (
     page_numbers,
     read_tiff_page,
     unsupported,
+    unsupported_compression,
 )
 from esrt_core.media.image.traits import is_lossless, oddities, plays_of
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
@@ -282,9 +283,12 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
 
 
 def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
-    with opening.decoding():
-        samples = page.asarray()
-    if reason := unsupported(page, samples):
+    reason = unsupported_compression(page)
+    if reason is None:
+        with opening.decoding():
+            samples = page.asarray()
+        reason = unsupported(page, samples)
+    if reason:
         raise MediaError(f"{opening.name}: {reason} cannot be read; convert it first")
     return read_tiff_page(page, samples, icc)
 

@@ -121,6 +121,15 @@ def orientation_of(page: tifffile.TiffPage) -> int:
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
 
 
+def unsupported_compression(page: tifffile.TiffPage) -> str | None:
+    """Return which compression of a page tifffile does not know, or None."""
+    import tifffile
+
+    if page.compression in tifffile.TIFF.DECOMPRESSORS:
+        return None
+    return f"a TIFF page with the compression {getattr(page.compression, 'name', page.compression)}"
+
+
 def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
     """Return what about a page and its decoded samples is not supported, or None if `read_tiff_page` reads it."""
     if page.photometric not in _COLOR_SAMPLES:

@@ -99,6 +99,14 @@ def test_a_palette_with_alpha(bits: int) -> None:
     assert np.array_equal(present(frame.alpha), alpha * (255 // (2**bits - 1)))
 
 
+def test_a_compression_that_nobody_knows_is_refused_by_its_name() -> None:
+    data = bytearray(tiff(noise(6, 5)))
+    at = data.index(b"\x03\x01\x03\0\x01\0\0\0")  # tag 259, one SHORT
+    data[at + 8 : at + 10] = (34676).to_bytes(2, "little")
+    with pytest.raises(MediaError, match="with the compression SGILOG cannot be read"):
+        read(bytes(data))
+
+
 def test_a_palette_that_lacks_colors_is_refused() -> None:
     packed = tiff(
         np.full((6, 5, 2), 9, np.uint8), photometric="minisblack", extrasamples=["unassalpha"], bitspersample=4
