@@ -349,8 +349,6 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         pixels.stored_view(shown, description.orientation)[...] = canvas
         color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
         yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
-    if animation.missing:
-        raise opening.damaged(f"{animation.missing} frames are missing")
 
 
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
@@ -361,8 +359,10 @@ def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int
             opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
+        if composed.missing and not opening.limits.allow_truncated:
+            raise opening.damaged(f"{composed.missing:,} frames are missing")
         left_out = ("the default image, for viewers without animation, is left out",)
-        return list(range(len(composed.frames) + composed.missing)), left_out if composed.default_left_out else ()
+        return list(range(len(composed.frames))), left_out if composed.default_left_out else ()
     if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():

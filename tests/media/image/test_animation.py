@@ -127,6 +127,17 @@ def test_missing_apng_frames_are_damage() -> None:
     cut = whole[: whole.rindex(b"fcTL") - 4]
     with pytest.raises(MediaError, match="1 frames are missing"):
         shown(cut)
+    kept = read(cut, ReadLimits(allow_truncated=True))
+    assert kept.info.pages == 1
+    assert kept.notes[0].startswith("the file is truncated or damaged")
+
+
+def test_a_count_of_frames_is_not_believed() -> None:
+    whole = apng([(solid(RED, 8, 6), 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 1)])
+    at = whole.index(b"acTL") + 4
+    claimed = whole[:at] + b"\xff" * 4 + whole[at + 4 :]
+    with pytest.raises(MediaError, match="4,294,967,293 frames are missing"):
+        probe(claimed, LIMITS)
 
 
 def test_apng_is_composed_as_by_ffmpeg(tmp_path: Path) -> None:
