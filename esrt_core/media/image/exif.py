@@ -87,7 +87,7 @@ class Directories:
 
 def orientation(block: bytes) -> int | None:
     """Return the orientation of an EXIF block, 1 to 8; None if it has none or a wrong one."""
-    order = _order(block)
+    order = order_of(block)
     for entry in _entries(block, _first(block, order), order)[0]:
         if entry.tag == ORIENTATION:
             value = int.from_bytes(block[entry.value_at : entry.value_at + _TYPES[entry.type][0]], order)
@@ -101,7 +101,7 @@ def upright(block: bytes, turn: int, width: int, height: int) -> bytes:
     `turn` is the orientation that was applied, 1 to 8; `width` and `height` are those of the stored pixels, in px. The
     bytes of the thumbnail stay where they are, but nothing points to them.
     """
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     entries, next_at = _entries(block, _first(block, order), order)
     for entry in entries:
@@ -123,7 +123,7 @@ def upright(block: bytes, turn: int, width: int, height: int) -> bytes:
 
 def for_size(block: bytes, width: int, height: int, factor: tuple[float, float]) -> bytes:
     """Return a block with the result's size in px; `factor` is how much wider and higher it is than the source."""
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
         if entry.tag in (*_WIDTHS, *_HEIGHTS):
@@ -157,7 +157,7 @@ def turned(values: list[float], turn: int, right: float, bottom: float) -> list[
 
 def value_of(block: bytes, tag: int) -> Value | None:
     """Return an entry of the block's first or EXIF directory, or None."""
-    order = _order(block)
+    order = order_of(block)
     for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
         if entry.tag == tag:
             size = _TYPES[entry.type][0] * entry.count
@@ -165,9 +165,11 @@ def value_of(block: bytes, tag: int) -> Value | None:
     return None
 
 
-def order_of(block: bytes) -> Order:
-    """Return the byte order of a block. Raises MediaError if it has no TIFF header."""
-    return _order(block)
+def is_damaged_inside(block: bytes) -> bool:
+    """Return whether the EXIF directory of a block, below its first, is cut off or lies outside."""
+    order = order_of(block)
+    at = _pointer(block, order)
+    return at is not None and not _holds_directory(block, at, order)
 
 
 def numbers(value: Value, order: Order) -> list[float]:
@@ -188,12 +190,12 @@ def with_entries(block: bytes | None, image: Directory, exif: Directory) -> byte
     """
     if block is None:
         return build(Directories("big", image, exif, {}))
-    order = _order(block)
+    order = order_of(block)
     grown = bytearray(block + bytes(len(block) % 2))
     first = _first(block, order)
     if exif:
         pointer = next((entry for entry in _entries(block, first, order)[0] if entry.tag == EXIF), None)
-        at = None if pointer is None else int.from_bytes(block[pointer.value_at : pointer.value_at + 4], order)
+        at = _pointer(block, order)
         offset = len(grown)
         grown += _grown_directory(block, at, exif, offset, order)
         if pointer is not None:
@@ -209,7 +211,7 @@ def with_entries(block: bytes | None, image: Directory, exif: Directory) -> byte
 
 def with_resolution(block: bytes, dpi: int) -> bytes:
     """Return a block whose entries of resolution, if it has them, say `dpi` px per inch."""
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     for entry in _entries(block, _first(block, order), order)[0]:
         if entry.tag in _RESOLUTIONS and entry.type == RATIONAL:
@@ -221,7 +223,7 @@ def with_resolution(block: bytes, dpi: int) -> bytes:
 
 def without_orientation(block: bytes) -> bytes:
     """Return a block without its orientation entry; Pillow's AVIF writer would rewrite a block that has one."""
-    order = _order(block)
+    order = order_of(block)
     first = _first(block, order)
     entries, _ = _entries(block, first, order)
     at = next((entry.at for entry in entries if entry.tag == ORIENTATION), None)
@@ -251,7 +253,7 @@ def read_directories(read_at: ReadAt, first: int | None, carried: Carried) -> Di
     Raises: MediaError if it is damaged.
     """
     head = read_at(0, 16)
-    order = _order(head)
+    order = order_of(head)
     big = head[2:4] in (b"+\0", b"\0+")
     if first is None:
         first = int.from_bytes(head[8:16] if big else head[4:8], order)
@@ -334,8 +336,11 @@ def _grown_directory(block: bytes, at: int | None, more: Directory, offset: int,
 
 
 def _pointed(read_at: ReadAt, pointer: Value | None, order: Order, big: bool) -> Directory:
-    at = 0 if pointer is None else int.from_bytes(pointer.raw, order)
-    return _read_directory(read_at, at, order, big) if at else {}
+    """Return the directory that an entry points to; an empty one if there is none or it is damaged."""
+    try:
+        return {} if pointer is None else _read_directory(read_at, int.from_bytes(pointer.raw, order), order, big)
+    except MediaError:
+        return {}
 
 
 def _swapped(tag: int, value: Value) -> Value:
@@ -346,7 +351,8 @@ def _swapped(tag: int, value: Value) -> Value:
     return Value(value.type, value.count, value.raw[:start] + raw)
 
 
-def _order(block: bytes) -> Order:
+def order_of(block: bytes) -> Order:
+    """Return the byte order of a block. Raises MediaError if it has no TIFF header."""
     orders: dict[bytes, Order] = {b"II": "little", b"MM": "big"}
     order = orders.get(block[:2])
     if order is None or len(block) < 8:
@@ -360,12 +366,9 @@ def _first(block: bytes, order: Order) -> int:
 
 def _entries(block: bytes, at: int, order: Order) -> tuple[list[_Entry], int | None]:
     """Return the entries of a directory whose values lie in the block, and where the offset of the next one is."""
-    if at + 2 > len(block):
-        raise MediaError("an EXIF directory lies outside its block")
-    count = int.from_bytes(block[at : at + 2], order)
-    end = at + 2 + 12 * count
-    if end > len(block):
-        raise MediaError("an EXIF directory is cut off")
+    if not _holds_directory(block, at, order):
+        raise MediaError("an EXIF directory is cut off or lies outside its block")
+    end = at + 2 + 12 * int.from_bytes(block[at : at + 2], order)
     entries = []
     for begin in range(at + 2, end, 12):
         tag, kind = (int.from_bytes(block[begin + i : begin + i + 2], order) for i in (0, 2))
@@ -378,10 +381,20 @@ def _entries(block: bytes, at: int, order: Order) -> tuple[list[_Entry], int | N
 
 
 def _exif_entries(block: bytes, order: Order) -> list[_Entry]:
-    for entry in _entries(block, _first(block, order), order)[0]:
-        if entry.tag == EXIF:
-            return _entries(block, int.from_bytes(block[entry.value_at : entry.value_at + 4], order), order)[0]
-    return []
+    """Return the entries of the EXIF directory; none if it is damaged, see `is_damaged_inside`."""
+    at = _pointer(block, order)
+    return [] if at is None or not _holds_directory(block, at, order) else _entries(block, at, order)[0]
+
+
+def _pointer(block: bytes, order: Order) -> int | None:
+    """Return where the EXIF directory is said to be."""
+    entries, _ = _entries(block, _first(block, order), order)
+    places = (entry.value_at for entry in entries if entry.tag == EXIF)
+    return next((int.from_bytes(block[at : at + 4], order) for at in places), None)
+
+
+def _holds_directory(block: bytes, at: int, order: Order) -> bool:
+    return at + 2 <= len(block) and at + 2 + 12 * int.from_bytes(block[at : at + 2], order) <= len(block)
 
 
 def _set(block: bytearray, entry: _Entry, value: int, order: Order) -> None:

@@ -89,6 +89,8 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     packet = _attempt(opening, _read_xmp, None, "XMP", notes)
     turn = _turn_of(opening, block, packet)
+    if block is not None and exif.is_damaged_inside(block):
+        notes.append("part of the EXIF data is damaged")
     jpeg_parts.note_trailer(opening, notes)
     if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
         notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")

@@ -119,3 +119,16 @@ def test_numbers(order: exif.Order) -> None:
 def test_a_block_without_a_header_is_refused() -> None:
     with pytest.raises(MediaError, match="no TIFF header"):
         exif.order_of(b"rubbish!")
+
+
+@ORDERS
+@pytest.mark.parametrize("entries", [None, 5000])
+def test_a_damaged_exif_directory_leaves_the_first_one(order: exif.Order, entries: int | None) -> None:
+    whole = exif.build(Directories(order, {274: shorts(order, 6)}, {0xA002: shorts(order, 30)}, {}))
+    at = int.from_bytes(exif.value_of(whole, 0x8769).raw, order)  # type: ignore[union-attr]
+    damaged = whole[:at] if entries is None else whole[:at] + entries.to_bytes(2, order) + whole[at + 2 :]
+    assert (exif.is_damaged_inside(whole), exif.is_damaged_inside(damaged)) == (False, True)
+    assert exif.orientation(damaged) == 6
+    assert exif.value_of(damaged, 0xA002) is None
+    assert exif.directories(damaged).image == {274: shorts(order, 6)}
+    assert exif.for_size(exif.upright(damaged, 6, 30, 20), 40, 60, (2.0, 2.0))[at:] == damaged[at:]

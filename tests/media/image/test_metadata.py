@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import png
-from esrt_core.media.image.exif import EXIF, directories
+from esrt_core.media.image.exif import EXIF, SHORT, Directories, Value, build, directories
 from esrt_core.media.image.metadata import for_size
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Resolution
 from tests.media.pictures import gray_profile, noise, picture, present, read, reopened, saved, srgb_profile, written
@@ -241,6 +241,15 @@ def test_damaged_exif_never_fails_the_picture(garbage: bytes) -> None:
     decoded = read(saved(picture(), "JPEG", exif=garbage))
     _, notes = written(decoded.pages, "png", decoded.metadata)
     assert decoded.metadata.exif is None or notes == ()
+
+
+@pytest.mark.parametrize("target", ["jpeg", "tiff", "png"])
+def test_a_damaged_directory_within_exif_is_noted_and_the_picture_turned(target: str) -> None:
+    whole = build(Directories("big", {274: Value(SHORT, 1, b"\0\6")}, {0xA002: Value(SHORT, 1, b"\0\x1e")}, {}))
+    decoded = read(saved(picture(), "JPEG", exif=b"Exif\0\0" + whole[: whole.rindex(b"\xa0\x02") - 2]))
+    assert "part of the EXIF data is damaged" in decoded.notes
+    assert (decoded.info.width, decoded.info.height) == picture().size[::-1]
+    written(decoded.pages, target, decoded.metadata)
 
 
 def test_a_damaged_profile_is_noted() -> None:
