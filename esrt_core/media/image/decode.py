@@ -47,6 +47,7 @@ from esrt_core.media.image.pixels import (
     shown_size,
     without_needless_color,
 )
+from esrt_core.media.image.premultiplied import matte_of, straightened
 from esrt_core.media.image.tiff import (
     has_all_data,
     is_deep,
@@ -191,6 +192,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
     page = _read_stored(opening, description, number)
+    if page.frame.alpha is not None and (matte := matte_of(opening)) is not None:
+        page = straightened(page, matte)
     is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
     return as_gray(page) if is_gray else page
 
