@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ from esrt_core.media.image.pixels import (
     shown_size,
     without_needless_color,
 )
+from esrt_core.media.image.premultiplied import matte_of, straightened
 from esrt_core.media.image.tiff import (
     has_all_data,
     is_beyond_pillow,
@@ -74,15 +75,14 @@ _CANVAS = Layout("RGBA", ColorSpace.RGB, 8, True)
 class Description:
     """Hold what is known of an open file before its pixels are decoded.
 
-    `source_icc` is the file's own profile, which CMYK pixels are converted through; `page_numbers` counts from 0 (those
-    of an animation are a range, since a few bytes can announce billions of frames).
+    `source_icc` is the file's own profile, which CMYK pixels are converted through; `page_numbers` counts from 0.
     """
 
     info: ImageInfo
     metadata: Metadata
     source_icc: bytes | None
     orientation: int
-    page_numbers: Sequence[int]
+    page_numbers: tuple[int, ...]
     animation: Animation | None
 
 
@@ -167,7 +167,7 @@ def describe(opening: Opened) -> Description:
         notes=(*oddities(opening), *left_out, *damage),
     )
     metadata = replace(metadata, icc=fitting, source_size=(width, height))
-    return Description(info, metadata, icc, orientation, numbers, composed)
+    return Description(info, metadata, icc, orientation, tuple(numbers), composed)
 
 
 def load_late_headers(opening: Opened) -> None:
@@ -193,6 +193,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
     page = _read_stored(opening, description, number)
+    if page.frame.alpha is not None and (matte := matte_of(opening)) is not None:
+        page = straightened(page, matte)
     is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
     return as_gray(page) if is_gray else page
 
@@ -355,11 +357,9 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         pixels.stored_view(shown, description.orientation)[...] = canvas
         color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
         yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
-    if animation.missing and not animation.is_whole:
-        raise opening.damaged(f"{animation.missing:,} frames are missing")
 
 
-def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[Sequence[int], tuple[str, ...]]:
+def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
     if opening.tiff is not None:
         with opening.decoding():
             pages = [page.aspage() for page in opening.tiff.pages]
@@ -367,13 +367,14 @@ def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[Sequence
             opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
-        held = len(composed.frames)
-        return range(held if composed.is_whole else held + composed.missing), _oddities_of(composed, opening)
+        if composed.missing and not composed.is_whole and not opening.limits.allow_truncated:
+            raise opening.damaged(f"{composed.missing:,} frames are missing")
+        return list(range(len(composed.frames))), _oddities_of(composed, opening)
     if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():
         count = getattr(opening.image, "n_frames", 1)
-    return range(count), ()
+    return list(range(count)), ()
 
 
 def _oddities_of(composed: Animation, opening: Opened) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from esrt_core.media.image import isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
 
 MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
-_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
+_MODES = ("L", "LA", "La", "RGB", "RGBA", "RGBa", "I;16", "I;16B", "I", "F")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: SOC, SIZ
 
 
@@ -112,15 +112,17 @@ def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
 
 def _jpeg_xl(read_at: ReadAt, byte_size: int) -> Deep | None:
     header = jxl.read_header(read_at, byte_size)
-    if header is None or header.is_animated or header.extra not in ((), (jxl.ALPHA,)):
+    if header is None or header.extra not in ((), (jxl.ALPHA,)):
         return None
-    if not header.is_float:
-        return _of_bits(header.bits, _library("jpegxl_decode"))
-    return None if header.extra else Deep(32, 1.0, _decode_float_jxl, ours=False)
+    return Deep(32, 1.0, _decode_jxl, ours=False) if header.is_float else _of_bits(header.bits, _decode_jxl)
 
 
-def _decode_float_jxl(data: bytes) -> NDArray[Any]:
-    return _library("jpegxl_decode")(data).astype(np.float32)
+def _decode_jxl(data: bytes) -> NDArray[Any]:
+    """Return the samples of the first frame; those of 16-bit floats in 32."""
+    import imagecodecs
+
+    samples: NDArray[Any] = imagecodecs.jpegxl_decode(data, index=0)
+    return samples.astype(np.float32) if samples.dtype.kind == "f" else samples
 
 
 def _netpbm(header: netpbm.Header) -> Deep | None:

@@ -10,16 +10,17 @@ from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, jpeg_parts, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
 from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
-_EXIF_PREFIX = b"Exif\0\0"
+_EXIF_PREFIX = jpeg_parts.EXIF_SEGMENT
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
+_JPEG_ICC_BYTES = 255 * 65_519
 _JOINED = (GIF, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
@@ -36,6 +37,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
         png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
         tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
+        jpeg_segments=jpeg_parts.for_size(metadata.jpeg_segments, (width, height), factor),
     )
     if metadata.exif is None:
         return metadata, ()
@@ -94,7 +96,8 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
-        parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
+        if target is not JPEG or len(block) <= _JPEG_EXIF_BYTES:  # longer is in several segments
+            parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
@@ -246,6 +249,8 @@ def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Met
 
 def _jpeg_segments(metadata: Metadata) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
+    if metadata.exif is not None and len(metadata.exif) > _JPEG_EXIF_BYTES:
+        found += [(0xE1, data) for data in jpeg_parts.exif_segments(metadata.exif)]
     if metadata.xmp is not None:
         found += [(0xE1, data) for data in xmp.segments(metadata.xmp, metadata.extended_xmp)]
     if metadata.photoshop is not None:
@@ -272,6 +277,8 @@ def _exif_resolution(block: bytes) -> Resolution | None:
 
 def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:
     """Return why the encoder refuses one item, tried on an image of one pixel; "" if it accepts it."""
+    if target is JPEG and len(metadata.icc or b"") > _JPEG_ICC_BYTES and field == "icc":  # Pillow would garble it
+        return f"JPEG holds {_JPEG_ICC_BYTES:,} bytes"
     alone = replace(Metadata(), **{field: getattr(metadata, field)})
     pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
     parameters = save_parameters(alone, target)

@@ -61,6 +61,7 @@ _WITH_SIGNATURE = [entry for entry in FORMATS if entry not in (TGA, TIFF) and no
 _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
 ]  # the JPEG plugin opens MPO
+_MOVING = ("PNG", "AVIF")  # in 8 bits; to Pillow layers of Photoshop are animations too
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
 _NUMBERS = (
     "imagewidth",
@@ -155,7 +156,8 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
                 ancillary, pixel_file = png.read_ancillary(file), png.pixels_only(file)
         image = _open_image(pixel_file, _pillow_formats(head, name, extension), name, limits)
         if image is not None and deeper is not None:
-            usable = deeper.fits(image.mode) and not getattr(image, "is_animated", False)
+            moving = image.format in _MOVING and getattr(image, "is_animated", False)
+            usable = deeper.fits(image.mode) and not moving
             if not usable and deeper.patch is not None:
                 raise MediaError(f"{name} has {deeper.bits} bits a sample in {image.mode}; {CONVERT_FIRST}")
             deeper = deeper if usable else None

@@ -68,8 +68,7 @@ def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation
     values = np.empty(shown_size(*image.size, orientation)[::-1], np.asarray(image.crop((0, 0, 1, 1))).dtype)
     stored_view(values, orientation)[...] = np.asarray(image)
     if layout.depth == 32:
-        samples, value_range, notes = normalize(values)
-        return replace(page_of(samples, None, 32, notes), value_range=value_range)
+        return float_page(values, None)
     wide, notes = integers_to_16(values)
     return page_of(wide, None, 16, notes)
 
@@ -102,13 +101,12 @@ def read_deep(stored: Samples, bits: int, peak: float, image: Image.Image, orien
     is_float = stored.dtype.kind == "f"
     shown = np.empty((height, width, *stored.shape[2:]), np.float32 if is_float else np.uint16)
     stored_view(shown, orientation)[...] = stored if is_float else widen_to_16(stored, peak)
-    if is_float:
-        values, value_range, notes = normalize(shown)
-        return replace(page_of(values, None, 32, notes), value_range=value_range)
     channels = 1 if shown.ndim == 2 else shown.shape[2]
-    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
-    color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
-    return replace(page_of(np.ascontiguousarray(color), alpha, 16), bits=bits)
+    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else None
+    color = np.ascontiguousarray(shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3])
+    if is_float:
+        return float_page(color, alpha)
+    return replace(page_of(color, _keyed_alpha(shown, image) if alpha is None else alpha, 16), bits=bits)
 
 
 def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -207,6 +205,13 @@ def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str,
     """Return a page of color samples (H, W) or (H, W, 3) that already have the dtype and full scale of `depth`."""
     space = ColorSpace.GRAY if color.ndim == 2 else ColorSpace.RGB
     return Page(Frame((color,), space, depth, alpha), notes=notes)
+
+
+def float_page(color: Samples, alpha: Samples | None) -> Page:
+    """Return a page of float color samples of any range and alpha of 0..1, see normalize."""
+    values, value_range, notes = normalize(color)
+    clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
+    return replace(page_of(values, clipped, 32, notes), value_range=value_range)
 
 
 def _keyed_alpha(shown: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16] | None:

@@ -5,7 +5,7 @@ Adobe Photoshop File Formats Specification, https://www.adobe.com/devnet-apps/ph
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ _HEADER = struct.Struct(">HIIHH")  # channels, height, width, bits, color mode
 _SIGNATURE = b"8BPS\0\1"
 _GRAY, _RGB = 1, 3  # color modes
 _DEEP_LAYERS = (b"Lr16", b"Lr32", b"Layr")
+_TRANSPARENT = (b"Mtrn", b"Mt16", b"Mt32")  # blocks that say that the merged image is
 _RAW, _PACK_BITS, _ZIP, _ZIP_WITH_PREDICTION = range(4)
 
 
@@ -30,18 +31,45 @@ def bits_of(head: bytes) -> int:
 
 
 def layer_count(read_at: ReadAt) -> int:
-    """Return how many layers a file has beside its merged image (section "Layer Info"; a negative count has alpha)."""
+    """Return how many layers a file has beside its merged image."""
+    return abs(_signed_count(read_at))
+
+
+def has_transparency(read_at: ReadAt) -> bool:
+    """Return whether the fourth channel of the merged image is its transparency; its colors then lie on white."""
+    if _signed_count(read_at) < 0:
+        return True
+    return any(kind in _TRANSPARENT for kind, _ in _blocks(read_at))
+
+
+def _signed_count(read_at: ReadAt) -> int:
+    """Return the number of layers (section "Layer Info"), negative if the merged image has transparency."""
+    at, size = _layer_section(read_at)
+    if size < 6:
+        return 0
+    if int.from_bytes(read_at(at, 4), "big"):
+        return int.from_bytes(read_at(at + 4, 2), "big", signed=True)
+    counts = (read_at(start, 2) for kind, start in _blocks(read_at) if kind in _DEEP_LAYERS)  # of 16 bits a sample
+    return int.from_bytes(next(counts, b""), "big", signed=True)
+
+
+def _layer_section(read_at: ReadAt) -> tuple[int, int]:
+    """Return where the section of layers and masks begins, behind its length, and its length."""
     at = 26
     for _ in range(2):  # color mode data, image resources
         at += 4 + int.from_bytes(read_at(at, 4), "big")
-    section, info = (int.from_bytes(read_at(begin, 4), "big") for begin in (at, at + 4))
-    if section < 6:
-        return 0
-    if not info:  # with 16 bits a sample they are in a block of their own, behind the global mask
-        mask = int.from_bytes(read_at(at + 8, 4), "big")
-        block = read_at(at + 12 + mask, 14)
-        return abs(int.from_bytes(block[12:14], "big", signed=True)) if block[4:8] in _DEEP_LAYERS else 0
-    return abs(int.from_bytes(read_at(at + 8, 2), "big", signed=True))
+    return at + 4, int.from_bytes(read_at(at, 4), "big")
+
+
+def _blocks(read_at: ReadAt) -> Iterator[tuple[bytes, int]]:
+    """Yield the kind and place of each block behind the layers and the global mask."""
+    at, size = _layer_section(read_at)
+    end = at + size
+    for _ in range(2):  # layers, global mask
+        at += 4 + int.from_bytes(read_at(at, 4), "big")
+    while at + 12 <= end and (header := read_at(at, 12))[:4] in (b"8BIM", b"8B64"):
+        yield header[4:8], at + 12
+        at += 12 + -(-int.from_bytes(header[8:], "big") // 4) * 4
 
 
 def decode_16(data: bytes) -> NDArray[np.uint16]:

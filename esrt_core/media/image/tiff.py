@@ -27,13 +27,14 @@ from esrt_core.media.image.pixels import (
     UPRIGHT,
     Layout,
     Samples,
+    float_page,
     integers_to_16,
-    normalize,
     page_of,
     shown_size,
     stored_view,
     widen_to_16,
 )
+from esrt_core.media.image.premultiplied import BLACK, straightened, unmixed
 from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
         return "a TIFF page with colors that its palette lacks"
     if page.photometric in _CONVERTED and samples.dtype.kind == "f":
         return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"
+    if page.photometric == Photometric.CIELAB and _is_premultiplied(page):
+        return "a TIFF page of LAB multiplied by its alpha"
     return None
 
 
@@ -163,6 +166,9 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
         return _oriented(_through_palette(page, color, alpha, notes), orientation)
     color = _of_full_scale(color, page)
     if page.photometric in _CONVERTED:
+        if alpha is not None and _is_premultiplied(page):
+            peak = np.iinfo(color.dtype).max
+            color = np.clip(np.rint(unmixed(color, _as_fraction(alpha), BLACK)), 0, peak).astype(color.dtype)
         converted = _to_srgb(color, _CONVERTED[page.photometric], icc)
         alpha8 = None if alpha is None else _alpha_of(alpha, np.uint8)
         return _oriented(
@@ -172,8 +178,8 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
     if page.photometric == Photometric.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
-    if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
-        read = _unpremultiplied(read)
+    if alpha is not None and _is_premultiplied(page):
+        read = straightened(read, BLACK)
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
@@ -231,6 +237,10 @@ def _has_alpha(page: tifffile.TiffPage) -> bool:
     return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
 
 
+def _is_premultiplied(page: tifffile.TiffPage) -> bool:
+    return bool(page.extrasamples) and page.extrasamples[0] == _ASSOCIATED
+
+
 def _through_palette(page: tifffile.TiffPage, indices: Samples, alpha: Samples | None, notes: tuple[str, ...]) -> Page:
     """Return a page of the colors of a palette, of 16 bits if its indices have more than 8."""
     assert page.colormap is not None
@@ -244,9 +254,7 @@ def _through_palette(page: tifffile.TiffPage, indices: Samples, alpha: Samples |
 
 def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
     if color.dtype.kind == "f":
-        values, value_range, notes = normalize(color)
-        clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
-        return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+        return float_page(color, alpha)
     if color.dtype == np.uint8:
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
@@ -277,18 +285,6 @@ def _to_8(samples: Samples) -> NDArray[np.uint8]:
 
 def _alpha_of(alpha: Samples, dtype: type[np.uint8 | np.uint16]) -> Samples:
     return np.rint(_as_fraction(alpha) * np.iinfo(dtype).max).astype(dtype)
-
-
-def _unpremultiplied(page: Page) -> Page:
-    frame = page.frame
-    assert frame.alpha is not None
-    color = frame.planes[0].astype(np.float32)
-    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (color.ndim - 2))
-    straight = np.divide(color * frame.peak, alpha, out=np.zeros_like(color), where=alpha > 0)
-    straight = np.clip(straight, 0, frame.peak)
-    if frame.depth != 32:
-        straight = np.rint(straight)
-    return replace(page, frame=replace(frame, planes=(straight.astype(frame.planes[0].dtype),)))
 
 
 def _oriented(page: Page, orientation: int) -> Page:

@@ -1,10 +1,27 @@
 """What the headers of a file say beside size and layout: how often it plays, whether it is lossless, what is odd."""
 
+from collections import Counter
 from pathlib import Path
 
 from esrt_core.media.image import jxl, psd
 from esrt_core.media.image.animation import Animation
-from esrt_core.media.image.formats import BMP, GIF, JPEG, JXL, PNG, PSD, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.formats import (
+    AVIF,
+    BMP,
+    GIF,
+    HEIF,
+    JPEG,
+    JXL,
+    PNG,
+    PSD,
+    QOI,
+    TGA,
+    TIFF,
+    WEBP,
+    format_for_path,
+)
+from esrt_core.media.image.heif_items import read_beside
+from esrt_core.media.image.jpeg_parts import CREDENTIALS
 from esrt_core.media.image.opening import Opened
 from esrt_core.media.image.picture import extension_of
 
@@ -63,6 +80,8 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
         notes.extend(_jpeg_xl_oddities(opening))
+    if opening.format in (AVIF, HEIF):
+        notes.extend(_heif_oddities(opening))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
@@ -87,3 +106,21 @@ def _jpeg_xl_oddities(opening: Opened) -> list[str]:
     if further:
         notes.append(f"further channels of the JPEG XL ({further}) are left out")
     return notes
+
+
+def _heif_oddities(opening: Opened) -> list[str]:
+    beside = read_beside(opening.read_at, opening.byte_size)
+    counts = Counter(beside.images)
+    notes = [f"left out beside the main image: {', '.join(map(_counted, counts.items()))}"] if counts else []
+    if beside.has_sequence and opening.format is HEIF:
+        notes.append("the image sequence is left out: the still image is read")
+    if beside.has_credentials:
+        notes.append(CREDENTIALS)
+    if beside.boxes:
+        notes.append(f"boxes of other kinds ({', '.join(beside.boxes)}) left out")
+    return notes
+
+
+def _counted(each: tuple[str, int]) -> str:
+    name, count = each
+    return name if count == 1 else f"{name} ({count})"

@@ -127,6 +127,9 @@ def test_missing_apng_frames_are_damage() -> None:
     cut = whole[: whole.rindex(b"fcTL") - 4]
     with pytest.raises(MediaError, match="1 frames are missing"):
         shown(cut)
+    kept = read(cut, ReadLimits(allow_truncated=True))
+    assert kept.info.pages == 1
+    assert kept.notes[0].startswith("the file is truncated or damaged")
 
 
 def recounted(data: bytes, count: int) -> bytes:

@@ -65,15 +65,20 @@ def test_floats_stay_floats() -> None:
     assert np.array_equal(page.frame.planes[0], samples)
     (page,) = read(jxl_file(samples.astype(np.float16))).pages
     assert np.array_equal(page.frame.planes[0], samples.astype(np.float16))
+    for channels in (2, 4):
+        samples = noise(6, 9, channels).astype(np.float32) / 255
+        decoded = read(jxl_file(samples))
+        (page,) = decoded.pages
+        assert (decoded.info.depth, decoded.info.has_alpha, decoded.notes) == (32, True, ())
+        assert np.array_equal(page.frame.planes[0], np.squeeze(samples[..., :-1]))
+        assert np.array_equal(present(page.frame.alpha), samples[..., -1])
 
 
 def test_what_is_not_read_is_said() -> None:
-    assert read(jxl_file(noise(6, 9, 4).astype(np.float32) / 255)).notes == ("32 bits reduced to 8",)
-    frames = np.stack([noise(6, 9, 3, dtype=np.uint16)] * 2)
-    assert read(jxl_file(frames)).notes == (
-        "only the first frame of the animated JPEG XL is read",
-        "16 bits reduced to 8",
-    )
+    frames = noise(2, 6, 9, 3, dtype=np.uint16)
+    decoded = read(jxl_file(frames))
+    assert decoded.notes == ("only the first frame of the animated JPEG XL is read",)
+    assert np.array_equal(next(iter(decoded.pages)).frame.planes[0], frames[0])
 
 
 def test_headers_of_8_bits_and_damaged_ones() -> None:
