@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import isobmff, pixels
+from esrt_core.media.image import isobmff, pixels, png
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import (
@@ -420,7 +420,10 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
     if opening.deep is None:
         return layout
     space = ColorSpace.RGB if opening.deep.in_color else layout.space
-    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+    if opening.format is PNG and png.is_gray(opening.head):  # with alpha, Pillow says RGBA
+        space = ColorSpace.GRAY
+    depth = 32 if opening.deep.bits == 32 else 16
+    return replace(layout, space=space, depth=depth, has_alpha=image.has_transparency_data)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

@@ -144,6 +144,11 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
     )
 
 
+def is_gray(head: bytes) -> bool:
+    """Return whether a PNG file has no color, by its first bytes: the color type is in IHDR."""
+    return not head[25] & _HAS_COLOR
+
+
 def is_copied(kind: bytes) -> bool:
     """Return whether a chunk means the same beside other pixels: its name says so (section 5.4), or we know."""
     return kind in _KEPT or bool(kind[0] & kind[3] & 0x20)
