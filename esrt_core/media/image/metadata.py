@@ -12,7 +12,21 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif, gif, jpeg_parts, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
+from esrt_core.media.image.formats import (
+    AVIF,
+    ENCODER_ERRORS,
+    GIF,
+    HEIF,
+    JPEG,
+    JPEG2000,
+    JXL,
+    PNG,
+    PPM,
+    TGA,
+    TIFF,
+    WEBP,
+    Format,
+)
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
@@ -37,6 +51,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
         png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
         tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
+        photoshop=photoshop.for_size(metadata.photoshop, factor),
         jpeg_segments=jpeg_parts.for_size(metadata.jpeg_segments, (width, height), factor),
     )
     if metadata.exif is None:
@@ -55,12 +70,18 @@ def stripped(metadata: Metadata) -> Metadata:
 
 
 def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
-    """Return metadata with a resolution in px per inch; the tags of an EXIF block say the same."""
+    """Return metadata with a resolution in px per inch; EXIF, XMP and Photoshop's data say the same."""
     try:
         block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
     except MediaError:  # damaged, which for_size() reports
         block = metadata.exif
-    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block)
+    return replace(
+        metadata,
+        resolution=Resolution(float(dpi), float(dpi)),
+        exif=block,
+        xmp=None if metadata.xmp is None else xmp.with_resolution(metadata.xmp, dpi),
+        photoshop=None if metadata.photoshop is None else photoshop.with_resolution(metadata.photoshop, dpi),
+    )
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
@@ -236,6 +257,8 @@ def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Met
         name = "IPTC" if photoshop.iptc_of(metadata.photoshop) is not None else "Photoshop's data"
         metadata = replace(metadata, photoshop=None)
         notes.append(f"{name} left out: {target.label} cannot hold it")
+    elif metadata.photoshop is not None and target is JPEG2000 and photoshop.has_more(metadata.photoshop):
+        notes.append(f"Photoshop's data beside IPTC left out: {target.label} cannot hold them")
     if metadata.jpeg_segments and target is not JPEG:
         names = ", ".join(dict.fromkeys(f"APP{marker & 0xF}" for marker, _ in metadata.jpeg_segments))
         metadata = replace(metadata, jpeg_segments=())
@@ -244,6 +267,13 @@ def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Met
         names = tiff_tags.names(dict(metadata.tiff_tags))
         metadata = replace(metadata, tiff_tags=())
         notes.append(f"{names} left out: {target.label} cannot hold it")
+    if metadata.webp_chunks and target is not WEBP:
+        names = ", ".join(dict.fromkeys(kind.decode("latin-1") for kind, _ in metadata.webp_chunks))
+        metadata = replace(metadata, webp_chunks=())
+        notes.append(f"WebP chunks ({names}) left out: {target.label} cannot hold them")
+    if metadata.jp2_boxes and target is not JPEG2000:
+        metadata = replace(metadata, jp2_boxes=())
+        notes.append(f"XML of the JPEG 2000 left out: {target.label} cannot hold it")
     return metadata
 
 

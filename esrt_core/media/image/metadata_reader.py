@@ -5,11 +5,25 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg_parts, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
+from esrt_core.media.image import (
+    exif,
+    gif,
+    isobmff,
+    jp2,
+    jpeg_parts,
+    jxl,
+    netpbm,
+    photoshop,
+    png,
+    tga,
+    tiff_tags,
+    webp,
+    xmp,
+)
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, PSD, TGA, TIFF, WEBP
 from esrt_core.media.image.opening import Opened, reading
-from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
+from esrt_core.media.image.picture import CREDENTIALS, Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
 
 Value = TypeVar("Value")
@@ -92,8 +106,7 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     if block is not None and exif.is_damaged_inside(block):
         notes.append("part of the EXIF data is damaged")
     jpeg_parts.note_trailer(opening, notes)
-    if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
-        notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")
+    boxes = _read_boxes(opening, notes)
     size = opening.image.size
     resolution = _read_resolution(opening)
     extended = b"" if packet is None else _read_extended_xmp(opening, packet, notes)
@@ -107,8 +120,31 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
         _read_comments(opening, notes),
         _png_chunks(opening),
         jpeg_parts.further_segments(opening, turn, notes),
+        webp_chunks=_read_webp_chunks(opening, notes),
+        jp2_boxes=boxes,
     )
     return read, turn
+
+
+def _read_boxes(opening: Opened, notes: list[str]) -> tuple[tuple[bytes, bytes], ...]:
+    if opening.format is not JPEG2000:
+        return ()
+    found = jp2.read(opening.read_at, opening.byte_size)
+    if found.further:
+        notes.append(f"{found.further} UUID boxes of other kinds (such as GeoJP2) left out")
+    if found.others:
+        notes.append(f"boxes of other kinds ({', '.join(found.others)}) left out")
+    return tuple((b"xml ", content) for content in found.xml)
+
+
+def _read_webp_chunks(opening: Opened, notes: list[str]) -> tuple[tuple[bytes, bytes], ...]:
+    if opening.format is not WEBP:
+        return ()
+    found = webp.further_chunks(opening.read_at, opening.byte_size)
+    kept = tuple((kind, content) for kind, content in found if kind != webp.CREDENTIALS)
+    if len(kept) < len(found):
+        notes.append(CREDENTIALS)
+    return kept
 
 
 def _turn_of(opening: Opened, block: bytes | None, packet: bytes | None) -> int:
@@ -165,8 +201,10 @@ def _read_photoshop(opening: Opened) -> bytes | None:
     if opening.ancillary is not None:
         found = opening.ancillary.photoshop or b""
         return photoshop.of_iptc(found) if found.startswith(b"\x1c") else found or None
+    if opening.format is PSD:
+        return photoshop.of_document(getattr(opening.image, "resources", ())) or None
     in_jp2 = jp2.read(opening.read_at, opening.byte_size).iptc if opening.format is JPEG2000 else None
-    if iptc := in_jp2 or _resource(opening, photoshop.IPTC):
+    if iptc := in_jp2:
         return photoshop.of_iptc(iptc)
     parts = jpeg_parts.segments(opening, "APP13", photoshop.SEGMENT)
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None

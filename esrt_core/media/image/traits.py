@@ -21,9 +21,8 @@ from esrt_core.media.image.formats import (
     format_for_path,
 )
 from esrt_core.media.image.heif_items import read_beside
-from esrt_core.media.image.jpeg_parts import CREDENTIALS
 from esrt_core.media.image.opening import Opened
-from esrt_core.media.image.picture import extension_of
+from esrt_core.media.image.picture import CREDENTIALS, extension_of
 
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
 

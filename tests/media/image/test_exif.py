@@ -4,6 +4,7 @@ import pytest
 
 from esrt_core.errors import MediaError
 from esrt_core.media.image import exif
+from esrt_core.media.image.byte_order import little_endian
 from esrt_core.media.image.exif import ASCII, LONG, RATIONAL, SHORT, UNDEFINED, Directories, Value
 
 ORDERS = pytest.mark.parametrize("order", ["little", "big"])
@@ -75,7 +76,7 @@ def test_a_block_without_an_exif_directory_gets_one() -> None:
 def test_the_byte_order_of_encoded_text_changes_with_the_block() -> None:
     comment = b"UNICODE\0" + "a\u65e5".encode("utf-16-be")
     given = Directories("big", {0x112: shorts("big", 3)}, {0x9286: Value(UNDEFINED, len(comment), comment)}, {})
-    swapped = exif.little_endian(given)
+    swapped = little_endian(given)
     assert swapped.image[0x112].raw == b"\3\0"
     assert swapped.exif[0x9286].raw == b"UNICODE\0" + "a\u65e5".encode("utf-16-le")
 
