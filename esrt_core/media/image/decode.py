@@ -404,8 +404,11 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
         return layout
-    space = ColorSpace.RGB if opening.deep.in_color else layout.space
-    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+    if channels := opening.deep.channels:
+        space = ColorSpace.RGB if channels > 2 else ColorSpace.GRAY
+        layout = replace(layout, space=space, has_alpha=channels in (2, 4))
+    bits = opening.deep.bits
+    return replace(layout, depth=bits if bits in (8, 32) else 16)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

@@ -20,6 +20,7 @@ from esrt_core.media.image.formats import (
     JPEG,
     JPEG2000,
     JXL,
+    PAM,
     PNG,
     PPM,
     TGA,
@@ -35,7 +36,7 @@ _EXIF_PREFIX = jpeg_parts.EXIF_SEGMENT
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
 _JPEG_ICC_BYTES = 255 * 65_519
-_JOINED = (GIF, PPM, TGA)  # where comments become one
+_JOINED = (GIF, PAM, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
 _UNSAID = (*png.TEXT, _SHAPE)
@@ -49,9 +50,9 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         metadata,
         xmp=None if metadata.xmp is None else xmp.for_size(metadata.xmp, (width, height), factor),
         extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
+        photoshop=photoshop.for_size(metadata.photoshop, factor),
         png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
         tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
-        photoshop=photoshop.for_size(metadata.photoshop, factor),
         jpeg_segments=jpeg_parts.for_size(metadata.jpeg_segments, (width, height), factor),
     )
     if metadata.exif is None:
@@ -80,7 +81,7 @@ def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
         resolution=Resolution(float(dpi), float(dpi)),
         exif=block,
         xmp=None if metadata.xmp is None else xmp.with_resolution(metadata.xmp, dpi),
-        photoshop=None if metadata.photoshop is None else photoshop.with_resolution(metadata.photoshop, dpi),
+        photoshop=photoshop.with_resolution(metadata.photoshop, dpi),
     )
 
 
@@ -254,11 +255,10 @@ def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Me
 def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
     """Leave out what only JPEG or TIFF holds, for other targets, with notes."""
     if metadata.photoshop is not None and not target.iptc:
-        name = "IPTC" if photoshop.iptc_of(metadata.photoshop) is not None else "Photoshop's data"
+        notes.append(f"{photoshop.names(metadata.photoshop)} left out: {target.label} cannot hold it")
         metadata = replace(metadata, photoshop=None)
-        notes.append(f"{name} left out: {target.label} cannot hold it")
-    elif metadata.photoshop is not None and target is JPEG2000 and photoshop.has_more(metadata.photoshop):
-        notes.append(f"Photoshop's data beside IPTC left out: {target.label} cannot hold them")
+    elif metadata.photoshop is not None and target is JPEG2000 and (rest := photoshop.without_iptc(metadata.photoshop)):
+        notes.append(f"{photoshop.names(rest)} left out: {target.label} cannot hold it")
     if metadata.jpeg_segments and target is not JPEG:
         names = ", ".join(dict.fromkeys(f"APP{marker & 0xF}" for marker, _ in metadata.jpeg_segments))
         metadata = replace(metadata, jpeg_segments=())
