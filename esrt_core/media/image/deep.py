@@ -74,9 +74,12 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
 
 def patched(file: BinaryIO, deep: Deep | None) -> BinaryIO:
     """Return the file as Pillow gets it."""
-    if deep is None or deep.patch is None:
-        return file
-    return io.BufferedReader(_Patched(file, *deep.patch))
+    return file if deep is None else with_bytes(file, deep.patch)
+
+
+def with_bytes(file: BinaryIO, patch: tuple[int, bytes] | None) -> BinaryIO:
+    """Return a view of a file with other bytes at an offset."""
+    return file if patch is None else io.BufferedReader(_Patched(file, *patch))
 
 
 def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
