@@ -63,7 +63,7 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
     further, is_premultiplied = 0, False
     xml: list[bytes] = []
     others: list[str] = []
-    for found in walk(read_at, 0, byte_size):
+    for found in walk(read_at, 0, byte_size) if read_at(0, len(SIGNATURE)) == SIGNATURE else ():
         if found.kind == b"jp2h":
             for kind, content in inside(found.read(read_at)):
                 if kind == b"colr" and content[:1] == b"\1":

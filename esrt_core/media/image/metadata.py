@@ -220,6 +220,7 @@ def _own_chunks(metadata: Metadata, space: ColorSpace, notes: list[str]) -> list
 
 def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
     """Return metadata whose XMP is one packet, but for a JPEG."""
+    metadata = _with_second_xmp(metadata, target)
     if not metadata.extended_xmp or metadata.xmp is None or target is JPEG:
         return metadata
     if not target.xmp:
@@ -229,6 +230,21 @@ def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Met
         notes.append("extended XMP left out: it cannot be put together with the rest")
         whole = xmp.without_extension(metadata.xmp)
     return replace(metadata, xmp=whole, extended_xmp=b"")
+
+
+def _with_second_xmp(metadata: Metadata, target: Format) -> Metadata:
+    """Return metadata whose XMP has the properties of further packets of a JPEG too, if they can be put together."""
+    if target is JPEG or not target.xmp:
+        return metadata
+    packet, rest = metadata.xmp, []
+    for marker, data in metadata.jpeg_segments:
+        more = data.removeprefix(xmp.SEGMENT)
+        whole = None if packet is None or more == data else xmp.merged(packet, more)
+        if whole is None:
+            rest.append((marker, data))
+        else:
+            packet = whole
+    return replace(metadata, xmp=packet, jpeg_segments=tuple(rest))
 
 
 def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
 from esrt_core.media.image import (
+    bmp,
     exif,
     gif,
     isobmff,
@@ -22,7 +23,7 @@ from esrt_core.media.image import (
     xmp,
 )
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PAM, PPM, PSD, TGA, TIFF, WEBP
+from esrt_core.media.image.formats import AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, JXL, PAM, PPM, PSD, TGA, TIFF, WEBP
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import CREDENTIALS, Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -110,6 +111,8 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
         notes.append("part of the EXIF data is damaged")
     jpeg_parts.note_trailer(opening, notes)
     boxes = _read_boxes(opening, notes)
+    if opening.format is BMP and bmp.has_linked_profile(opening.read_at):
+        notes.append("color profile left out: it is in another file")
     size = opening.image.size
     resolution = _read_resolution(opening)
     extended = b"" if packet is None else _read_extended_xmp(opening, packet, notes)
@@ -255,7 +258,7 @@ def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _read_icc(opening: Opened) -> bytes | None:
-    icc = _info(opening, "icc_profile")
+    icc = bmp.read_profile(opening.read_at) if opening.format is BMP else _info(opening, "icc_profile")
     if not icc:
         if jpeg_parts.segments(opening, "APP2", b"ICC_PROFILE\0"):  # Pillow drops a profile of which a part is missing
             raise MediaError("a part of the ICC profile is missing")

@@ -4,6 +4,11 @@ from esrt_core.media.image.isobmff import box
 from esrt_core.media.image.picture import Metadata
 from tests.media.pictures import picture, read, saved, written
 
+
+def test_a_bare_codestream_has_no_boxes() -> None:
+    assert read(saved(picture(), "JPEG2000", no_jp2=True)).notes == ()
+
+
 XML = (b"<a/>", b"<IMAGE_CREATION/>")
 
 
