@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, FrameError
-from esrt_core.media.image import isobmff, pixels, png
+from esrt_core.media.image import isobmff, pixels
 from esrt_core.media.image.animation import Animation, RawFrame, Rgba, compose, parse_apng, parse_gif, to_rgba
 from esrt_core.media.image.deep_reader import read_deep
 from esrt_core.media.image.formats import (
@@ -419,11 +419,11 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
         return layout
-    space = ColorSpace.RGB if opening.deep.in_color else layout.space
-    if opening.format is PNG and png.is_gray(opening.head):  # with alpha, Pillow says RGBA
-        space = ColorSpace.GRAY
-    depth = 32 if opening.deep.bits == 32 else 16
-    return replace(layout, space=space, depth=depth, has_alpha=image.has_transparency_data)
+    if channels := opening.deep.channels:
+        space = ColorSpace.RGB if channels > 2 else ColorSpace.GRAY
+        layout = replace(layout, space=space, has_alpha=channels in (2, 4))
+    bits, has_alpha = opening.deep.bits, layout.has_alpha or image.has_transparency_data  # a PNG's transparent color
+    return replace(layout, depth=bits if bits in (8, 32) else 16, has_alpha=has_alpha)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

@@ -116,7 +116,12 @@ def _read_alone(image: Image.Image) -> tuple[Page, Metadata]:
     block = image.info.get("exif") or block
     turn = turn if turn != UPRIGHT else turn_of_tiff
     metadata = _metadata_of(info, block if isinstance(block, bytes) else None, page.frame, turn)
-    return page, replace(metadata, icc=icc, photoshop=photoshop.upright(_photoshop_of(image), turn))
+    return page, replace(metadata, icc=icc, photoshop=_upright_photoshop(image, page, turn))
+
+
+def _upright_photoshop(image: Image.Image, page: Page, turn: int) -> bytes | None:
+    kept, _ = photoshop.without_places(_photoshop_of(image))
+    return photoshop.upright(kept, turn, *shown_size(page.frame.width, page.frame.height, turn))
 
 
 def _load(image: Image.Image) -> None:

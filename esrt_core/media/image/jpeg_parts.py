@@ -10,9 +10,9 @@ from esrt_core.errors import MediaError
 from esrt_core.media.image import exif, jpeg, photoshop, xmp
 from esrt_core.media.image.formats import JPEG
 from esrt_core.media.image.opening import Opened, reading
+from esrt_core.media.image.picture import CREDENTIALS
 
 EXIF_SEGMENT = b"Exif\0\0"  # begins an APP1
-CREDENTIALS = "content credentials (C2PA) left out: they are signed for the pixels of the source"
 _APP1 = 0xE1
 _TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _MOST_EXIF = 65_533 - len(EXIF_SEGMENT)

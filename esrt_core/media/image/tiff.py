@@ -20,6 +20,7 @@ from PIL import Image
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import exif, photoshop, tiff_tags
+from esrt_core.media.image.byte_order import little_endian
 from esrt_core.media.image.formats import TIFF, encoding
 from esrt_core.media.image.icc import to_srgb
 from esrt_core.media.image.picture import Metadata, Page, Unit
@@ -198,7 +199,7 @@ def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple
     directories: list[exif.Directories | None] = []
     with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
         for frame, metadata in chain([first], remaining):
-            found = None if metadata.exif is None else exif.little_endian(exif.directories(metadata.exif))
+            found = None if metadata.exif is None else little_endian(exif.directories(metadata.exif))
             _write_page(writer, frame, metadata, _extra_tags(metadata, found, _LONG8 if bigtiff else _LONG))
             directories.append(found)
     _append_directories(file, directories, big=bigtiff)

@@ -21,9 +21,8 @@ from esrt_core.media.image.formats import (
     format_for_path,
 )
 from esrt_core.media.image.heif_items import read_beside
-from esrt_core.media.image.jpeg_parts import CREDENTIALS
 from esrt_core.media.image.opening import Opened
-from esrt_core.media.image.picture import extension_of
+from esrt_core.media.image.picture import CREDENTIALS, extension_of
 
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
 
@@ -82,6 +81,8 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         notes.extend(_jpeg_xl_oddities(opening))
     if opening.format in (AVIF, HEIF):
         notes.extend(_heif_oddities(opening))
+    if opening.format is PSD:
+        notes.extend(psd.left_out(opening.head, opening.read_at))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:

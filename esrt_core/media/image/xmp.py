@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from esrt_core.media.image.exif import turned
+from esrt_core.media.image.turning import turned
 
 SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"  # begins a JPEG's APP1
 EXTENDED_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
@@ -38,6 +38,8 @@ _SCALED = (
     (re.compile(rb"(GPano:(?:FullPanoHeight|CroppedAreaImageHeight|CroppedAreaTop)Pixels" + _VALUE + rb")(\d+)"), 1),
 )
 _FOCAL_PLANE = re.compile(rb"(exif:FocalPlane([XY])Resolution" + _VALUE + rb")(\d+)/(\d+)")
+_RESOLUTION = re.compile(rb"(tiff:[XY]Resolution" + _VALUE + rb")\d+/\d+")
+_RESOLUTION_UNIT = re.compile(rb"(tiff:ResolutionUnit" + _VALUE + rb")[1-3]")
 _SUBJECT = re.compile(rb"<exif:Subject(?:Area|Location)>.*?</exif:Subject", re.DOTALL)
 _ITEM = re.compile(rb"(<rdf:li>\s*)(\d+)")
 # Regions of faces and other things. The first two have their center and size as shares of the width and height.
@@ -88,6 +90,12 @@ def for_size(xmp: bytes, size: tuple[int, int], factor: tuple[float, float]) -> 
     xmp = _FOCAL_PLANE.sub(lambda found: _scaled_rational(found, factor[found[2] == b"Y"]), xmp)
     xmp = _SUBJECT.sub(lambda found: _scaled_items(found[0], factor), xmp)
     return _BOUNDARY.sub(lambda found: _scaled_boundary(found[0], factor), xmp)
+
+
+def with_resolution(xmp: bytes, dpi: int) -> bytes:
+    """Return a packet whose resolution, if it states one, is `dpi` px per inch."""
+    xmp = _RESOLUTION.sub(rb"\g<1>%d/1" % dpi, xmp)
+    return _RESOLUTION_UNIT.sub(rb"\g<1>2", xmp)
 
 
 def in_utf8(packet: bytes) -> bytes:
@@ -220,7 +228,7 @@ def _scaled_boundary(area: bytes, factor: tuple[float, float]) -> bytes:
 
 def _turned_items(sequence: bytes, turn: int, width: int, height: int) -> bytes:
     values = [float(number) for _, number in _ITEM.findall(sequence)]
-    if len(values) < 2:
+    if len(values) < 2 or values[0] >= width or values[1] >= height:
         return sequence
     numbers = iter(turned(values, turn, width - 1, height - 1))
     return _ITEM.sub(lambda found: found[1] + b"%d" % round(next(numbers)), sequence)

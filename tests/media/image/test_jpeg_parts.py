@@ -1,5 +1,7 @@
 """Segments of a JPEG, and what lies behind its end: everything reaches another JPEG, or is said."""
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 from PIL import Image
 
@@ -93,6 +95,20 @@ def test_a_second_block_of_exif_and_a_second_packet_of_xmp_are_kept_and_follow_t
     ]
     assert int.from_bytes(present(value_of(block, 256)).raw, "little" if block[:2] == b"II" else "big") == 20
     assert second == SEGMENT + packet.replace(b'"28"', b'"20"') % (1, b"second")
+
+
+def test_a_second_packet_of_xmp_joins_the_first_where_there_can_be_one() -> None:
+    form = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:n="urn:n" n:{}="1"/></rdf:RDF></x:xmpmeta>'
+    )
+    packets = [(0xE1, SEGMENT + form.format(name).encode()) for name in ("first", "second")]
+    metadata, notes = through(jpeg(*packets), "png")
+    assert notes == ()
+    descriptions = ElementTree.fromstring(present(metadata.xmp))[0]
+    assert [list(each.attrib)[1:] for each in descriptions] == [["{urn:n}first"], ["{urn:n}second"]]
+    damaged = [packets[0], (0xE1, SEGMENT + b"no packet")]
+    assert through(jpeg(*damaged), "png")[1] == ("JPEG segments (APP1) left out: PNG cannot hold them",)
 
 
 def test_a_damaged_second_block_is_said() -> None:

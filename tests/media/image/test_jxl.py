@@ -105,6 +105,29 @@ def test_16_bits_are_written_without_loss_when_asked(shape: tuple[int, ...]) -> 
         assert is_nearly_srgb(present(decoded.metadata.icc), space)
 
 
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 3), (6, 9, 4), (6, 9, 2)])
+def test_floats_are_written_without_loss_and_beyond_one(shape: tuple[int, ...]) -> None:
+    samples = noise(*shape).astype(np.float32) / 255
+    samples[0, 0, ...] = 1
+    samples.reshape(6, 9, -1)[0, 1, 0] = 4
+    decoded = read(jxl.as_srgb(jxl_file(samples)))
+    data, notes = written(decoded.pages, "jxl", decoded.metadata)
+    assert notes == ()
+    again = imagecodecs.jpegxl_decode(data)
+    assert again.dtype == np.float32
+    assert np.allclose(again, samples, atol=1e-6)
+    assert is_nearly_srgb(present(read(data).metadata.icc), next(iter(decoded.pages)).frame.space)
+
+
+def test_floats_become_16_bits_at_a_lossy_quality() -> None:
+    samples = noise(6, 9, 3).astype(np.float32) / 255
+    pages = read(jxl_file(samples)).pages
+    data, notes = written(pages, "jxl", options=EncodeOptions(quality=90))
+    assert notes == ("float values reduced to 16 bits: JPEG XL is not written with float values at that quality",)
+    assert read(data).info.depth == 16
+    assert written(pages, "jxl", options=EncodeOptions(quality=100))[1] == ()
+
+
 def test_lossy_16_bits_are_srgb_to_every_reader() -> None:
     ramp = np.tile(np.linspace(0, 65535, 256), (64, 1)).astype(np.uint16)
     color = np.dstack([ramp, ramp // 2, ramp[:, ::-1]])

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import xml.etree.ElementTree as ElementTree
+import zlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -522,3 +523,44 @@ def test_the_shape_of_pixels_without_a_unit_is_kept_byte_for_byte(sides: bytes) 
     assert data.count(b"pHYs") == 1
     assert chunks_of(data)[b"pHYs"] == b"\0\0\x27\x10\0\0\x27\x10\1"
     assert decoded.metadata.resolution is not None or not written(decoded.pages, "jpeg", decoded.metadata)[1]
+
+
+def png_with(kind: bytes, data: bytes) -> bytes:
+    whole = saved(picture(), "PNG")
+    return whole[:33] + png.chunk_bytes(kind, data) + whole[33:]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_xmp_that_a_png_has_as_plain_text_is_xmp(kind: bytes, encoding: str) -> None:
+    packet = "<x:xmpmeta>caf\u00e9</x:xmpmeta>"
+    text = packet.encode(encoding)
+    data = b"XML:com.adobe.xmp\0" + (b"\0" + zlib.compress(text) if kind == b"zTXt" else text)
+    decoded = read(png_with(kind, data))
+    assert decoded.metadata.xmp == packet.encode()
+    for format in ("png", "jpeg", "webp"):
+        result, notes = written(decoded.pages, format, decoded.metadata)
+        assert notes == ()
+        assert read(result).metadata.xmp == packet.encode()
+
+
+def test_xmp_whose_text_chunk_is_cut_off_is_no_xmp() -> None:
+    decoded = read(png_with(b"iTXt", b"XML:com.adobe.xmp\0\0\0en"))
+    assert decoded.metadata.xmp is None
+
+
+def test_a_gray_profile_that_is_converted_is_said() -> None:
+    decoded = read(saved(picture("L"), "PNG", icc_profile=gray_profile()))
+    assert written(decoded.pages, "webp", decoded.metadata)[1] == (
+        "gray converted to sRGB through its color profile: WebP has no grayscale",
+    )
+
+
+def test_a_resolution_is_set_everywhere() -> None:
+    packet = b'<x tiff:XResolution="72/1" tiff:YResolution="720000/10000" tiff:ResolutionUnit="3"/>'
+    resource = b"8BIM\3\xed\0\0\0\0\0\x10" + 2 * b"\0\x48\0\0\0\1\0\1"
+    decoded = read(saved(picture(), "JPEG", xmp=packet, extra=segments((0xED, b"Photoshop 3.0\0" + resource))))
+    data, _ = written(decoded.pages, "jpeg", decoded.metadata, EncodeOptions(dpi=300))
+    found = read(data).metadata
+    assert found.xmp == b'<x tiff:XResolution="300/1" tiff:YResolution="300/1" tiff:ResolutionUnit="2"/>'
+    assert found.photoshop == resource.replace(b"\0\x48\0\0", b"\x01\x2c\0\0")

@@ -27,11 +27,13 @@ ALPHA = np.tile(np.linspace(40, 255, 16).astype(int), (4, 1))  # (H, W)
 def on(matte: float, peak: int = 255) -> np.ndarray:
     """COLOR with ALPHA on a gray matte of 0..1: (H, W, 4), of 0..`peak`, float64."""
     share = ALPHA[..., None] / 255
-    return np.dstack([(COLOR / 255 * share + matte * (1 - share)) * peak, share * peak])
+    mixed: np.ndarray = np.dstack([(COLOR / 255 * share + matte * (1 - share)) * peak, share * peak])
+    return mixed
 
 
 def integers(matte: float, dtype: type[np.unsignedinteger], peak: int | None = None) -> np.ndarray:
-    return np.rint(on(matte, peak or int(np.iinfo(dtype).max))).astype(dtype)
+    stored: np.ndarray = np.rint(on(matte, peak or int(np.iinfo(dtype).max))).astype(dtype)
+    return stored
 
 
 def tga() -> bytes:
