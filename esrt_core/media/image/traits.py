@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from esrt_core.media.image import jxl, psd
+from esrt_core.media.image import isobmff, jxl, psd
 from esrt_core.media.image.animation import Animation
 from esrt_core.media.image.formats import (
     AVIF,
@@ -74,7 +74,7 @@ def oddities(opening: Opened) -> tuple[str, ...]:
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")
     image = opening.image
-    bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
+    bits = _stored_bits(opening)
     if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
@@ -94,6 +94,13 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp:
             notes.append("the video of the motion photo is left out")
     return tuple(notes)
+
+
+def _stored_bits(opening: Opened) -> int:
+    """Return the bits of a sample of a HEIC, or of an AVIF, which is read with 8 if it is animated; 8 for others."""
+    if opening.format is AVIF:
+        return isobmff.bits_of(opening.read_at, opening.byte_size)
+    return 8 if opening.image is None else opening.image.info.get("bit_depth") or 8  # set by pillow-heif
 
 
 def _jpeg_xl_oddities(opening: Opened) -> list[str]:

@@ -3,6 +3,7 @@
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -188,6 +189,12 @@ def test_the_depth_that_a_deep_animation_loses_is_noted() -> None:
     decoded = read(data)
     assert (decoded.info.depth, decoded.notes) == (8, ("16 bits reduced to 8",))
     assert [rgba(page)[0, 0].tolist() for page in decoded.pages] == [[200, 200, 200, 255]] * 2
+
+
+def test_the_depth_that_an_animated_avif_loses_is_noted() -> None:
+    frames = np.random.default_rng(3).integers(0, 1024, (3, 16, 24, 3)).astype(np.uint16)
+    decoded = read(imagecodecs.avif_encode(frames, bitspersample=10, level=90))
+    assert (decoded.info.pages, decoded.info.depth, decoded.notes) == (3, 8, ("10 bits reduced to 8",))
 
 
 def test_apng_is_composed_as_by_ffmpeg(tmp_path: Path) -> None:
