@@ -79,6 +79,7 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
         notes.extend(_jpeg_xl_oddities(opening))
+        notes.extend(_further_boxes(jxl.further_boxes(opening.read_at, opening.byte_size)))
     if opening.format in (AVIF, HEIF):
         notes.extend(_heif_oddities(opening))
     if opening.format is PSD:
@@ -117,9 +118,11 @@ def _heif_oddities(opening: Opened) -> list[str]:
         notes.append("the image sequence is left out: the still image is read")
     if beside.has_credentials:
         notes.append(CREDENTIALS)
-    if beside.boxes:
-        notes.append(f"boxes of other kinds ({', '.join(beside.boxes)}) left out")
-    return notes
+    return [*notes, *_further_boxes(beside.boxes)]
+
+
+def _further_boxes(kinds: tuple[str, ...]) -> list[str]:
+    return [f"boxes of other kinds ({', '.join(kinds)}) left out"] if kinds else []
 
 
 def _counted(each: tuple[str, int]) -> str:

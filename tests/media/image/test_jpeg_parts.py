@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from esrt_core.media.image.exif import value_of
-from esrt_core.media.image.jpeg_parts import CREDENTIALS, EXIF_SEGMENT
-from esrt_core.media.image.picture import Metadata
+from esrt_core.media.image.jpeg_parts import EXIF_SEGMENT
+from esrt_core.media.image.picture import CREDENTIALS, Metadata
 from esrt_core.media.image.xmp import SEGMENT
 from tests.media.pictures import picture, present, read, saved, written
 
