@@ -83,7 +83,9 @@ def oddities(opening: Opened) -> tuple[str, ...]:
     if opening.format in (AVIF, HEIF):
         notes.extend(_heif_oddities(opening))
     if opening.format is PSD:
-        notes.extend(psd.left_out(opening.head, opening.read_at))
+        header = psd.read_header(opening.head, opening.read_at)
+        icc = None if image is None else image.info.get("icc_profile")
+        notes.extend(() if header is None else psd.left_out(header, icc))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
