@@ -422,8 +422,8 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
     if channels := opening.deep.channels:
         space = ColorSpace.RGB if channels > 2 else ColorSpace.GRAY
         layout = replace(layout, space=space, has_alpha=channels in (2, 4))
-    bits = opening.deep.bits
-    return replace(layout, depth=bits if bits in (8, 32) else 16)
+    bits, has_alpha = opening.deep.bits, layout.has_alpha or image.has_transparency_data  # a PNG's transparent color
+    return replace(layout, depth=bits if bits in (8, 32) else 16, has_alpha=has_alpha)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

@@ -14,7 +14,8 @@ from typing import BinaryIO
 from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GRAY, _PALETTE, _HAS_COLOR = 0, 3, 2  # color types, and their bit for color
+_GRAY, _PALETTE = 0, 3  # color types
+_HAS_COLOR, _HAS_ALPHA = 2, 4  # bits of a color type
 _BACKGROUND, _SIGNIFICANT_BITS = b"bKGD", b"sBIT"
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _STRUCTURE = (*_PIXEL_CHUNKS, b"acTL", b"fcTL", b"fdAT", b"iDOT")
@@ -144,6 +145,12 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         tuple(damaged),
         tuple(dict.fromkeys(dropped)),
     )
+
+
+def samples_of(head: bytes) -> tuple[int, int]:
+    """Return the bits of a sample and the channels of a pixel of a PNG file without a palette, from its first bytes."""
+    bits, color_type = head[24:26]  # of IHDR
+    return bits, (3 if color_type & _HAS_COLOR else 1) + (color_type & _HAS_ALPHA > 0)
 
 
 def is_copied(kind: bytes) -> bool:
