@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.media.image import bmp, isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
+from esrt_core.media.image import bmp, isobmff, jp2, jpeg, jxl, netpbm, png, psd, psd_pixels, sgi
 
 MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
@@ -68,8 +68,7 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     if sgi.bits_of(head) == 16:
         return Deep(16, 65535, sgi.decode_16)
     if layered := psd.read_header(head, read_at):
-        bits, peak = {1: (8, 1), 8: (8, 255), 16: (16, 65535)}[layered.bits]
-        return Deep(bits, peak, psd.decode, layered.as_small, layered.channels)
+        return _photoshop(layered)
     return None
 
 
@@ -141,6 +140,14 @@ def _netpbm(header: netpbm.Header) -> Deep | None:
         as_pgm = b"P5 %d %d 255\n" % (header.width, header.height)  # shorter than the header of any PAM
         return Deep(bits, header.peak, netpbm.decode_pnm, (0, as_pgm), header.channels)
     return Deep(bits, header.peak, netpbm.decode_pnm) if bits > 8 or header.is_plain else None
+
+
+def _photoshop(header: psd.Header) -> Deep | None:
+    if header.is_read_by_pillow:
+        return None
+    is_deep = header.bits == 16 and header.mode not in psd.CONVERTED
+    bits, peak = (16, 65535) if is_deep else (8, 1 if header.bits == 1 else 255)
+    return Deep(bits, peak, psd_pixels.decode, header.as_read, header.channels)
 
 
 def _decode_heif(data: bytes) -> NDArray[Any]:

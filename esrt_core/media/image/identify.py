@@ -38,9 +38,8 @@ _DOCUMENTS = (
 )
 _UNREADABLE = (
     (rb"P7\s", "a PAM with a damaged header or of tuples that are neither gray nor RGB"),
-    (rb"8BPS\x00\x01.{16}\x00\x10", "a Photoshop file of 16 bits that is neither gray nor RGB"),
-    (rb"8BPS\x00\x01.{16}\x00\x20", "a Photoshop file of 32 bits"),
-    (rb"8BPS\x00\x02", "a large Photoshop file (PSB) that is neither gray nor RGB"),
+    (rb"8BPS\x00[\x01\x02].{16}\x00\x20", "a Photoshop file of 32 bits"),
+    (rb"8BPS\x00[\x01\x02]", "a Photoshop file with a damaged header or of an unknown color mode"),
 )
 _OTHER_FORMATS = (
     (rb"\x76\x2f\x31\x01", "an OpenEXR image"),

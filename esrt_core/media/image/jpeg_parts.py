@@ -104,13 +104,14 @@ def note_trailer(opening: Opened, notes: list[str]) -> None:
 
 
 def _end_of_images(opening: Opened) -> int:
-    """Return where the last image that the list of images names ends, 0 without such a list."""
+    """Return where the last further image of the list of images ends, 0 if the file has none that is whole."""
     listed = getattr(opening.image, "mpinfo", {}).get(_LIST_OF_IMAGES, ())
     found = _MULTI_PICTURE.search(opening.read_at(0, opening.byte_size)) if listed else None
     if found is None:
         return 0
-    ends = (each["Size"] + (found.end() + each["DataOffset"] if each["DataOffset"] else 0) for each in listed)
-    return min(max(ends, default=0), opening.byte_size)
+    places = [(found.end() + each["DataOffset"], each["Size"]) for each in listed if each["DataOffset"]]
+    whole = [at + size for at, size in places if opening.read_at(at, 2) == jpeg.START]
+    return max((end for end in whole if end <= opening.byte_size), default=0)
 
 
 def _further_metadata(opening: Opened, turn: int, notes: list[str]) -> Iterator[tuple[int, bytes]]:

@@ -64,6 +64,7 @@ _OPEN_FORMATS = [
     name for entry in _WITH_SIGNATURE for name in entry.pillow if name not in ("MPO", "DIB")
 ]  # the JPEG plugin opens MPO
 _MOVING = ("PNG", "AVIF")  # in 8 bits; to Pillow layers of Photoshop are animations too
+_MOST_OFFSET = (1 << 63) - 1
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
 _NUMBERS = (
     "imagewidth",
@@ -346,6 +347,8 @@ def _format(image: ImageFile.ImageFile | None, head: bytes) -> Format:
 
 
 def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    if offset > _MOST_OFFSET:  # claimed by a damaged header
+        return b""
     file.seek(offset)
     return file.read(length)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from esrt_core.media.image.turning import turned
 
 SEGMENT = b"Photoshop 3.0\0"  # begins a JPEG's APP13
-RESOLUTION, IPTC, EXIF, XMP = 0x03ED, 0x0404, 0x0422, 0x0424  # numbers of resources
+RESOLUTION, IPTC, ICC, EXIF, XMP = 0x03ED, 0x0404, 0x040F, 0x0422, 0x0424  # numbers of resources
 ASPECT = 0x0428
 _CAPTION_DIGEST, _COPYRIGHT, _URL, _GUIDES, _CLIPPING = 0x0425, 0x040A, 0x040B, 0x0408, 0x0BB7
 _PATHS = range(0x07D0, 0x0BB7)

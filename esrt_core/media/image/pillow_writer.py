@@ -38,8 +38,8 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
             _set_density(encoded, metadata.resolution)
         file.write(encoded)
     elif target is WEBP and metadata.webp_chunks:
-        encoded = _encoded(image, target, parameters).getvalue()
-        file.write(webp.with_chunks(encoded, image.size, metadata.webp_chunks))
+        whole = _encoded(image, target, parameters).getvalue()
+        file.write(webp.with_chunks(whole, image.size, metadata.webp_chunks))
     else:
         written = behind_header(file, target, metadata)
         with encoding(target):

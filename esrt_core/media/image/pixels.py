@@ -208,6 +208,17 @@ def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str,
     return Page(Frame((color,), space, depth, alpha), notes=notes)
 
 
+def unmixed(color: Samples, alpha: Samples, matte: float | Samples) -> Samples:
+    """Return colors (H, W) or (H, W, C) without a matte that has the share 1 - `alpha`, (H, W); 0 where alpha is 0.
+
+    `matte` is one value, or one for each channel.
+    """
+    share = alpha.astype(np.float32).reshape(alpha.shape + (1,) * (color.ndim - 2))
+    own = color.astype(np.float32) - np.asarray(matte, np.float32) * (1 - share)
+    with np.errstate(over="ignore"):  # of a float alpha near 0
+        return np.divide(own, share, out=np.zeros_like(own), where=share > 0)
+
+
 def float_page(color: Samples, alpha: Samples | None) -> Page:
     """Return a page of float color samples of any range and alpha of 0..1, see normalize."""
     values, value_range, notes = normalize(color)

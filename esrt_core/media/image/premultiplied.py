@@ -12,9 +12,10 @@ from esrt_core.media.image import jp2, jxl, psd, tga
 from esrt_core.media.image.formats import HEIF, JPEG2000, JXL, PSD, TGA
 from esrt_core.media.image.opening import Opened
 from esrt_core.media.image.picture import Page
-from esrt_core.media.image.pixels import Samples, normalize, restore
+from esrt_core.media.image.pixels import normalize, restore, unmixed
 
 BLACK, WHITE = 0.0, 1.0
+_SEEN = 1 / 16  # alpha: of what is fainter, noise alone would set the range of float values
 _DX10, _DX10_AT, _ALPHA_MODE_AT, _PREMULTIPLIED = b"DX10", 84, 144, 2  # DDS_HEADER_DXT10, miscFlags2
 
 
@@ -25,14 +26,16 @@ def matte_of(opening: Opened) -> float | None:
         header = jxl.read_header(read_at, size)
         return BLACK if header is not None and header.is_premultiplied else None
     if opening.format is HEIF:
-        mixed = opening.deep is not None and opening.image is not None and opening.image.mode in ("RGBa", "La")
-        return BLACK if mixed else None  # of 8 bits Pillow separates them
+        is_mixed = opening.deep is not None and opening.image is not None and opening.image.mode in ("RGBa", "La")
+        return BLACK if is_mixed else None  # of 8 bits Pillow separates them
     if opening.format is JPEG2000:
         return BLACK if jp2.read(read_at, size).is_premultiplied else None
     if opening.format is TGA:
         return BLACK if tga.is_premultiplied(read_at, size) else None
     if opening.format is PSD:
-        return WHITE if psd.has_transparency(read_at) else None
+        layered = psd.read_header(opening.head, read_at)
+        is_mixed = layered is not None and layered.has_transparency and layered.mode not in psd.CONVERTED
+        return WHITE if is_mixed else None
     return BLACK if _is_premultiplied_dds(opening.head) else None
 
 
@@ -48,15 +51,10 @@ def straightened(page: Page, matte: float) -> Page:
     if not is_float:
         color = np.rint(np.clip(color, 0, frame.peak)).astype(stored.dtype)
         return replace(page, frame=replace(frame, planes=(color,)))
+    seen = color[frame.alpha >= _SEEN]
+    color = np.clip(color, seen.min(initial=0), seen.max(initial=1))
     values, value_range, _ = normalize(color)
     return replace(page, frame=replace(frame, planes=(values,)), value_range=value_range)
-
-
-def unmixed(color: Samples, alpha: Samples, matte: float) -> Samples:
-    """Return colors (H, W) or (H, W, C) without a matte that has the share 1 - `alpha`, (H, W); 0 where alpha is 0."""
-    share = alpha.astype(np.float32).reshape(alpha.shape + (1,) * (color.ndim - 2))
-    own = color.astype(np.float32) - np.float32(matte) * (1 - share)
-    return np.divide(own, share, out=np.zeros_like(own), where=share > 0)
 
 
 def _is_premultiplied_dds(head: bytes) -> bool:

@@ -33,9 +33,10 @@ from esrt_core.media.image.pixels import (
     page_of,
     shown_size,
     stored_view,
+    unmixed,
     widen_to_16,
 )
-from esrt_core.media.image.premultiplied import BLACK, straightened, unmixed
+from esrt_core.media.image.premultiplied import BLACK, straightened
 from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
 if TYPE_CHECKING:

@@ -79,10 +79,13 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
         notes.extend(_jpeg_xl_oddities(opening))
+        notes.extend(_further_boxes(jxl.further_boxes(opening.read_at, opening.byte_size)))
     if opening.format in (AVIF, HEIF):
         notes.extend(_heif_oddities(opening))
     if opening.format is PSD:
-        notes.extend(psd.left_out(opening.head, opening.read_at))
+        header = psd.read_header(opening.head, opening.read_at)
+        icc = None if image is None else image.info.get("icc_profile")
+        notes.extend(() if header is None else psd.left_out(header, icc))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
@@ -124,9 +127,11 @@ def _heif_oddities(opening: Opened) -> list[str]:
         notes.append("the image sequence is left out: the still image is read")
     if beside.has_credentials:
         notes.append(CREDENTIALS)
-    if beside.boxes:
-        notes.append(f"boxes of other kinds ({', '.join(beside.boxes)}) left out")
-    return notes
+    return [*notes, *_further_boxes(beside.boxes)]
+
+
+def _further_boxes(kinds: tuple[str, ...]) -> list[str]:
+    return [f"boxes of other kinds ({', '.join(kinds)}) left out"] if kinds else []
 
 
 def _counted(each: tuple[str, int]) -> str:

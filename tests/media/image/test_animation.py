@@ -193,7 +193,7 @@ def test_the_depth_that_a_deep_animation_loses_is_noted() -> None:
 
 def test_the_depth_that_an_animated_avif_loses_is_noted() -> None:
     frames = np.random.default_rng(3).integers(0, 1024, (3, 16, 24, 3)).astype(np.uint16)
-    decoded = read(imagecodecs.avif_encode(frames, bitspersample=10, level=90))
+    decoded = read(bytes(imagecodecs.avif_encode(frames, bitspersample=10, level=90)))
     assert (decoded.info.pages, decoded.info.depth, decoded.notes) == (3, 8, ("10 bits reduced to 8",))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp
-from tests.media.pictures import picture, present, read, saved, srgb_profile, written
+from tests.media.pictures import first, picture, present, read, saved, srgb_profile, written
 
 P3 = present(cicp.profile_of(cicp.CodePoints(12, 13), ColorSpace.RGB))
 
@@ -27,14 +27,14 @@ def test_the_profile_within_a_bmp_is_read() -> None:
     assert read(data).metadata.icc == P3
     data, notes = written(decoded.pages, "bmp", decoded.metadata)
     assert notes == ("colors converted to sRGB: BMP holds no color profile",)
-    assert np.any(read(data).pages[0].frame.planes[0] != np.asarray(picture()))
+    assert np.any(first(data).frame.planes[0] != np.asarray(picture()))
 
 
 def test_a_profile_of_srgb_changes_nothing() -> None:
     decoded = read(bmp(b"DEBM", srgb_profile()))
     data, notes = written(decoded.pages, "bmp", decoded.metadata)
     assert notes == ()
-    assert (read(data).pages[0].frame.planes[0] == np.asarray(picture())).all()
+    assert (first(data).frame.planes[0] == np.asarray(picture())).all()
 
 
 def test_profiles_that_cannot_be_used_are_said() -> None:

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from esrt_core.media.image.exif import value_of
-from esrt_core.media.image.jpeg_parts import CREDENTIALS, EXIF_SEGMENT
-from esrt_core.media.image.picture import Metadata
+from esrt_core.media.image.jpeg_parts import EXIF_SEGMENT
+from esrt_core.media.image.picture import CREDENTIALS, Metadata
 from esrt_core.media.image.xmp import SEGMENT
 from tests.media.pictures import picture, present, read, saved, written
 
@@ -139,8 +139,11 @@ def test_extended_xmp_of_which_a_part_is_missing_is_said() -> None:
 
 
 def test_data_behind_the_last_of_several_images_are_said() -> None:
+    jpeg_start = b"\xff\xd8\xff"
     images = saved(picture(), "MPO", save_all=True, append_images=[picture()])
     several = "only the first of 2 images in the JPEG is read"
     assert read(images).notes == (several,)
     assert read(images + bytes(30)).notes == (several,)
+    alone = images[: images.index(jpeg_start, 2)]
+    assert read(alone + b"MotionPhoto_Data").notes == (several, "16 bytes behind the end of the JPEG left out")
     assert read(images + b"MotionPhoto_Data").notes == ("16 bytes behind the end of the JPEG left out", several)[::-1]

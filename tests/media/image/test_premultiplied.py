@@ -169,6 +169,16 @@ def test_light_beyond_white_is_kept() -> None:
     assert np.allclose(page.frame.planes[0] * 4, light, atol=1e-5)
 
 
+def test_noise_where_nothing_is_seen_does_not_set_the_range_of_values() -> None:
+    stored = np.zeros((4, 16, 4), np.float32)
+    stored[:, 8:] = (0.5, 0.25, 0.75, 1)
+    stored[0, 0], stored[0, 1] = (0.01, 0, 0, 1e-6), (0.01, 0, 0, 1e-42)
+    page = first(tiff(stored))
+    assert page.value_range is None
+    assert page.frame.planes[0][0, 0].tolist() == [1, 0, 0]
+    assert page.frame.planes[0][3, 8].tolist() == [0.5, 0.25, 0.75]
+
+
 def test_inks_are_straight_before_they_become_colors() -> None:
     inks = np.broadcast_to(np.array([100, 50, 20, 10]), (4, 16, 4))
     mixed = np.rint(inks * (ALPHA[..., None] / 255)).astype(np.uint8)
