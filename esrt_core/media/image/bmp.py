@@ -1,8 +1,9 @@
-"""BMP whose samples lie in bits of any width, of which Pillow reads a few arrangements only.
+"""What Pillow does not read of a BMP: samples in bits of any width, of which it knows a few arrangements, and profiles.
 
 BITMAPV5HEADER, https://learn.microsoft.com/windows/win32/api/wingdi/ns-wingdi-bitmapv5header.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 from esrt_core.errors import MediaError
 from esrt_core.media.image.pixels import raw_samples
 
+ReadAt = Callable[[int, int], bytes]  # offset, length
 COMPRESSION_AT = 30
 _BIT_FIELDS, _ALPHA_BIT_FIELDS, _MASKS_AT = 3, 6, 54
 _HEADERS = (40, 52, 56, 108, 124)  # 64 is OS/2, where 3 means another compression
+_HEADER_AT, _HEADER_BYTES = 14, 124  # of version 5
+_EMBEDDED, _LINKED = b"DEBM", b"KNIL"  # color spaces: the profile is in the file, or in another one
 _KNOWN_32 = (  # to Pillow: masks of red, green, blue and alpha
     (0xFF0000, 0xFF00, 0xFF, 0),
     (0xFF000000, 0xFF0000, 0xFF00, 0),
@@ -76,6 +80,26 @@ def decode(data: bytes) -> NDArray[Any]:
     if len(channels) == 4 and not channels[3].any():
         channels[3][...] = np.iinfo(channels[3].dtype).max
     return np.stack(channels, axis=-1)
+
+
+def read_profile(read_at: ReadAt) -> bytes | None:
+    """Return the ICC profile within a BMP file, or None."""
+    header = _header_5(read_at)
+    if header[56:60] != _EMBEDDED:
+        return None
+    at, size = (int.from_bytes(header[place : place + 4], "little") for place in (112, 116))
+    return read_at(_HEADER_AT + at, size) or None
+
+
+def has_linked_profile(read_at: ReadAt) -> bool:
+    """Return whether a BMP names a file that holds its profile."""
+    return _header_5(read_at)[56:60] == _LINKED
+
+
+def _header_5(read_at: ReadAt) -> bytes:
+    """Return the header of version 5, b"" if the file has another."""
+    header = read_at(_HEADER_AT, _HEADER_BYTES)
+    return header if header[:4] == _HEADER_BYTES.to_bytes(4, "little") else b""
 
 
 def _channel(pixels: NDArray[Any], mask: int, peak: int) -> NDArray[Any]:

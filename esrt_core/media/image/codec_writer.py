@@ -113,7 +113,9 @@ def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
     is_gray, has_alpha = frame.space is ColorSpace.GRAY, frame.alpha is not None
     shape = jp2.Shape(frame.width, frame.height, frame.depth, is_gray, has_alpha)
     iptc = None if metadata.photoshop is None else photoshop.iptc_of(metadata.photoshop)
-    for part in jp2.boxes(shape, jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc)):
+    xml = tuple(content for _, content in metadata.jp2_boxes)
+    carried = jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc, xml=xml)
+    for part in jp2.boxes(shape, carried):
         file.write(part)
     if metadata.comments:
         codestream = jp2.with_comments(bytes(codestream), metadata.comments)

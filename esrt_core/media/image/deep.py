@@ -46,7 +46,8 @@ class Deep:
 def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     """Return how the samples of a file are decoded, from its headers; None if Pillow does it."""
     if head.startswith(png.SIGNATURE):
-        return _of_bits(head[24] if len(head) > 24 else 8, _library("png_decode"))  # IHDR
+        bits, channels = png.samples_of(head) if len(head) > 25 else (8, None)
+        return _of_bits(bits, _library("png_decode"), channels)
     if head.startswith(jpeg.START):
         return _jpeg(read_at)
     if head.startswith((jp2.SIGNATURE, _CODESTREAM)):
@@ -73,9 +74,12 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
 
 def patched(file: BinaryIO, deep: Deep | None) -> BinaryIO:
     """Return the file as Pillow gets it."""
-    if deep is None or deep.patch is None:
-        return file
-    return io.BufferedReader(_Patched(file, *deep.patch))
+    return file if deep is None else with_bytes(file, deep.patch)
+
+
+def with_bytes(file: BinaryIO, patch: tuple[int, bytes] | None) -> BinaryIO:
+    """Return a view of a file with other bytes at an offset."""
+    return file if patch is None else io.BufferedReader(_Patched(file, *patch))
 
 
 def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
@@ -90,8 +94,8 @@ def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
     return decode
 
 
-def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]]) -> Deep | None:
-    return Deep(bits, 2**bits - 1, decode, ours=False) if 8 < bits <= 16 else None
+def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]], channels: int | None = None) -> Deep | None:
+    return Deep(bits, 2**bits - 1, decode, channels=channels, ours=False) if 8 < bits <= 16 else None
 
 
 def _jpeg(read_at: ReadAt) -> Deep | None:

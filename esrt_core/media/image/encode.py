@@ -109,6 +109,8 @@ def _encode_still(
     frame, changed = to_srgb(frame, metadata, target)
     notes.extend(changed)
     if frame.space is ColorSpace.GRAY and not target.gray:
+        if target.icc and metadata.icc is not None:
+            notes.append(f"gray converted to sRGB through its color profile: {target.label} has no grayscale")
         frame, metadata = _colored(frame, metadata if target.icc else replace(metadata, icc=None))
     metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
     if write := writer_for(frame, target):

@@ -12,6 +12,8 @@ from esrt_core.media.image.isobmff import box, walk
 ReadAt = Callable[[int, int], bytes]  # offset, length
 START, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAMS = {b"jxlc": 0, b"jxlp": 4}  # boxes, and the bytes before their part of the codestream
+# ISO/IEC 18181-2, section 9; jbrd rebuilds a JPEG of the old pixels.
+_KNOWN_BOXES = (b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp", b"jbrd", b"Exif", b"xml ", b"free", b"skip")
 OFFSET_OF_TIFF = bytes(4)  # begins the content of the box Exif
 _HEADER_BYTES = 4096  # names of extra channels may be long
 _MOST_CHANNELS = 256  # in profile Main
@@ -73,6 +75,15 @@ def read_box(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes | None:
         if found.kind == b"brob" and read_at(found.at, 4) == kind:
             return _decompressed(found.read(read_at)[4:])
     return None
+
+
+def further_boxes(read_at: ReadAt, byte_size: int) -> tuple[str, ...]:
+    """Return the kinds of boxes that are neither structure nor EXIF or XMP, such as jumb for signed or private data."""
+    if read_at(0, len(CONTAINER)) != CONTAINER:
+        return ()
+    found = walk(read_at, 0, byte_size)
+    kinds = (read_at(each.at, 4) if each.kind == b"brob" else each.kind for each in found)
+    return tuple(dict.fromkeys(kind.decode("latin-1").strip() for kind in kinds if kind not in _KNOWN_BOXES))
 
 
 def with_metadata(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:

@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.image import jp2, netpbm, png
-from esrt_core.media.image.deep import Deep, find_deep, patched
+from esrt_core.media.image.deep import Deep, find_deep, patched, with_bytes
 from esrt_core.media.image.formats import FORMATS, PAM, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.identify import (
     CONVERT_FIRST,
@@ -34,6 +34,7 @@ from esrt_core.media.image.identify import (
     unidentified_reason,
 )
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
+from esrt_core.media.image.tiff_chain import cut_of_loop
 from esrt_core.system.process import is_own_process
 
 if TYPE_CHECKING:
@@ -146,6 +147,9 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
         if reason := refusal_reason(head, extension):
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
+        if is_tiff(head):
+            with reading(name):
+                file = with_bytes(file, cut_of_loop(partial(_read_at, file), byte_size))
         tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
         with reading(name):
             deeper = find_deep(head, partial(_read_at, file), byte_size)

@@ -7,7 +7,7 @@ Information Interchange Model 4.2.
 import struct
 from collections.abc import Callable, Iterable, Iterator
 
-from esrt_core.media.image.exif import turned
+from esrt_core.media.image.turning import turned
 
 SEGMENT = b"Photoshop 3.0\0"  # begins a JPEG's APP13
 RESOLUTION, IPTC, ICC, EXIF, XMP = 0x03ED, 0x0404, 0x040F, 0x0422, 0x0424  # numbers of resources
@@ -123,8 +123,9 @@ def aspect_of(content: bytes) -> float:
 
 
 def iptc_of(data: bytes) -> bytes | None:
-    """Return the IPTC data among resources, or None."""
-    return next((content for number, content, _ in resources(data) if number == IPTC), None)
+    """Return the IPTC data among resources, one behind the other if there are several, or None."""
+    found = [content for number, content, _ in resources(data) if number == IPTC]
+    return b"".join(found) if found else None
 
 
 def of_iptc(iptc: bytes) -> bytes:

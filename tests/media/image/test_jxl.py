@@ -13,7 +13,7 @@ from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import isobmff, jxl
 from esrt_core.media.image.icc import is_nearly_srgb
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
-from tests.media.pictures import noise, picture, present, read, written
+from tests.media.pictures import noise, picture, present, read, saved, written
 
 pytest.importorskip("pillow_jxl")
 BLOCK = b"MM\0*\0\0\0\x08\0\1\x01\x3b\0\2\0\0\0\x05\0\0\0\x1a\0\0\0\0Jane\0"
@@ -177,3 +177,11 @@ def test_boxes_that_cannot_be_decompressed_are_said() -> None:
     damaged = with_boxes(in_brotli(b"Exif", BLOCK)[:-6] + b"damage")
     with pytest.raises(MediaError, match="a box cannot be decompressed"):
         jxl.read_box(lambda at, length: damaged[at : at + length], len(damaged), b"Exif")
+
+
+def test_boxes_of_other_kinds_are_said() -> None:
+    data = saved(picture(), "JXL", lossless=True, use_container=True)
+    assert read(data).notes == ()
+    box = isobmff.box
+    data += box(b"jumb", b"signed") + box(b"brob", b"priv", b"compressed") + box(b"jxli", b"index")
+    assert read(data).notes == ("boxes of other kinds (jumb, priv) left out",)

@@ -141,3 +141,8 @@ def test_the_shape_of_pixels_of_a_photoshop_file_is_in_its_resolution(aspect: fl
     resolution = struct.pack(">i4xi4x", 300 << 16, 300 << 16)
     data = psd_of(resource(0x03ED, resolution) + resource(0x0428, struct.pack(">id", 1, aspect)))
     assert read(data).metadata.dpi == (across, 300)
+
+
+def test_several_resources_of_iptc_are_one_behind_the_other() -> None:
+    assert photoshop.iptc_of(resource(0x0404, b"ab") + resource(0x040B, b"url") + resource(0x0404, b"c")) == b"abc"
+    assert photoshop.iptc_of(resource(0x040B, b"url")) is None
