@@ -64,7 +64,7 @@ long piece_room(Size size, Windows windows) {
 }
 
 long attention_scratch(Size size, Windows windows) {
-    return 2 * DIM * piece_room(size, windows) + CHUNK * QUERIES;
+    return 2 * DIM * piece_room(size, windows) + (CHUNK + 1) * QUERIES;
 }
 
 typedef struct {
@@ -130,36 +130,60 @@ APART void score(const float *queries, const float *keys, long room, float *scor
         UNROLLED(int j = 0; j < KEYS; j++)
             UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[d * room + j];
     }
-    UNROLLED(int j = 0; j < KEYS; j++)
-        UNROLLED(int w = 0; w < WIDE; w++) {
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        Lanes largest = top[w];
+        UNROLLED(int j = 0; j < KEYS; j++) {
             store(scores + j * QUERIES + w * LANES, sum[j][w]);
-            top[w] = larger(top[w], sum[j][w]); /* a NaN may be lost here, but not in its score */
+            largest = larger(largest, sum[j][w]); /* a NaN may be lost here, but not in its score */
         }
+        top[w] = largest;
+    }
 }
 
-/* Turn scores into weights and add these up. */
-APART void weigh(float *scores, long count, const Row top, Row total) {
-    for (long j = 0; j < count; j++)
-        UNROLLED(int w = 0; w < WIDE; w++) {
-            const Lanes weight = power_of_two(load(scores + j * QUERIES + w * LANES) - top[w]);
-            store(scores + j * QUERIES + w * LANES, weight);
-            total[w] += weight;
-        }
+/* Turn the scores of one key into weights. */
+INLINE void weigh(float *scores, const Lanes *top) {
+    UNROLLED(int w = 0; w < WIDE; w++)
+        store(scores + w * LANES, power_of_two(load(scores + w * LANES) - top[w]));
 }
 
-/* Scale BLOCK channels of the sums down and add the values of a chunk. */
-APART void mix(const float *weights, const float *values, long room, long count, const Row factor, Row *out) {
-    Row sum[BLOCK];
+/* Scale BLOCK channels of the sums down and add the values of a chunk. With `top` the weights are scores still: one key
+   ahead, while multiply-adds keep the processor busy, they are turned into weights, which are added up in `total`. What
+   lies behind the last key is read and written, but not added. */
+INLINE void mix(float *weights, const float *values, long room, long count, const Row factor, Row *out,
+                const Lanes *top, Row total) {
+    Row sum[BLOCK], all;
+    UNROLLED(int w = 0; w < WIDE; w++) all[w] = top ? factor[w] * total[w] : (Lanes){0};
     UNROLLED(int d = 0; d < BLOCK; d++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] = factor[w] * out[d][w];
-    for (long j = 0; j < count; j++) {
+    if (top)
+        weigh(weights, top);
+    for (long j = 0; j < count; j++, weights += QUERIES) {
+        if (top) {
+            weigh(weights + QUERIES, top);
+            __asm__ volatile("" ::: "memory");
+        }
         Row weight;
-        UNROLLED(int w = 0; w < WIDE; w++) weight[w] = load(weights + j * QUERIES + w * LANES);
+        UNROLLED(int w = 0; w < WIDE; w++) {
+            weight[w] = load(weights + w * LANES);
+            if (top)
+                all[w] += weight[w];
+        }
         UNROLLED(int d = 0; d < BLOCK; d++)
             UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d * room + j];
     }
     UNROLLED(int d = 0; d < BLOCK; d++)
         UNROLLED(int w = 0; w < WIDE; w++) out[d][w] = sum[d][w];
+    if (top)
+        UNROLLED(int w = 0; w < WIDE; w++) total[w] = all[w];
+}
+
+APART void mix_scores(float *scores, const float *values, long room, long count, const Row factor, Row *out,
+                      const Row top, Row total) {
+    mix(scores, values, room, count, factor, out, top, total);
+}
+
+APART void mix_weights(float *weights, const float *values, long room, long count, const Row factor, Row *out) {
+    mix(weights, values, room, count, factor, out, NULL, NULL);
 }
 
 /* Let QUERIES queries (DIM, QUERIES), scaled to powers of two, meet `length` keys and values (DIM, room). */
@@ -173,12 +197,10 @@ static void attend_queries(const float *queries, const float *keys, const float 
         UNROLLED(int w = 0; w < WIDE; w++) before[w] = top[w];
         for (long j = 0; j < count; j += KEYS) /* behind the last key it is repeated, which changes no maximum */
             score(queries, keys + first + j, room, scores + j * QUERIES, top);
-        UNROLLED(int w = 0; w < WIDE; w++) {
-            factor[w] = power_of_two(before[w] - top[w]);
-            total[w] *= factor[w];
-        }
-        weigh(scores, count, top, total);
-        UNROLLED(int d = 0; d < DIM; d += BLOCK) mix(scores, values + d * room + first, room, count, factor, out + d);
+        UNROLLED(int w = 0; w < WIDE; w++) factor[w] = power_of_two(before[w] - top[w]);
+        mix_scores(scores, values + first, room, count, factor, out, top, total);
+        for (int d = BLOCK; d < DIM; d += BLOCK)
+            mix_weights(scores, values + d * room + first, room, count, factor, out + d);
     }
     UNROLLED(int d = 0; d < DIM; d++)
         UNROLLED(int w = 0; w < WIDE; w++) out[d][w] /= total[w];
