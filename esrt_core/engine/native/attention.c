@@ -1,8 +1,9 @@
 /* Softmax attention inside pieces of windows (paper, section 3.2: EMHA and the Feature Split Module).
 
    The map is cut into windows; the pixels of a window, in row-major order, form SPLITS consecutive pieces, each a
-   sequence of its own. Tokens lie in the lanes of vectors: QUERIES of them meet one key or value after the other, whose
-   numbers are broadcast. Keys come in chunks whose scores stay in the first cache; when a chunk raises a query's largest
+   sequence of its own. A head's queries, keys and values are one 3 x 3 convolution of the map, computed for a piece when
+   it is attended to, so that they stay in the second cache. Queries lie in the lanes of vectors: QUERIES of them meet one
+   key or value after the other, whose numbers are broadcast. Keys come in chunks whose scores stay in the first cache; when a chunk raises a query's largest
    score, what was summed up so far is scaled down (Milakov and Gimelshein, arXiv 1805.02867). */
 
 #include <math.h>
@@ -17,11 +18,9 @@
 #if SUMS == 24
 #define WIDE 3    /* vectors of tokens */
 #define KEYS (LANES == 16 ? 8 : 6) /* whose sums stay in registers */
-#define OUTPUTS 9 /* channels of queries, keys and values computed together; divides DIM */
 #else
 #define WIDE 2
 #define KEYS 4
-#define OUTPUTS 6
 #endif
 #define QUERIES (WIDE * LANES)
 _Static_assert(QUERIES % KEYS == 0 && CHUNK % KEYS == 0, "a block of keys ends where a block of tokens does");
@@ -57,70 +56,67 @@ static float *pixel_of(Map map, Piece piece, long token) {
     return map.data + (piece.top + at / piece.width) * map.pitch + (piece.left + at % piece.width) * map.step;
 }
 
-/* The tokens of the longest piece, in whole vectors. */
-long piece_room(Size size, Windows windows) {
+/* The tokens of the longest piece, in whole blocks. */
+static long piece_room(Size size, Windows windows) {
     const long most = ceil_div(ceil_div(size.height, windows.down) * ceil_div(size.width, windows.across), SPLITS);
     return ceil_div(most, QUERIES) * QUERIES;
 }
 
 long attention_scratch(Size size, Windows windows) {
-    return 2 * DIM * piece_room(size, windows) + (CHUNK + 1) * QUERIES;
+    return piece_room(size, windows) * QKV + (CHUNK + 1) * QUERIES + 16 * tiles_in_chunk() * QKV +
+           convolution_scratch(CHANNELS, QKV);
 }
 
 typedef struct {
-    Map map;
+    Map x, out;
     Size size;
     Windows windows;
-    const float *qkv;
-    float *pieces;
-    long room;
+    const Filter *qkv;
+    const float *factors;
 } AttentionJob;
 
 static long pieces_of(Windows windows) { return SPLITS * windows.down * windows.across; }
 
-/* Transpose LANES tokens of a piece: (LANES, REDUCED) to columns of (REDUCED, room). The last token fills up. */
-static void gather_tokens(const AttentionJob *job, Piece piece, long first, float *to) {
-    const float *from[LANES];
-    for (long l = 0; l < LANES; l++)
-        from[l] = pixel_of(job->map, piece, first + l < piece.length ? first + l : piece.length - 1);
-    for (long c = 0; c < REDUCED; c++)
-        for (long l = 0; l < LANES; l++)
-            to[c * job->room + l] = from[l][c];
+/* The rows of a window that a piece lies in. */
+static Area rows_of(Piece piece) {
+    const long first = piece.first / piece.width, end = ceil_div(piece.first + piece.length, piece.width);
+    return (Area){piece.top + first, piece.left, {end - first, piece.width}};
 }
 
-static void gather_block(const void *argument, long item, Member *member) {
-    (void)member;
-    const AttentionJob *job = argument;
-    const long blocks = job->room / QUERIES, block = item % blocks, index = item / blocks;
-    const Piece piece = piece_at(job->size, job->windows, index);
-    for (long first = block * QUERIES; first < (block + 1) * QUERIES; first += LANES)
-        if (first < ceil_div(piece.length, QUERIES) * QUERIES)
-            gather_tokens(job, piece, first, job->pieces + index * REDUCED * job->room + first);
+/* Normalize those of a tile's sums (4, 4, QKV) that belong to the piece and write them to its tokens (length, QKV). */
+static void keep_tokens(const AttentionJob *job, const Filter *filter, Piece piece, Area area, long tile,
+                        const float *sums, float *tokens) {
+    const long across = ceil_div(area.size.width, 4), top = tile / across * 4, left = tile % across * 4;
+    const long before = piece.first % piece.width; /* pixels of the area's first row that belong to another piece */
+    for (long y = top; y < top + 4 && y < area.size.height; y++)
+        for (long x = left; x < left + 4 && x < area.size.width; x++) {
+            const long token = y * area.size.width + x - before;
+            if (token < 0 || token >= piece.length)
+                continue;
+            const float factor = job->factors[(area.top + y) * job->size.width + area.left + x];
+            const float *from = sums + ((y - top) * 4 + x - left) * QKV;
+            UNROLLED(int c = 0; c < QKV; c += LANES)
+                store(tokens + token * QKV + c, factor * load(from + c) + load(filter->bias + c));
+        }
 }
 
-/* Bring the map's pixels, REDUCED channels, into the order of the pieces: pieces (piece, REDUCED, piece_room). */
-void gather_pieces(Member *member, Map reduced, Size size, Windows windows, float *pieces) {
-    const AttentionJob job = {reduced, size, windows, NULL, pieces, piece_room(size, windows)};
-    share(member, pieces_of(windows) * (job.room / QUERIES), gather_block, NULL, &job);
-}
-
-/* Compute OUTPUTS channels of queries, keys or values of QUERIES tokens. */
-APART void project(const float *tokens, long room, const float *weights, float *out, long out_room) {
-    Row sum[OUTPUTS];
-    UNROLLED(int o = 0; o < OUTPUTS; o++)
-        UNROLLED(int w = 0; w < WIDE; w++) sum[o][w] = (Lanes){0};
-    for (long c = 0; c < REDUCED; c++) {
-        Row x;
-        UNROLLED(int w = 0; w < WIDE; w++) x[w] = load(tokens + c * room + w * LANES);
-        UNROLLED(int o = 0; o < OUTPUTS; o++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[o][w] += x[w] * weights[c * 3 * DIM + o];
+/* Compute the queries, keys and values of a head: tokens (length, QKV), filled up to whole blocks with the last one. */
+static void project(const AttentionJob *job, const Filter *filter, Piece piece, float *tokens, float *scratch) {
+    const Area area = rows_of(piece);
+    const long tiles = tiles_3x3(area.size), most = tiles_in_chunk();
+    float *sums = scratch, *room = sums + 16 * most * QKV;
+    for (long first = 0; first < tiles; first += most) {
+        const long count = tiles - first < most ? tiles - first : most;
+        convolve_3x3(filter, job->x, job->size, area, first, count, sums, room);
+        for (long t = 0; t < count; t++)
+            keep_tokens(job, filter, piece, area, first + t, sums + t * 16 * QKV, tokens);
     }
-    UNROLLED(int o = 0; o < OUTPUTS; o++)
-        UNROLLED(int w = 0; w < WIDE; w++) store(out + o * out_room + w * LANES, sum[o][w]);
+    for (long token = piece.length; token % QUERIES; token++)
+        memcpy(tokens + token * QKV, tokens + (piece.length - 1) * QKV, QKV * sizeof(float));
 }
 
 /* Write the scores of KEYS keys and raise `top` to the largest. */
-APART void score(const float *queries, const float *keys, long room, float *scores, Row top) {
+APART void score(const float *queries, const float *keys, float *scores, Row top) {
     Row sum[KEYS];
     UNROLLED(int j = 0; j < KEYS; j++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] = (Lanes){0};
@@ -128,7 +124,7 @@ APART void score(const float *queries, const float *keys, long room, float *scor
         Row query;
         UNROLLED(int w = 0; w < WIDE; w++) query[w] = load(queries + d * QUERIES + w * LANES);
         UNROLLED(int j = 0; j < KEYS; j++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[d * room + j];
+            UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[j * QKV + d];
     }
     UNROLLED(int w = 0; w < WIDE; w++) {
         Lanes largest = top[w];
@@ -149,15 +145,15 @@ INLINE void weigh(float *scores, const Lanes *top) {
 /* Scale BLOCK channels of the sums down and add the values of a chunk. With `top` the weights are scores still: one key
    ahead, while multiply-adds keep the processor busy, they are turned into weights, which are added up in `total`. What
    lies behind the last key is read and written, but not added. */
-INLINE void mix(float *weights, const float *values, long room, long count, const Row factor, Row *out,
-                const Lanes *top, Row total) {
+INLINE void mix(float *weights, const float *values, long count, const Row factor, Row *out, const Lanes *top,
+                Row total) {
     Row sum[BLOCK], all;
     UNROLLED(int w = 0; w < WIDE; w++) all[w] = top ? factor[w] * total[w] : (Lanes){0};
     UNROLLED(int d = 0; d < BLOCK; d++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] = factor[w] * out[d][w];
     if (top)
         weigh(weights, top);
-    for (long j = 0; j < count; j++, weights += QUERIES) {
+    for (long j = 0; j < count; j++, weights += QUERIES, values += QKV) {
         if (top) {
             weigh(weights + QUERIES, top);
             __asm__ volatile("" ::: "memory");
@@ -169,7 +165,7 @@ INLINE void mix(float *weights, const float *values, long room, long count, cons
                 all[w] += weight[w];
         }
         UNROLLED(int d = 0; d < BLOCK; d++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d * room + j];
+            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d];
     }
     UNROLLED(int d = 0; d < BLOCK; d++)
         UNROLLED(int w = 0; w < WIDE; w++) out[d][w] = sum[d][w];
@@ -177,30 +173,30 @@ INLINE void mix(float *weights, const float *values, long room, long count, cons
         UNROLLED(int w = 0; w < WIDE; w++) total[w] = all[w];
 }
 
-APART void mix_scores(float *scores, const float *values, long room, long count, const Row factor, Row *out,
-                      const Row top, Row total) {
-    mix(scores, values, room, count, factor, out, top, total);
+APART void mix_scores(float *scores, const float *values, long count, const Row factor, Row *out, const Row top,
+                      Row total) {
+    mix(scores, values, count, factor, out, top, total);
 }
 
-APART void mix_weights(float *weights, const float *values, long room, long count, const Row factor, Row *out) {
-    mix(weights, values, room, count, factor, out, NULL, NULL);
+APART void mix_weights(float *weights, const float *values, long count, const Row factor, Row *out) {
+    mix(weights, values, count, factor, out, NULL, NULL);
 }
 
-/* Let QUERIES queries (DIM, QUERIES), scaled to powers of two, meet `length` keys and values (DIM, room). */
-static void attend_queries(const float *queries, const float *keys, const float *values, long room, long length,
-                           float *scores, Row out[DIM]) {
+/* Let QUERIES queries (DIM, QUERIES), scaled to powers of two, meet the keys and values of `length` tokens. */
+static void attend_queries(const float *queries, const float *tokens, long length, float *scores, Row out[DIM]) {
     Row total, top;
     UNROLLED(int w = 0; w < WIDE; w++) total[w] = (Lanes){0}, top[w] = fill(-INFINITY);
     for (long first = 0; first < length; first += CHUNK) {
         const long count = length - first < CHUNK ? length - first : CHUNK;
+        const float *keys = tokens + first * QKV + DIM, *values = keys + DIM;
         Row before, factor;
         UNROLLED(int w = 0; w < WIDE; w++) before[w] = top[w];
         for (long j = 0; j < count; j += KEYS) /* behind the last key it is repeated, which changes no maximum */
-            score(queries, keys + first + j, room, scores + j * QUERIES, top);
+            score(queries, keys + j * QKV, scores + j * QUERIES, top);
         UNROLLED(int w = 0; w < WIDE; w++) factor[w] = power_of_two(before[w] - top[w]);
-        mix_scores(scores, values + first, room, count, factor, out, top, total);
+        mix_scores(scores, values, count, factor, out, top, total);
         for (int d = BLOCK; d < DIM; d += BLOCK)
-            mix_weights(scores, values + d * room + first, room, count, factor, out + d);
+            mix_weights(scores, values + d, count, factor, out + d);
     }
     UNROLLED(int d = 0; d < DIM; d++)
         UNROLLED(int w = 0; w < WIDE; w++) out[d][w] /= total[w];
@@ -209,30 +205,29 @@ static void attend_queries(const float *queries, const float *keys, const float 
 /* Attend with one head in one piece. */
 static void attend_piece(const void *argument, long item, Member *member) {
     const AttentionJob *job = argument;
-    const long index = item / HEADS, head = item % HEADS, room = job->room;
+    const long index = item / HEADS, head = item % HEADS;
     const Piece piece = piece_at(job->size, job->windows, index);
-    const float *tokens = job->pieces + index * REDUCED * room, *weights = job->qkv + head * REDUCED * 3 * DIM;
-    float *keys = member->scratch, *values = keys + DIM * room, *scores = values + DIM * room;
-    for (long first = 0; first < piece.length; first += QUERIES)
-        for (int o = 0; o < 2 * DIM; o += OUTPUTS)
-            project(tokens + first, room, weights + DIM + o, keys + o * room + first, room);
+    float *scores = member->scratch, *tokens = scores + (CHUNK + 1) * QUERIES;
+    project(job, job->qkv + head, piece, tokens, tokens + piece_room(job->size, job->windows) * QKV);
     for (long first = 0; first < piece.length; first += QUERIES) {
         float queries[DIM * QUERIES] __attribute__((aligned(ALIGNMENT)));
         Row out[DIM];
-        for (int o = 0; o < DIM; o += OUTPUTS)
-            project(tokens + first, room, weights + o, queries + o * QUERIES, QUERIES);
+        for (long d = 0; d < DIM; d++)
+            for (long l = 0; l < QUERIES; l++)
+                queries[d * QUERIES + l] = tokens[(first + l) * QKV + d];
         memset(out, 0, sizeof out);
-        attend_queries(queries, keys, values, room, piece.length, scores, out);
+        attend_queries(queries, tokens, piece.length, scores, out);
         for (long l = 0; l < QUERIES && first + l < piece.length; l++) {
-            float *to = pixel_of(job->map, piece, first + l) + head * DIM;
+            float *to = pixel_of(job->out, piece, first + l) + head * DIM;
             for (int d = 0; d < DIM; d++)
                 to[d] = out[d][l / LANES][l % LANES];
         }
     }
 }
 
-/* Attend with all heads in all pieces; `out` gets HEADS * DIM channels. qkv: (HEADS, REDUCED, 3 * DIM). */
-void attend(Member *member, const float *qkv, const float *pieces, Size size, Windows windows, Map out) {
-    const AttentionJob job = {out, size, windows, qkv, (float *)pieces, piece_room(size, windows)};
+/* Attend with all heads in all pieces of x, CHANNELS channels with a frame of zeros; `out` gets REDUCED channels.
+   factors: (height, width), what the sums of queries, keys and values are multiplied by before their bias. */
+void attend(Member *member, const Filter *qkv, Map x, const float *factors, Size size, Windows windows, Map out) {
+    const AttentionJob job = {x, out, size, windows, qkv, factors};
     share(member, pieces_of(windows) * HEADS, attend_piece, NULL, &job);
 }

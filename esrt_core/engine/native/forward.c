@@ -63,15 +63,11 @@ static void take_blocks(Arena *arena, Size size, BlockSpace *space) {
     space->columns = (Tap *)take(arena, size.width * (long)(sizeof(Tap) / sizeof(float)));
 }
 
-/* What is folded lies where the pieces were: these have been attended to by then. */
 static void take_transformer(Arena *arena, Form form, TransformerSpace *space, Map *folded) {
-    const long pieces = 4 * form.windows.down * form.windows.across, pixels = form.size.height * form.size.width;
-    space->reduced = take_map(arena, form.size, REDUCED);
+    const long pixels = form.size.height * form.size.width;
+    space->attended = take_map(arena, form.size, REDUCED);
     space->moments = take(arena, 2 * pixels);
     space->factors = take(arena, pixels);
-    const long kept = arena->taken;
-    space->pieces = take(arena, pieces * REDUCED * piece_room(form.size, form.windows));
-    arena->taken = kept;
     *folded = take_map(arena, form.size, CHANNELS);
     for (int down = 0; down < 3; down++)
         space->folded[down] = take_framed(arena, form.size, CHANNELS);
@@ -87,7 +83,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
     take_blocks(&arena, form.size, &space->blocks);
     arena.taken = kept;
     take_transformer(&arena, form, &space->transformer, &space->folded);
-    space->body = (Map){space->transformer.reduced.data, form.size.width * CHANNELS, CHANNELS};
+    space->body = (Map){space->transformer.attended.data, form.size.width * CHANNELS, CHANNELS};
     space->reduced = space->merged;
     return arena.most;
 }
@@ -95,8 +91,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
 static long largest(long a, long b) { return a > b ? a : b; }
 
 static long scratch_size(Form form, long blocks) {
-    long size = convolution_scratch(CHANNELS, REDUCED);
-    size = largest(size, convolution_scratch(blocks * CHANNELS, CHANNELS));
+    long size = convolution_scratch(largest(blocks, 1) * CHANNELS, CHANNELS);
     size = largest(size, attention_scratch(form.size, form.windows));
     size = largest(size, transformer_scratch());
     size = largest(size, block_scratch(form.size.width));
@@ -191,8 +186,8 @@ static void enlarge_batch(Member *member, void *job) {
         enlarge_tile(call, tile, 0, member);
 }
 
-/* Calls of `share` for one tile: 44 in an HPB, 12 outside. */
-static long phases_for(long blocks) { return 44 * blocks + 12; }
+/* Calls of `share` for one tile: 44 in an HPB, 10 outside. */
+static long phases_for(long blocks) { return 44 * blocks + 10; }
 
 static long tiles_alone(long batch, long threads) { return threads > 1 ? batch / threads * threads : 0; }
 

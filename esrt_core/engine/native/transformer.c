@@ -2,8 +2,8 @@
 
    Tokens are never all in memory. LayerNorm is (t - mean) / std, then an affine map, and a linear layer follows: the
    affine map and the centering are folded into that layer, and 1 / std is one factor for each token. So the first
-   normalization and Reduction are one 3 x 3 convolution whose sums are multiplied by a map of factors. After the
-   attention the tokens of SEGMENT pixels at a time go through Expansion and MLP; a token's numbers are in the order
+   normalization, Reduction and the queries, keys and values are one 3 x 3 convolution whose sums are multiplied by a map
+   of factors. After the attention the tokens of SEGMENT pixels at a time go through Expansion and MLP; a token's numbers are in the order
    (row of the patch, column, channel), in which they lie in the map. */
 
 #include <math.h>
@@ -124,7 +124,7 @@ static void transform_row(const void *argument, long y, Member *member) {
         memset(pixel(job->space->folded[down], y, -1), 0, (job->size.width + 2) * CHANNELS * sizeof(float));
     for (long x = 0; x < job->size.width; x += SEGMENT) {
         const long count = job->size.width - x < SEGMENT ? job->size.width - x : SEGMENT;
-        product(pixel(job->space->reduced, y, x), REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
+        product(pixel(job->space->attended, y, x), REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
         add_patches(job, y, x, count, tokens);
         product(tokens, TOKEN, weights->fc1, hidden, HIDDEN_PADDED, count, TOKEN, HIDDEN_PADDED);
         activate(job, count, tokens, hidden);
@@ -152,15 +152,9 @@ static void fold_row(const void *argument, long y, Member *member) {
 void transform(Member *member, const Transformer *weights, Map x, Map y, Size size, Windows windows,
                const TransformerSpace *space) {
     const TransformerJob job = {weights, space, x, y, size};
-    const Convolution reduce = {
-        .filter = weights->reduce, .x = x, .y = space->reduced, .size = size, .ending = NORMALIZED,
-        .factors = space->factors,
-    };
     share(member, size.height, measure_row, NULL, &job);
     share(member, size.height, factor_row, NULL, &job);
-    convolve(member, &reduce);
-    gather_pieces(member, space->reduced, size, windows, space->pieces);
-    attend(member, weights->qkv, space->pieces, size, windows, space->reduced);
+    attend(member, weights->qkv, x, space->factors, size, windows, space->attended);
     share(member, size.height, transform_row, NULL, &job);
     share(member, size.height, fold_row, NULL, &job);
 }

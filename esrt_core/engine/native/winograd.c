@@ -110,8 +110,6 @@ static void multiply_points(const Filter *filter, long count, const float *value
 
 /* Turn the sums of `LANES` channels at one pixel into what is written. */
 INLINE Lanes end(const Convolution *work, Lanes sum, Lanes bias, long i, long j, long c, const enum Ending ending) {
-    if (ending == NORMALIZED)
-        return work->factors[i * work->size.width + j] * sum + bias;
     sum += bias;
     if (ending == ACTIVATED)
         sum = load(work->positive + c) * larger((Lanes){0}, sum) + load(work->negative + c) * smaller((Lanes){0}, sum);
@@ -195,8 +193,6 @@ static void convolve_chunk(const void *job, long item, Member *member) {
             transform_output(work, tile, from, NULL, NULL, LINEAR);
         else if (work->ending == ACTIVATED)
             transform_output(work, tile, from, NULL, NULL, ACTIVATED);
-        else if (work->ending == NORMALIZED)
-            transform_output(work, tile, from, NULL, NULL, NORMALIZED);
         else {
             float *sums = work->sums + item * filter->out;
             if (t == 0)
@@ -217,31 +213,47 @@ void convolve(Member *member, const Convolution *work) {
     share(member, chunks_in(work->size, 4), convolve_chunk, work->finish ? finish_convolution : NULL, work);
 }
 
-long tiles_5x5(Size size) { return tiles_in(size, 2); }
+long tiles_in_chunk(void) { return CHUNK; }
 
-long chunk_5x5(void) { return CHUNK; }
-
-/* Convolve 5 x 5: out (count, 4, out) for `count` tiles of 2 x 2 outputs from the tile `first` on, at most a chunk. Those
-   outside the map hold anything. */
-void convolve_5x5(const Filter *filter, Map x, Size size, long first, long count, float *out, float *scratch) {
+/* Compute the sums of `count` tiles of the area from the tile `first` on: out (count, outputs, outputs, out). */
+INLINE void convolve_tiles(const Filter *filter, Map x, Size size, Area area, long first, long count, float *out,
+                           float *scratch, const int outputs) {
     float *values = scratch, *products = values + POINTS * stride(filter->in) + MOST_ROWS * filter->in;
     float *patch = products + POINTS * stride(filter->out) + MOST_ROWS * filter->out;
-    for (long t = 0; t < count; t++)
-        transform_input(x, size, tile_at(size, 2, first + t), 2, filter->in, values + t * filter->in, patch);
+    for (long t = 0; t < count; t++) {
+        Tile tile = tile_at(area.size, outputs, first + t);
+        tile.top += area.top, tile.left += area.left;
+        transform_input(x, size, tile, outputs == 4 ? 1 : 2, filter->in, values + t * filter->in, patch);
+    }
     multiply_points(filter, count, values, products);
-    for (long t = 0; t < count; t++)
+    for (long t = 0; t < count; t++, out += outputs * outputs * filter->out)
         for (long c = 0; c < filter->out; c += LANES) {
-            Lanes half[2][SIDE], m[SIDE], y[MOST_OUTPUTS];
-            const Lanes bias = load(filter->bias + c);
+            Lanes half[MOST_OUTPUTS][SIDE], m[SIDE], y[MOST_OUTPUTS];
             UNROLLED(int j = 0; j < SIDE; j++) {
                 UNROLLED(int i = 0; i < SIDE; i++)
                     m[i] = load(products + (i * SIDE + j) * stride(filter->out) + t * filter->out + c);
-                interpolate(m, y, 2);
-                half[0][j] = y[0], half[1][j] = y[1];
+                interpolate(m, y, outputs);
+                UNROLLED(int i = 0; i < outputs; i++) half[i][j] = y[i];
             }
-            UNROLLED(int i = 0; i < 2; i++) {
-                interpolate(half[i], y, 2);
-                UNROLLED(int j = 0; j < 2; j++) store(out + ((t * 2 + i) * 2 + j) * filter->out + c, y[j] + bias);
+            UNROLLED(int i = 0; i < outputs; i++) {
+                interpolate(half[i], y, outputs);
+                UNROLLED(int j = 0; j < outputs; j++) store(out + (i * outputs + j) * filter->out + c, y[j]);
             }
         }
+}
+
+long tiles_3x3(Size size) { return tiles_in(size, 4); }
+
+/* Convolve an area of the map 3 x 3, without the bias: out (count, 4, 4, out) for `count` tiles of 4 x 4 outputs from
+   the tile `first` on, at most a chunk. Outputs outside the area are there too; outside the map they hold anything. */
+void convolve_3x3(const Filter *filter, Map x, Size size, Area area, long first, long count, float *out,
+                  float *scratch) {
+    convolve_tiles(filter, x, size, area, first, count, out, scratch, 4);
+}
+
+long tiles_5x5(Size size) { return tiles_in(size, 2); }
+
+/* The same for a 5 x 5 convolution of the whole map: out (count, 2, 2, out). */
+void convolve_5x5(const Filter *filter, Map x, Size size, long first, long count, float *out, float *scratch) {
+    convolve_tiles(filter, x, size, (Area){0, 0, size}, first, count, out, scratch, 2);
 }
