@@ -91,7 +91,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
 static long largest(long a, long b) { return a > b ? a : b; }
 
 static long scratch_size(Form form, long blocks) {
-    long size = convolution_scratch(largest(blocks, 1) * CHANNELS, CHANNELS);
+    long size = convolution_scratch(largest(blocks * CHANNELS, HIDDEN_PADDED), CHANNELS);
     size = largest(size, attention_scratch(form.size, form.windows));
     size = largest(size, transformer_scratch());
     size = largest(size, block_scratch(form.size.width));
@@ -186,8 +186,8 @@ static void enlarge_batch(Member *member, void *job) {
         enlarge_tile(call, tile, 0, member);
 }
 
-/* Calls of `share` for one tile: 44 in an HPB, 10 outside. */
-static long phases_for(long blocks) { return 44 * blocks + 10; }
+/* Calls of `share` for one tile: 44 in an HPB, 11 outside. */
+static long phases_for(long blocks) { return 44 * blocks + 11; }
 
 static long tiles_alone(long batch, long threads) { return threads > 1 ? batch / threads * threads : 0; }
 

@@ -64,7 +64,8 @@ typedef struct {
     Filter qkv[HEADS]; /* LayerNorm's affine map and centering, Reduction, queries in powers of two, keys, values */
     const float *expand, *expand_bias; /* (REDUCED, TOKEN), (TOKEN) */
     const float *fc1, *fc1_bias;      /* LayerNorm's affine map and centering too, (TOKEN, HIDDEN_PADDED) */
-    const float *fc2, *fc2_bias;      /* (HIDDEN, TOKEN) */
+    Filter fc2;             /* and the overlapping sums of its result, HIDDEN_PADDED channels to CHANNELS */
+    const float *fc2_bias;  /* (TOKEN): before these sums, in which pixels at the edge have fewer patches */
 } Transformer;
 
 /* Kernels of the outermost pixels, 3 x 3 places: index 3 * row + column, each 0 first, 1 inner, 2 last. */
@@ -158,7 +159,7 @@ void attend(Member *member, const Filter *qkv, Map x, const float *factors, Size
 
 /* transformer.c */
 typedef struct {
-    Map attended;    /* REDUCED channels: what the heads make */
+    Map attended;    /* REDUCED channels: what the heads make; later the first HIDDEN_PADDED are the hidden layer */
     float *moments;  /* (2, height, width): mean and sum of squares of a pixel's channels */
     float *factors;  /* (height, width): 1 / standard deviation of a patch */
     Map folded[3];   /* rows of the patches, folded along x */

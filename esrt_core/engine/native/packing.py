@@ -139,7 +139,10 @@ def _transformer(named: _Named) -> Iterator[Array]:
     fill = HIDDEN_PADDED - len(fc1.weight)
     yield from (expand.weight[order].T, _bias(expand)[order])
     yield from (np.pad(fc1.weight[:, order].T, ((0, 0), (0, fill))), np.pad(_bias(fc1), (0, fill)))
-    yield from (fc2.weight[order].T, _bias(fc2)[order])
+    # A pixel gets from the token below it what that has for its first row: the sums are a convolution, turned around.
+    folded = fc2.weight.reshape(channels, 3, 3, -1).transpose(0, 3, 1, 2)[:, :, ::-1, ::-1]
+    yield from _filter(Layer(np.pad(folded, ((0, 0), (0, fill), (0, 0), (0, 0))), None))
+    yield _bias(fc2)[order]
 
 
 def _after_norm(named: _Named, norm: str, linear: Layer) -> Layer:

@@ -62,7 +62,7 @@ static void take_transformer(Cursor *cursor, Transformer *et) {
     et->expand_bias = take(cursor, TOKEN);
     et->fc1 = take(cursor, TOKEN * HIDDEN_PADDED);
     et->fc1_bias = take(cursor, HIDDEN_PADDED);
-    et->fc2 = take(cursor, HIDDEN * TOKEN);
+    et->fc2 = take_filter(cursor, HIDDEN_PADDED, CHANNELS);
     et->fc2_bias = take(cursor, TOKEN);
 }
 
