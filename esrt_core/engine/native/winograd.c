@@ -43,16 +43,19 @@ static Tile tile_at(Size size, long outputs, long index) {
     return (Tile){index / across * outputs, index % across * outputs};
 }
 
-/* Evaluate six inputs at the points. */
-INLINE void evaluate(const Lanes d[SIDE], Lanes v[SIDE]) {
-    const Lanes even_a = d[4] - 2.0f * d[2], odd_a = d[3] - 2.0f * d[1];
-    const Lanes even_b = d[4] - 0.5f * d[2], odd_b = d[3] - 0.5f * d[1];
-    v[0] = d[0] - 2.5f * d[2] + d[4];
-    v[1] = even_a + A * odd_a;
-    v[2] = even_a - A * odd_a;
-    v[3] = even_b + B * odd_b;
-    v[4] = even_b - B * odd_b;
-    v[5] = d[1] - 2.5f * d[3] + d[5];
+/* Evaluate six inputs at the first or the last three points. */
+INLINE void evaluate_half(const Lanes d[SIDE], Lanes v[SIDE / 2], const int last) {
+    const float square = last ? 0.5f : 2.0f; /* of the other pair of points */
+    const Lanes even = d[4] - square * d[2], odd = d[3] - square * d[1];
+    if (last) {
+        v[0] = even + B * odd;
+        v[1] = even - B * odd;
+        v[2] = d[1] - 2.5f * d[3] + d[5];
+    } else {
+        v[0] = d[0] - 2.5f * d[2] + d[4];
+        v[1] = even + A * odd;
+        v[2] = even - A * odd;
+    }
 }
 
 /* Interpolate `outputs` outputs, 4 or 2, from the products at the points. */
@@ -87,18 +90,21 @@ static void transform_input(Map x, Size size, Tile tile, long reach, long in, fl
         copy_inputs(x, size, top, left, in, patch);
         from = patch, pitch = SIDE * in, step = in;
     }
-    for (long c = 0; c < in; c += LANES) {
-        Lanes columns[SIDE][SIDE], d[SIDE], v[SIDE];
-        UNROLLED(int j = 0; j < SIDE; j++) {
-            UNROLLED(int i = 0; i < SIDE; i++) d[i] = load(from + i * pitch + j * step + c);
-            evaluate(d, v);
-            UNROLLED(int i = 0; i < SIDE; i++) columns[i][j] = v[i];
+    for (long c = 0; c < in; c += LANES)
+        UNROLLED(int last = 0; last < 2; last++) { /* half of the rows at a time, so that they stay in registers */
+            Lanes rows[SIDE / 2][SIDE], d[SIDE], v[SIDE / 2];
+            UNROLLED(int j = 0; j < SIDE; j++) {
+                UNROLLED(int i = 0; i < SIDE; i++) d[i] = load(from + i * pitch + j * step + c);
+                evaluate_half(d, v, last);
+                UNROLLED(int i = 0; i < SIDE / 2; i++) rows[i][j] = v[i];
+            }
+            UNROLLED(int i = 0; i < SIDE / 2; i++)
+                UNROLLED(int half = 0; half < 2; half++) {
+                    evaluate_half(rows[i], v, half);
+                    float *to = values + ((3 * last + i) * SIDE + 3 * half) * stride(in) + c;
+                    UNROLLED(int j = 0; j < SIDE / 2; j++) store(to + j * stride(in), v[j]);
+                }
         }
-        UNROLLED(int i = 0; i < SIDE; i++) {
-            evaluate(columns[i], v);
-            UNROLLED(int j = 0; j < SIDE; j++) store(values + (i * SIDE + j) * stride(in) + c, v[j]);
-        }
-    }
 }
 
 static void multiply_points(const Filter *filter, long count, const float *values, float *products) {
