@@ -3,8 +3,11 @@
    The map is cut into windows; the pixels of a window, in row-major order, form SPLITS consecutive pieces, each a
    sequence of its own. A head's queries, keys and values are one 3 x 3 convolution of the map, computed for a piece when
    it is attended to, so that they stay in the second cache. Queries lie in the lanes of vectors: QUERIES of them meet one
-   key or value after the other, whose numbers are broadcast. Keys come in chunks whose scores stay in the first cache; when a chunk raises a query's largest
-   score, what was summed up so far is scaled down (Milakov and Gimelshein, arXiv 1805.02867). */
+   key or value after the other, whose numbers are broadcast. Keys come in chunks whose scores stay in the first cache.
+
+   Softmax needs no maximum while powers of two of the scores themselves cannot overflow, which with trained weights they
+   hardly ever can. Otherwise, when a chunk raises a query's largest score, what was summed up so far is scaled down
+   (Milakov and Gimelshein, arXiv 1805.02867). */
 
 #include <math.h>
 #include <string.h>
@@ -15,6 +18,7 @@
 #define SPLITS 4
 #define BLOCK 6  /* channels whose sums stay in registers; divides DIM */
 #define CHUNK 96 /* keys; a multiple of KEYS */
+#define MODERATE 100 /* scores up to this need no maximum: 2 ** 100 times values and tokens does not overflow */
 #if SUMS == 24
 #define WIDE 3    /* vectors of tokens */
 #define KEYS (LANES == 16 ? 8 : 6) /* whose sums stay in registers */
@@ -26,6 +30,11 @@
 _Static_assert(QUERIES % KEYS == 0 && CHUNK % KEYS == 0, "a block of keys ends where a block of tokens does");
 
 typedef Lanes Row[WIDE]; /* one number for each token */
+
+INLINE void copy_rows(Row *to, const Row *from, const int count) { /* a compiler's memcpy would go through the stack */
+    UNROLLED(int i = 0; i < count; i++)
+        UNROLLED(int w = 0; w < WIDE; w++) to[i][w] = from[i][w];
+}
 
 typedef struct {
     long top, left, width; /* of the window, px */
@@ -115,8 +124,8 @@ static void project(const AttentionJob *job, const Filter *filter, Piece piece, 
         memcpy(tokens + token * QKV, tokens + (piece.length - 1) * QKV, QKV * sizeof(float));
 }
 
-/* Write the scores of KEYS keys and raise `top` to the largest. */
-APART void score(const float *queries, const float *keys, float *scores, Row top) {
+/* Write the scores of KEYS keys and, unless it is null, raise `top` to the largest. */
+INLINE void score_keys(const float *queries, const float *keys, float *scores, Lanes *top) {
     Row sum[KEYS];
     UNROLLED(int j = 0; j < KEYS; j++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] = (Lanes){0};
@@ -127,79 +136,147 @@ APART void score(const float *queries, const float *keys, float *scores, Row top
             UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[j * QKV + d];
     }
     UNROLLED(int w = 0; w < WIDE; w++) {
+        UNROLLED(int j = 0; j < KEYS; j++) store(scores + j * QUERIES + w * LANES, sum[j][w]);
+        if (!top)
+            continue;
         Lanes largest = top[w];
-        UNROLLED(int j = 0; j < KEYS; j++) {
-            store(scores + j * QUERIES + w * LANES, sum[j][w]);
-            largest = larger(largest, sum[j][w]); /* a NaN may be lost here, but not in its score */
-        }
+        UNROLLED(int j = 0; j < KEYS; j++) largest = larger(largest, sum[j][w]); /* a NaN stays in its score */
         top[w] = largest;
     }
 }
 
-/* Turn the scores of one key into weights. */
-INLINE void weigh(float *scores, const Lanes *top) {
-    UNROLLED(int w = 0; w < WIDE; w++)
-        store(scores + w * LANES, power_of_two(load(scores + w * LANES) - top[w]));
+APART void score(const float *queries, const float *keys, float *scores, Row top) {
+    score_keys(queries, keys, scores, top);
 }
 
-/* Scale BLOCK channels of the sums down and add the values of a chunk. With `top` the weights are scores still: one key
-   ahead, while multiply-adds keep the processor busy, they are turned into weights, which are added up in `total`. What
-   lies behind the last key is read and written, but not added. */
-INLINE void mix(float *weights, const float *values, long count, const Row factor, Row *out, const Lanes *top,
-                Row total) {
-    Row sum[BLOCK], all;
-    UNROLLED(int w = 0; w < WIDE; w++) all[w] = top ? factor[w] * total[w] : (Lanes){0};
-    UNROLLED(int d = 0; d < BLOCK; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] = factor[w] * out[d][w];
-    if (top)
-        weigh(weights, top);
+APART void score_moderate(const float *queries, const float *keys, float *scores) {
+    score_keys(queries, keys, scores, NULL);
+}
+
+/* Turn the scores of one key into weights: powers of two, of their distance from `top` unless it is null. */
+INLINE void weigh(float *scores, const Lanes *top) {
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        const Lanes score = load(scores + w * LANES);
+        store(scores + w * LANES, top ? power_of_two(score - top[w]) : moderate_power(score));
+    }
+}
+
+/* Add the values of a chunk to BLOCK channels of the sums, weighed. */
+APART void mix(const float *weights, const float *values, long count, Row *out) {
+    Row sum[BLOCK];
+    copy_rows(sum, (const Row *)out, BLOCK);
     for (long j = 0; j < count; j++, weights += QUERIES, values += QKV) {
-        if (top) {
-            weigh(weights + QUERIES, top);
-            __asm__ volatile("" ::: "memory");
-        }
+        Row weight;
+        UNROLLED(int w = 0; w < WIDE; w++) weight[w] = load(weights + w * LANES);
+        UNROLLED(int d = 0; d < BLOCK; d++)
+            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d];
+    }
+    copy_rows(out, (const Row *)sum, BLOCK);
+}
+
+/* The same for the first channels, when the weights are scores still: one key ahead, while multiply-adds keep the
+   processor busy, they are turned into weights, which are added up in `total`. What lies behind the last key is read and
+   written, but not added. */
+INLINE void weigh_and_mix(float *scores, const float *values, long count, const Lanes *top, Row total, Row *out) {
+    Row sum[BLOCK], all;
+    copy_rows(sum, (const Row *)out, BLOCK);
+    UNROLLED(int w = 0; w < WIDE; w++) all[w] = total[w];
+    weigh(scores, top);
+    for (long j = 0; j < count; j++, scores += QUERIES, values += QKV) {
+        weigh(scores + QUERIES, top);
+        __asm__ volatile("" ::: "memory"); /* kept in registers until the next turn, they would drive sums out */
         Row weight;
         UNROLLED(int w = 0; w < WIDE; w++) {
-            weight[w] = load(weights + w * LANES);
-            if (top)
-                all[w] += weight[w];
+            weight[w] = load(scores + w * LANES);
+            all[w] += weight[w];
         }
         UNROLLED(int d = 0; d < BLOCK; d++)
             UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d];
     }
-    UNROLLED(int d = 0; d < BLOCK; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) out[d][w] = sum[d][w];
-    if (top)
-        UNROLLED(int w = 0; w < WIDE; w++) total[w] = all[w];
+    copy_rows(out, (const Row *)sum, BLOCK);
+    UNROLLED(int w = 0; w < WIDE; w++) total[w] = all[w];
 }
 
-APART void mix_scores(float *scores, const float *values, long count, const Row factor, Row *out, const Row top,
-                      Row total) {
-    mix(scores, values, count, factor, out, top, total);
+APART void mix_scores(float *scores, const float *values, long count, const Row top, Row total, Row *out) {
+    weigh_and_mix(scores, values, count, top, total, out);
 }
 
-APART void mix_weights(float *weights, const float *values, long count, const Row factor, Row *out) {
-    mix(weights, values, count, factor, out, NULL, NULL);
+APART void mix_moderate_scores(float *scores, const float *values, long count, Row total, Row *out) {
+    weigh_and_mix(scores, values, count, NULL, total, out);
 }
 
-/* Let QUERIES queries (DIM, QUERIES), scaled to powers of two, meet the keys and values of `length` tokens. */
-static void attend_queries(const float *queries, const float *tokens, long length, float *scores, Row out[DIM]) {
-    Row total, top;
-    UNROLLED(int w = 0; w < WIDE; w++) total[w] = (Lanes){0}, top[w] = fill(-INFINITY);
+typedef struct {
+    Row top, total, out[DIM]; /* largest scores, sums of weights, weighed sums of values */
+} Sums;
+
+/* Let QUERIES queries (DIM, QUERIES) meet `count` keys and values whose scores are moderate. */
+static void meet_moderate(const float *queries, const float *keys, long count, float *scores, Sums *sums) {
+    for (long j = 0; j < count; j += KEYS)
+        score_moderate(queries, keys + j * QKV, scores + j * QUERIES);
+    mix_moderate_scores(scores, keys + DIM, count, sums->total, sums->out);
+}
+
+/* The same for any scores. Behind the last key it is repeated, which changes no maximum. */
+static void meet_any(const float *queries, const float *keys, long count, float *scores, Sums *sums) {
+    Row before;
+    memcpy(before, sums->top, sizeof before);
+    for (long j = 0; j < count; j += KEYS)
+        score(queries, keys + j * QKV, scores + j * QUERIES, sums->top);
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        const Lanes factor = power_of_two(before[w] - sums->top[w]);
+        sums->total[w] *= factor;
+        UNROLLED(int d = 0; d < DIM; d++) sums->out[d][w] *= factor;
+    }
+    mix_scores(scores, keys + DIM, count, sums->top, sums->total, sums->out);
+}
+
+/* Let QUERIES queries, scaled to powers of two, meet the keys and values of `length` tokens. */
+static void attend_queries(const float *queries, const float *tokens, long length, int moderate, float *scores,
+                           Sums *sums) {
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        sums->top[w] = fill(-INFINITY), sums->total[w] = (Lanes){0};
+        UNROLLED(int d = 0; d < DIM; d++) sums->out[d][w] = (Lanes){0};
+    }
     for (long first = 0; first < length; first += CHUNK) {
         const long count = length - first < CHUNK ? length - first : CHUNK;
-        const float *keys = tokens + first * QKV + DIM, *values = keys + DIM;
-        Row before, factor;
-        UNROLLED(int w = 0; w < WIDE; w++) before[w] = top[w];
-        for (long j = 0; j < count; j += KEYS) /* behind the last key it is repeated, which changes no maximum */
-            score(queries, keys + j * QKV, scores + j * QUERIES, top);
-        UNROLLED(int w = 0; w < WIDE; w++) factor[w] = power_of_two(before[w] - top[w]);
-        mix_scores(scores, values, count, factor, out, top, total);
+        const float *keys = tokens + first * QKV + DIM;
+        if (moderate)
+            meet_moderate(queries, keys, count, scores, sums);
+        else
+            meet_any(queries, keys, count, scores, sums);
         for (int d = BLOCK; d < DIM; d += BLOCK)
-            mix_weights(scores, values + d, count, factor, out + d);
+            mix(scores, keys + DIM + d, count, sums->out + d);
     }
     UNROLLED(int d = 0; d < DIM; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) out[d][w] /= total[w];
+        UNROLLED(int w = 0; w < WIDE; w++) sums->out[d][w] /= sums->total[w];
+}
+
+/* Find the largest absolute number that each channel of the keys has. */
+static void measure_keys(const float *tokens, long length, float *largest) {
+    Lanes most[QKV / LANES] = {0};
+    for (long token = 0; token < length; token++)
+        UNROLLED(int c = 0; c < QKV / LANES; c++) {
+            const Lanes x = load(tokens + token * QKV + c * LANES);
+            most[c] = larger(most[c], larger(-x, x));
+        }
+    float all[QKV];
+    memcpy(all, most, sizeof all);
+    memcpy(largest, all + DIM, DIM * sizeof(float));
+}
+
+/* Return whether no score of QUERIES queries can be other than moderate; what is not finite never is. */
+static int are_moderate(const float *queries, const float *largest) {
+    for (int w = 0; w < WIDE; w++) {
+        Lanes bound = {0};
+        for (int d = 0; d < DIM; d++) {
+            const Lanes query = load(queries + d * QUERIES + w * LANES);
+            bound += larger(-query, query) * largest[d];
+        }
+        for (int l = 0; l < LANES; l++)
+            if (!(bound[l] <= MODERATE))
+                return 0;
+    }
+    return 1;
 }
 
 /* Attend with one head in one piece. */
@@ -209,18 +286,19 @@ static void attend_piece(const void *argument, long item, Member *member) {
     const Piece piece = piece_at(job->size, job->windows, index);
     float *scores = member->scratch, *tokens = scores + (CHUNK + 1) * QUERIES;
     project(job, job->qkv + head, piece, tokens, tokens + piece_room(job->size, job->windows) * QKV);
+    float largest[DIM];
+    measure_keys(tokens, piece.length, largest);
     for (long first = 0; first < piece.length; first += QUERIES) {
         float queries[DIM * QUERIES] __attribute__((aligned(ALIGNMENT)));
-        Row out[DIM];
+        Sums sums;
         for (long d = 0; d < DIM; d++)
             for (long l = 0; l < QUERIES; l++)
                 queries[d * QUERIES + l] = tokens[(first + l) * QKV + d];
-        memset(out, 0, sizeof out);
-        attend_queries(queries, tokens, piece.length, scores, out);
+        attend_queries(queries, tokens, piece.length, are_moderate(queries, largest), scores, &sums);
         for (long l = 0; l < QUERIES && first + l < piece.length; l++) {
             float *to = pixel_of(job->out, piece, first + l) + head * DIM;
             for (int d = 0; d < DIM; d++)
-                to[d] = out[d][l / LANES][l % LANES];
+                to[d] = sums.out[d][l / LANES][l % LANES];
         }
     }
 }

@@ -76,8 +76,8 @@ INLINE float sum_of_lanes(Lanes x) {
     return parts[0];
 }
 
-/* 2 to the power of x <= 0: what a table or a polynomial makes of the fraction, times a power of two that is added to
-   the bits of the exponent. NaN stays NaN. */
+/* 2 to the power of x, -126 <= x < 126 or NaN, which stays NaN: what a table or a polynomial makes of the fraction, times
+   a power of two by way of the bits of the exponent. */
 #if defined(__AVX2__)
 #if LANES == 16
 #define FINEST 4 /* bits of the fraction that are looked up: as many as a register of entries has */
@@ -99,9 +99,8 @@ static const uint32_t fractions[16] __attribute__((aligned(ALIGNMENT))) = {
 
 /* The polynomials were fitted for the smallest largest relative error: 4e-7 with 16 entries, 1e-7 with 8, float32's own
    rounding included. */
-INLINE Lanes power_of_two(Lanes x) {
+INLINE Lanes moderate_power(Lanes x) {
     const float magic = 12582912.0f / (1 << FINEST); /* 1.5 * 2**23: adding it rounds to LANES-ths, in the lowest bits */
-    x = larger(fill(-126.0f), x); /* below, float32 has no normal numbers */
     const Lanes rounded = x + magic;
     const Lanes rest = x - (rounded - magic);
     const Lanes power = look_up((Bits)rounded, *(const Lanes *)fractions);
@@ -114,9 +113,8 @@ INLINE Lanes power_of_two(Lanes x) {
 }
 #else
 /* The polynomial was fitted for the smallest largest relative error; with float32's own rounding that is about 1e-7. */
-INLINE Lanes power_of_two(Lanes x) {
+INLINE Lanes moderate_power(Lanes x) {
     const float magic = 12582912.0f; /* 1.5 * 2**23: adding it rounds to an integer, which is then in the lowest bits */
-    x = larger(fill(-126.0f), x);    /* below, float32 has no normal numbers */
     const Lanes integer = x + magic;
     const Lanes rest = x - (integer - magic);
     Lanes power = fill(1.3276472e-3f);
@@ -128,5 +126,8 @@ INLINE Lanes power_of_two(Lanes x) {
     return power * (Lanes)(((Bits)integer - (0x4B400000u - 127u)) << 23); /* magic's bits away, the bias added */
 }
 #endif
+
+/* 2 to the power of x <= 0; below -126 float32 has no normal numbers. */
+INLINE Lanes power_of_two(Lanes x) { return moderate_power(larger(fill(-126.0f), x)); }
 
 #endif
