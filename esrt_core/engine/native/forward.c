@@ -204,7 +204,7 @@ EXPORTED long NAMED(esrt_workspace, DIGEST)(long batch, long height, long width,
     const Form form = {.size = {height, width}, .windows = {down, across}};
     Space space;
     const long places = tiles_alone(batch, threads) ? threads : 1;
-    const long phases = phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
+    const long phases = threads * phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
     return phases + places * lay_out(&space, NULL, form, blocks) + threads * scratch_size(form, blocks);
 }
 
@@ -221,7 +221,7 @@ EXPORTED void NAMED(esrt_forward, DIGEST)(const float *weights, const float *x, 
     Call call = {.form = {&network, {height, width}, {down, across}}, .x = x, .y = y, .batch = batch};
     Team team = {.size = (int)threads, .phases = (Phase *)workspace};
     Member members[MOST_THREADS];
-    const long phases = phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
+    const long phases = threads * phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
     const long scratch = scratch_size(call.form, blocks);
     unpack(&network, weights, scale, blocks);
     memset(workspace, 0, phases * sizeof(float));
