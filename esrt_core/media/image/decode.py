@@ -47,6 +47,7 @@ from esrt_core.media.image.pixels import (
     shown_size,
     without_needless_color,
 )
+from esrt_core.media.image.premultiplied import matte_of, straightened
 from esrt_core.media.image.tiff import (
     has_all_data,
     is_deep,
@@ -191,6 +192,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
     page = _read_stored(opening, description, number)
+    if page.frame.alpha is not None and (matte := matte_of(opening)) is not None:
+        page = straightened(page, matte)
     is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
     return as_gray(page) if is_gray else page
 
@@ -401,8 +404,11 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
         return layout
-    space = ColorSpace.RGB if opening.deep.in_color else layout.space
-    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+    if channels := opening.deep.channels:
+        space = ColorSpace.RGB if channels > 2 else ColorSpace.GRAY
+        layout = replace(layout, space=space, has_alpha=channels in (2, 4))
+    bits = opening.deep.bits
+    return replace(layout, depth=bits if bits in (8, 32) else 16)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

@@ -37,10 +37,9 @@ _DOCUMENTS = (
     (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
 _UNREADABLE = (
-    (rb"P7\s", "a PAM"),
-    (rb"8BPS\x00\x01.{16}\x00\x10", "a Photoshop file of 16 bits that is neither gray nor RGB"),
-    (rb"8BPS\x00\x01.{16}\x00\x20", "a Photoshop file of 32 bits"),
-    (rb"8BPS\x00\x02", "a large Photoshop file (PSB)"),
+    (rb"P7\s", "a PAM with a damaged header or of tuples that are neither gray nor RGB"),
+    (rb"8BPS\x00[\x01\x02].{16}\x00\x20", "a Photoshop file of 32 bits"),
+    (rb"8BPS\x00[\x01\x02]", "a Photoshop file with a damaged header or of an unknown color mode"),
 )
 
 

@@ -18,6 +18,7 @@ _IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 _SOT, _COM = b"\xff\x90", b"\xff\x64"
 _ENCODER = b"Created by OpenJPEG"
 _MOST_COMMENT = 65_531
+_PREMULTIPLIED = b"\0\2"  # type of a channel, table I.16
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
@@ -26,7 +27,8 @@ _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 class Carried:
     """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None.
 
-    `further` is how many UUID boxes of other kinds it has, as for GeoJP2.
+    `further` is how many UUID boxes of other kinds it has, as for GeoJP2; `is_premultiplied` whether its colors are
+    multiplied by its alpha.
     """
 
     icc: bytes | None = None
@@ -36,6 +38,7 @@ class Carried:
     color_space: int | None = None
     iptc: bytes | None = None
     further: int = 0
+    is_premultiplied: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Shape:
 def read(read_at: ReadAt, byte_size: int) -> Carried:
     """Return what a JP2 file carries beside its pixels."""
     icc = color_space = exif = xmp = dpi = iptc = None
-    further = 0
+    further, is_premultiplied = 0, False
     for found in walk(read_at, 0, byte_size):
         if found.kind == b"jp2h":
             for kind, content in inside(found.read(read_at)):
@@ -60,6 +63,8 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
                     color_space = int.from_bytes(content[3:7], "big")
                 elif kind == b"colr" and content[:1] in (bytes([_RESTRICTED]), bytes([_ANY])):
                     icc = content[3:]
+                elif kind == b"cdef":
+                    is_premultiplied = _PREMULTIPLIED in (content[at : at + 2] for at in range(4, len(content), 6))
                 elif kind == b"res ":
                     dpi = _dpi(dict(inside(content)))
         elif found.kind == b"uuid":
@@ -68,7 +73,7 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
             xmp = content[16:] if content.startswith(_XMP) else xmp
             iptc = content[16:] if content.startswith(_IPTC) else iptc
             further += not content.startswith((_EXIF, _XMP, _IPTC))
-    return Carried(icc, exif, xmp, dpi, color_space, iptc, further)
+    return Carried(icc, exif, xmp, dpi, color_space, iptc, further, is_premultiplied)
 
 
 def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:

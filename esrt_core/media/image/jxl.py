@@ -30,8 +30,9 @@ _POINT = ((19, 0), (19, 524_288), (20, 1_048_576), (21, 2_097_152))
 class Header:
     """Describe the samples of a codestream.
 
-    `bits` are those of a color sample; `extra` the types of further channels, see ALPHA; `linear_at` is where the four
-    bits that say that samples are linear begin, counted in bits from the start, or None if they are not.
+    `bits` are those of a color sample; `extra` the types of further channels, see ALPHA; `is_premultiplied` whether
+    colors are multiplied by the first alpha; `linear_at` is where the four bits that say that samples are linear begin,
+    counted in bits from the start, or None if they are not.
     """
 
     bits: int = 8
@@ -39,6 +40,7 @@ class Header:
     extra: tuple[int, ...] = ()
     is_animated: bool = False
     linear_at: int | None = None
+    is_premultiplied: bool = False
 
 
 def read_header(read_at: ReadAt, byte_size: int) -> Header | None:
@@ -175,9 +177,11 @@ def _parse_metadata(bits: _Bits) -> Header:
     is_float, depth = _take_depth(bits)
     bits.skip(1)  # 16-bit buffers suffice
     count = bits.number(((0, 0), (0, 1), (4, 2), (12, 1)))
-    extra = tuple(_take_channel(bits) for _ in range(min(count, _MOST_CHANNELS)))
+    channels = [_take_channel(bits) for _ in range(min(count, _MOST_CHANNELS))]
     bits.skip(1)  # stored as XYB
-    return Header(depth, is_float, extra, is_animated, _find_linear(bits))
+    extra = tuple(kind for kind, _ in channels)
+    is_premultiplied = next((is_associated for kind, is_associated in channels if kind == ALPHA), False)
+    return Header(depth, is_float, extra, is_animated, _find_linear(bits), is_premultiplied)
 
 
 def _take_depth(bits: _Bits) -> tuple[bool, int]:
@@ -187,18 +191,19 @@ def _take_depth(bits: _Bits) -> tuple[bool, int]:
     return is_float, depth
 
 
-def _take_channel(bits: _Bits) -> int:
-    """Return the type of an extra channel."""
+def _take_channel(bits: _Bits) -> tuple[int, bool]:
+    """Return the type of an extra channel, and whether it is an alpha by which colors are multiplied."""
     if bits.take(1):  # alpha of 8 bits
-        return ALPHA
+        return ALPHA, False
     kind = bits.number(_ENUM)
     _take_depth(bits)
     bits.number(((0, 0), (0, 3), (0, 4), (3, 1)))  # its lower resolution
     bits.skip(8 * bits.number(((0, 0), (4, 0), (5, 16), (10, 48))))  # its name
-    bits.skip({ALPHA: 1, _SPOT: 64}.get(kind, 0))
+    is_associated = kind == ALPHA and bool(bits.take(1))
+    bits.skip(64 * (kind == _SPOT))
     if kind == _FILTER:
         bits.number(((0, 1), (2, 0), (4, 3), (8, 19)))
-    return kind
+    return kind, is_associated
 
 
 def _find_linear(bits: _Bits) -> int | None:

@@ -12,7 +12,21 @@ from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
 from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
+from esrt_core.media.image.formats import (
+    AVIF,
+    ENCODER_ERRORS,
+    GIF,
+    HEIF,
+    JPEG,
+    JPEG2000,
+    JXL,
+    PAM,
+    PNG,
+    PPM,
+    TGA,
+    TIFF,
+    Format,
+)
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
@@ -20,7 +34,7 @@ from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution
 _EXIF_PREFIX = b"Exif\0\0"
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
-_JOINED = (GIF, PPM, TGA)  # where comments become one
+_JOINED = (GIF, PAM, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
 _UNSAID = (*png.TEXT, _SHAPE)
@@ -34,6 +48,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         metadata,
         xmp=None if metadata.xmp is None else xmp.for_size(metadata.xmp, (width, height), factor),
         extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
+        photoshop=photoshop.for_size(metadata.photoshop, factor),
         png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
         tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
     )
@@ -58,7 +73,8 @@ def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
         block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
     except MediaError:  # damaged, which for_size() reports
         block = metadata.exif
-    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block)
+    resources = photoshop.with_resolution(metadata.photoshop, dpi)
+    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block, photoshop=resources)
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
@@ -230,9 +246,10 @@ def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Me
 def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
     """Leave out what only JPEG or TIFF holds, for other targets, with notes."""
     if metadata.photoshop is not None and not target.iptc:
-        name = "IPTC" if photoshop.iptc_of(metadata.photoshop) is not None else "Photoshop's data"
+        notes.append(f"{photoshop.names(metadata.photoshop)} left out: {target.label} cannot hold it")
         metadata = replace(metadata, photoshop=None)
-        notes.append(f"{name} left out: {target.label} cannot hold it")
+    elif metadata.photoshop is not None and target is JPEG2000 and (rest := photoshop.without_iptc(metadata.photoshop)):
+        notes.append(f"{photoshop.names(rest)} left out: {target.label} cannot hold it")
     if metadata.jpeg_segments and target is not JPEG:
         names = ", ".join(dict.fromkeys(f"APP{marker & 0xF}" for marker, _ in metadata.jpeg_segments))
         metadata = replace(metadata, jpeg_segments=())

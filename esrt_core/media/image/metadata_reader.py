@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
+from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, psd, tga, tiff_tags, xmp
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
+from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PAM, PPM, PSD, TGA, TIFF
 from esrt_core.media.image.opening import Opened, reading
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
@@ -75,11 +75,13 @@ def _read_page(opening: Opened, number: int, notes: list[str]) -> tuple[Metadata
         notes.append("damaged color profile left out")
         icc = None
     size = int(page.imagewidth), int(page.imagelength)
+    resources, lost = photoshop.without_places(found.photoshop)
+    _note_resources(lost, notes)
     read = Metadata(
         icc,
         None if found.exif is None else exif.upright(found.exif, turn, *size),
         None if found.xmp is None else xmp.upright(found.xmp, turn, *size),
-        photoshop=found.photoshop,
+        photoshop=photoshop.upright(resources, turn, *size),
         resolution=_turned_resolution(found.resolution, turn),
         tiff_tags=tuple(found.further.items()),
     )
@@ -116,7 +118,7 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
         None if block is None else exif.upright(block, turn, *size),
         None if packet is None else xmp.upright(packet, turn, *size),
         xmp.upright(extended, turn, *size),
-        photoshop.upright(_read_photoshop(opening), turn),
+        photoshop.upright(_read_photoshop(opening, notes), turn, *size),
         _turned_resolution(resolution, turn),
         _read_comments(opening, notes),
         _png_chunks(opening),
@@ -203,13 +205,27 @@ def _note_trailer(opening: Opened, notes: list[str]) -> None:
         notes.append(f"{len(behind):,} bytes behind the end of the JPEG left out")
 
 
-def _read_photoshop(opening: Opened) -> bytes | None:
+def _read_photoshop(opening: Opened, notes: list[str]) -> bytes | None:
+    if opening.format is PSD:
+        kept, lost = photoshop.of_psd(psd.resources(opening.read_at))
+    else:
+        kept, lost = photoshop.without_places(_stored_photoshop(opening))
+    _note_resources(lost, notes)
+    return kept
+
+
+def _note_resources(lost: tuple[str, ...], notes: list[str]) -> None:
+    if lost:
+        notes.append(f"Photoshop's {', '.join(lost)} left out")
+
+
+def _stored_photoshop(opening: Opened) -> bytes | None:
     if opening.ancillary is not None:
         found = opening.ancillary.photoshop or b""
         return photoshop.of_iptc(found) if found.startswith(b"\x1c") else found or None
-    in_jp2 = jp2.read(opening.read_at, opening.byte_size).iptc if opening.format is JPEG2000 else None
-    if iptc := in_jp2 or _resource(opening, photoshop.IPTC):
-        return photoshop.of_iptc(iptc)
+    if opening.format is JPEG2000:
+        iptc = jp2.read(opening.read_at, opening.byte_size).iptc
+        return photoshop.of_iptc(iptc) if iptc else None
     parts = _segments(opening, "APP13", photoshop.SEGMENT)
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
 
@@ -219,8 +235,9 @@ def _read_comments(opening: Opened, notes: list[str]) -> tuple[bytes, ...]:
         return tuple(_segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
-    if opening.format is PPM:
-        comment = netpbm.comment_of(opening.read_at(0, netpbm.HEADER_BYTES))
+    if opening.format in (PPM, PAM):
+        most = opening.byte_size if netpbm.is_plain(opening.head) else netpbm.HEADER_BYTES
+        comment = netpbm.comment_of(opening.read_at(0, most))
         if comment is None:
             notes.append(f"comments longer than {netpbm.HEADER_BYTES:,} bytes left out")
         return (comment,) if comment else ()
@@ -280,7 +297,8 @@ def _read_resolution(opening: Opened) -> Resolution | None:
         return resolution_of(float(density[0]), float(density[1]), unit)
     if resolution := _resource(opening, photoshop.RESOLUTION):
         across, down = (int.from_bytes(resolution[at : at + 4], "big") / 65536 for at in (0, 8))  # px per inch
-        return resolution_of(across, down, Unit.INCH)
+        wide = photoshop.aspect_of(_resource(opening, photoshop.ASPECT) or b"")
+        return resolution_of(across / wide, down, Unit.INCH)
     dpi = _info(opening, "dpi")
     return None if dpi is None else resolution_of(float(dpi[0]), float(dpi[1]), Unit.INCH)
 

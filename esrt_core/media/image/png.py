@@ -100,6 +100,8 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         kind = chunk.kind
         if kind in (b"IHDR", b"PLTE", b"acTL"):
             structure[kind] = chunk.read(file)
+        if kind == b"PLTE" and structure.get(b"IHDR", b"").ljust(13, b"\0")[9] != _PALETTE:
+            dropped.append("PLTE")  # a suggestion
         if kind in _STRUCTURE or not kind.isalpha():
             continue
         if not is_copied(kind) and kind not in (*TEXT, *_COLOR, *_SINGLE):

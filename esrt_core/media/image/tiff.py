@@ -27,13 +27,15 @@ from esrt_core.media.image.pixels import (
     UPRIGHT,
     Layout,
     Samples,
+    float_page,
     integers_to_16,
-    normalize,
     page_of,
     shown_size,
     stored_view,
+    unmixed,
     widen_to_16,
 )
+from esrt_core.media.image.premultiplied import BLACK, straightened
 from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
 if TYPE_CHECKING:
@@ -125,6 +127,8 @@ def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
         return f"a TIFF page of {samples.dtype} samples and shape {samples.shape}"
     if page.photometric in _CONVERTED and samples.dtype.kind == "f":
         return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"
+    if page.photometric == Photometric.CIELAB and _is_premultiplied(page):
+        return "a TIFF page of LAB multiplied by its alpha"
     return None
 
 
@@ -133,6 +137,9 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
     color, alpha, notes = _separate(page, _channels_last(page, samples))
     orientation = orientation_of(page)
     if page.photometric in _CONVERTED:
+        if alpha is not None and _is_premultiplied(page):
+            peak = np.iinfo(color.dtype).max
+            color = np.clip(np.rint(unmixed(color, _as_fraction(alpha), BLACK)), 0, peak).astype(color.dtype)
         converted = _to_srgb(color, _CONVERTED[page.photometric], icc)
         alpha8 = None if alpha is None else _to_8(alpha)
         return _oriented(
@@ -145,8 +152,8 @@ def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None)
     if page.photometric == Photometric.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
-    if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
-        read = _unpremultiplied(read)
+    if alpha is not None and _is_premultiplied(page):
+        read = straightened(read, BLACK)
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
@@ -194,11 +201,13 @@ def _has_alpha(page: tifffile.TiffPage) -> bool:
     return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
 
 
+def _is_premultiplied(page: tifffile.TiffPage) -> bool:
+    return bool(page.extrasamples) and page.extrasamples[0] == _ASSOCIATED
+
+
 def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
     if color.dtype.kind == "f":
-        values, value_range, notes = normalize(color)
-        clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
-        return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+        return float_page(color, alpha)
     if color.dtype == np.uint8:
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
@@ -228,18 +237,6 @@ def _to_srgb(color: Samples, mode: str, icc: bytes | None) -> Page:
 def _to_8(samples: Samples) -> NDArray[np.uint8]:
     """Return the upper 8 bits of integers (a and b of LAB are signed, so rounding could flip their sign)."""
     return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
-
-
-def _unpremultiplied(page: Page) -> Page:
-    frame = page.frame
-    assert frame.alpha is not None
-    color = frame.planes[0].astype(np.float32)
-    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (color.ndim - 2))
-    straight = np.divide(color * frame.peak, alpha, out=np.zeros_like(color), where=alpha > 0)
-    straight = np.clip(straight, 0, frame.peak)
-    if frame.depth != 32:
-        straight = np.rint(straight)
-    return replace(page, frame=replace(frame, planes=(straight.astype(frame.planes[0].dtype),)))
 
 
 def _oriented(page: Page, orientation: int) -> Page:

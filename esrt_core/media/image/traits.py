@@ -63,6 +63,10 @@ def oddities(opening: Opened) -> tuple[str, ...]:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
         notes.extend(_jpeg_xl_oddities(opening))
+    if opening.format is PSD:
+        header = psd.read_header(opening.head, opening.read_at)
+        icc = None if image is None else image.info.get("icc_profile")
+        notes.extend(() if header is None else psd.left_out(header, icc))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:

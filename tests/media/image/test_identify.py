@@ -58,8 +58,8 @@ def test_the_name_helps_where_the_bytes_do_not() -> None:
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        (b"P7\nWIDTH 2\n", "is a PAM, which"),
-        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\4", "is a Photoshop file of 16 bits that is neither gray nor RGB"),
+        (b"P7\nWIDTH 2\n", "is a PAM with a damaged header or of tuples that are neither gray nor RGB"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\x0c", "a damaged header or of an unknown color mode"),
         (b"8BPS\0\1" + bytes(16) + b"\0\x20\0\3", "is a Photoshop file of 32 bits, which"),
     ],
 )
