@@ -93,9 +93,12 @@ def folds_of(rows: Sequence[Row]) -> list[int]:
 
 
 def examples_of(table: Table) -> Iterator[Example]:
-    """Yield the forms in which the rows can be met of which the clean and the photo weights were measured."""
+    """Yield the forms in which the rows can be met of which the clean and the photo weights were measured.
+
+    Rows with hardly any error, of flat pictures, tell nothing and are left out.
+    """
     for row, lr, errors in zip(table.rows, table.lr, table.errors, strict=True):
-        if not np.isnan(errors[:2]).any():
+        if (errors[:2].sum((1, 2)) > FLOOR * area_of(row.scale).sum()).all():  # NaN is not larger
             yield from forms_of(row, lr, errors)
 
 
