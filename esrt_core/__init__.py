@@ -3,6 +3,7 @@
     from esrt_core import Upscaler, upscale
 
     larger = upscale(image, scale=4)        # a Pillow image or a NumPy array in, the same kind out
+    save(larger, "larger.png")              # with all that the file of the image carried
     upscaler = Upscaler(scale=2.5)          # loads its networks once for many pictures
     larger = [upscaler.upscale(image) for image in images]
     upscale_folder("photos", "large")       # files; rerun to resume
@@ -15,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from esrt_core.api import Upscaler, upscale, upscale_clip, upscale_folder
+    from esrt_core.api import Upscaler, save, upscale, upscale_clip, upscale_folder
     from esrt_core.errors import DeviceError, EsrtError, MediaError, OptionError, TargetError, WeightsError
     from esrt_core.progress import Progress
 
@@ -28,12 +29,13 @@ __all__ = [
     "TargetError",
     "Upscaler",
     "WeightsError",
+    "save",
     "upscale",
     "upscale_clip",
     "upscale_folder",
 ]
 
-_API = ("Upscaler", "upscale", "upscale_clip", "upscale_folder")
+_API = ("Upscaler", "save", "upscale", "upscale_clip", "upscale_folder")
 _HOMES = {"Progress": "esrt_core.progress"} | dict.fromkeys(_API, "esrt_core.api")
 
 

@@ -1,8 +1,6 @@
 """The Python API: NumPy arrays and Pillow images in memory, and folders and clips from file to file."""
 
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,18 +8,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from esrt_core.engine.options import EngineOptions
-from esrt_core.errors import MediaError
+from esrt_core.errors import MediaError, OptionError
 from esrt_core.evaluation.prediction import Container
-from esrt_core.media.frame import ColorSpace, Frame, Plane
-from esrt_core.media.image import exif, photoshop, png, tiff_tags, xmp
-from esrt_core.media.image.icc import profile_for
-from esrt_core.media.image.metadata import for_size
-from esrt_core.media.image.opening import decoding
-from esrt_core.media.image.picture import Metadata, ReadLimits, Unit, ValueRange, resolution_of
-from esrt_core.media.image.pixels import UPRIGHT, layout_of, read_page, restore, shown_size
+from esrt_core.files import atomic_write
+from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image.encode import encode
+from esrt_core.media.image.formats import format_for_path
+from esrt_core.media.image.in_memory import array_of_frame, frame_of_image, image_of_frame
+from esrt_core.media.image.picture import EncodeOptions
 from esrt_core.pipeline.enlarge import enlarge
 from esrt_core.pipeline.sizes import Number, SizeRequest, exact, plan_size
 from esrt_core.progress import ProgressCallback, ignore_progress
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 DEPTHS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16, np.dtype(np.float32): 32}
-_EXIF_PREFIX = b"Exif\0\0"
 
 
 def frame_of_array(array: NDArray[Any]) -> Frame:
@@ -55,154 +51,6 @@ def frame_of_array(array: NDArray[Any]) -> Frame:
         return Frame((np.ascontiguousarray(array.reshape(array.shape[:2])),), ColorSpace.GRAY, depth)
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
     return Frame((np.ascontiguousarray(array[..., :3]),), ColorSpace.RGB, depth, alpha)
-
-
-def array_of_frame(frame: Frame, dimensions: int = 3) -> NDArray[Any]:
-    """Return a frame's pixels as (H, W, C), or as (H, W) if it is gray without alpha and `dimensions` is 2."""
-    color: Plane = frame.planes[0]
-    if color.ndim == 2 and (dimensions == 3 or frame.alpha is not None):
-        color = color[..., None]
-    return color if frame.alpha is None else np.concatenate([color, frame.alpha[..., None]], axis=2)
-
-
-@dataclass(frozen=True)
-class PillowPicture:
-    """Hold a Pillow image's upright pixels, and what its larger copy keeps: metadata and the range of float values."""
-
-    frame: Frame
-    metadata: Metadata
-    value_range: ValueRange | None
-
-
-def frame_of_image(image: Image.Image) -> PillowPicture:
-    """Return the current frame of an image in any Pillow mode, turned upright as its EXIF orientation says.
-
-    Raises: MediaError if the image is empty or its data is damaged.
-    """
-    if 0 in image.size:
-        raise MediaError(f"an image of {image.width} x {image.height} px has no pixels")
-    is_tiff = image.format == "TIFF"
-    info = _info_of_page(image) if is_tiff else image.info
-    icc = info.get("icc_profile")
-    turn_of_tiff = _orientation(image) if is_tiff else UPRIGHT
-    block = _exif_of_tiff(image) if is_tiff else None
-    with decoding("the image", ReadLimits(max_pixels=image.width * image.height)):
-        image.load()  # Pillow turns a TIFF here, and finds the EXIF behind a PNG's pixels
-    turn = _orientation(image)
-    page = read_page(image, layout_of(image, icc), icc, turn)
-    block = image.info.get("exif") or block
-    turn = turn if turn != UPRIGHT else turn_of_tiff
-    metadata = _metadata_of(info, block if isinstance(block, bytes) else None, page.frame, turn)
-    metadata = replace(metadata, photoshop=photoshop.upright(_photoshop_of(image), turn))
-    if image.mode not in ("CMYK", "LAB"):  # whose pixels are sRGB now
-        metadata = replace(metadata, icc=profile_for(icc, page.frame.space))
-    return PillowPicture(page.frame, metadata, page.value_range)
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the orientation that the pixels in memory still have; EXIF and XMP may state one that does not count."""
-    if image.format == "JXL" and not getattr(image, "jpeg", None):  # turned by its decoder
-        return UPRIGHT
-    if image.format == "AVIF" and "exif" not in image.info:  # Pillow puts the orientation of the file there
-        return UPRIGHT
-    with decoding("the image", ReadLimits()):
-        stated = image.getexif().get(exif.ORIENTATION)
-    return stated if isinstance(stated, int) and 1 <= stated <= 8 else UPRIGHT
-
-
-def _exif_of_tiff(image: Image.Image) -> bytes | None:
-    """Return the EXIF that Pillow makes of a TIFF's tags, which it can do in full only before it decodes the pixels."""
-    try:
-        with decoding("the image", ReadLimits()):
-            block = image.getexif().tobytes()
-        return exif.build(tiff_tags.described(exif.directories(block.removeprefix(_EXIF_PREFIX))))
-    except MediaError:
-        return None
-
-
-def _info_of_page(image: Image.Image) -> dict[Any, Any]:
-    """Return what Pillow knows of a page of a TIFF, without what it still has of an earlier page."""
-    tags: dict[int, Any] = getattr(image, "tag_v2", {})
-    stale = set() if tiff_tags.ICC in tags else {"icc_profile"}
-    if tiff_tags.X_RESOLUTION not in tags or tags.get(tiff_tags.RESOLUTION_UNIT) == 1:
-        stale.add("dpi")
-    return {key: value for key, value in image.info.items() if key not in stale}
-
-
-def _photoshop_of(image: Image.Image) -> bytes | None:
-    """Return the image resources of Photoshop, which hold IPTC, of a TIFF or JPEG."""
-    held: dict[int, Any] = getattr(image, "tag_v2", {})
-    with decoding("the image", ReadLimits()):
-        resources, iptc = (held.get(tag) for tag in (tiff_tags.PHOTOSHOP, tiff_tags.IPTC))
-    resources = resources[0] if isinstance(resources, tuple) else resources  # as Pillow gives the type UNDEFINED
-    if not isinstance(iptc, bytes):  # stored as numbers, of which Pillow gives the first alone
-        iptc = None
-    if isinstance(resources, bytes) or iptc is not None:
-        return tiff_tags.photoshop_of(resources if isinstance(resources, bytes) else b"", iptc)
-    segments = [data for name, data in getattr(image, "applist", ()) if name == "APP13"]
-    start = photoshop.SEGMENT
-    return b"".join(data.removeprefix(start) for data in segments if data.startswith(start)) or None
-
-
-def _metadata_of(info: dict[Any, Any], block: bytes | None, upright: Frame, turn: int) -> Metadata:
-    """Return EXIF, XMP and resolution as they are for the upright picture; damaged EXIF is left out."""
-    stored = shown_size(upright.width, upright.height, turn)
-    try:
-        block = None if block is None else exif.upright(block.removeprefix(_EXIF_PREFIX), turn, *stored)
-    except MediaError:
-        block = None
-    packet = info.get("xmp")
-    packet = packet.encode() if isinstance(packet, str) else packet
-    x, y = info.get("dpi") or (math.nan, math.nan)
-    x, y = (float(y), float(x)) if turn >= 5 else (float(x), float(y))
-    return Metadata(
-        exif=block,
-        xmp=xmp.upright(packet, turn, *stored) if isinstance(packet, bytes) else None,
-        resolution=resolution_of(x, y, Unit.INCH),
-        source_size=(upright.width, upright.height),
-    )
-
-
-def image_of_frame(frame: Frame, like: PillowPicture) -> Image.Image:
-    """Return a frame as an image of mode L, LA, RGB, RGBA, I;16 or F, with the metadata of its source `like`.
-
-    `info` has what `Image.save` takes by the same names: exif, xmp, icc_profile and dpi; and, if there is XMP or IPTC,
-    tiffinfo, pnginfo and extra, with which alone it reaches TIFF, PNG and, as for IPTC, JPEG.
-    """
-    pixels = array_of_frame(frame, dimensions=2)
-    if like.value_range is not None:
-        pixels = restore(pixels, like.value_range)
-    image = Image.fromarray(pixels)
-    metadata, _ = for_size(like.metadata, frame.width, frame.height)
-    kept = {
-        "exif": None if metadata.exif is None else _EXIF_PREFIX + metadata.exif,
-        "xmp": metadata.xmp,
-        "icc_profile": metadata.icc,
-        "dpi": metadata.dpi,
-    }
-    kept |= _further_arguments(metadata)
-    image.info.update({name: value for name, value in kept.items() if value is not None})
-    return image
-
-
-def _further_arguments(metadata: Metadata) -> dict[str, Any]:
-    """Return XMP and IPTC in the form in which the writers of TIFF, PNG and JPEG take them."""
-    if metadata.xmp is None and metadata.photoshop is None:
-        return {}
-    tags, chunks, segments = Image.Exif(), PngImagePlugin.PngInfo(), b""
-    tags.load(_EXIF_PREFIX + (metadata.exif or exif.build(exif.Directories("little", {}, {}, {}))))
-    if metadata.xmp is not None:
-        tags[tiff_tags.XMP] = metadata.xmp
-        chunks.add(*png.xmp_chunk(xmp.text(metadata.xmp)))
-    if metadata.photoshop is not None:
-        tags[tiff_tags.PHOTOSHOP] = metadata.photoshop
-        iptc = photoshop.iptc_of(metadata.photoshop)
-        if iptc is not None:
-            tags[tiff_tags.IPTC] = iptc
-        chunks.add(*png.raw_profile_chunk("iptc", metadata.photoshop))
-        parts = photoshop.segments(metadata.photoshop)
-        segments = b"".join(b"\xff\xed" + (len(part) + 2).to_bytes(2, "big") + part for part in parts)
-    return {"tiffinfo": tags, "pnginfo": chunks, "extra": segments or None}
 
 
 class Upscaler:
@@ -243,11 +91,12 @@ class Upscaler:
         """Return a larger picture of the same kind.
 
         A Pillow image of any mode becomes L, LA, RGB, RGBA, I;16 or F, upright as its EXIF orientation says; of an
-        animation or a file of several pages it is the current frame. Its `info` keeps EXIF, XMP, color profile and dpi
-        under the names that `Image.save` takes: `large.save("large.jpg", **large.info)`, and IPTC of a JPEG or TIFF for
-        JPEG, PNG and TIFF. EXIF is for the new size and
-        orientation; of a TIFF it is what Pillow gives; damaged EXIF and profiles that do not fit are left out. An
-        array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
+        animation or a file of several pages it is the current frame. `save()` of this module writes it with all that
+        its file carried and the format holds. Its `info` has EXIF, XMP, color profile and dpi under the names that
+        `Image.save` takes: `large.save("large.jpg", **large.info)`, and IPTC for JPEG, PNG and TIFF. EXIF is for the
+        new size and orientation; damaged EXIF and profiles that do not fit are left out.
+
+        An array is (H, W) or (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, of uint8, uint16 or
         float32 in 0..1, and keeps its layout and type. `progress` is called with an `esrt_core.progress.Progress`
         after every batch of tiles.
 
@@ -297,6 +146,31 @@ def upscale(
 ) -> "Image.Image | Array":
     """Upscale one Pillow image or NumPy array; for more than one use Upscaler, which keeps its networks."""
     return Upscaler(scale, model, device).upscale(image, progress)
+
+
+def save(
+    image: Image.Image, path: "str | PathLike[str]", quality: int | None = None, *, overwrite: bool = True
+) -> tuple[str, ...]:
+    """Write an image as `esrt upscale` writes its result, with all that it carries and the format holds.
+
+    image    of `upscale`, or any Pillow image, whose file is read for what it carries.
+    path     its extension names the format.
+    quality  1 to 100, or None for the format's default.
+
+    Returns notes on what was lost or changed. What the program has changed in `image.info` counts: without "exif" there
+    the file gets none.
+
+    Raises: OptionError if the extension or the quality is invalid, MediaError if the format cannot hold the image,
+    TargetError if the file cannot be written.
+    """
+    target = Path(path)
+    entry = format_for_path(target)
+    if entry is None or not entry.writable:
+        raise OptionError(f"{target.name} has no extension of a format that esrt writes; use .png or .jpg")
+    options = EncodeOptions(quality)
+    picture = frame_of_image(image)
+    with atomic_write(target, overwrite) as temporary:
+        return encode([picture.page], temporary, entry.name, picture.metadata, options)
 
 
 def upscale_folder(

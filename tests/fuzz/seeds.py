@@ -17,7 +17,7 @@ from safetensors.torch import save
 from esrt_core.media.image.formats import FORMATS
 from esrt_core.model.esrt import ESRT, ESRTConfig
 from esrt_core.weights.header import CheckpointMetadata
-from tests.media.pictures import noise, srgb_profile
+from tests.media.pictures import noise, psd_file, srgb_profile
 
 SIZE = (14, 11)
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F")
@@ -86,6 +86,11 @@ def _deep() -> Iterator[tuple[str, bytes]]:
         yield f"deep-{channels}.png", bytes(imagecodecs.png_encode(samples))
         yield f"deep-{channels}.jp2", bytes(imagecodecs.jpeg2k_encode(samples, level=0))
     yield "gray16.pgm", b"P5 14 11 65535\n" + noise(11, 14, dtype=np.uint16).tobytes()
+    yield "plain.ppm", b"P3 2 1 255\n1 2 3 # words\n4 5 6\n"
+    header = b"P7\n# words\nWIDTH 14\nHEIGHT 11\nDEPTH 2\nMAXVAL 255\nENDHDR\n"
+    yield "tuples.pam", header + noise(11, 14, 2).tobytes()
+    for compression in (0, 1, 2):
+        yield f"deep-{compression}.psd", psd_file(noise(11, 14, 3, dtype=np.uint16), compression)
     yield "color.pfm", b"PF\n14 11\n-1.0\n" + np.linspace(0, 1, 11 * 14 * 3, dtype="<f4").tobytes()
 
 

@@ -1,9 +1,13 @@
 /* Softmax attention inside pieces of windows (paper, section 3.2: EMHA and the Feature Split Module).
 
    The map is cut into windows; the pixels of a window, in row-major order, form SPLITS consecutive pieces, each a
-   sequence of its own. Tokens lie in the lanes of vectors: QUERIES of them meet one key or value after the other, whose
-   numbers are broadcast. Keys come in chunks whose scores stay in the first cache; when a chunk raises a query's largest
-   score, what was summed up so far is scaled down (Milakov and Gimelshein, arXiv 1805.02867). */
+   sequence of its own. A head's queries, keys and values are one 3 x 3 convolution of the map, computed for a piece when
+   it is attended to, so that they stay in the second cache. Queries lie in the lanes of vectors: QUERIES of them meet one
+   key or value after the other, whose numbers are broadcast. Keys come in chunks whose scores stay in the first cache.
+
+   Softmax needs no maximum while powers of two of the scores themselves cannot overflow, which with trained weights they
+   hardly ever can. Otherwise, when a chunk raises a query's largest score, what was summed up so far is scaled down
+   (Milakov and Gimelshein, arXiv 1805.02867). */
 
 #include <math.h>
 #include <string.h>
@@ -14,19 +18,23 @@
 #define SPLITS 4
 #define BLOCK 6  /* channels whose sums stay in registers; divides DIM */
 #define CHUNK 96 /* keys; a multiple of KEYS */
+#define MODERATE 100 /* scores up to this need no maximum: 2 ** 100 times values and tokens does not overflow */
 #if SUMS == 24
 #define WIDE 3    /* vectors of tokens */
 #define KEYS (LANES == 16 ? 8 : 6) /* whose sums stay in registers */
-#define OUTPUTS 9 /* channels of queries, keys and values computed together; divides DIM */
 #else
 #define WIDE 2
 #define KEYS 4
-#define OUTPUTS 6
 #endif
 #define QUERIES (WIDE * LANES)
 _Static_assert(QUERIES % KEYS == 0 && CHUNK % KEYS == 0, "a block of keys ends where a block of tokens does");
 
 typedef Lanes Row[WIDE]; /* one number for each token */
+
+INLINE void copy_rows(Row *to, const Row *from, const int count) { /* a compiler's memcpy would go through the stack */
+    UNROLLED(int i = 0; i < count; i++)
+        UNROLLED(int w = 0; w < WIDE; w++) to[i][w] = from[i][w];
+}
 
 typedef struct {
     long top, left, width; /* of the window, px */
@@ -57,70 +65,67 @@ static float *pixel_of(Map map, Piece piece, long token) {
     return map.data + (piece.top + at / piece.width) * map.pitch + (piece.left + at % piece.width) * map.step;
 }
 
-/* The tokens of the longest piece, in whole vectors. */
-long piece_room(Size size, Windows windows) {
+/* The tokens of the longest piece, in whole blocks. */
+static long piece_room(Size size, Windows windows) {
     const long most = ceil_div(ceil_div(size.height, windows.down) * ceil_div(size.width, windows.across), SPLITS);
     return ceil_div(most, QUERIES) * QUERIES;
 }
 
 long attention_scratch(Size size, Windows windows) {
-    return 2 * DIM * piece_room(size, windows) + CHUNK * QUERIES;
+    return piece_room(size, windows) * QKV + (CHUNK + 1) * QUERIES + 16 * tiles_in_chunk() * QKV +
+           convolution_scratch(CHANNELS, QKV);
 }
 
 typedef struct {
-    Map map;
+    Map x, out;
     Size size;
     Windows windows;
-    const float *qkv;
-    float *pieces;
-    long room;
+    const Filter *qkv;
+    const float *factors;
 } AttentionJob;
 
 static long pieces_of(Windows windows) { return SPLITS * windows.down * windows.across; }
 
-/* Transpose LANES tokens of a piece: (LANES, REDUCED) to columns of (REDUCED, room). The last token fills up. */
-static void gather_tokens(const AttentionJob *job, Piece piece, long first, float *to) {
-    const float *from[LANES];
-    for (long l = 0; l < LANES; l++)
-        from[l] = pixel_of(job->map, piece, first + l < piece.length ? first + l : piece.length - 1);
-    for (long c = 0; c < REDUCED; c++)
-        for (long l = 0; l < LANES; l++)
-            to[c * job->room + l] = from[l][c];
+/* The rows of a window that a piece lies in. */
+static Area rows_of(Piece piece) {
+    const long first = piece.first / piece.width, end = ceil_div(piece.first + piece.length, piece.width);
+    return (Area){piece.top + first, piece.left, {end - first, piece.width}};
 }
 
-static void gather_block(const void *argument, long item, Member *member) {
-    (void)member;
-    const AttentionJob *job = argument;
-    const long blocks = job->room / QUERIES, block = item % blocks, index = item / blocks;
-    const Piece piece = piece_at(job->size, job->windows, index);
-    for (long first = block * QUERIES; first < (block + 1) * QUERIES; first += LANES)
-        if (first < ceil_div(piece.length, QUERIES) * QUERIES)
-            gather_tokens(job, piece, first, job->pieces + index * REDUCED * job->room + first);
+/* Normalize those of a tile's sums (4, 4, QKV) that belong to the piece and write them to its tokens (length, QKV). */
+static void keep_tokens(const AttentionJob *job, const Filter *filter, Piece piece, Area area, long tile,
+                        const float *sums, float *tokens) {
+    const long across = ceil_div(area.size.width, 4), top = tile / across * 4, left = tile % across * 4;
+    const long before = piece.first % piece.width; /* pixels of the area's first row that belong to another piece */
+    for (long y = top; y < top + 4 && y < area.size.height; y++)
+        for (long x = left; x < left + 4 && x < area.size.width; x++) {
+            const long token = y * area.size.width + x - before;
+            if (token < 0 || token >= piece.length)
+                continue;
+            const float factor = job->factors[(area.top + y) * job->size.width + area.left + x];
+            const float *from = sums + ((y - top) * 4 + x - left) * QKV;
+            UNROLLED(int c = 0; c < QKV; c += LANES)
+                store(tokens + token * QKV + c, factor * load(from + c) + load(filter->bias + c));
+        }
 }
 
-/* Bring the map's pixels, REDUCED channels, into the order of the pieces: pieces (piece, REDUCED, piece_room). */
-void gather_pieces(Member *member, Map reduced, Size size, Windows windows, float *pieces) {
-    const AttentionJob job = {reduced, size, windows, NULL, pieces, piece_room(size, windows)};
-    share(member, pieces_of(windows) * (job.room / QUERIES), gather_block, NULL, &job);
-}
-
-/* Compute OUTPUTS channels of queries, keys or values of QUERIES tokens. */
-APART void project(const float *tokens, long room, const float *weights, float *out, long out_room) {
-    Row sum[OUTPUTS];
-    UNROLLED(int o = 0; o < OUTPUTS; o++)
-        UNROLLED(int w = 0; w < WIDE; w++) sum[o][w] = (Lanes){0};
-    for (long c = 0; c < REDUCED; c++) {
-        Row x;
-        UNROLLED(int w = 0; w < WIDE; w++) x[w] = load(tokens + c * room + w * LANES);
-        UNROLLED(int o = 0; o < OUTPUTS; o++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[o][w] += x[w] * weights[c * 3 * DIM + o];
+/* Compute the queries, keys and values of a head: tokens (length, QKV), filled up to whole blocks with the last one. */
+static void project(const AttentionJob *job, const Filter *filter, Piece piece, float *tokens, float *scratch) {
+    const Area area = rows_of(piece);
+    const long tiles = tiles_3x3(area.size), most = tiles_in_chunk();
+    float *sums = scratch, *room = sums + 16 * most * QKV;
+    for (long first = 0; first < tiles; first += most) {
+        const long count = tiles - first < most ? tiles - first : most;
+        convolve_3x3(filter, job->x, job->size, area, first, count, sums, room);
+        for (long t = 0; t < count; t++)
+            keep_tokens(job, filter, piece, area, first + t, sums + t * 16 * QKV, tokens);
     }
-    UNROLLED(int o = 0; o < OUTPUTS; o++)
-        UNROLLED(int w = 0; w < WIDE; w++) store(out + o * out_room + w * LANES, sum[o][w]);
+    for (long token = piece.length; token % QUERIES; token++)
+        memcpy(tokens + token * QKV, tokens + (piece.length - 1) * QKV, QKV * sizeof(float));
 }
 
-/* Write the scores of KEYS keys and raise `top` to the largest. */
-APART void score(const float *queries, const float *keys, long room, float *scores, Row top) {
+/* Write the scores of KEYS keys and, unless it is null, raise `top` to the largest. */
+INLINE void score_keys(const float *queries, const float *keys, float *scores, Lanes *top) {
     Row sum[KEYS];
     UNROLLED(int j = 0; j < KEYS; j++)
         UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] = (Lanes){0};
@@ -128,89 +133,179 @@ APART void score(const float *queries, const float *keys, long room, float *scor
         Row query;
         UNROLLED(int w = 0; w < WIDE; w++) query[w] = load(queries + d * QUERIES + w * LANES);
         UNROLLED(int j = 0; j < KEYS; j++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[d * room + j];
+            UNROLLED(int w = 0; w < WIDE; w++) sum[j][w] += query[w] * keys[j * QKV + d];
     }
-    UNROLLED(int j = 0; j < KEYS; j++)
-        UNROLLED(int w = 0; w < WIDE; w++) {
-            store(scores + j * QUERIES + w * LANES, sum[j][w]);
-            top[w] = larger(top[w], sum[j][w]); /* a NaN may be lost here, but not in its score */
-        }
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        UNROLLED(int j = 0; j < KEYS; j++) store(scores + j * QUERIES + w * LANES, sum[j][w]);
+        if (!top)
+            continue;
+        Lanes largest = top[w];
+        UNROLLED(int j = 0; j < KEYS; j++) largest = larger(largest, sum[j][w]); /* a NaN stays in its score */
+        top[w] = largest;
+    }
 }
 
-/* Turn scores into weights and add these up. */
-APART void weigh(float *scores, long count, const Row top, Row total) {
-    for (long j = 0; j < count; j++)
-        UNROLLED(int w = 0; w < WIDE; w++) {
-            const Lanes weight = power_of_two(load(scores + j * QUERIES + w * LANES) - top[w]);
-            store(scores + j * QUERIES + w * LANES, weight);
-            total[w] += weight;
-        }
+APART void score(const float *queries, const float *keys, float *scores, Row top) {
+    score_keys(queries, keys, scores, top);
 }
 
-/* Scale BLOCK channels of the sums down and add the values of a chunk. */
-APART void mix(const float *weights, const float *values, long room, long count, const Row factor, Row *out) {
+APART void score_moderate(const float *queries, const float *keys, float *scores) {
+    score_keys(queries, keys, scores, NULL);
+}
+
+/* Turn the scores of one key into weights: powers of two, of their distance from `top` unless it is null. */
+INLINE void weigh(float *scores, const Lanes *top) {
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        const Lanes score = load(scores + w * LANES);
+        store(scores + w * LANES, top ? power_of_two(score - top[w]) : moderate_power(score));
+    }
+}
+
+/* Add the values of a chunk to BLOCK channels of the sums, weighed. */
+APART void mix(const float *weights, const float *values, long count, Row *out) {
     Row sum[BLOCK];
-    UNROLLED(int d = 0; d < BLOCK; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] = factor[w] * out[d][w];
-    for (long j = 0; j < count; j++) {
+    copy_rows(sum, (const Row *)out, BLOCK);
+    for (long j = 0; j < count; j++, weights += QUERIES, values += QKV) {
         Row weight;
-        UNROLLED(int w = 0; w < WIDE; w++) weight[w] = load(weights + j * QUERIES + w * LANES);
+        UNROLLED(int w = 0; w < WIDE; w++) weight[w] = load(weights + w * LANES);
         UNROLLED(int d = 0; d < BLOCK; d++)
-            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d * room + j];
+            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d];
     }
-    UNROLLED(int d = 0; d < BLOCK; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) out[d][w] = sum[d][w];
+    copy_rows(out, (const Row *)sum, BLOCK);
 }
 
-/* Let QUERIES queries (DIM, QUERIES), scaled to powers of two, meet `length` keys and values (DIM, room). */
-static void attend_queries(const float *queries, const float *keys, const float *values, long room, long length,
-                           float *scores, Row out[DIM]) {
-    Row total, top;
-    UNROLLED(int w = 0; w < WIDE; w++) total[w] = (Lanes){0}, top[w] = fill(-INFINITY);
+/* The same for the first channels, when the weights are scores still: one key ahead, while multiply-adds keep the
+   processor busy, they are turned into weights, which are added up in `total`. What lies behind the last key is read and
+   written, but not added. */
+INLINE void weigh_and_mix(float *scores, const float *values, long count, const Lanes *top, Row total, Row *out) {
+    Row sum[BLOCK], all;
+    copy_rows(sum, (const Row *)out, BLOCK);
+    UNROLLED(int w = 0; w < WIDE; w++) all[w] = total[w];
+    weigh(scores, top);
+    for (long j = 0; j < count; j++, scores += QUERIES, values += QKV) {
+        weigh(scores + QUERIES, top);
+        __asm__ volatile("" ::: "memory"); /* kept in registers until the next turn, they would drive sums out */
+        Row weight;
+        UNROLLED(int w = 0; w < WIDE; w++) {
+            weight[w] = load(scores + w * LANES);
+            all[w] += weight[w];
+        }
+        UNROLLED(int d = 0; d < BLOCK; d++)
+            UNROLLED(int w = 0; w < WIDE; w++) sum[d][w] += weight[w] * values[d];
+    }
+    copy_rows(out, (const Row *)sum, BLOCK);
+    UNROLLED(int w = 0; w < WIDE; w++) total[w] = all[w];
+}
+
+APART void mix_scores(float *scores, const float *values, long count, const Row top, Row total, Row *out) {
+    weigh_and_mix(scores, values, count, top, total, out);
+}
+
+APART void mix_moderate_scores(float *scores, const float *values, long count, Row total, Row *out) {
+    weigh_and_mix(scores, values, count, NULL, total, out);
+}
+
+typedef struct {
+    Row top, total, out[DIM]; /* largest scores, sums of weights, weighed sums of values */
+} Sums;
+
+/* Let QUERIES queries (DIM, QUERIES) meet `count` keys and values whose scores are moderate. */
+static void meet_moderate(const float *queries, const float *keys, long count, float *scores, Sums *sums) {
+    for (long j = 0; j < count; j += KEYS)
+        score_moderate(queries, keys + j * QKV, scores + j * QUERIES);
+    mix_moderate_scores(scores, keys + DIM, count, sums->total, sums->out);
+}
+
+/* The same for any scores. Behind the last key it is repeated, which changes no maximum. */
+static void meet_any(const float *queries, const float *keys, long count, float *scores, Sums *sums) {
+    Row before;
+    memcpy(before, sums->top, sizeof before);
+    for (long j = 0; j < count; j += KEYS)
+        score(queries, keys + j * QKV, scores + j * QUERIES, sums->top);
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        const Lanes factor = power_of_two(before[w] - sums->top[w]);
+        sums->total[w] *= factor;
+        UNROLLED(int d = 0; d < DIM; d++) sums->out[d][w] *= factor;
+    }
+    mix_scores(scores, keys + DIM, count, sums->top, sums->total, sums->out);
+}
+
+/* Let QUERIES queries, scaled to powers of two, meet the keys and values of `length` tokens. */
+static void attend_queries(const float *queries, const float *tokens, long length, int moderate, float *scores,
+                           Sums *sums) {
+    UNROLLED(int w = 0; w < WIDE; w++) {
+        sums->top[w] = fill(-INFINITY), sums->total[w] = (Lanes){0};
+        UNROLLED(int d = 0; d < DIM; d++) sums->out[d][w] = (Lanes){0};
+    }
     for (long first = 0; first < length; first += CHUNK) {
         const long count = length - first < CHUNK ? length - first : CHUNK;
-        Row before, factor;
-        UNROLLED(int w = 0; w < WIDE; w++) before[w] = top[w];
-        for (long j = 0; j < count; j += KEYS) /* behind the last key it is repeated, which changes no maximum */
-            score(queries, keys + first + j, room, scores + j * QUERIES, top);
-        UNROLLED(int w = 0; w < WIDE; w++) {
-            factor[w] = power_of_two(before[w] - top[w]);
-            total[w] *= factor[w];
-        }
-        weigh(scores, count, top, total);
-        UNROLLED(int d = 0; d < DIM; d += BLOCK) mix(scores, values + d * room + first, room, count, factor, out + d);
+        const float *keys = tokens + first * QKV + DIM;
+        if (moderate)
+            meet_moderate(queries, keys, count, scores, sums);
+        else
+            meet_any(queries, keys, count, scores, sums);
+        for (int d = BLOCK; d < DIM; d += BLOCK)
+            mix(scores, keys + DIM + d, count, sums->out + d);
     }
     UNROLLED(int d = 0; d < DIM; d++)
-        UNROLLED(int w = 0; w < WIDE; w++) out[d][w] /= total[w];
+        UNROLLED(int w = 0; w < WIDE; w++) sums->out[d][w] /= sums->total[w];
+}
+
+/* Find the largest absolute number that each channel of the keys has. */
+static void measure_keys(const float *tokens, long length, float *largest) {
+    Lanes most[QKV / LANES] = {0};
+    for (long token = 0; token < length; token++)
+        UNROLLED(int c = 0; c < QKV / LANES; c++) {
+            const Lanes x = load(tokens + token * QKV + c * LANES);
+            most[c] = larger(most[c], larger(-x, x));
+        }
+    float all[QKV];
+    memcpy(all, most, sizeof all);
+    memcpy(largest, all + DIM, DIM * sizeof(float));
+}
+
+/* Return whether no score of QUERIES queries can be other than moderate; what is not finite never is. */
+static int are_moderate(const float *queries, const float *largest) {
+    for (int w = 0; w < WIDE; w++) {
+        Lanes bound = {0};
+        for (int d = 0; d < DIM; d++) {
+            const Lanes query = load(queries + d * QUERIES + w * LANES);
+            bound += larger(-query, query) * largest[d];
+        }
+        for (int l = 0; l < LANES; l++)
+            if (!(bound[l] <= MODERATE))
+                return 0;
+    }
+    return 1;
 }
 
 /* Attend with one head in one piece. */
 static void attend_piece(const void *argument, long item, Member *member) {
     const AttentionJob *job = argument;
-    const long index = item / HEADS, head = item % HEADS, room = job->room;
+    const long index = item / HEADS, head = item % HEADS;
     const Piece piece = piece_at(job->size, job->windows, index);
-    const float *tokens = job->pieces + index * REDUCED * room, *weights = job->qkv + head * REDUCED * 3 * DIM;
-    float *keys = member->scratch, *values = keys + DIM * room, *scores = values + DIM * room;
-    for (long first = 0; first < piece.length; first += QUERIES)
-        for (int o = 0; o < 2 * DIM; o += OUTPUTS)
-            project(tokens + first, room, weights + DIM + o, keys + o * room + first, room);
+    float *scores = member->scratch, *tokens = scores + (CHUNK + 1) * QUERIES;
+    project(job, job->qkv + head, piece, tokens, tokens + piece_room(job->size, job->windows) * QKV);
+    float largest[DIM];
+    measure_keys(tokens, piece.length, largest);
     for (long first = 0; first < piece.length; first += QUERIES) {
         float queries[DIM * QUERIES] __attribute__((aligned(ALIGNMENT)));
-        Row out[DIM];
-        for (int o = 0; o < DIM; o += OUTPUTS)
-            project(tokens + first, room, weights + o, queries + o * QUERIES, QUERIES);
-        memset(out, 0, sizeof out);
-        attend_queries(queries, keys, values, room, piece.length, scores, out);
+        Sums sums;
+        for (long d = 0; d < DIM; d++)
+            for (long l = 0; l < QUERIES; l++)
+                queries[d * QUERIES + l] = tokens[(first + l) * QKV + d];
+        attend_queries(queries, tokens, piece.length, are_moderate(queries, largest), scores, &sums);
         for (long l = 0; l < QUERIES && first + l < piece.length; l++) {
-            float *to = pixel_of(job->map, piece, first + l) + head * DIM;
+            float *to = pixel_of(job->out, piece, first + l) + head * DIM;
             for (int d = 0; d < DIM; d++)
-                to[d] = out[d][l / LANES][l % LANES];
+                to[d] = sums.out[d][l / LANES][l % LANES];
         }
     }
 }
 
-/* Attend with all heads in all pieces; `out` gets HEADS * DIM channels. qkv: (HEADS, REDUCED, 3 * DIM). */
-void attend(Member *member, const float *qkv, const float *pieces, Size size, Windows windows, Map out) {
-    const AttentionJob job = {out, size, windows, qkv, (float *)pieces, piece_room(size, windows)};
+/* Attend with all heads in all pieces of x, CHANNELS channels with a frame of zeros; `out` gets REDUCED channels.
+   factors: (height, width), what the sums of queries, keys and values are multiplied by before their bias. */
+void attend(Member *member, const Filter *qkv, Map x, const float *factors, Size size, Windows windows, Map out) {
+    const AttentionJob job = {x, out, size, windows, qkv, factors};
     share(member, pieces_of(windows) * HEADS, attend_piece, NULL, &job);
 }

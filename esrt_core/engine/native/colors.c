@@ -199,11 +199,11 @@ static void make_kernel(float *kernel) {
         kernel[k + RADIUS] = (float)(exp(-0.5 * k * k / (SIGMA * SIGMA)) / sum);
 }
 
-static long phase_floats(void) { return (1 + 2 * ROUNDS) * (long)(sizeof(Phase) / sizeof(float)); }
+static long phase_floats(long threads) { return threads * (1 + 2 * ROUNDS) * (long)(sizeof(Phase) / sizeof(float)); }
 
 /* Return how many floats `workspace` must hold for a call of esrt_correct. */
 EXPORTED long NAMED(esrt_correct_workspace, DIGEST)(long planes, long height, long width, long scale, long threads) {
-    return phase_floats() + 2 * planes * height * width + threads * row_floats(width, scale);
+    return phase_floats(threads) + 2 * planes * height * width + threads * row_floats(width, scale);
 }
 
 /* Correct the colors of y (planes, scale * height, scale * width), enlarged from x (planes, height, width) in [0, 1],
@@ -212,12 +212,12 @@ EXPORTED long NAMED(esrt_correct_workspace, DIGEST)(long planes, long height, lo
 EXPORTED void NAMED(esrt_correct, DIGEST)(const float *x, float *y, float *workspace, long planes, long height,
                                           long width, long scale, long threads) {
     const long pixels = planes * height * width;
-    float *errors = workspace + phase_floats();
+    float *errors = workspace + phase_floats(threads);
     Correction job = {x, y, errors, errors + pixels, planes, height, width, scale, 0, {0}};
     Team team = {.size = (int)threads, .phases = (Phase *)workspace};
     Member members[MOST_THREADS];
     make_kernel(job.kernel);
-    memset(workspace, 0, (phase_floats() + 2 * pixels) * sizeof(float));
+    memset(workspace, 0, (phase_floats(threads) + 2 * pixels) * sizeof(float));
     for (long index = 0; index < threads; index++)
         members[index] = (Member){&team, (int)index, 0, errors + 2 * pixels + index * row_floats(width, scale)};
     run_team(&team, members, correct, &job);

@@ -63,15 +63,11 @@ static void take_blocks(Arena *arena, Size size, BlockSpace *space) {
     space->columns = (Tap *)take(arena, size.width * (long)(sizeof(Tap) / sizeof(float)));
 }
 
-/* What is folded lies where the pieces were: these have been attended to by then. */
 static void take_transformer(Arena *arena, Form form, TransformerSpace *space, Map *folded) {
-    const long pieces = 4 * form.windows.down * form.windows.across, pixels = form.size.height * form.size.width;
-    space->reduced = take_map(arena, form.size, REDUCED);
+    const long pixels = form.size.height * form.size.width;
+    space->attended = take_map(arena, form.size, REDUCED);
     space->moments = take(arena, 2 * pixels);
     space->factors = take(arena, pixels);
-    const long kept = arena->taken;
-    space->pieces = take(arena, pieces * REDUCED * piece_room(form.size, form.windows));
-    arena->taken = kept;
     *folded = take_map(arena, form.size, CHANNELS);
     for (int down = 0; down < 3; down++)
         space->folded[down] = take_framed(arena, form.size, CHANNELS);
@@ -87,7 +83,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
     take_blocks(&arena, form.size, &space->blocks);
     arena.taken = kept;
     take_transformer(&arena, form, &space->transformer, &space->folded);
-    space->body = (Map){space->transformer.reduced.data, form.size.width * CHANNELS, CHANNELS};
+    space->body = (Map){space->transformer.attended.data, form.size.width * CHANNELS, CHANNELS};
     space->reduced = space->merged;
     return arena.most;
 }
@@ -95,8 +91,7 @@ static long lay_out(Space *space, float *memory, Form form, long blocks) {
 static long largest(long a, long b) { return a > b ? a : b; }
 
 static long scratch_size(Form form, long blocks) {
-    long size = convolution_scratch(CHANNELS, REDUCED);
-    size = largest(size, convolution_scratch(blocks * CHANNELS, CHANNELS));
+    long size = convolution_scratch(largest(blocks * CHANNELS, HIDDEN_PADDED), CHANNELS);
     size = largest(size, attention_scratch(form.size, form.windows));
     size = largest(size, transformer_scratch());
     size = largest(size, block_scratch(form.size.width));
@@ -191,8 +186,8 @@ static void enlarge_batch(Member *member, void *job) {
         enlarge_tile(call, tile, 0, member);
 }
 
-/* Calls of `share` for one tile: 44 in an HPB, 12 outside. */
-static long phases_for(long blocks) { return 44 * blocks + 12; }
+/* Calls of `share` for one tile: 44 in an HPB, 11 outside. */
+static long phases_for(long blocks) { return 44 * blocks + 11; }
 
 static long tiles_alone(long batch, long threads) { return threads > 1 ? batch / threads * threads : 0; }
 
@@ -209,7 +204,7 @@ EXPORTED long NAMED(esrt_workspace, DIGEST)(long batch, long height, long width,
     const Form form = {.size = {height, width}, .windows = {down, across}};
     Space space;
     const long places = tiles_alone(batch, threads) ? threads : 1;
-    const long phases = phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
+    const long phases = threads * phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
     return phases + places * lay_out(&space, NULL, form, blocks) + threads * scratch_size(form, blocks);
 }
 
@@ -226,7 +221,7 @@ EXPORTED void NAMED(esrt_forward, DIGEST)(const float *weights, const float *x, 
     Call call = {.form = {&network, {height, width}, {down, across}}, .x = x, .y = y, .batch = batch};
     Team team = {.size = (int)threads, .phases = (Phase *)workspace};
     Member members[MOST_THREADS];
-    const long phases = phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
+    const long phases = threads * phases_in(batch, blocks, threads) * (long)(sizeof(Phase) / sizeof(float));
     const long scratch = scratch_size(call.form, blocks);
     unpack(&network, weights, scale, blocks);
     memset(workspace, 0, phases * sizeof(float));

@@ -12,11 +12,11 @@ INLINE void multiply_columns(const float *x, long stride, const float *matrix, f
 INLINE void multiply_rows(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in,
                           long out) {
     long done = 0;
-    for (; out - done >= WIDEST * LANES; done += WIDEST * LANES)
+    for (; out - done >= WIDEST * LANES && out - done != 4 * LANES; done += WIDEST * LANES) /* 2 + 2: not 3 + 1 */
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, WIDEST);
-    if (out - done >= 2 * LANES)
+    for (; out - done >= 2 * LANES; done += 2 * LANES)
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 2);
-    else if (out - done >= LANES)
+    if (out - done >= LANES)
         multiply_columns(x, stride, matrix + done, y + done, y_stride, count, in, out, 1);
 }
 

@@ -14,9 +14,10 @@
 #define HALF 16    /* channels inside a residual unit */
 #define MAX_BLOCKS 8
 #define TOKEN 288  /* 3 x 3 pixels of 32 channels */
-#define REDUCED 144
 #define HEADS 8
 #define DIM 18     /* channels of a head */
+#define REDUCED (HEADS * DIM)
+#define QKV 64     /* queries, keys and values of a head, 3 * DIM, in whole vectors */
 #define HIDDEN 72  /* of the MLP */
 #define HIDDEN_PADDED 80 /* whole vectors */
 #define SQUEEZED 2 /* channels inside a channel attention */
@@ -60,11 +61,11 @@ typedef struct {
 } Hpb;
 
 typedef struct {
-    Filter reduce;                    /* LayerNorm's affine map and centering, and Reduction */
-    const float *qkv;                 /* (HEADS, REDUCED, 3 * DIM): queries in powers of two, keys, values */
+    Filter qkv[HEADS]; /* LayerNorm's affine map and centering, Reduction, queries in powers of two, keys, values */
     const float *expand, *expand_bias; /* (REDUCED, TOKEN), (TOKEN) */
     const float *fc1, *fc1_bias;      /* LayerNorm's affine map and centering too, (TOKEN, HIDDEN_PADDED) */
-    const float *fc2, *fc2_bias;      /* (HIDDEN, TOKEN) */
+    Filter fc2;             /* and the overlapping sums of its result, HIDDEN_PADDED channels to CHANNELS */
+    const float *fc2_bias;  /* (TOKEN): before these sums, in which pixels at the edge have fewer patches */
 } Transformer;
 
 /* Kernels of the outermost pixels, 3 x 3 places: index 3 * row + column, each 0 first, 1 inner, 2 last. */
@@ -95,7 +96,7 @@ long packed_size(long scale, long blocks);
 void product(const float *x, long stride, const float *matrix, float *y, long y_stride, long count, long in, long out);
 
 /* winograd.c */
-enum Ending { LINEAR, ACTIVATED, SKIPPED, NORMALIZED };
+enum Ending { LINEAR, ACTIVATED, SKIPPED };
 
 typedef struct {
     Filter filter;
@@ -109,7 +110,6 @@ typedef struct {
     Map skip;                         /* SKIPPED: ReLU(sums + skip_weights skip), and its channels are summed up */
     const float *skip_weights;        /* (CHANNELS, out) */
     float *sums;                      /* (sum_groups(size), out) */
-    const float *factors;             /* NORMALIZED: of the sums at every pixel, before the bias; (height, width) */
     Work *finish;                     /* called once at the end with finish_job; may be null */
     const void *finish_job;
 } Convolution;
@@ -118,8 +118,16 @@ typedef struct {
 long convolution_scratch(long in, long out);
 long sum_groups(Size size);
 void convolve(Member *member, const Convolution *convolution);
+typedef struct {
+    long top, left;
+    Size size;
+} Area;
+
+long tiles_in_chunk(void);
+long tiles_3x3(Size size);
+void convolve_3x3(const Filter *filter, Map x, Size size, Area area, long first, long count, float *out,
+                  float *scratch);
 long tiles_5x5(Size size);
-long chunk_5x5(void);
 void convolve_5x5(const Filter *filter, Map x, Size size, long first, long count, float *out, float *scratch);
 
 /* resize.c */
@@ -146,15 +154,12 @@ void hpb(Member *member, const Hpb *weights, Map x, Map y, Size size, const Bloc
 typedef struct {
     long down, across; /* windows */
 } Windows;
-long piece_room(Size size, Windows windows);
 long attention_scratch(Size size, Windows windows);
-void gather_pieces(Member *member, Map reduced, Size size, Windows windows, float *pieces);
-void attend(Member *member, const float *qkv, const float *pieces, Size size, Windows windows, Map out);
+void attend(Member *member, const Filter *qkv, Map x, const float *factors, Size size, Windows windows, Map out);
 
 /* transformer.c */
 typedef struct {
-    Map reduced;     /* REDUCED channels */
-    float *pieces;   /* of the sequences, transposed */
+    Map attended;    /* REDUCED channels: what the heads make; later the first HIDDEN_PADDED are the hidden layer */
     float *moments;  /* (2, height, width): mean and sum of squares of a pixel's channels */
     float *factors;  /* (height, width): 1 / standard deviation of a patch */
     Map folded[3];   /* rows of the patches, folded along x */

@@ -128,16 +128,21 @@ def _transformer(named: _Named) -> Iterator[Array]:
     channels = len(named("norm1.weight")) // TAPS
     order = np.arange(TAPS * channels).reshape(channels, TAPS).T.ravel()
     reduce = _after_norm(named, "norm1", Layer(named("emha.reduce.weight"), None))
-    yield from _filter(Layer(reduce.weight.reshape(-1, channels, 3, 3), reduce.bias))
     qkv = named("emha.qkv.weight").reshape(3, HEADS, -1, len(reduce.weight))  # (3, head, DIM, in)
     scale = (TAPS * channels // HEADS) ** -0.5 * math.log2(math.e)  # the paper's, and the base of the powers
-    yield (qkv * np.array([scale, 1, 1])[:, None, None, None]).transpose(1, 3, 0, 2)
+    for head in (qkv * np.array([scale, 1, 1])[:, None, None, None]).transpose(1, 0, 2, 3):
+        matrix = head.reshape(-1, len(reduce.weight))  # queries, keys, values
+        composed = (matrix @ reduce.weight).reshape(-1, channels, 3, 3)
+        yield from _filter(Layer(composed, matrix @ _bias(reduce)))
     expand, fc2 = named.layer("emha.expand"), named.layer("mlp.fc2")
     fc1 = _after_norm(named, "norm2", named.layer("mlp.fc1"))
     fill = HIDDEN_PADDED - len(fc1.weight)
     yield from (expand.weight[order].T, _bias(expand)[order])
     yield from (np.pad(fc1.weight[:, order].T, ((0, 0), (0, fill))), np.pad(_bias(fc1), (0, fill)))
-    yield from (fc2.weight[order].T, _bias(fc2)[order])
+    # A pixel gets from the token below it what that has for its first row: the sums are a convolution, turned around.
+    folded = fc2.weight.reshape(channels, 3, 3, -1).transpose(0, 3, 1, 2)[:, :, ::-1, ::-1]
+    yield from _filter(Layer(np.pad(folded, ((0, 0), (0, fill), (0, 0), (0, 0))), None))
+    yield _bias(fc2)[order]
 
 
 def _after_norm(named: _Named, norm: str, linear: Layer) -> Layer:

@@ -76,11 +76,45 @@ INLINE float sum_of_lanes(Lanes x) {
     return parts[0];
 }
 
-/* 2 to the power of x <= 0: a polynomial on [-1/2, 1/2] times a power of two from the bits of the exponent. The
-   polynomial was fitted for the smallest largest relative error; with float32's own rounding that is about 1e-7. */
-INLINE Lanes power_of_two(Lanes x) {
+/* 2 to the power of x, -126 <= x < 126 or NaN, which stays NaN: what a table or a polynomial makes of the fraction, times
+   a power of two by way of the bits of the exponent. */
+#if defined(__AVX2__)
+#if LANES == 16
+#define FINEST 4 /* bits of the fraction that are looked up: as many as a register of entries has */
+INLINE Lanes look_up(Bits index, Lanes table) { return _mm512_permutexvar_ps((__m512i)index, table); }
+#else
+#define FINEST 3
+INLINE Lanes look_up(Bits index, Lanes table) { return _mm256_permutevar8x32_ps(table, (__m256i)index); }
+#endif
+
+/* The bits of 2 ** (i / LANES), less those of i where the exponent's bits are added. */
+static const uint32_t fractions[16] __attribute__((aligned(ALIGNMENT))) = {
+#if LANES == 16
+    0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
+    0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D,
+#else
+    0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7, 0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7,
+#endif
+};
+
+/* The polynomials were fitted for the smallest largest relative error: 4e-7 with 16 entries, 1e-7 with 8, float32's own
+   rounding included. */
+INLINE Lanes moderate_power(Lanes x) {
+    const float magic = 12582912.0f / (1 << FINEST); /* 1.5 * 2**23: adding it rounds to LANES-ths, in the lowest bits */
+    const Lanes rounded = x + magic;
+    const Lanes rest = x - (rounded - magic);
+    const Lanes power = look_up((Bits)rounded, *(const Lanes *)fractions);
+#if LANES == 16
+    const Lanes factor = (0.24021946f * rest + 0.69318783f) * rest + 1.0f;
+#else
+    const Lanes factor = ((5.5498901e-2f * rest + 0.24026407f) * rest + 0.69314721f) * rest + 1.0f;
+#endif
+    return factor * (Lanes)((Bits)power + ((Bits)rounded << (23 - FINEST))); /* magic's own bits are shifted out */
+}
+#else
+/* The polynomial was fitted for the smallest largest relative error; with float32's own rounding that is about 1e-7. */
+INLINE Lanes moderate_power(Lanes x) {
     const float magic = 12582912.0f; /* 1.5 * 2**23: adding it rounds to an integer, which is then in the lowest bits */
-    x = larger(fill(-126.0f), x);    /* below, float32 has no normal numbers; NaN stays NaN */
     const Lanes integer = x + magic;
     const Lanes rest = x - (integer - magic);
     Lanes power = fill(1.3276472e-3f);
@@ -91,5 +125,9 @@ INLINE Lanes power_of_two(Lanes x) {
     power = power * rest + 1.0000001f;
     return power * (Lanes)(((Bits)integer - (0x4B400000u - 127u)) << 23); /* magic's bits away, the bias added */
 }
+#endif
+
+/* 2 to the power of x <= 0; below -126 float32 has no normal numbers. */
+INLINE Lanes power_of_two(Lanes x) { return moderate_power(larger(fill(-126.0f), x)); }
 
 #endif

@@ -45,13 +45,17 @@ void share(Member *member, long items, Work *work, Work *finish, const void *job
             finish(job, 0, member);
         return;
     }
-    Phase *phase = team->phases + member->phase++;
-    for (long item; (item = atomic_fetch_add(&phase->next, 1)) < items;) {
-        work(job, item, member);
-        if (atomic_fetch_add(&phase->done, 1) + 1 == items) {
-            if (finish)
-                finish(job, 0, member);
-            complete(team, phase);
+    Phase *phase = team->phases + member->phase++ * team->size;
+    for (int turn = 0; turn < team->size; turn++) {
+        const int owner = (member->index + turn) % team->size;
+        const long first = items * owner / team->size, end = items * (owner + 1) / team->size;
+        for (long item; (item = first + atomic_fetch_add(&phase[owner].taken, 1)) < end;) {
+            work(job, item, member);
+            if (atomic_fetch_add(&phase->done, 1) + 1 == items) {
+                if (finish)
+                    finish(job, 0, member);
+                complete(team, phase);
+            }
         }
     }
     wait_for(team, phase);

@@ -8,9 +8,10 @@
 
 #define MOST_THREADS 256
 
-/* The items of one phase: which is next, and how many are done. */
+/* One of the shares that the items of a phase are divided into, one for each thread: how many of it are taken. The first
+   of a phase counts also how many of all are done. */
 typedef struct {
-    _Alignas(64) atomic_long next;
+    _Alignas(64) atomic_long taken;
     atomic_long done;
     atomic_int complete;
 } Phase;
@@ -20,7 +21,7 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t completed;
     atomic_int sleepers;
-    Phase *phases; /* one for every call of `share`, all zero at first; null in a team of one */
+    Phase *phases; /* `size` for every call of `share`, all zero at first; null in a team of one */
 } Team;
 
 /* One thread of a team. All members make the same calls of `share` in the same order. */
@@ -33,7 +34,10 @@ typedef struct {
 
 typedef void Work(const void *job, long item, Member *member);
 
-/* Do `items` pieces of work, each in whichever thread is free; then `finish`, which may be null, in one of them.
+/* Do `items` pieces of work and then `finish`, which may be null, in one of the threads.
+
+   Every thread begins with its own share, the same part of the items in every phase, so that what it reads is mostly what
+   it wrote; then it takes what is left of the others'.
 
    Returns when all are done. A thread that comes late finds nothing left and does not hold up the others. What an item
    computes must not depend on the thread that does it, nor on the order of the items. */

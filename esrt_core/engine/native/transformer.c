@@ -2,9 +2,10 @@
 
    Tokens are never all in memory. LayerNorm is (t - mean) / std, then an affine map, and a linear layer follows: the
    affine map and the centering are folded into that layer, and 1 / std is one factor for each token. So the first
-   normalization and Reduction are one 3 x 3 convolution whose sums are multiplied by a map of factors. After the
-   attention the tokens of SEGMENT pixels at a time go through Expansion and MLP; a token's numbers are in the order
-   (row of the patch, column, channel), in which they lie in the map. */
+   normalization, Reduction and the queries, keys and values are one 3 x 3 convolution whose sums are multiplied by a map
+   of factors. After the attention the tokens of SEGMENT pixels at a time go through Expansion and the MLP's first layer;
+   its second one and the overlapping sums of what that makes are a 3 x 3 convolution again. A token's numbers are in the
+   order (row of the patch, column, channel), in which they lie in the map. */
 
 #include <math.h>
 #include <string.h>
@@ -23,7 +24,7 @@ typedef struct {
     Size size;
 } TransformerJob;
 
-long transformer_scratch(void) { return SEGMENT * (2 * TOKEN + HIDDEN_PADDED) + MOST_ROWS * (TOKEN + HIDDEN_PADDED); }
+long transformer_scratch(void) { return (SEGMENT + MOST_ROWS) * (TOKEN + HIDDEN_PADDED); }
 
 static float *pixel(Map map, long y, long x) { return map.data + y * map.pitch + x * map.step; }
 
@@ -92,44 +93,47 @@ static void add_patches(const TransformerJob *job, long y, long x, long count, f
         }
 }
 
-/* Normalize, add the bias and apply the ReLU of the MLP: hidden (count, HIDDEN_PADDED). */
-static void activate(const TransformerJob *job, long count, const float *tokens, float *hidden) {
+/* The MLP's hidden layer lies over the attention's result, which is not needed any more by then. */
+static Map hidden_map(const TransformerJob *job) { return job->space->attended; }
+
+/* Normalize, add the bias, apply the ReLU of the MLP and keep hidden (count, HIDDEN_PADDED). */
+static void activate(const TransformerJob *job, long y, long x, long count, const float *tokens, const float *hidden) {
+    const Map map = hidden_map(job);
     for (long p = 0; p < count; p++, tokens += TOKEN, hidden += HIDDEN_PADDED) {
         float mean, squares;
         measure(tokens, TOKEN, &mean, &squares);
         const float factor = 1 / sqrtf(squares / TOKEN + EPSILON);
         UNROLLED(int c = 0; c < HIDDEN_PADDED; c += LANES)
-            store(hidden + c, relu(factor * load(hidden + c) + load(job->weights->fc1_bias + c)));
+            store(pixel(map, y, x + p) + c, relu(factor * load(hidden + c) + load(job->weights->fc1_bias + c)));
     }
 }
 
-/* Add the MLP's result and fold along x: every third of a token goes to one of three maps, to be summed along y later. */
-static void fold(const TransformerJob *job, long y, long x, long count, const float *tokens, const float *mlp) {
+/* Add the MLP's bias and fold along x: every third of a token goes to one of three maps, to be summed along y later. */
+static void fold(const TransformerJob *job, long y, long x, long count, const float *tokens) {
     const float *bias = job->weights->fc2_bias;
-    for (long p = 0; p < count; p++, tokens += TOKEN, mlp += TOKEN)
+    for (long p = 0; p < count; p++, tokens += TOKEN)
         for (long down = 0; down < PATCH; down++) {
             float *to = pixel(job->space->folded[down], y, x + p - 1);
             const long at = down * PATCH * CHANNELS;
             UNROLLED(int c = 0; c < PATCH * CHANNELS; c += LANES)
-                store(to + c, load(to + c) + (load(tokens + at + c) + load(mlp + at + c) + load(bias + at + c)));
+                store(to + c, load(to + c) + (load(tokens + at + c) + load(bias + at + c)));
         }
 }
 
-/* Put row y of the tokens through Expansion and MLP. */
+/* Put row y of the tokens through Expansion and the MLP's first layer. */
 static void transform_row(const void *argument, long y, Member *member) {
     const TransformerJob *job = argument;
     const Transformer *weights = job->weights;
-    float *tokens = member->scratch, *mlp = tokens + SEGMENT * TOKEN, *hidden = mlp + SEGMENT * TOKEN;
+    float *tokens = member->scratch, *hidden = tokens + (SEGMENT + MOST_ROWS) * TOKEN;
     for (int down = 0; down < PATCH; down++)
         memset(pixel(job->space->folded[down], y, -1), 0, (job->size.width + 2) * CHANNELS * sizeof(float));
     for (long x = 0; x < job->size.width; x += SEGMENT) {
         const long count = job->size.width - x < SEGMENT ? job->size.width - x : SEGMENT;
-        product(pixel(job->space->reduced, y, x), REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
+        product(pixel(job->space->attended, y, x), REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
         add_patches(job, y, x, count, tokens);
         product(tokens, TOKEN, weights->fc1, hidden, HIDDEN_PADDED, count, TOKEN, HIDDEN_PADDED);
-        activate(job, count, tokens, hidden);
-        product(hidden, HIDDEN_PADDED, weights->fc2, mlp, TOKEN, count, HIDDEN, TOKEN);
-        fold(job, y, x, count, tokens, mlp);
+        activate(job, y, x, count, tokens, hidden);
+        fold(job, y, x, count, tokens);
     }
 }
 
@@ -152,15 +156,11 @@ static void fold_row(const void *argument, long y, Member *member) {
 void transform(Member *member, const Transformer *weights, Map x, Map y, Size size, Windows windows,
                const TransformerSpace *space) {
     const TransformerJob job = {weights, space, x, y, size};
-    const Convolution reduce = {
-        .filter = weights->reduce, .x = x, .y = space->reduced, .size = size, .ending = NORMALIZED,
-        .factors = space->factors,
-    };
+    const Convolution fc2 = {.filter = weights->fc2, .x = hidden_map(&job), .y = y, .size = size, .added = y};
     share(member, size.height, measure_row, NULL, &job);
     share(member, size.height, factor_row, NULL, &job);
-    convolve(member, &reduce);
-    gather_pieces(member, space->reduced, size, windows, space->pieces);
-    attend(member, weights->qkv, space->pieces, size, windows, space->reduced);
+    attend(member, weights->qkv, x, space->factors, size, windows, space->attended);
     share(member, size.height, transform_row, NULL, &job);
     share(member, size.height, fold_row, NULL, &job);
+    convolve(member, &fc2);
 }

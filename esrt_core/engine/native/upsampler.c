@@ -27,17 +27,19 @@ typedef struct {
 enum Position { FIRST, INNER, LAST };
 
 long upsampler_scratch(void) {
-    const long inner = 2 * chunk_5x5() * 4 * MAX_PIXEL + convolution_scratch(CHANNELS, MAX_PIXEL);
+    const long inner = 2 * tiles_in_chunk() * 4 * MAX_PIXEL + convolution_scratch(CHANNELS, MAX_PIXEL);
     const long edge = 2 * SPAN * MAX_PIXEL + SPAN * MOST_TAPS * CHANNELS;
     return inner > edge ? inner : edge;
 }
 
-/* Write ReLU(up) + tail, which hold the scale x scale RGB pixels of LR pixel (y, x), channel by channel. */
-static void shuffle(const UpsamplerJob *job, long y, long x, const float *up, const float *tail) {
+/* Write ReLU(up) + tail with their biases, which hold the scale x scale RGB pixels of LR pixel (y, x), channel by
+   channel. */
+static void shuffle(const UpsamplerJob *job, long y, long x, const float *up, const float *tail, const float *up_bias,
+                    const float *tail_bias) {
     const long scale = job->network->scale, width = scale * job->size.width, height = scale * job->size.height;
     float sum[MAX_PIXEL];
     for (long k = 0; k < job->network->pixel; k += LANES)
-        store(sum + k, relu(load(up + k)) + load(tail + k));
+        store(sum + k, relu(load(up + k) + load(up_bias + k)) + (load(tail + k) + load(tail_bias + k)));
     const float *from = sum;
     for (long channel = 0; channel < 3; channel++)
         for (long row = 0; row < scale; row++, from += scale) {
@@ -48,15 +50,16 @@ static void shuffle(const UpsamplerJob *job, long y, long x, const float *up, co
 }
 
 static void upsample_chunk(const UpsamplerJob *job, long first, float *scratch) {
-    const long rest = tiles_5x5(job->size) - first, count = rest < chunk_5x5() ? rest : chunk_5x5();
-    const long pixel = job->network->pixel, across = (job->size.width + 1) / 2;
-    float *up = scratch, *tail = up + chunk_5x5() * 4 * pixel, *room = tail + chunk_5x5() * 4 * pixel;
-    convolve_5x5(&job->network->up.inner, job->features, job->size, first, count, up, room);
-    convolve_5x5(&job->network->tail.inner, job->body, job->size, first, count, tail, room);
+    const long rest = tiles_5x5(job->size) - first, count = rest < tiles_in_chunk() ? rest : tiles_in_chunk();
+    const Network *network = job->network;
+    const long pixel = network->pixel, across = (job->size.width + 1) / 2;
+    float *up = scratch, *tail = up + tiles_in_chunk() * 4 * pixel, *room = tail + tiles_in_chunk() * 4 * pixel;
+    convolve_5x5(&network->up.inner, job->features, job->size, first, count, up, room);
+    convolve_5x5(&network->tail.inner, job->body, job->size, first, count, tail, room);
     for (long k = 0; k < 4 * count; k++) {
         const long tile = first + k / 4, y = tile / across * 2 + k % 4 / 2, x = tile % across * 2 + k % 2;
         if (y > 0 && y < job->size.height - 1 && x > 0 && x < job->size.width - 1)
-            shuffle(job, y, x, up + k * pixel, tail + k * pixel);
+            shuffle(job, y, x, up + k * pixel, tail + k * pixel, network->up.inner.bias, network->tail.inner.bias);
     }
 }
 
@@ -86,9 +89,6 @@ static void convolve_span(const Upsampler *weights, Map map, Size size, Span spa
     const Place *place = weights->places + span.place;
     const long inputs = copy_taps(map, size, span, taps) * CHANNELS;
     product(taps, inputs, place->weight, out, pixel, span.count, inputs, pixel);
-    for (long p = 0; p < span.count; p++)
-        for (long k = 0; k < pixel; k += LANES)
-            store(out + p * pixel + k, load(out + p * pixel + k) + load(place->bias + k));
 }
 
 static void upsample_span(const UpsamplerJob *job, Span span, float *scratch) {
@@ -97,7 +97,8 @@ static void upsample_span(const UpsamplerJob *job, Span span, float *scratch) {
     convolve_span(&job->network->up, job->features, job->size, span, pixel, up, taps);
     convolve_span(&job->network->tail, job->body, job->size, span, pixel, tail, taps);
     for (long p = 0; p < span.count; p++)
-        shuffle(job, span.y + p * span.down, span.x + p * span.right, up + p * pixel, tail + p * pixel);
+        shuffle(job, span.y + p * span.down, span.x + p * span.right, up + p * pixel, tail + p * pixel,
+                job->network->up.places[span.place].bias, job->network->tail.places[span.place].bias);
 }
 
 static long spans_along(long length) { return (length - 2 + SPAN - 1) / SPAN; }
@@ -128,12 +129,12 @@ static void upsample_item(const void *argument, long item, Member *member) {
     if (item < spans)
         upsample_span(job, span_at(job->size, item), member->scratch);
     else
-        upsample_chunk(job, (item - spans) * chunk_5x5(), member->scratch);
+        upsample_chunk(job, (item - spans) * tiles_in_chunk(), member->scratch);
 }
 
 /* Make the picture (3, scale * height, scale * width) of the head's features and the body. */
 void upsample(Member *member, const Network *network, Map features, Map body, Size size, float *picture) {
     const UpsamplerJob job = {network, features, body, size, picture};
-    const long chunks = (tiles_5x5(size) + chunk_5x5() - 1) / chunk_5x5();
+    const long chunks = (tiles_5x5(size) + tiles_in_chunk() - 1) / tiles_in_chunk();
     share(member, spans_of(size) + chunks, upsample_item, NULL, &job);
 }

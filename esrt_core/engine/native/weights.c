@@ -56,13 +56,13 @@ static void take_hpb(Cursor *cursor, Hpb *hpb) {
 }
 
 static void take_transformer(Cursor *cursor, Transformer *et) {
-    et->reduce = take_filter(cursor, CHANNELS, REDUCED);
-    et->qkv = take(cursor, HEADS * REDUCED * 3 * DIM);
+    for (int head = 0; head < HEADS; head++)
+        et->qkv[head] = take_filter(cursor, CHANNELS, QKV);
     et->expand = take(cursor, REDUCED * TOKEN);
     et->expand_bias = take(cursor, TOKEN);
     et->fc1 = take(cursor, TOKEN * HIDDEN_PADDED);
     et->fc1_bias = take(cursor, HIDDEN_PADDED);
-    et->fc2 = take(cursor, HIDDEN * TOKEN);
+    et->fc2 = take_filter(cursor, HIDDEN_PADDED, CHANNELS);
     et->fc2_bias = take(cursor, TOKEN);
 }
 

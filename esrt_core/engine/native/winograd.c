@@ -43,16 +43,19 @@ static Tile tile_at(Size size, long outputs, long index) {
     return (Tile){index / across * outputs, index % across * outputs};
 }
 
-/* Evaluate six inputs at the points. */
-INLINE void evaluate(const Lanes d[SIDE], Lanes v[SIDE]) {
-    const Lanes even_a = d[4] - 2.0f * d[2], odd_a = d[3] - 2.0f * d[1];
-    const Lanes even_b = d[4] - 0.5f * d[2], odd_b = d[3] - 0.5f * d[1];
-    v[0] = d[0] - 2.5f * d[2] + d[4];
-    v[1] = even_a + A * odd_a;
-    v[2] = even_a - A * odd_a;
-    v[3] = even_b + B * odd_b;
-    v[4] = even_b - B * odd_b;
-    v[5] = d[1] - 2.5f * d[3] + d[5];
+/* Evaluate six inputs at the first or the last three points. */
+INLINE void evaluate_half(const Lanes d[SIDE], Lanes v[SIDE / 2], const int last) {
+    const float square = last ? 0.5f : 2.0f; /* of the other pair of points */
+    const Lanes even = d[4] - square * d[2], odd = d[3] - square * d[1];
+    if (last) {
+        v[0] = even + B * odd;
+        v[1] = even - B * odd;
+        v[2] = d[1] - 2.5f * d[3] + d[5];
+    } else {
+        v[0] = d[0] - 2.5f * d[2] + d[4];
+        v[1] = even + A * odd;
+        v[2] = even - A * odd;
+    }
 }
 
 /* Interpolate `outputs` outputs, 4 or 2, from the products at the points. */
@@ -87,18 +90,21 @@ static void transform_input(Map x, Size size, Tile tile, long reach, long in, fl
         copy_inputs(x, size, top, left, in, patch);
         from = patch, pitch = SIDE * in, step = in;
     }
-    for (long c = 0; c < in; c += LANES) {
-        Lanes columns[SIDE][SIDE], d[SIDE], v[SIDE];
-        UNROLLED(int j = 0; j < SIDE; j++) {
-            UNROLLED(int i = 0; i < SIDE; i++) d[i] = load(from + i * pitch + j * step + c);
-            evaluate(d, v);
-            UNROLLED(int i = 0; i < SIDE; i++) columns[i][j] = v[i];
+    for (long c = 0; c < in; c += LANES)
+        UNROLLED(int last = 0; last < 2; last++) { /* half of the rows at a time, so that they stay in registers */
+            Lanes rows[SIDE / 2][SIDE], d[SIDE], v[SIDE / 2];
+            UNROLLED(int j = 0; j < SIDE; j++) {
+                UNROLLED(int i = 0; i < SIDE; i++) d[i] = load(from + i * pitch + j * step + c);
+                evaluate_half(d, v, last);
+                UNROLLED(int i = 0; i < SIDE / 2; i++) rows[i][j] = v[i];
+            }
+            UNROLLED(int i = 0; i < SIDE / 2; i++)
+                UNROLLED(int half = 0; half < 2; half++) {
+                    evaluate_half(rows[i], v, half);
+                    float *to = values + ((3 * last + i) * SIDE + 3 * half) * stride(in) + c;
+                    UNROLLED(int j = 0; j < SIDE / 2; j++) store(to + j * stride(in), v[j]);
+                }
         }
-        UNROLLED(int i = 0; i < SIDE; i++) {
-            evaluate(columns[i], v);
-            UNROLLED(int j = 0; j < SIDE; j++) store(values + (i * SIDE + j) * stride(in) + c, v[j]);
-        }
-    }
 }
 
 static void multiply_points(const Filter *filter, long count, const float *values, float *products) {
@@ -110,8 +116,6 @@ static void multiply_points(const Filter *filter, long count, const float *value
 
 /* Turn the sums of `LANES` channels at one pixel into what is written. */
 INLINE Lanes end(const Convolution *work, Lanes sum, Lanes bias, long i, long j, long c, const enum Ending ending) {
-    if (ending == NORMALIZED)
-        return work->factors[i * work->size.width + j] * sum + bias;
     sum += bias;
     if (ending == ACTIVATED)
         sum = load(work->positive + c) * larger((Lanes){0}, sum) + load(work->negative + c) * smaller((Lanes){0}, sum);
@@ -195,8 +199,6 @@ static void convolve_chunk(const void *job, long item, Member *member) {
             transform_output(work, tile, from, NULL, NULL, LINEAR);
         else if (work->ending == ACTIVATED)
             transform_output(work, tile, from, NULL, NULL, ACTIVATED);
-        else if (work->ending == NORMALIZED)
-            transform_output(work, tile, from, NULL, NULL, NORMALIZED);
         else {
             float *sums = work->sums + item * filter->out;
             if (t == 0)
@@ -217,31 +219,47 @@ void convolve(Member *member, const Convolution *work) {
     share(member, chunks_in(work->size, 4), convolve_chunk, work->finish ? finish_convolution : NULL, work);
 }
 
-long tiles_5x5(Size size) { return tiles_in(size, 2); }
+long tiles_in_chunk(void) { return CHUNK; }
 
-long chunk_5x5(void) { return CHUNK; }
-
-/* Convolve 5 x 5: out (count, 4, out) for `count` tiles of 2 x 2 outputs from the tile `first` on, at most a chunk. Those
-   outside the map hold anything. */
-void convolve_5x5(const Filter *filter, Map x, Size size, long first, long count, float *out, float *scratch) {
+/* Compute the sums of `count` tiles of the area from the tile `first` on: out (count, outputs, outputs, out). */
+INLINE void convolve_tiles(const Filter *filter, Map x, Size size, Area area, long first, long count, float *out,
+                           float *scratch, const int outputs) {
     float *values = scratch, *products = values + POINTS * stride(filter->in) + MOST_ROWS * filter->in;
     float *patch = products + POINTS * stride(filter->out) + MOST_ROWS * filter->out;
-    for (long t = 0; t < count; t++)
-        transform_input(x, size, tile_at(size, 2, first + t), 2, filter->in, values + t * filter->in, patch);
+    for (long t = 0; t < count; t++) {
+        Tile tile = tile_at(area.size, outputs, first + t);
+        tile.top += area.top, tile.left += area.left;
+        transform_input(x, size, tile, outputs == 4 ? 1 : 2, filter->in, values + t * filter->in, patch);
+    }
     multiply_points(filter, count, values, products);
-    for (long t = 0; t < count; t++)
+    for (long t = 0; t < count; t++, out += outputs * outputs * filter->out)
         for (long c = 0; c < filter->out; c += LANES) {
-            Lanes half[2][SIDE], m[SIDE], y[MOST_OUTPUTS];
-            const Lanes bias = load(filter->bias + c);
+            Lanes half[MOST_OUTPUTS][SIDE], m[SIDE], y[MOST_OUTPUTS];
             UNROLLED(int j = 0; j < SIDE; j++) {
                 UNROLLED(int i = 0; i < SIDE; i++)
                     m[i] = load(products + (i * SIDE + j) * stride(filter->out) + t * filter->out + c);
-                interpolate(m, y, 2);
-                half[0][j] = y[0], half[1][j] = y[1];
+                interpolate(m, y, outputs);
+                UNROLLED(int i = 0; i < outputs; i++) half[i][j] = y[i];
             }
-            UNROLLED(int i = 0; i < 2; i++) {
-                interpolate(half[i], y, 2);
-                UNROLLED(int j = 0; j < 2; j++) store(out + ((t * 2 + i) * 2 + j) * filter->out + c, y[j] + bias);
+            UNROLLED(int i = 0; i < outputs; i++) {
+                interpolate(half[i], y, outputs);
+                UNROLLED(int j = 0; j < outputs; j++) store(out + (i * outputs + j) * filter->out + c, y[j]);
             }
         }
+}
+
+long tiles_3x3(Size size) { return tiles_in(size, 4); }
+
+/* Convolve an area of the map 3 x 3, without the bias: out (count, 4, 4, out) for `count` tiles of 4 x 4 outputs from
+   the tile `first` on, at most a chunk. Outputs outside the area are there too; outside the map they hold anything. */
+void convolve_3x3(const Filter *filter, Map x, Size size, Area area, long first, long count, float *out,
+                  float *scratch) {
+    convolve_tiles(filter, x, size, area, first, count, out, scratch, 4);
+}
+
+long tiles_5x5(Size size) { return tiles_in(size, 2); }
+
+/* The same for a 5 x 5 convolution of the whole map: out (count, 2, 2, out). */
+void convolve_5x5(const Filter *filter, Map x, Size size, long first, long count, float *out, float *scratch) {
+    convolve_tiles(filter, x, size, (Area){0, 0, size}, first, count, out, scratch, 2);
 }

@@ -9,7 +9,7 @@ starts transparent, "restore to background" clears to transparent, and frames ar
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import BinaryIO
 
@@ -57,8 +57,8 @@ class Animation:
     """Describe an animation: its canvas in px, its frames, and whether any pixel can be transparent.
 
     `common` are the chunks that every frame of an APNG needs. `default_left_out` is whether an APNG has a default image
-    that is not part of the animation. `missing` is how many frames it announces but does not hold;
-    `plays` how many times an APNG plays, 0 for endlessly.
+    that is not part of the animation. `missing` is how many frames it announces but does not hold, and `is_whole`
+    whether it has its end all the same; `plays` how many times an APNG plays, 0 for endlessly.
     """
 
     width: int
@@ -68,6 +68,7 @@ class Animation:
     common: tuple[tuple[bytes, bytes], ...] = ()
     default_left_out: bool = False
     missing: int = 0
+    is_whole: bool = True
     plays: int = 0
 
     def covers(self, frame: RawFrame) -> bool:
@@ -75,37 +76,58 @@ class Animation:
         return not (frame.left or frame.top) and frame.width >= self.width and frame.height >= self.height
 
 
-def parse_apng(file: BinaryIO) -> Animation | None:
-    """Return the animation of a PNG file, from its chunks; None if it has none."""
-    common: list[tuple[bytes, bytes]] = []
-    controls: list[bytes] = []
-    parts: list[list[tuple[int, int]]] = []
-    count = plays = 0
-    default_left_out = False
-    for chunk in png.walk(file):
+@dataclass
+class _ApngChunks:
+    """Collect the chunks of an APNG; `announced` are its acTL chunks, `parts` the pixels of each control chunk."""
+
+    common: list[tuple[bytes, bytes]] = field(default_factory=list)
+    announced: list[bytes] = field(default_factory=list)
+    controls: list[bytes] = field(default_factory=list)
+    parts: list[list[tuple[int, int]]] = field(default_factory=list)
+    default_left_out: bool = False
+    is_announced_late: bool = False
+    is_whole: bool = False
+
+    def add(self, chunk: png.Chunk, file: BinaryIO) -> None:
+        """Take the next chunk of the file."""
         if chunk.kind in (b"IHDR", b"PLTE", b"tRNS"):
-            common.append((chunk.kind, chunk.read(file)))
+            self.common.append((chunk.kind, chunk.read(file)))
         elif chunk.kind == b"acTL":
-            count, plays = (int.from_bytes(chunk.read(file)[at : at + 4], "big") for at in (0, 4))
+            self.announced.append(chunk.read(file))
+            self.is_announced_late |= self.default_left_out or any(self.parts)
         elif chunk.kind == b"fcTL" and chunk.length == 26:
-            controls.append(chunk.read(file))
-            parts.append([])
-        elif chunk.kind == b"IDAT":
-            if controls:
-                parts[-1].append((chunk.at, chunk.length))
-            else:
-                default_left_out = True
-        elif chunk.kind == b"fdAT" and controls:
-            parts[-1].append((chunk.at + 4, chunk.length - 4))  # after the sequence number
-    if not count or not controls or not common:
+            self.controls.append(chunk.read(file))
+            self.parts.append([])
+        elif chunk.kind == b"IDAT" and self.controls:
+            self.parts[-1].append((chunk.at, chunk.length))
+        elif chunk.kind == b"fdAT" and self.controls:
+            self.parts[-1].append((chunk.at + 4, chunk.length - 4))  # after the sequence number
+        self.default_left_out |= chunk.kind == b"IDAT" and not self.controls
+        self.is_whole |= chunk.kind == b"IEND"
+
+
+def parse_apng(file: BinaryIO) -> Animation | None:
+    """Return the animation of a PNG file, from its chunks; None if it has none, or one that viewers do not play.
+
+    They do not if it is announced twice, or behind the first pixels.
+    """
+    found = _ApngChunks()
+    for chunk in png.walk(file):
+        found.add(chunk, file)
+    held = [(control, tuple(parts)) for control, parts in zip(found.controls, found.parts, strict=True)]
+    if found.is_whole:
+        held = [(control, parts) for control, parts in held if parts]
+    if len(found.announced) != 1 or found.is_announced_late or not held or not found.common:
         return None
-    header = common[0][1]
-    frames = tuple(_apng_frame(control, tuple(each)) for control, each in zip(controls, parts, strict=True))[:count]
+    count, plays = (int.from_bytes(found.announced[0][at : at + 4], "big") for at in (0, 4))
+    if not count:
+        return None
+    header = found.common[0][1]
+    frames = tuple(_apng_frame(*frame) for frame in held)[:count]
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
+    common, missing = tuple(found.common), max(count - len(frames), 0)
+    animation = Animation(width, height, frames, True, common, found.default_left_out, missing, found.is_whole, plays)
     opaque = header[9] in (0, 2, 3) and all(kind != b"tRNS" for kind, _ in common)
-    animation = Animation(
-        width, height, frames, True, tuple(common), default_left_out, max(count - len(frames), 0), plays
-    )
     cleared = any(frame.dispose is not Dispose.NONE for frame in frames[:-1]) or not animation.covers(frames[0])
     return animation if cleared or not opaque else replace(animation, has_alpha=False)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from esrt_core.media.frame import ColorSpace, Frame
-from esrt_core.media.image import png
+from esrt_core.media.image import png, webp
 from esrt_core.media.image.cicp import with_nclx
 from esrt_core.media.image.codec_writer import PNG_LEVEL
 from esrt_core.media.image.formats import AVIF, GIF, PNG, WEBP, Format, encoding
@@ -27,7 +27,6 @@ from esrt_core.media.image.pillow_writer import indexed, quality_parameters, to_
 _FOREVER = 0
 _CLEAR_TO_BACKGROUND = 2  # GIF disposal
 _LONGEST = 65_535  # of a numerator or denominator in fcTL
-_WEBP_FLAGS = {b"ICCP": 0x20, b"ALPH": 0x10, b"EXIF": 0x08, b"XMP ": 0x04}  # VP8X
 _WEBP_ANIMATED, _WEBP_OVERWRITES = 0x02, 0x02  # VP8X; ANMF: the frame is not blended
 
 
@@ -128,7 +127,8 @@ def _save(
     if target is AVIF:
         file.write(data if metadata.color is None else with_nclx(data, metadata.color))
     else:
-        file.write(_as_animated_webp(data, animation.size, times, metadata.loop or _FOREVER))
+        data = _as_animated_webp(data, animation.size, times, metadata.loop or _FOREVER)
+        file.write(webp.with_chunks(data, animation.size, metadata.webp_chunks) if metadata.webp_chunks else data)
 
 
 def _as_animated_webp(data: bytes, size: tuple[int, int], times: list[int], plays: int) -> bytes:
@@ -136,36 +136,23 @@ def _as_animated_webp(data: bytes, size: tuple[int, int], times: list[int], play
 
     https://developers.google.com/speed/webp/docs/riff_container
     """
-    chunks = list(_riff_chunks(data))
+    chunks = list(webp.chunks(data))
     kinds = {kind for kind, _ in chunks}
     if b"ANIM" in kinds or len(times) == 1:
         return data
-    coded = b"".join(_riff_chunk(kind, content) for kind, content in chunks if kind in (b"ALPH", b"VP8 ", b"VP8L"))
+    coded = b"".join(webp.chunk(kind, content) for kind, content in chunks if kind in (b"ALPH", b"VP8 ", b"VP8L"))
     has_alpha = any(kind == b"VP8L" and content[4] & 0x10 for kind, content in chunks)
-    flags = _WEBP_ANIMATED | sum(flag for kind, flag in _WEBP_FLAGS.items() if kind in kinds)
-    flags |= _WEBP_FLAGS[b"ALPH"] * has_alpha
+    flags = _WEBP_ANIMATED | sum(flag for kind, flag in webp.FLAGS.items() if kind in kinds)
+    flags |= webp.FLAGS[b"ALPH"] * has_alpha
     sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
-    parts = [_riff_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides)]
-    parts += [_riff_chunk(kind, content) for kind, content in chunks if kind == b"ICCP"]
-    parts.append(_riff_chunk(b"ANIM", bytes(4) + plays.to_bytes(2, "little")))
+    parts = [webp.extended(flags, size)]
+    parts += [webp.chunk(kind, content) for kind, content in chunks if kind == b"ICCP"]
+    parts.append(webp.chunk(b"ANIM", bytes(4) + plays.to_bytes(2, "little")))
     for time in times:
         header = bytes(6) + sides + time.to_bytes(3, "little") + bytes([_WEBP_OVERWRITES])
-        parts.append(_riff_chunk(b"ANMF", header + coded))
-    parts += [_riff_chunk(kind, content) for kind, content in chunks if kind in (b"EXIF", b"XMP ")]
-    content = b"WEBP" + b"".join(parts)
-    return b"RIFF" + len(content).to_bytes(4, "little") + content
-
-
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
-
-
-def _riff_chunk(kind: bytes, content: bytes) -> bytes:
-    return kind + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+        parts.append(webp.chunk(b"ANMF", header + coded))
+    parts += [webp.chunk(kind, content) for kind, content in chunks if kind in (b"EXIF", b"XMP ")]
+    return webp.file_of(parts)
 
 
 def _save_apng(animation: _Spool, file: BinaryIO, durations: list[float], metadata: Metadata) -> None:

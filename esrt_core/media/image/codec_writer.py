@@ -1,6 +1,7 @@
 """Write still images that Pillow writes with 8 bits only: with imagecodecs, and with headers of ours.
 
-PNG and JPEG XL of 16 bits, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PFM and SGI of every depth.
+PNG of 16 bits, JPEG XL of 16 and of floats, HEIC of 10 and 12, and AVIF, JPEG 2000, PNM, PAM, PFM and SGI of every
+depth.
 """
 
 import importlib
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import isobmff, jp2, jxl, netpbm, photoshop, sgi
 from esrt_core.media.image.cicp import SRGB, UNSPECIFIED, matrix_for
-from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, JXL, PFM, PNG, PPM, SGI, Format, encoding
+from esrt_core.media.image.formats import AVIF, HEIF, JPEG2000, JXL, PAM, PFM, PNG, PPM, SGI, Format, encoding
 from esrt_core.media.image.metadata import png_chunks, save_parameters
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Unit
 
@@ -112,7 +113,9 @@ def _write_jpeg2000(frame: Frame, file: BinaryIO, metadata: Metadata, options: E
     is_gray, has_alpha = frame.space is ColorSpace.GRAY, frame.alpha is not None
     shape = jp2.Shape(frame.width, frame.height, frame.depth, is_gray, has_alpha)
     iptc = None if metadata.photoshop is None else photoshop.iptc_of(metadata.photoshop)
-    for part in jp2.boxes(shape, jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc)):
+    xml = tuple(content for _, content in metadata.jp2_boxes)
+    carried = jp2.Carried(metadata.icc, metadata.exif, metadata.xmp, dpi, iptc=iptc, xml=xml)
+    for part in jp2.boxes(shape, carried):
         file.write(part)
     if metadata.comments:
         codestream = jp2.with_comments(bytes(codestream), metadata.comments)
@@ -137,10 +140,14 @@ def _write_deep_heif(frame: Frame, file: BinaryIO, metadata: Metadata, options: 
 
 
 def _write_deep_jxl(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
-    """Write 16 bits with imagecodecs, which takes them as linear; pillow-jxl writes 8."""
+    """Write 16 bits or floats with imagecodecs, which takes them as linear; pillow-jxl writes 8.
+
+    Floats are written without loss.
+    """
     import imagecodecs
 
-    quality = options.quality or (100 if options.lossless else JXL.default_quality or 0)
+    is_exact = options.lossless or frame.depth == 32
+    quality = options.quality or (100 if is_exact else JXL.default_quality or 0)
     lossless = quality == 100
     with encoding(JXL):
         encoded = imagecodecs.jpegxl_encode(
@@ -169,6 +176,10 @@ def _write_pnm(frame: Frame, file: BinaryIO, metadata: Metadata, options: Encode
     _write_raw(file, *netpbm.pnm(frame, frame.depth, metadata.comments))
 
 
+def _write_pam(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
+    _write_raw(file, *netpbm.pam(frame, frame.depth, metadata.comments))
+
+
 def _write_pfm(frame: Frame, file: BinaryIO, metadata: Metadata, options: EncodeOptions) -> None:
     _write_raw(file, *netpbm.pfm(frame))
 
@@ -192,6 +203,7 @@ _WRITERS: dict[Format, Writer] = {
     AVIF: _write_avif,
     JPEG2000: _write_jpeg2000,
     PPM: _write_pnm,
+    PAM: _write_pam,
     PFM: _write_pfm,
     SGI: _write_sgi,
 }

@@ -47,15 +47,17 @@ from esrt_core.media.image.pixels import (
     shown_size,
     without_needless_color,
 )
+from esrt_core.media.image.premultiplied import matte_of, straightened
 from esrt_core.media.image.tiff import (
     has_all_data,
-    is_deep,
+    is_beyond_pillow,
     layout_of_page,
     missing_segments,
     orientation_of,
     page_numbers,
     read_tiff_page,
     unsupported,
+    unsupported_compression,
 )
 from esrt_core.media.image.traits import is_lossless, oddities, plays_of
 from esrt_core.media.image.truncated import UNKNOWN, describe_missing, without_end_marker
@@ -191,6 +193,8 @@ def read(opening: Opened, description: Description, number: int) -> Page:
 
 def _read(opening: Opened, description: Description, number: int) -> Page:
     page = _read_stored(opening, description, number)
+    if page.frame.alpha is not None and (matte := matte_of(opening)) is not None:
+        page = straightened(page, matte)
     is_gray = opening.format in (AVIF, HEIF) and description.info.space is ColorSpace.GRAY
     return as_gray(page) if is_gray else page
 
@@ -267,7 +271,7 @@ def _read_page_of_many(opening: Opened, number: int) -> Page:
 def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
     page = _tiff_page(opening, number)
     check_size(opening.name, int(page.imagewidth), int(page.imagelength), opening.limits)
-    if opening.image is None or is_deep(page):
+    if opening.image is None or is_beyond_pillow(page):
         return _read_with_tifffile(opening, page, icc)
     try:
         with opening.decoding(), suppress_native_stderr():
@@ -281,9 +285,12 @@ def _read_tiff(opening: Opened, number: int, icc: bytes | None) -> Page:
 
 
 def _read_with_tifffile(opening: Opened, page: tifffile.TiffPage, icc: bytes | None) -> Page:
-    with opening.decoding():
-        samples = page.asarray()
-    if reason := unsupported(page, samples):
+    reason = unsupported_compression(page)
+    if reason is None:
+        with opening.decoding():
+            samples = page.asarray()
+        reason = unsupported(page, samples)
+    if reason:
         raise MediaError(f"{opening.name}: {reason} cannot be read; convert it first")
     return read_tiff_page(page, samples, icc)
 
@@ -327,9 +334,10 @@ def _animation_to_compose(opening: Opened) -> Animation | None:
     if opening.format is PNG:
         with reading(opening.name):
             animation = parse_apng(opening.file)
-        still = animation is not None and len(animation.frames) + animation.missing == 1
-        still = still and animation is not None and not animation.default_left_out
-        return None if still else animation
+        if animation is None or animation.default_left_out:
+            return animation
+        count = len(animation.frames) + (0 if animation.is_whole else animation.missing)
+        return None if count == 1 else animation
     return None
 
 
@@ -349,8 +357,6 @@ def _composed_pages(opening: Opened, description: Description, animation: Animat
         pixels.stored_view(shown, description.orientation)[...] = canvas
         color, alpha = np.ascontiguousarray(shown[..., :3]), np.ascontiguousarray(shown[..., 3])
         yield replace(without_needless_color(page_of(color, alpha, 8)), duration_ms=frame.duration_ms)
-    if animation.missing:
-        raise opening.damaged(f"{animation.missing} frames are missing")
 
 
 def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int], tuple[str, ...]]:
@@ -361,13 +367,25 @@ def _page_numbers(opening: Opened, composed: Animation | None) -> tuple[list[int
             opening.check_page(page)
         return page_numbers(pages)
     if composed is not None:
-        left_out = ("the default image, for viewers without animation, is left out",)
-        return list(range(len(composed.frames) + composed.missing)), left_out if composed.default_left_out else ()
+        if composed.missing and not composed.is_whole and not opening.limits.allow_truncated:
+            raise opening.damaged(f"{composed.missing:,} frames are missing")
+        return list(range(len(composed.frames))), _oddities_of(composed, opening)
     if opening.format not in (WEBP, AVIF):
         return [0], ()
     with opening.decoding():
         count = getattr(opening.image, "n_frames", 1)
     return list(range(count)), ()
+
+
+def _oddities_of(composed: Animation, opening: Opened) -> tuple[str, ...]:
+    notes = []
+    if composed.default_left_out:
+        notes.append("the default image, for viewers without animation, is left out")
+    if composed.missing and composed.is_whole:
+        notes.append(f"{composed.missing:,} frames are announced but not in the file")
+    if opening.deep is not None:
+        notes.append(f"{opening.deep.bits} bits reduced to 8")
+    return tuple(notes)
 
 
 def _size(opening: Opened, first: int, orientation: int, composed: Animation | None) -> tuple[int, int, int]:
@@ -386,7 +404,7 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
     image = opening.image
     if opening.tiff is not None:
         page = opening.tiff_page(first)
-        if image is None or is_deep(page):
+        if image is None or is_beyond_pillow(page):
             return layout_of_page(page)
     assert image is not None
     with opening.decoding():
@@ -401,8 +419,11 @@ def _layout(opening: Opened, first: int, icc: bytes | None, animated: bool) -> L
         return replace(layout, mode="RGBA", space=ColorSpace.RGB, depth=8)
     if opening.deep is None:
         return layout
-    space = ColorSpace.RGB if opening.deep.in_color else layout.space
-    return replace(layout, space=space, depth=32 if opening.deep.bits == 32 else 16)
+    if channels := opening.deep.channels:
+        space = ColorSpace.RGB if channels > 2 else ColorSpace.GRAY
+        layout = replace(layout, space=space, has_alpha=channels in (2, 4))
+    bits, has_alpha = opening.deep.bits, layout.has_alpha or image.has_transparency_data  # a PNG's transparent color
+    return replace(layout, depth=bits if bits in (8, 32) else 16, has_alpha=has_alpha)
 
 
 def _layout_of(opening: Opened, image: ImageFile.ImageFile, icc: bytes | None) -> Layout:

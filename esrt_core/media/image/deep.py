@@ -1,7 +1,7 @@
-"""Find files of more than 8 bits a sample that Pillow reduces to 8 or refuses, and the decoders that read them.
+"""Find files whose samples Pillow reduces to 8 bits, refuses or misreads, and the decoders that read them.
 
-Pillow opens these files too, for their size and metadata. What it refuses for the depth in the header, it gets with
-another depth there (`Deep.patch`).
+Pillow opens these files too, for their size and metadata. What it refuses for the header, it gets with another one
+(`Deep.patch`).
 """
 
 import importlib
@@ -13,28 +13,29 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from esrt_core.media.image import isobmff, jp2, jpeg, jxl, netpbm, png, psd, sgi
+from esrt_core.media.image import bmp, isobmff, jp2, jpeg, jxl, netpbm, png, psd, psd_pixels, sgi
 
 MOST_PIXEL_BYTES = 16  # four channels of float samples
 ReadAt = Callable[[int, int], bytes]  # offset, length
-_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
+_MODES = ("1", "L", "LA", "La", "RGB", "RGBA", "RGBa", "I;16", "I;16B", "I", "F")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: SOC, SIZ
 
 
 @dataclass(frozen=True)
 class Deep:
-    """Describe samples of more than 8 bits and how they are decoded.
+    """Describe the samples of a file and how they are decoded.
 
-    `bits` is 9 to 16, or 32 for float; `peak` the value of white; `decode` returns (H, W) or (H, W, C) from a file's
+    `bits` is 8 to 16, or 32 for float; `peak` the value of white; `decode` returns (H, W) or (H, W, C) from a file's
     bytes, and raises MediaError with the reason if it is `ours`; `patch` is (offset, bytes) of what Pillow must find
-    in the header instead, or None; `in_color` is whether the samples are RGB although Pillow says gray.
+    in the header instead, or None; `channels` are those of a sample (1 gray, 2 with alpha, 3 RGB, 4 with alpha), or
+    None if Pillow knows.
     """
 
     bits: int
     peak: float
     decode: Callable[[bytes], NDArray[Any]]
     patch: tuple[int, bytes] | None = None
-    in_color: bool = False
+    channels: int | None = None
     ours: bool = True
 
     def fits(self, mode: str) -> bool:
@@ -45,7 +46,8 @@ class Deep:
 def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
     """Return how the samples of a file are decoded, from its headers; None if Pillow does it."""
     if head.startswith(png.SIGNATURE):
-        return _of_bits(head[24] if len(head) > 24 else 8, _library("png_decode"))  # IHDR
+        bits, channels = png.samples_of(head) if len(head) > 25 else (8, None)
+        return _of_bits(bits, _library("png_decode"), channels)
     if head.startswith(jpeg.START):
         return _jpeg(read_at)
     if head.startswith((jp2.SIGNATURE, _CODESTREAM)):
@@ -60,18 +62,24 @@ def find_deep(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
         return _jpeg_xl(read_at, byte_size)
     if header := netpbm.read_header(read_at(0, netpbm.HEADER_BYTES) if head.startswith(b"P") else head):
         return _netpbm(header)
+    if fields := bmp.fields_of(head):
+        patch = (bmp.COMPRESSION_AT, bytes(4))  # as if the usual bits
+        return Deep(fields.bits, 255 if fields.bits == 8 else 65535, bmp.decode, patch, len(fields.masks))
     if sgi.bits_of(head) == 16:
         return Deep(16, 65535, sgi.decode_16)
-    if psd.bits_of(head) == 16:
-        return Deep(16, 65535, psd.decode_16, (psd.BITS_AT, b"\0\x08"))
+    if layered := psd.read_header(head, read_at):
+        return _photoshop(layered)
     return None
 
 
 def patched(file: BinaryIO, deep: Deep | None) -> BinaryIO:
     """Return the file as Pillow gets it."""
-    if deep is None or deep.patch is None:
-        return file
-    return io.BufferedReader(_Patched(file, *deep.patch))
+    return file if deep is None else with_bytes(file, deep.patch)
+
+
+def with_bytes(file: BinaryIO, patch: tuple[int, bytes] | None) -> BinaryIO:
+    """Return a view of a file with other bytes at an offset."""
+    return file if patch is None else io.BufferedReader(_Patched(file, *patch))
 
 
 def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
@@ -86,8 +94,8 @@ def _library(name: str) -> Callable[[bytes], NDArray[Any]]:
     return decode
 
 
-def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]]) -> Deep | None:
-    return Deep(bits, 2**bits - 1, decode, ours=False) if 8 < bits <= 16 else None
+def _of_bits(bits: int, decode: Callable[[bytes], NDArray[Any]], channels: int | None = None) -> Deep | None:
+    return Deep(bits, 2**bits - 1, decode, channels=channels, ours=False) if 8 < bits <= 16 else None
 
 
 def _jpeg(read_at: ReadAt) -> Deep | None:
@@ -109,23 +117,37 @@ def _jpeg2000(head: bytes, read_at: ReadAt, byte_size: int) -> Deep | None:
 
 def _jpeg_xl(read_at: ReadAt, byte_size: int) -> Deep | None:
     header = jxl.read_header(read_at, byte_size)
-    if header is None or header.is_animated or header.extra not in ((), (jxl.ALPHA,)):
+    if header is None or header.extra not in ((), (jxl.ALPHA,)):
         return None
-    if not header.is_float:
-        return _of_bits(header.bits, _library("jpegxl_decode"))
-    return None if header.extra else Deep(32, 1.0, _decode_float_jxl, ours=False)
+    return Deep(32, 1.0, _decode_jxl, ours=False) if header.is_float else _of_bits(header.bits, _decode_jxl)
 
 
-def _decode_float_jxl(data: bytes) -> NDArray[Any]:
-    return _library("jpegxl_decode")(data).astype(np.float32)
+def _decode_jxl(data: bytes) -> NDArray[Any]:
+    """Return the samples of the first frame; those of 16-bit floats in 32."""
+    import imagecodecs
+
+    samples: NDArray[Any] = imagecodecs.jpegxl_decode(data, index=0)
+    return samples.astype(np.float32) if samples.dtype.kind == "f" else samples
 
 
 def _netpbm(header: netpbm.Header) -> Deep | None:
     if header.is_float:
-        return Deep(32, 1.0, netpbm.decode_pfm, (0, b"Pf"), len(header.shape) == 3)
-    if not 255 < header.peak < 65536:
+        return Deep(32, 1.0, netpbm.decode_pfm, (0, b"Pf"), header.channels)
+    if not 0 < header.peak < 65536:
         return None
-    return Deep(int(header.peak).bit_length(), header.peak, netpbm.decode_pnm)
+    bits = max(8, int(header.peak).bit_length())
+    if header.is_pam:
+        as_pgm = b"P5 %d %d 255\n" % (header.width, header.height)  # shorter than the header of any PAM
+        return Deep(bits, header.peak, netpbm.decode_pnm, (0, as_pgm), header.channels)
+    return Deep(bits, header.peak, netpbm.decode_pnm) if bits > 8 or header.is_plain else None
+
+
+def _photoshop(header: psd.Header) -> Deep | None:
+    if header.is_read_by_pillow:
+        return None
+    is_deep = header.bits == 16 and header.mode not in psd.CONVERTED
+    bits, peak = (16, 65535) if is_deep else (8, 1 if header.bits == 1 else 255)
+    return Deep(bits, peak, psd_pixels.decode, header.as_read, header.channels)
 
 
 def _decode_heif(data: bytes) -> NDArray[Any]:

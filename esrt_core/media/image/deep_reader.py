@@ -1,4 +1,4 @@
-"""Read still images of more than 8 bits that Pillow reduces or refuses."""
+"""Read still images that Pillow reduces, refuses or misreads."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from esrt_core.system.process import suppress_native_stderr
 
 
 def read_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile, orientation: int) -> Page:
-    """Decode a still image of more than 8 bits.
+    """Decode a still image with another decoder than Pillow's.
 
     Raises: MediaError if it is damaged and that is not allowed.
     """
@@ -45,7 +45,7 @@ def _decode_deep(opening: Opened, deep: Deep, image: ImageFile.ImageFile) -> NDA
         stored = decode_padded(opening, deep, data, padding)
     else:
         stored = _decode_by_library(opening, deep, data)
-    if stored.dtype not in (np.uint16, np.float32) or stored.shape[:2] != (image.height, image.width):
+    if stored.dtype not in (np.uint8, np.uint16, np.float32) or stored.shape[:2] != (image.height, image.width):
         raise opening.damaged(f"{stored.dtype} samples of shape {stored.shape}")
     return stored
 

@@ -83,7 +83,8 @@ def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tupl
             color = "#{:02x}{:02x}{:02x}".format(*options.background)
             notes.append(f"transparency flattened onto {color}: {target.label} has none")
         frame = composite(frame, options.background)
-    if target.floating and (frame.depth == 32 or not target.depths):
+    is_lossy = target.default_quality is not None and options.quality not in (None, 100)
+    if target.floating and not is_lossy and (frame.depth == 32 or not target.depths):
         return (_with_range(frame, page) if frame.depth == 32 else _to_float(frame), tuple(notes))
     bits = min(16, page.bits or frame.depth)
     depth = next((depth for depth in target.depths if depth >= bits), target.depths[-1])
@@ -92,7 +93,10 @@ def fit(page: Page, target: Format, options: EncodeOptions) -> tuple[Frame, tupl
         scaled = (
             "" if page.value_range is None else f", scaled from {page.value_range.low:g}..{page.value_range.high:g}"
         )
-        notes.append(f"float values reduced to {depth} bits{scaled}: {target.label} is not written with float values")
+        how = " at that quality" if target.floating else ""
+        notes.append(
+            f"float values reduced to {depth} bits{scaled}: {target.label} is not written with float values{how}"
+        )
     elif bits > depth:
         notes.append(f"{bits} bits reduced to {depth}: {target.label} is not written with more")
     return with_depth(frame, depth), tuple(notes)
@@ -105,6 +109,8 @@ def _encode_still(
     frame, changed = to_srgb(frame, metadata, target)
     notes.extend(changed)
     if frame.space is ColorSpace.GRAY and not target.gray:
+        if target.icc and metadata.icc is not None:
+            notes.append(f"gray converted to sRGB through its color profile: {target.label} has no grayscale")
         frame, metadata = _colored(frame, metadata if target.icc else replace(metadata, icc=None))
     metadata = _fitting_metadata(metadata, frame.width, frame.height, target, frame.space, notes)
     if write := writer_for(frame, target):

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 from esrt_core.errors import MediaError
+from esrt_core.media.image.turning import placed
 
 ORIENTATION = 0x0112
 EXIF, GPS = 0x8769, 0x8825  # tags of IFD0 that point to further directories
@@ -20,13 +22,11 @@ _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # ImageWidth, PixelXDime
 _SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
 _FOCAL_PLANE_X, _FOCAL_PLANE_Y = 0xA20E, 0xA20F  # px per unit on the sensor
 USER_COMMENT = 0x9286
-_ENCODED_TEXT = (USER_COMMENT, 0x001B, 0x001C)  # also GPSProcessingMethod, GPSAreaInformation: text with its encoding
-_UNICODE = b"UNICODE\0"  # UTF-16 in the block's byte order
 ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_RATIONAL, _LONG8 = 2, 3, 4, 5, 7, 10, 16
 _RESOLUTIONS, _RESOLUTION_UNIT = (0x011A, 0x011B), 0x0128
 _INCH = 2  # as a unit of resolution
 # The size in bytes of one value of each type, and of the parts that the byte order applies to.
-_TYPES = {
+TYPES = {
     **dict.fromkeys((1, 2, 6, 7), (1, 1)),
     **dict.fromkeys((3, 8), (2, 2)),
     **dict.fromkeys((4, 9, 11, 13), (4, 4)),
@@ -65,6 +65,10 @@ class _Entry:
     at: int
     value_at: int
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Return whether values lie between two offsets, as in damaged blocks."""
+        return self.value_at < end and start < self.value_at + TYPES[self.type][0] * self.count
+
 
 Directory = dict[int, Value]
 Carried = Callable[[int, Value], bool]  # tag, value
@@ -87,10 +91,10 @@ class Directories:
 
 def orientation(block: bytes) -> int | None:
     """Return the orientation of an EXIF block, 1 to 8; None if it has none or a wrong one."""
-    order = _order(block)
+    order = order_of(block)
     for entry in _entries(block, _first(block, order), order)[0]:
         if entry.tag == ORIENTATION:
-            value = int.from_bytes(block[entry.value_at : entry.value_at + _TYPES[entry.type][0]], order)
+            value = int.from_bytes(block[entry.value_at : entry.value_at + TYPES[entry.type][0]], order)
             return value if 1 <= value <= 8 else None
     return None
 
@@ -101,18 +105,20 @@ def upright(block: bytes, turn: int, width: int, height: int) -> bytes:
     `turn` is the orientation that was applied, 1 to 8; `width` and `height` are those of the stored pixels, in px. The
     bytes of the thumbnail stay where they are, but nothing points to them.
     """
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     entries, next_at = _entries(block, _first(block, order), order)
     for entry in entries:
-        if entry.tag == ORIENTATION:
-            _set(patched, entry, 1, order)
-    if next_at is not None:
-        patched[next_at : next_at + 4] = bytes(4)
+        if entry.tag == ORIENTATION:  # of whatever type it is read from
+            size = TYPES[entry.type][0]
+            patched[entry.value_at : entry.value_at + size] = (1).to_bytes(size, order)
     inner = _exif_entries(block, order)
+    if next_at is not None and not any(entry.overlaps(next_at, next_at + 4) for entry in (*entries, *inner)):
+        patched[next_at : next_at + 4] = bytes(4)
     for entry in inner:
         if entry.tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) and entry.type == SHORT and entry.count >= 2:
-            _change(patched, entry, order, lambda values: turned(values, turn, width - 1, height - 1))
+            place = partial(placed, turn=turn, size=(width, height), stated=_stated_size(block, inner, order))
+            _change(patched, entry, order, place)
     found = {entry.tag: entry for entry in inner}
     across, down = found.get(_FOCAL_PLANE_X), found.get(_FOCAL_PLANE_Y)
     if turn >= 5 and across is not None and down is not None and across.type == down.type == RATIONAL:
@@ -123,7 +129,7 @@ def upright(block: bytes, turn: int, width: int, height: int) -> bytes:
 
 def for_size(block: bytes, width: int, height: int, factor: tuple[float, float]) -> bytes:
     """Return a block with the result's size in px; `factor` is how much wider and higher it is than the source."""
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
         if entry.tag in (*_WIDTHS, *_HEIGHTS):
@@ -135,44 +141,26 @@ def for_size(block: bytes, width: int, height: int, factor: tuple[float, float])
     return bytes(patched)
 
 
-def turned(values: list[float], turn: int, right: float, bottom: float) -> list[float]:
-    """Return a point (x, y), a circle (x, y, diameter) or a centered rectangle (x, y, width, height) as oriented.
-
-    `turn` is the orientation, 1 to 8; `right` and `bottom` are the largest x and y before it.
-    """
-    x, y, *sides = values
-    opposite_x, opposite_y = right - x, bottom - y
-    points = [
-        (x, y),
-        (opposite_x, y),
-        (opposite_x, opposite_y),
-        (x, opposite_y),
-        (y, x),
-        (opposite_y, x),
-        (opposite_y, opposite_x),
-        (y, opposite_x),
-    ]
-    return [*points[turn - 1], *(sides[::-1] if turn >= 5 else sides)]
-
-
 def value_of(block: bytes, tag: int) -> Value | None:
     """Return an entry of the block's first or EXIF directory, or None."""
-    order = _order(block)
+    order = order_of(block)
     for entry in (*_entries(block, _first(block, order), order)[0], *_exif_entries(block, order)):
         if entry.tag == tag:
-            size = _TYPES[entry.type][0] * entry.count
+            size = TYPES[entry.type][0] * entry.count
             return Value(entry.type, entry.count, block[entry.value_at : entry.value_at + size])
     return None
 
 
-def order_of(block: bytes) -> Order:
-    """Return the byte order of a block. Raises MediaError if it has no TIFF header."""
-    return _order(block)
+def is_damaged_inside(block: bytes) -> bool:
+    """Return whether the EXIF directory of a block, below its first, is cut off or lies outside."""
+    order = order_of(block)
+    at = _pointer(block, order)
+    return at is not None and not _holds_directory(block, at, order)
 
 
 def numbers(value: Value, order: Order) -> list[float]:
     """Return the values of an entry of integers or rationals; a rational whose denominator is 0 is left out."""
-    size, part = _TYPES[value.type]
+    size, part = TYPES[value.type]
     signed = value.type in (6, 8, 9, SIGNED_RATIONAL)
     parts = [int.from_bytes(value.raw[at : at + part], order, signed=signed) for at in range(0, len(value.raw), part)]
     if size == part:
@@ -188,12 +176,12 @@ def with_entries(block: bytes | None, image: Directory, exif: Directory) -> byte
     """
     if block is None:
         return build(Directories("big", image, exif, {}))
-    order = _order(block)
+    order = order_of(block)
     grown = bytearray(block + bytes(len(block) % 2))
     first = _first(block, order)
     if exif:
         pointer = next((entry for entry in _entries(block, first, order)[0] if entry.tag == EXIF), None)
-        at = None if pointer is None else int.from_bytes(block[pointer.value_at : pointer.value_at + 4], order)
+        at = _pointer(block, order)
         offset = len(grown)
         grown += _grown_directory(block, at, exif, offset, order)
         if pointer is not None:
@@ -209,7 +197,7 @@ def with_entries(block: bytes | None, image: Directory, exif: Directory) -> byte
 
 def with_resolution(block: bytes, dpi: int) -> bytes:
     """Return a block whose entries of resolution, if it has them, say `dpi` px per inch."""
-    order = _order(block)
+    order = order_of(block)
     patched = bytearray(block)
     for entry in _entries(block, _first(block, order), order)[0]:
         if entry.tag in _RESOLUTIONS and entry.type == RATIONAL:
@@ -221,7 +209,7 @@ def with_resolution(block: bytes, dpi: int) -> bytes:
 
 def without_orientation(block: bytes) -> bytes:
     """Return a block without its orientation entry; Pillow's AVIF writer would rewrite a block that has one."""
-    order = _order(block)
+    order = order_of(block)
     first = _first(block, order)
     entries, _ = _entries(block, first, order)
     at = next((entry.at for entry in entries if entry.tag == ORIENTATION), None)
@@ -251,7 +239,7 @@ def read_directories(read_at: ReadAt, first: int | None, carried: Carried) -> Di
     Raises: MediaError if it is damaged.
     """
     head = read_at(0, 16)
-    order = _order(head)
+    order = order_of(head)
     big = head[2:4] in (b"+\0", b"\0+")
     if first is None:
         first = int.from_bytes(head[8:16] if big else head[4:8], order)
@@ -292,15 +280,6 @@ def nested(source: Directories, offset: int, *, big: bool = False) -> tuple[byte
     return data, found
 
 
-def little_endian(source: Directories) -> Directories:
-    """Return directories in the byte order of the TIFF files that are written."""
-    if source.order == "little":
-        return source
-    parts = (source.image, source.exif, source.gps, source.interoperability)
-    image, exif, gps, interoperability = ({tag: _swapped(tag, value) for tag, value in each.items()} for each in parts)
-    return Directories("little", image, exif, gps, interoperability, source.lost_maker_notes)
-
-
 def directory_bytes(directory: Directory, offset: int, order: Order, *, big: bool = False) -> bytes:
     """Return a directory with its values behind it, as it is to lie at an even offset of a file (BigTIFF: `big`)."""
     count_size, size = (8, 8) if big else (2, 4)
@@ -334,19 +313,15 @@ def _grown_directory(block: bytes, at: int | None, more: Directory, offset: int,
 
 
 def _pointed(read_at: ReadAt, pointer: Value | None, order: Order, big: bool) -> Directory:
-    at = 0 if pointer is None else int.from_bytes(pointer.raw, order)
-    return _read_directory(read_at, at, order, big) if at else {}
+    """Return the directory that an entry points to; an empty one if there is none or it is damaged."""
+    try:
+        return {} if pointer is None else _read_directory(read_at, int.from_bytes(pointer.raw, order), order, big)
+    except MediaError:
+        return {}
 
 
-def _swapped(tag: int, value: Value) -> Value:
-    part, start = _TYPES[value.type][1], 0
-    if tag in _ENCODED_TEXT and value.raw.startswith(_UNICODE):
-        part, start = 2, len(_UNICODE)
-    raw = b"".join(value.raw[at : at + part][::-1] for at in range(start, len(value.raw), part))
-    return Value(value.type, value.count, value.raw[:start] + raw)
-
-
-def _order(block: bytes) -> Order:
+def order_of(block: bytes) -> Order:
+    """Return the byte order of a block. Raises MediaError if it has no TIFF header."""
     orders: dict[bytes, Order] = {b"II": "little", b"MM": "big"}
     order = orders.get(block[:2])
     if order is None or len(block) < 8:
@@ -360,17 +335,14 @@ def _first(block: bytes, order: Order) -> int:
 
 def _entries(block: bytes, at: int, order: Order) -> tuple[list[_Entry], int | None]:
     """Return the entries of a directory whose values lie in the block, and where the offset of the next one is."""
-    if at + 2 > len(block):
-        raise MediaError("an EXIF directory lies outside its block")
-    count = int.from_bytes(block[at : at + 2], order)
-    end = at + 2 + 12 * count
-    if end > len(block):
-        raise MediaError("an EXIF directory is cut off")
+    if not _holds_directory(block, at, order):
+        raise MediaError("an EXIF directory is cut off or lies outside its block")
+    end = at + 2 + 12 * int.from_bytes(block[at : at + 2], order)
     entries = []
     for begin in range(at + 2, end, 12):
         tag, kind = (int.from_bytes(block[begin + i : begin + i + 2], order) for i in (0, 2))
         number, offset = (int.from_bytes(block[begin + i : begin + i + 4], order) for i in (4, 8))
-        size = _TYPES.get(kind, (0, 0))[0] * number
+        size = TYPES.get(kind, (0, 0))[0] * number
         value_at = begin + 8 if size <= 4 else offset
         if size and value_at + size <= len(block):
             entries.append(_Entry(tag, kind, number, begin, value_at))
@@ -378,10 +350,30 @@ def _entries(block: bytes, at: int, order: Order) -> tuple[list[_Entry], int | N
 
 
 def _exif_entries(block: bytes, order: Order) -> list[_Entry]:
-    for entry in _entries(block, _first(block, order), order)[0]:
-        if entry.tag == EXIF:
-            return _entries(block, int.from_bytes(block[entry.value_at : entry.value_at + 4], order), order)[0]
-    return []
+    """Return the entries of the EXIF directory; none if it is damaged, see `is_damaged_inside`."""
+    at = _pointer(block, order)
+    return [] if at is None or not _holds_directory(block, at, order) else _entries(block, at, order)[0]
+
+
+def _pointer(block: bytes, order: Order) -> int | None:
+    """Return where the EXIF directory is said to be."""
+    entries, _ = _entries(block, _first(block, order), order)
+    places = (entry.value_at for entry in entries if entry.tag == EXIF)
+    return next((int.from_bytes(block[at : at + 4], order) for at in places), None)
+
+
+def _holds_directory(block: bytes, at: int, order: Order) -> bool:
+    return at + 2 <= len(block) and at + 2 + 12 * int.from_bytes(block[at : at + 2], order) <= len(block)
+
+
+def _stated_size(block: bytes, entries: list[_Entry], order: Order) -> tuple[int, int]:
+    """Return the width and height in px that the EXIF directory states, 0 where it does not."""
+    found = {entry.tag: entry for entry in entries if entry.type in (SHORT, LONG)}
+    sizes = []
+    for tag in (_WIDTHS[1], _HEIGHTS[1]):
+        at = found[tag].value_at if tag in found else None
+        sizes.append(0 if at is None else int.from_bytes(block[at : at + TYPES[found[tag].type][0]], order))
+    return sizes[0], sizes[1]
 
 
 def _set(block: bytearray, entry: _Entry, value: int, order: Order) -> None:
@@ -390,7 +382,7 @@ def _set(block: bytearray, entry: _Entry, value: int, order: Order) -> None:
         return
     kind = LONG if value > 0xFFFF else entry.type
     block[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, order)
-    block[entry.at + 8 : entry.at + 12] = value.to_bytes(_TYPES[kind][0], order).ljust(4, b"\0")
+    block[entry.at + 8 : entry.at + 12] = value.to_bytes(TYPES[kind][0], order).ljust(4, b"\0")
 
 
 def _change(block: bytearray, entry: _Entry, order: Order, change: Callable[[list[float]], list[float]]) -> None:
@@ -426,7 +418,7 @@ def _read_directory(read_at: ReadAt, at: int, order: Order, big: bool) -> Direct
         entry = table[begin : begin + entry_size]
         tag, kind = int.from_bytes(entry[:2], order), int.from_bytes(entry[2:4], order)
         count = int.from_bytes(entry[4 : 4 + offset_size], order)
-        size = _TYPES.get(kind, (0, 0))[0] * count
+        size = TYPES.get(kind, (0, 0))[0] * count
         if not 0 < size <= _MOST_BYTES:
             continue
         field = entry[4 + offset_size :]

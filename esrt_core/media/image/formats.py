@@ -133,7 +133,7 @@ TIFF = Format(
     iptc=True,
     least_bytes=0.02,
 )
-BMP = Format("bmp", "BMP", ("BMP",), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=1.0)
+BMP = Format("bmp", "BMP", ("BMP", "DIB"), (".bmp", ".dib"), writable=True, dpi=True, least_bytes=1.0)
 AVIF = Format(
     "avif",
     "AVIF",
@@ -195,6 +195,17 @@ PPM = Format(
     comment_bytes=50_000,  # so that the header is read again
 )
 PFM = Format("pfm", "PFM", (), (".pfm",), writable=True, floating=True, depths=(), typical_bytes=12.0)
+PAM = Format(
+    "pam",
+    "PAM",
+    (),
+    (".pam",),
+    writable=True,
+    alpha=True,
+    depths=_EVERY_DEPTH,
+    comment=True,
+    comment_bytes=50_000,
+)
 SGI = Format(
     "sgi",
     "SGI",
@@ -242,6 +253,7 @@ JXL = Format(
     writable=True,
     alpha=True,
     depths=(8, 16),
+    floating=True,
     exif=True,
     xmp=True,
     default_quality=95,
@@ -250,7 +262,7 @@ JXL = Format(
 )
 ICO = Format("ico", "ICO", ("ICO",), (".ico",))
 ICNS = Format("icns", "ICNS", ("ICNS",), (".icns",))
-PSD = Format("psd", "Photoshop", ("PSD",), (".psd",))
+PSD = Format("psd", "Photoshop", ("PSD",), (".psd", ".psb", ".pdd"))
 FORMATS: tuple[Format, ...] = (
     PNG,
     JPEG,
@@ -262,6 +274,7 @@ FORMATS: tuple[Format, ...] = (
     JPEG2000,
     PPM,
     PFM,
+    PAM,
     TGA,
     QOI,
     HEIF,

@@ -37,10 +37,37 @@ _DOCUMENTS = (
     (rb"PK\x03\x04", "is a ZIP archive or an office document; extract its images first"),
 )
 _UNREADABLE = (
-    (rb"P7\s", "a PAM"),
-    (rb"8BPS\x00\x01.{16}\x00\x10", "a Photoshop file of 16 bits that is neither gray nor RGB"),
-    (rb"8BPS\x00\x01.{16}\x00\x20", "a Photoshop file of 32 bits"),
-    (rb"8BPS\x00\x02", "a large Photoshop file (PSB)"),
+    (rb"P7\s", "a PAM with a damaged header or of tuples that are neither gray nor RGB"),
+    (rb"8BPS\x00[\x01\x02].{16}\x00\x20", "a Photoshop file of 32 bits"),
+    (rb"8BPS\x00[\x01\x02]", "a Photoshop file with a damaged header or of an unknown color mode"),
+)
+_OTHER_FORMATS = (
+    (rb"\x76\x2f\x31\x01", "an OpenEXR image"),
+    (rb"#\?(RADIANCE|RGBE)", "a Radiance HDR image"),
+    (rb"gimp xcf", "a GIMP image (XCF)"),
+    (rb"\s*/\* XPM|! XPM2", "an XPM image"),
+    (rb"#define\s+\S+_width\s", "an XBM image"),
+    (rb"\x8aMNG\r\n", "an MNG animation"),
+    (rb"\x8bJNG\r\n", "a JNG image"),
+    (rb"\x00\x00\x02\x00.\x00", "a Windows cursor (CUR)"),
+    (rb"\xb1\x68\xde\x3a", "a DCX image"),
+    (rb"BLP[12]", "a Blizzard texture (BLP)"),
+    (rb"VTF\x00", "a Valve texture (VTF)"),
+    (rb"\xabKTX ", "a Khronos texture (KTX)"),
+    (rb"DanM|LinS", "a Microsoft Paint image (MSP)"),
+    (rb"SIMPLE  =", "a FITS image"),
+    (rb".{128}DICM", "a DICOM image"),
+    (rb".{2048}PCD_", "a Kodak Photo CD image"),
+    (rb"SDPX|XPDS", "a DPX image"),
+    (rb"\x80\x2a\x5f\xd7", "a Cineon image"),
+    (rb"II\xbc", "a JPEG XR image"),
+    (rb"\xff\xd8\xff\xf7", "a JPEG-LS image"),
+    (rb"BPG\xfb", "a BPG image"),
+    (rb"FLIF", "a FLIF image"),
+    (rb"farbfeld", "a farbfeld image"),
+    (rb"FORM.{4}(ILBM|PBM )", "an Amiga image (ILBM)"),
+    (rb"AT&TFORM", "a DjVu document"),
+    (rb"\xd7\xcd\xc6\x9a|\x01\x00\x00\x00.{36} EMF", "a Windows metafile"),
 )
 
 
@@ -71,7 +98,7 @@ def refusal_reason(head: bytes, extension: str) -> str | None:
 
 def unidentified_reason(head: bytes, extension: str) -> str:
     """Return why no decoder recognizes a file, to follow its name in a message."""
-    for pattern, variant in _UNREADABLE:
+    for pattern, variant in (*_UNREADABLE, *_OTHER_FORMATS):
         if re.match(pattern, head, re.DOTALL):
             return f"is {variant}, which esrt does not read; {CONVERT_FIRST}"
     if extension in RAW_EXTENSIONS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 ReadAt = Callable[[int, int], bytes]  # offset, length
 _MOST_BYTES = 1 << 24  # of a box that is read whole
+_OF_TILES = (b"colr", b"hvcC", b"av1C", b"pixi")  # properties that describe samples
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,53 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 
 
 def properties(read_at: ReadAt, byte_size: int) -> list[tuple[bytes, bytes]]:
-    """Return the properties of the primary item of an AVIF or HEIF file, each its kind and content."""
+    """Return the properties of the primary item of an AVIF or HEIF file, each its kind and content.
+
+    An image of tiles has the color and the bits of its first tile where it states none itself, as Canon writes it.
+    """
     meta = dict(inside(first_content(read_at, byte_size, b"meta"), 4))
+    primary = primary_of(meta)
+    own = associated(meta, primary)
+    stated = {kind for kind, _ in own}
+    tiles = references(meta).get((b"dimg", primary), [])
+    of_tile = associated(meta, tiles[0]) if tiles else []
+    return own + [(kind, content) for kind, content in of_tile if kind in _OF_TILES and kind not in stated]
+
+
+def primary_of(meta: dict[bytes, bytes]) -> int:
+    """Return the number of the primary item, of the boxes in a meta box."""
+    pitm = meta.get(b"pitm", b"")
+    return int.from_bytes(pitm[4:6] if pitm[:1] == b"\0" else pitm[4:8], "big")
+
+
+def associated(meta: dict[bytes, bytes], item: int) -> list[tuple[bytes, bytes]]:
+    """Return the properties of an item, each its kind and content, of the boxes in a meta box."""
     declared = dict(inside(meta.get(b"iprp", b"")))
-    primary = int.from_bytes(meta.get(b"pitm", b"")[4:8], "big")
     held = inside(declared.get(b"ipco", b""))
-    numbers = associations(declared.get(b"ipma", b"")).get(primary, [])
+    numbers = associations(declared.get(b"ipma", b"")).get(item, [])
     return [held[number - 1] for number, _ in numbers if 0 < number <= len(held)]
+
+
+def item_infos(meta: dict[bytes, bytes]) -> dict[int, bytes]:
+    """Return the type of each item by its number, of the boxes in a meta box."""
+    infos, found = meta.get(b"iinf", b""), {}
+    for kind, entry in inside(infos, 6 if infos[:1] == b"\0" else 8):
+        wide = 4 if entry[:1] == b"\3" else 2  # bytes of an item's number
+        if kind == b"infe":
+            found[int.from_bytes(entry[4 : 4 + wide], "big")] = entry[6 + wide : 10 + wide]
+    return found
+
+
+def references(meta: dict[bytes, bytes]) -> dict[tuple[bytes, int], list[int]]:
+    """Return the items that an item refers to, by the kind of the reference and its number."""
+    iref = meta.get(b"iref", b"")
+    wide = 4 if iref[:1] == b"\1" else 2
+    found: dict[tuple[bytes, int], list[int]] = {}
+    for kind, content in inside(iref, 4):
+        start = wide + 2
+        targets = (int.from_bytes(content[at : at + wide], "big") for at in range(start, len(content), wide))
+        found.setdefault((kind, int.from_bytes(content[:wide], "big")), []).extend(targets)
+    return found
 
 
 def associations(ipma: bytes) -> dict[int, list[tuple[int, bool]]]:
@@ -105,15 +146,11 @@ def first_content(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes:
 def read_exif(read_at: ReadAt, byte_size: int) -> bytes | None:
     """Return the EXIF block of an AVIF or HEIF file as it is stored, or None if it has none or it cannot be located."""
     meta = dict(inside(first_content(read_at, byte_size, b"meta"), 4))
-    infos = meta.get(b"iinf", b"")
-    for kind, entry in inside(infos, 6 if infos[:1] == b"\0" else 8):
-        wide = 4 if entry[:1] == b"\3" else 2  # bytes of an item's number
-        if kind == b"infe" and entry[6 + wide : 10 + wide] == b"Exif":
-            item = int.from_bytes(entry[4 : 4 + wide], "big")
-            data = _item_data(read_at, meta, item)
-            start = 4 + int.from_bytes(data[:4], "big")  # exif_tiff_header_offset, ISO 23008-12, A.2.1
-            return data[start:] or None
-    return None
+    item = next((item for item, kind in item_infos(meta).items() if kind == b"Exif"), None)
+    if item is None:
+        return None
+    data = _item_data(read_at, meta, item)
+    return data[4 + int.from_bytes(data[:4], "big") :] or None  # exif_tiff_header_offset, ISO 23008-12, A.2.1
 
 
 def _item_data(read_at: ReadAt, meta: dict[bytes, bytes], item: int) -> bytes:

@@ -18,6 +18,9 @@ _IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 _SOT, _COM = b"\xff\x90", b"\xff\x64"
 _ENCODER = b"Created by OpenJPEG"
 _MOST_COMMENT = 65_531
+_PREMULTIPLIED = b"\0\2"  # type of a channel, table I.16
+# Boxes that are the file's structure (ISO/IEC 15444-2, annex M, for JPX) or describe what other boxes hold.
+_STRUCTURE = (b"jP  ", b"ftyp", b"jp2c", b"rreq", b"jpch", b"jplh", b"free", b"mdat", b"uinf", b"dtbl", b"comp")
 _RESTRICTED, _ANY = 2, 3  # METH: kinds of ICC profiles
 _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 
@@ -26,7 +29,9 @@ _PER_INCH = 254  # and ten to the fourth: pixels per meter as a fraction
 class Carried:
     """Hold what a JP2 file carries beside its pixels; `color_space` is the enumerated one, or None.
 
-    `further` is how many UUID boxes of other kinds it has, as for GeoJP2.
+    `xml` is the content of XML boxes; `further` is how many UUID boxes of other kinds it has, as for GeoJP2, and
+    `others` the kinds of other boxes that are not the file's structure; `is_premultiplied` whether its colors are
+    multiplied by its alpha.
     """
 
     icc: bytes | None = None
@@ -36,6 +41,9 @@ class Carried:
     color_space: int | None = None
     iptc: bytes | None = None
     further: int = 0
+    is_premultiplied: bool = False
+    xml: tuple[bytes, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,18 @@ class Shape:
 def read(read_at: ReadAt, byte_size: int) -> Carried:
     """Return what a JP2 file carries beside its pixels."""
     icc = color_space = exif = xmp = dpi = iptc = None
-    further = 0
-    for found in walk(read_at, 0, byte_size):
+    further, is_premultiplied = 0, False
+    xml: list[bytes] = []
+    others: list[str] = []
+    for found in walk(read_at, 0, byte_size) if read_at(0, len(SIGNATURE)) == SIGNATURE else ():
         if found.kind == b"jp2h":
             for kind, content in inside(found.read(read_at)):
                 if kind == b"colr" and content[:1] == b"\1":
                     color_space = int.from_bytes(content[3:7], "big")
                 elif kind == b"colr" and content[:1] in (bytes([_RESTRICTED]), bytes([_ANY])):
                     icc = content[3:]
+                elif kind == b"cdef":
+                    is_premultiplied = _PREMULTIPLIED in (content[at : at + 2] for at in range(4, len(content), 6))
                 elif kind == b"res ":
                     dpi = _dpi(dict(inside(content)))
         elif found.kind == b"uuid":
@@ -68,7 +80,12 @@ def read(read_at: ReadAt, byte_size: int) -> Carried:
             xmp = content[16:] if content.startswith(_XMP) else xmp
             iptc = content[16:] if content.startswith(_IPTC) else iptc
             further += not content.startswith((_EXIF, _XMP, _IPTC))
-    return Carried(icc, exif, xmp, dpi, color_space, iptc, further)
+        elif found.kind == b"xml ":
+            xml.append(found.read(read_at))
+        elif found.kind not in _STRUCTURE:
+            others.append(found.kind.decode("latin-1").strip())
+    names = tuple(dict.fromkeys(others))
+    return Carried(icc, exif, xmp, dpi, color_space, iptc, further, is_premultiplied, tuple(xml), names)
 
 
 def codestream_at(read_at: ReadAt, byte_size: int) -> int | None:
@@ -95,6 +112,8 @@ def boxes(shape: Shape, carried: Carried) -> Iterator[bytes]:
     for name, content in ((_EXIF, carried.exif), (_XMP, carried.xmp), (_IPTC, carried.iptc)):
         if content is not None:
             yield box(b"uuid", name, content)
+    for content in carried.xml:
+        yield box(b"xml ", content)
 
 
 def with_comments(codestream: bytes, comments: tuple[bytes, ...]) -> bytes:

@@ -12,6 +12,8 @@ from esrt_core.media.image.isobmff import box, walk
 ReadAt = Callable[[int, int], bytes]  # offset, length
 START, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAMS = {b"jxlc": 0, b"jxlp": 4}  # boxes, and the bytes before their part of the codestream
+# ISO/IEC 18181-2, section 9; jbrd rebuilds a JPEG of the old pixels.
+_KNOWN_BOXES = (b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp", b"jbrd", b"Exif", b"xml ", b"free", b"skip")
 OFFSET_OF_TIFF = bytes(4)  # begins the content of the box Exif
 _HEADER_BYTES = 4096  # names of extra channels may be long
 _MOST_CHANNELS = 256  # in profile Main
@@ -30,8 +32,9 @@ _POINT = ((19, 0), (19, 524_288), (20, 1_048_576), (21, 2_097_152))
 class Header:
     """Describe the samples of a codestream.
 
-    `bits` are those of a color sample; `extra` the types of further channels, see ALPHA; `linear_at` is where the four
-    bits that say that samples are linear begin, counted in bits from the start, or None if they are not.
+    `bits` are those of a color sample; `extra` the types of further channels, see ALPHA; `is_premultiplied` whether
+    colors are multiplied by the first alpha; `linear_at` is where the four bits that say that samples are linear begin,
+    counted in bits from the start, or None if they are not.
     """
 
     bits: int = 8
@@ -39,6 +42,7 @@ class Header:
     extra: tuple[int, ...] = ()
     is_animated: bool = False
     linear_at: int | None = None
+    is_premultiplied: bool = False
 
 
 def read_header(read_at: ReadAt, byte_size: int) -> Header | None:
@@ -71,6 +75,15 @@ def read_box(read_at: ReadAt, byte_size: int, kind: bytes) -> bytes | None:
         if found.kind == b"brob" and read_at(found.at, 4) == kind:
             return _decompressed(found.read(read_at)[4:])
     return None
+
+
+def further_boxes(read_at: ReadAt, byte_size: int) -> tuple[str, ...]:
+    """Return the kinds of boxes that are neither structure nor EXIF or XMP, such as jumb for signed or private data."""
+    if read_at(0, len(CONTAINER)) != CONTAINER:
+        return ()
+    found = walk(read_at, 0, byte_size)
+    kinds = (read_at(each.at, 4) if each.kind == b"brob" else each.kind for each in found)
+    return tuple(dict.fromkeys(kind.decode("latin-1").strip() for kind in kinds if kind not in _KNOWN_BOXES))
 
 
 def with_metadata(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
@@ -175,9 +188,11 @@ def _parse_metadata(bits: _Bits) -> Header:
     is_float, depth = _take_depth(bits)
     bits.skip(1)  # 16-bit buffers suffice
     count = bits.number(((0, 0), (0, 1), (4, 2), (12, 1)))
-    extra = tuple(_take_channel(bits) for _ in range(min(count, _MOST_CHANNELS)))
+    channels = [_take_channel(bits) for _ in range(min(count, _MOST_CHANNELS))]
     bits.skip(1)  # stored as XYB
-    return Header(depth, is_float, extra, is_animated, _find_linear(bits))
+    extra = tuple(kind for kind, _ in channels)
+    is_premultiplied = next((is_associated for kind, is_associated in channels if kind == ALPHA), False)
+    return Header(depth, is_float, extra, is_animated, _find_linear(bits), is_premultiplied)
 
 
 def _take_depth(bits: _Bits) -> tuple[bool, int]:
@@ -187,18 +202,19 @@ def _take_depth(bits: _Bits) -> tuple[bool, int]:
     return is_float, depth
 
 
-def _take_channel(bits: _Bits) -> int:
-    """Return the type of an extra channel."""
+def _take_channel(bits: _Bits) -> tuple[int, bool]:
+    """Return the type of an extra channel, and whether it is an alpha by which colors are multiplied."""
     if bits.take(1):  # alpha of 8 bits
-        return ALPHA
+        return ALPHA, False
     kind = bits.number(_ENUM)
     _take_depth(bits)
     bits.number(((0, 0), (0, 3), (0, 4), (3, 1)))  # its lower resolution
     bits.skip(8 * bits.number(((0, 0), (4, 0), (5, 16), (10, 48))))  # its name
-    bits.skip({ALPHA: 1, _SPOT: 64}.get(kind, 0))
+    is_associated = kind == ALPHA and bool(bits.take(1))
+    bits.skip(64 * (kind == _SPOT))
     if kind == _FILTER:
         bits.number(((0, 1), (2, 0), (4, 3), (8, 19)))
-    return kind
+    return kind, is_associated
 
 
 def _find_linear(bits: _Bits) -> int | None:

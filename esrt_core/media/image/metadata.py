@@ -10,17 +10,33 @@ from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace
-from esrt_core.media.image import cicp, exif, gif, jxl, photoshop, png, tiff_tags, xmp
+from esrt_core.media.image import cicp, exif, gif, jpeg_parts, jxl, photoshop, png, tiff_tags, xmp
 from esrt_core.media.image.color import in_form_for
-from esrt_core.media.image.formats import AVIF, ENCODER_ERRORS, GIF, HEIF, JPEG, JXL, PNG, PPM, TGA, TIFF, Format
+from esrt_core.media.image.formats import (
+    AVIF,
+    ENCODER_ERRORS,
+    GIF,
+    HEIF,
+    JPEG,
+    JPEG2000,
+    JXL,
+    PAM,
+    PNG,
+    PPM,
+    TGA,
+    TIFF,
+    WEBP,
+    Format,
+)
 from esrt_core.media.image.generation import with_generation
 from esrt_core.media.image.icc import profile_for
 from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
 
-_EXIF_PREFIX = b"Exif\0\0"
+_EXIF_PREFIX = jpeg_parts.EXIF_SEGMENT
 _NAMES = {"icc": "color profile", "exif": "EXIF", "xmp": "XMP"}
 _JPEG_EXIF_BYTES = 65_533 - len(_EXIF_PREFIX)
-_JOINED = (GIF, PPM, TGA)  # where comments become one
+_JPEG_ICC_BYTES = 255 * 65_519
+_JOINED = (GIF, PAM, PPM, TGA)  # where comments become one
 _COMMENT = "Comment"  # keyword of PNG text
 _SHAPE = b"pHYs"  # among further chunks it says that pixels are square
 _UNSAID = (*png.TEXT, _SHAPE)
@@ -34,8 +50,10 @@ def for_size(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
         metadata,
         xmp=None if metadata.xmp is None else xmp.for_size(metadata.xmp, (width, height), factor),
         extended_xmp=xmp.for_size(metadata.extended_xmp, (width, height), factor),
+        photoshop=photoshop.for_size(metadata.photoshop, factor),
         png_chunks=tuple(png.scaled(kind, data, factor) for kind, data in metadata.png_chunks),
         tiff_tags=tuple(tiff_tags.scaled(dict(metadata.tiff_tags), factor).items()),
+        jpeg_segments=jpeg_parts.for_size(metadata.jpeg_segments, (width, height), factor),
     )
     if metadata.exif is None:
         return metadata, ()
@@ -53,12 +71,18 @@ def stripped(metadata: Metadata) -> Metadata:
 
 
 def with_dpi(metadata: Metadata, dpi: int) -> Metadata:
-    """Return metadata with a resolution in px per inch; the tags of an EXIF block say the same."""
+    """Return metadata with a resolution in px per inch; EXIF, XMP and Photoshop's data say the same."""
     try:
         block = None if metadata.exif is None else exif.with_resolution(metadata.exif, dpi)
     except MediaError:  # damaged, which for_size() reports
         block = metadata.exif
-    return replace(metadata, resolution=Resolution(float(dpi), float(dpi)), exif=block)
+    return replace(
+        metadata,
+        resolution=Resolution(float(dpi), float(dpi)),
+        exif=block,
+        xmp=None if metadata.xmp is None else xmp.with_resolution(metadata.xmp, dpi),
+        photoshop=photoshop.with_resolution(metadata.photoshop, dpi),
+    )
 
 
 def embeddable(metadata: Metadata, target: Format, space: ColorSpace) -> tuple[Metadata, tuple[str, ...]]:
@@ -94,7 +118,8 @@ def save_parameters(metadata: Metadata, target: Format) -> dict[str, Any]:
         parameters["icc_profile"] = metadata.icc
     if metadata.exif is not None:
         block = exif.without_orientation(metadata.exif) if target is AVIF else metadata.exif
-        parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
+        if target is not JPEG or len(block) <= _JPEG_EXIF_BYTES:  # longer is in several segments
+            parameters["exif"] = (jxl.OFFSET_OF_TIFF if target is JXL else _EXIF_PREFIX) + block
     if metadata.dpi is not None:
         parameters["dpi"] = metadata.dpi
     if metadata.comments and target is not JPEG:
@@ -195,6 +220,7 @@ def _own_chunks(metadata: Metadata, space: ColorSpace, notes: list[str]) -> list
 
 def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
     """Return metadata whose XMP is one packet, but for a JPEG."""
+    metadata = _with_second_xmp(metadata, target)
     if not metadata.extended_xmp or metadata.xmp is None or target is JPEG:
         return metadata
     if not target.xmp:
@@ -204,6 +230,21 @@ def _with_whole_xmp(metadata: Metadata, target: Format, notes: list[str]) -> Met
         notes.append("extended XMP left out: it cannot be put together with the rest")
         whole = xmp.without_extension(metadata.xmp)
     return replace(metadata, xmp=whole, extended_xmp=b"")
+
+
+def _with_second_xmp(metadata: Metadata, target: Format) -> Metadata:
+    """Return metadata whose XMP has the properties of further packets of a JPEG too, if they can be put together."""
+    if target is JPEG or not target.xmp:
+        return metadata
+    packet, rest = metadata.xmp, []
+    for marker, data in metadata.jpeg_segments:
+        more = data.removeprefix(xmp.SEGMENT)
+        whole = None if packet is None or more == data else xmp.merged(packet, more)
+        if whole is None:
+            rest.append((marker, data))
+        else:
+            packet = whole
+    return replace(metadata, xmp=packet, jpeg_segments=tuple(rest))
 
 
 def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
@@ -230,9 +271,10 @@ def _with_resolution(metadata: Metadata, target: Format, notes: list[str]) -> Me
 def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Metadata:
     """Leave out what only JPEG or TIFF holds, for other targets, with notes."""
     if metadata.photoshop is not None and not target.iptc:
-        name = "IPTC" if photoshop.iptc_of(metadata.photoshop) is not None else "Photoshop's data"
+        notes.append(f"{photoshop.names(metadata.photoshop)} left out: {target.label} cannot hold it")
         metadata = replace(metadata, photoshop=None)
-        notes.append(f"{name} left out: {target.label} cannot hold it")
+    elif metadata.photoshop is not None and target is JPEG2000 and (rest := photoshop.without_iptc(metadata.photoshop)):
+        notes.append(f"{photoshop.names(rest)} left out: {target.label} cannot hold it")
     if metadata.jpeg_segments and target is not JPEG:
         names = ", ".join(dict.fromkeys(f"APP{marker & 0xF}" for marker, _ in metadata.jpeg_segments))
         metadata = replace(metadata, jpeg_segments=())
@@ -241,11 +283,20 @@ def _with_own_parts(metadata: Metadata, target: Format, notes: list[str]) -> Met
         names = tiff_tags.names(dict(metadata.tiff_tags))
         metadata = replace(metadata, tiff_tags=())
         notes.append(f"{names} left out: {target.label} cannot hold it")
+    if metadata.webp_chunks and target is not WEBP:
+        names = ", ".join(dict.fromkeys(kind.decode("latin-1") for kind, _ in metadata.webp_chunks))
+        metadata = replace(metadata, webp_chunks=())
+        notes.append(f"WebP chunks ({names}) left out: {target.label} cannot hold them")
+    if metadata.jp2_boxes and target is not JPEG2000:
+        metadata = replace(metadata, jp2_boxes=())
+        notes.append(f"XML of the JPEG 2000 left out: {target.label} cannot hold it")
     return metadata
 
 
 def _jpeg_segments(metadata: Metadata) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
+    if metadata.exif is not None and len(metadata.exif) > _JPEG_EXIF_BYTES:
+        found += [(0xE1, data) for data in jpeg_parts.exif_segments(metadata.exif)]
     if metadata.xmp is not None:
         found += [(0xE1, data) for data in xmp.segments(metadata.xmp, metadata.extended_xmp)]
     if metadata.photoshop is not None:
@@ -272,6 +323,8 @@ def _exif_resolution(block: bytes) -> Resolution | None:
 
 def _problem(metadata: Metadata, field: str, target: Format, space: ColorSpace) -> str:
     """Return why the encoder refuses one item, tried on an image of one pixel; "" if it accepts it."""
+    if target is JPEG and len(metadata.icc or b"") > _JPEG_ICC_BYTES and field == "icc":  # Pillow would garble it
+        return f"JPEG holds {_JPEG_ICC_BYTES:,} bytes"
     alone = replace(Metadata(), **{field: getattr(metadata, field)})
     pixel = Image.new("L" if space is ColorSpace.GRAY else "RGB", (1, 1))
     parameters = save_parameters(alone, target)

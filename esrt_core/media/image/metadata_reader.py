@@ -5,31 +5,31 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from esrt_core.errors import MediaError
-from esrt_core.media.image import exif, gif, isobmff, jp2, jpeg, jxl, netpbm, photoshop, png, tga, tiff_tags, xmp
+from esrt_core.media.image import (
+    bmp,
+    exif,
+    gif,
+    isobmff,
+    jp2,
+    jpeg_parts,
+    jxl,
+    netpbm,
+    photoshop,
+    png,
+    psd,
+    tga,
+    tiff_tags,
+    webp,
+    xmp,
+)
 from esrt_core.media.image.color import read_color
-from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JPEG2000, JXL, PPM, TGA, TIFF
+from esrt_core.media.image.formats import AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, JXL, PAM, PPM, PSD, TGA, TIFF, WEBP
 from esrt_core.media.image.opening import Opened, reading
-from esrt_core.media.image.picture import Metadata, Resolution, Unit, resolution_of
+from esrt_core.media.image.picture import CREDENTIALS, Metadata, Resolution, Unit, resolution_of
 from esrt_core.media.image.pixels import UPRIGHT
 
 Value = TypeVar("Value")
-_EXIF_PREFIX = b"Exif\0\0"
-# Segments of a JPEG that other fields hold, that describe its encoding or further images, or that are signed.
-_NOT_CARRIED = (
-    ("APP0", b""),
-    ("APP1", b"Exif\0"),
-    ("APP1", xmp.SEGMENT),
-    ("APP1", xmp.EXTENDED_SEGMENT),
-    ("APP2", b"ICC_PROFILE\0"),
-    ("APP2", b"MPF\0"),
-    ("APP2", b"urn:iso:std:iso:ts:21496"),
-    ("APP11", b"JP"),
-    ("APP13", photoshop.SEGMENT),
-    ("APP14", b"Adobe"),
-    ("COM", b""),
-)
-_CREDENTIALS = "content credentials (C2PA) left out: they are signed for the pixels of the source"
-_TAIL_BYTES = 256
+_EXIF_PREFIX = jpeg_parts.EXIF_SEGMENT
 
 
 def read_metadata(opening: Opened, loop: int | None, page_number: int = 0) -> tuple[Metadata, int, tuple[str, ...]]:
@@ -75,11 +75,13 @@ def _read_page(opening: Opened, number: int, notes: list[str]) -> tuple[Metadata
         notes.append("damaged color profile left out")
         icc = None
     size = int(page.imagewidth), int(page.imagelength)
+    resources, lost = photoshop.without_places(found.photoshop)
+    _note_resources(lost, notes)
     read = Metadata(
         icc,
         None if found.exif is None else exif.upright(found.exif, turn, *size),
         None if found.xmp is None else xmp.upright(found.xmp, turn, *size),
-        photoshop=found.photoshop,
+        photoshop=photoshop.upright(resources, turn, *size),
         resolution=_turned_resolution(found.resolution, turn),
         tiff_tags=tuple(found.further.items()),
     )
@@ -105,24 +107,50 @@ def _read_file(opening: Opened, notes: list[str]) -> tuple[Metadata, int]:
     icc = _attempt(opening, _read_icc, None, "color profile", notes)
     packet = _attempt(opening, _read_xmp, None, "XMP", notes)
     turn = _turn_of(opening, block, packet)
-    _note_trailer(opening, notes)
-    if opening.format is JPEG2000 and (further := jp2.read(opening.read_at, opening.byte_size).further):
-        notes.append(f"{further} UUID boxes of other kinds (such as GeoJP2) left out")
+    if block is not None and exif.is_damaged_inside(block):
+        notes.append("part of the EXIF data is damaged")
+    jpeg_parts.note_trailer(opening, notes)
+    boxes = _read_boxes(opening, notes)
+    if opening.format is BMP and bmp.has_linked_profile(opening.read_at):
+        notes.append("color profile left out: it is in another file")
     size = opening.image.size
     resolution = _read_resolution(opening)
-    extended = b"" if packet is None else xmp.joined(_segments(opening, "APP1", xmp.EXTENDED_SEGMENT))
+    extended = b"" if packet is None else _read_extended_xmp(opening, packet, notes)
     read = Metadata(
         icc,
         None if block is None else exif.upright(block, turn, *size),
         None if packet is None else xmp.upright(packet, turn, *size),
         xmp.upright(extended, turn, *size),
-        photoshop.upright(_read_photoshop(opening), turn),
+        photoshop.upright(_read_photoshop(opening, notes), turn, *size),
         _turned_resolution(resolution, turn),
         _read_comments(opening, notes),
         _png_chunks(opening),
-        _other_segments(opening, notes),
+        jpeg_parts.further_segments(opening, turn, notes),
+        webp_chunks=_read_webp_chunks(opening, notes),
+        jp2_boxes=boxes,
     )
     return read, turn
+
+
+def _read_boxes(opening: Opened, notes: list[str]) -> tuple[tuple[bytes, bytes], ...]:
+    if opening.format is not JPEG2000:
+        return ()
+    found = jp2.read(opening.read_at, opening.byte_size)
+    if found.further:
+        notes.append(f"{found.further} UUID boxes of other kinds (such as GeoJP2) left out")
+    if found.others:
+        notes.append(f"boxes of other kinds ({', '.join(found.others)}) left out")
+    return tuple((b"xml ", content) for content in found.xml)
+
+
+def _read_webp_chunks(opening: Opened, notes: list[str]) -> tuple[tuple[bytes, bytes], ...]:
+    if opening.format is not WEBP:
+        return ()
+    found = webp.further_chunks(opening.read_at, opening.byte_size)
+    kept = tuple((kind, content) for kind, content in found if kind != webp.CREDENTIALS)
+    if len(kept) < len(found):
+        notes.append(CREDENTIALS)
+    return kept
 
 
 def _turn_of(opening: Opened, block: bytes | None, packet: bytes | None) -> int:
@@ -159,6 +187,8 @@ def _read_exif(opening: Opened) -> bytes | None:
 
 def _stored_exif(opening: Opened) -> bytes | None:
     """Return EXIF of a format whose plugin for Pillow changes or overlooks it, as the file has it."""
+    if opening.format is JPEG:
+        return next(iter(jpeg_parts.exif_blocks(opening)), None)
     if opening.format in (AVIF, HEIF):
         return isobmff.read_exif(opening.read_at, opening.byte_size)
     if opening.format is not JXL:
@@ -173,54 +203,39 @@ def _turned_resolution(resolution: Resolution | None, turn: int) -> Resolution |
     return replace(resolution, x=resolution.y, y=resolution.x)
 
 
-def _segments(opening: Opened, kind: str, start: bytes) -> list[bytes]:
-    """Return the segments of a JPEG of one kind ("APP1", "COM") that begin with `start`."""
-    found: Iterable[tuple[str, bytes]] = getattr(opening.image, "applist", ())
-    return [data for name, data in found if name == kind and data.startswith(start)]
+def _read_photoshop(opening: Opened, notes: list[str]) -> bytes | None:
+    if opening.format is PSD:
+        kept, lost = photoshop.of_psd(psd.resources(opening.read_at))
+    else:
+        kept, lost = photoshop.without_places(_stored_photoshop(opening))
+    _note_resources(lost, notes)
+    return kept
 
 
-def _other_segments(opening: Opened, notes: list[str]) -> tuple[tuple[int, bytes], ...]:
-    """Return the segments of a JPEG that another JPEG gets as they are."""
-    found: list[tuple[int, bytes]] = []
-    for name, data in getattr(opening.image, "applist", ()):
-        if not any(name == kind and data.startswith(start) for kind, start in _NOT_CARRIED):
-            found.append((0xE0 + int(name[3:]), data))
-        elif name == "APP11" and b"c2pa" in data and _CREDENTIALS not in notes:
-            notes.append(_CREDENTIALS)
-    return tuple(found)
+def _note_resources(lost: tuple[str, ...], notes: list[str]) -> None:
+    if lost:
+        notes.append(f"Photoshop's {', '.join(lost)} left out")
 
 
-def _note_trailer(opening: Opened, notes: list[str]) -> None:
-    """Note data behind the end of a JPEG, where some programs keep IPTC, edits or audio."""
-    if opening.format is not JPEG or opening.image is None or opening.image.format == "MPO":
-        return
-    with reading(opening.name):
-        tail = opening.read_at(max(0, opening.byte_size - _TAIL_BYTES), _TAIL_BYTES)
-        if tail.rstrip(b"\0").endswith(jpeg.END):
-            return
-        behind = jpeg.trailer(opening.read_at(0, opening.byte_size))
-    if behind.strip(b"\0\r\n "):
-        notes.append(f"{len(behind):,} bytes behind the end of the JPEG left out")
-
-
-def _read_photoshop(opening: Opened) -> bytes | None:
+def _stored_photoshop(opening: Opened) -> bytes | None:
     if opening.ancillary is not None:
         found = opening.ancillary.photoshop or b""
         return photoshop.of_iptc(found) if found.startswith(b"\x1c") else found or None
-    in_jp2 = jp2.read(opening.read_at, opening.byte_size).iptc if opening.format is JPEG2000 else None
-    if iptc := in_jp2 or _resource(opening, photoshop.IPTC):
-        return photoshop.of_iptc(iptc)
-    parts = _segments(opening, "APP13", photoshop.SEGMENT)
+    if opening.format is JPEG2000:
+        iptc = jp2.read(opening.read_at, opening.byte_size).iptc
+        return photoshop.of_iptc(iptc) if iptc else None
+    parts = jpeg_parts.segments(opening, "APP13", photoshop.SEGMENT)
     return b"".join(part[len(photoshop.SEGMENT) :] for part in parts) or None
 
 
 def _read_comments(opening: Opened, notes: list[str]) -> tuple[bytes, ...]:
     if opening.format is JPEG:
-        return tuple(_segments(opening, "COM", b""))
+        return tuple(jpeg_parts.segments(opening, "COM", b""))
     if opening.format is JPEG2000:
         return jp2.comments(opening.read_at, opening.byte_size)
-    if opening.format is PPM:
-        comment = netpbm.comment_of(opening.read_at(0, netpbm.HEADER_BYTES))
+    if opening.format in (PPM, PAM):
+        most = opening.byte_size if netpbm.is_plain(opening.head) else netpbm.HEADER_BYTES
+        comment = netpbm.comment_of(opening.read_at(0, most))
         if comment is None:
             notes.append(f"comments longer than {netpbm.HEADER_BYTES:,} bytes left out")
         return (comment,) if comment else ()
@@ -243,9 +258,9 @@ def _png_chunks(opening: Opened) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _read_icc(opening: Opened) -> bytes | None:
-    icc = _info(opening, "icc_profile")
+    icc = bmp.read_profile(opening.read_at) if opening.format is BMP else _info(opening, "icc_profile")
     if not icc:
-        if _segments(opening, "APP2", b"ICC_PROFILE\0"):  # Pillow drops a profile of which a part is missing
+        if jpeg_parts.segments(opening, "APP2", b"ICC_PROFILE\0"):  # Pillow drops a profile of which a part is missing
             raise MediaError("a part of the ICC profile is missing")
         return None
     if not isinstance(icc, bytes) or not _is_profile(icc):
@@ -261,10 +276,19 @@ def _is_profile(icc: bytes) -> bool:
 def _read_xmp(opening: Opened) -> bytes | None:
     if opening.format is JXL:  # whose plugin does not read it
         return jxl.read_box(opening.read_at, opening.byte_size, b"xml ") or None
+    if opening.format is JPEG:
+        return next(iter(jpeg_parts.packets(opening)), None)
     packet = _info(opening, "xmp") or _info(opening, "XML:com.adobe.xmp") or _resource(opening, photoshop.XMP)
     if not packet:
         return None
     return packet.encode() if isinstance(packet, str) else bytes(packet)
+
+
+def _read_extended_xmp(opening: Opened, packet: bytes, notes: list[str]) -> bytes:
+    found = xmp.joined(jpeg_parts.segments(opening, "APP1", xmp.EXTENDED_SEGMENT), packet)
+    if found is None:
+        notes.append("extended XMP left out: a part of it is missing")
+    return found or b""
 
 
 def _read_resolution(opening: Opened) -> Resolution | None:
@@ -280,7 +304,8 @@ def _read_resolution(opening: Opened) -> Resolution | None:
         return resolution_of(float(density[0]), float(density[1]), unit)
     if resolution := _resource(opening, photoshop.RESOLUTION):
         across, down = (int.from_bytes(resolution[at : at + 4], "big") / 65536 for at in (0, 8))  # px per inch
-        return resolution_of(across, down, Unit.INCH)
+        wide = photoshop.aspect_of(_resource(opening, photoshop.ASPECT) or b"")
+        return resolution_of(across / wide, down, Unit.INCH)
     dpi = _info(opening, "dpi")
     return None if dpi is None else resolution_of(float(dpi[0]), float(dpi[1]), Unit.INCH)
 

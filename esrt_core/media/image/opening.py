@@ -23,8 +23,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from esrt_core.errors import MediaError
 from esrt_core.files import display_name, display_text
 from esrt_core.media.image import jp2, netpbm, png
-from esrt_core.media.image.deep import Deep, find_deep, patched
-from esrt_core.media.image.formats import FORMATS, PFM, PPM, TGA, TIFF, Format, format_of_pillow
+from esrt_core.media.image.deep import Deep, find_deep, patched, with_bytes
+from esrt_core.media.image.formats import FORMATS, PAM, PFM, PPM, TGA, TIFF, Format, format_of_pillow
 from esrt_core.media.image.identify import (
     CONVERT_FIRST,
     RAW_REASON,
@@ -34,6 +34,7 @@ from esrt_core.media.image.identify import (
     unidentified_reason,
 )
 from esrt_core.media.image.picture import ReadLimits, RemoteFile, Source, extension_of
+from esrt_core.media.image.tiff_chain import cut_of_loop
 from esrt_core.system.process import is_own_process
 
 if TYPE_CHECKING:
@@ -55,11 +56,15 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+_UNSUPPORTED = re.compile(r"unsupported|not supported|not implemented|unimplemented", re.IGNORECASE)
+_CONVERT_OR_COPY = f"{CONVERT_FIRST}, or get an intact copy if other programs cannot read it either"
 _SENSOR = (32_803, 34_892)  # the photometric interpretations of a color filter array and of linear raw
 _WITH_SIGNATURE = [entry for entry in FORMATS if entry not in (TGA, TIFF) and not entry.extra]
 _OPEN_FORMATS = [
-    name for entry in _WITH_SIGNATURE for name in entry.pillow if name != "MPO"
+    name for entry in _WITH_SIGNATURE for name in entry.pillow if name not in ("MPO", "DIB")
 ]  # the JPEG plugin opens MPO
+_MOVING = ("PNG", "AVIF")  # in 8 bits; to Pillow layers of Photoshop are animations too
+_MOST_OFFSET = (1 << 63) - 1
 _PROCESS_SETTINGS = threading.RLock()  # Pillow's settings and Python's warning filters are process-wide
 _NUMBERS = (
     "imagewidth",
@@ -142,6 +147,9 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
         if reason := refusal_reason(head, extension):
             raise MediaError(f"{name} {reason}")
         byte_size = file.seek(0, io.SEEK_END)
+        if is_tiff(head):
+            with reading(name):
+                file = with_bytes(file, cut_of_loop(partial(_read_at, file), byte_size))
         tiff = stack.enter_context(_open_tiff(file, name, limits)) if is_tiff(head) else None
         with reading(name):
             deeper = find_deep(head, partial(_read_at, file), byte_size)
@@ -151,7 +159,8 @@ def opened(source: Source, limits: ReadLimits) -> Iterator[Opened]:
                 ancillary, pixel_file = png.read_ancillary(file), png.pixels_only(file)
         image = _open_image(pixel_file, _pillow_formats(head, name, extension), name, limits)
         if image is not None and deeper is not None:
-            usable = deeper.fits(image.mode) and not getattr(image, "is_animated", False)
+            moving = image.format in _MOVING and getattr(image, "is_animated", False)
+            usable = deeper.fits(image.mode) and not moving
             if not usable and deeper.patch is not None:
                 raise MediaError(f"{name} has {deeper.bits} bits a sample in {image.mode}; {CONVERT_FIRST}")
             deeper = deeper if usable else None
@@ -188,6 +197,8 @@ def decoding(name: str, limits: ReadLimits) -> Iterator[None]:
                 f"{name}: {error or 'this variant of the format'} cannot be read; convert it first"
             ) from error
         except _DECODER_ERRORS as error:
+            if _UNSUPPORTED.search(str(error)):
+                raise MediaError(f"{name} cannot be read ({error}); {_CONVERT_OR_COPY}") from error
             raise MediaError(_damage(name, limits, str(error) or type(error).__name__)) from error
 
 
@@ -298,7 +309,9 @@ def _pillow_formats(head: bytes, name: str, extension: str) -> list[str]:
         load_extra(extra, name)
         return [*extra.pillow]
     formats = [*TIFF.pillow] if is_tiff(head) else [*_OPEN_FORMATS]
-    return [*formats, *TGA.pillow] if extension in TGA.extensions else formats  # TGA has no signature
+    if extension == ".dib":  # which has hardly a signature
+        return [*formats, "DIB"]
+    return [*formats, *TGA.pillow] if extension in TGA.extensions else formats  # TGA has none
 
 
 def _open_image(file: BinaryIO, formats: list[str], name: str, limits: ReadLimits) -> ImageFile.ImageFile | None:
@@ -327,11 +340,15 @@ def _format(image: ImageFile.ImageFile | None, head: bytes) -> Format:
     if image is None:
         return TIFF
     entry = format_of_pillow(image.format or "")
+    if entry is PPM and head.startswith(b"P7"):
+        return PAM
     header = netpbm.read_header(head) if entry is PPM else None
     return PFM if header is not None and header.is_float else entry
 
 
 def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    if offset > _MOST_OFFSET:  # claimed by a damaged header
+        return b""
     file.seek(offset)
     return file.read(length)
 

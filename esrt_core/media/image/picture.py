@@ -16,6 +16,7 @@ from esrt_core.media.image.formats import Format
 
 WHITE = (255, 255, 255)
 DEFAULT_MAX_PIXELS = 1_000_000_000
+CREDENTIALS = "content credentials (C2PA) left out: they are signed for the pixels of the source"
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ class Metadata:
     png_chunks    the type and data of further chunks that a PNG gets: text, time and others.
     jpeg_segments the marker and data of further segments that a JPEG gets.
     tiff_tags     further tags that a page of a TIFF gets, little-endian.
+    webp_chunks   the kind and content of further chunks that a WebP gets.
+    jp2_boxes     the kind and content of further boxes that a JPEG 2000 gets.
     loop          how many times an animation plays, 0 for endlessly, None if the file does not say (once).
     source_size   the source's oriented width and height in px.
     """
@@ -174,6 +177,8 @@ class Metadata:
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     jpeg_segments: tuple[tuple[int, bytes], ...] = ()
     tiff_tags: tuple[tuple[int, Value], ...] = ()
+    webp_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    jp2_boxes: tuple[tuple[bytes, bytes], ...] = ()
     loop: int | None = None
     color: CodePoints | None = None
     color_chunks: tuple[tuple[bytes, bytes], ...] = ()

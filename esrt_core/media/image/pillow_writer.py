@@ -12,6 +12,7 @@ from PIL import Image
 
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
+from esrt_core.media.image import webp
 from esrt_core.media.image.codec_writer import AVIF_SPEED, PNG_LEVEL, behind_header
 from esrt_core.media.image.formats import AVIF, GIF, HEIF, JPEG, JXL, PNG, TGA, WEBP, Format, encoding
 from esrt_core.media.image.metadata import add_to_gif, save_parameters
@@ -36,6 +37,9 @@ def write_still(frame: Frame, file: BinaryIO, target: Format, metadata: Metadata
         if metadata.resolution is not None:
             _set_density(encoded, metadata.resolution)
         file.write(encoded)
+    elif target is WEBP and metadata.webp_chunks:
+        whole = _encoded(image, target, parameters).getvalue()
+        file.write(webp.with_chunks(whole, image.size, metadata.webp_chunks))
     else:
         written = behind_header(file, target, metadata)
         with encoding(target):

@@ -68,8 +68,7 @@ def read_page(image: Image.Image, layout: Layout, icc: bytes | None, orientation
     values = np.empty(shown_size(*image.size, orientation)[::-1], np.asarray(image.crop((0, 0, 1, 1))).dtype)
     stored_view(values, orientation)[...] = np.asarray(image)
     if layout.depth == 32:
-        samples, value_range, notes = normalize(values)
-        return replace(page_of(samples, None, 32, notes), value_range=value_range)
+        return float_page(values, None)
     wide, notes = integers_to_16(values)
     return page_of(wide, None, 16, notes)
 
@@ -94,21 +93,23 @@ def as_gray(page: Page) -> Page:
 
 
 def read_deep(stored: Samples, bits: int, peak: float, image: Image.Image, orientation: int) -> Page:
-    """Return decoded samples (H, W) or (H, W, C), of `bits` bits and 0..`peak`, as an oriented page.
+    """Return decoded samples (H, W) or (H, W, C), of `bits` bits (8 or more) and 0..`peak`, as an oriented page.
 
     `image` is the file opened by Pillow, which holds the transparent color of a PNG without an alpha channel.
     """
     width, height = shown_size(*image.size, orientation)
     is_float = stored.dtype.kind == "f"
-    shown = np.empty((height, width, *stored.shape[2:]), np.float32 if is_float else np.uint16)
-    stored_view(shown, orientation)[...] = stored if is_float else widen_to_16(stored, peak)
-    if is_float:
-        values, value_range, notes = normalize(shown)
-        return replace(page_of(values, None, 32, notes), value_range=value_range)
+    dtype = np.float32 if is_float else np.uint8 if bits == 8 else np.uint16
+    shown = np.empty((height, width, *stored.shape[2:]), dtype)
+    stored_view(shown, orientation)[...] = stored if is_float else _full_scale(stored, peak, dtype)
     channels = 1 if shown.ndim == 2 else shown.shape[2]
-    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else _keyed_alpha(shown, image)
-    color = shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3]
-    return replace(page_of(np.ascontiguousarray(color), alpha, 16), bits=bits)
+    alpha = np.ascontiguousarray(shown[..., -1]) if channels in (2, 4) else None
+    color = np.ascontiguousarray(shown if channels == 1 else shown[..., 0] if channels <= 2 else shown[..., :3])
+    if is_float:
+        return float_page(color, alpha)
+    if bits == 8:
+        return page_of(color, alpha, 8)
+    return replace(page_of(color, _keyed_alpha(shown, image) if alpha is None else alpha, 16), bits=bits)
 
 
 def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -159,9 +160,7 @@ def integers_to_16(samples: Samples) -> tuple[NDArray[np.uint16], tuple[str, ...
 
 def widen_to_16(samples: Samples, peak: float) -> NDArray[np.uint16]:
     """Return unsigned samples of 0..`peak` scaled to 0..65535."""
-    if peak == 65535:
-        return np.asarray(samples, np.uint16)
-    return np.asarray(np.rint(samples.astype(np.float32) * np.float32(65535 / peak)), np.uint16)
+    return _full_scale(samples, peak, np.uint16)
 
 
 def normalize(samples: Samples) -> tuple[NDArray[np.float32], ValueRange | None, tuple[str, ...]]:
@@ -207,6 +206,31 @@ def page_of(color: Samples, alpha: Samples | None, depth: int, notes: tuple[str,
     """Return a page of color samples (H, W) or (H, W, 3) that already have the dtype and full scale of `depth`."""
     space = ColorSpace.GRAY if color.ndim == 2 else ColorSpace.RGB
     return Page(Frame((color,), space, depth, alpha), notes=notes)
+
+
+def unmixed(color: Samples, alpha: Samples, matte: float | Samples) -> Samples:
+    """Return colors (H, W) or (H, W, C) without a matte that has the share 1 - `alpha`, (H, W); 0 where alpha is 0.
+
+    `matte` is one value, or one for each channel.
+    """
+    share = alpha.astype(np.float32).reshape(alpha.shape + (1,) * (color.ndim - 2))
+    own = color.astype(np.float32) - np.asarray(matte, np.float32) * (1 - share)
+    with np.errstate(over="ignore"):  # of a float alpha near 0
+        return np.divide(own, share, out=np.zeros_like(own), where=share > 0)
+
+
+def float_page(color: Samples, alpha: Samples | None) -> Page:
+    """Return a page of float color samples of any range and alpha of 0..1, see normalize."""
+    values, value_range, notes = normalize(color)
+    clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
+    return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+
+
+def _full_scale(samples: Samples, peak: float, dtype: DTypeLike) -> Samples:
+    most = np.iinfo(np.dtype(dtype)).max
+    if peak == most:
+        return np.asarray(samples, dtype)
+    return np.asarray(np.rint(samples.astype(np.float32) * np.float32(most / peak)), dtype)
 
 
 def _keyed_alpha(shown: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16] | None:

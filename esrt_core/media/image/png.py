@@ -14,7 +14,8 @@ from typing import BinaryIO
 from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GRAY, _PALETTE, _HAS_COLOR = 0, 3, 2  # color types, and their bit for color
+_GRAY, _PALETTE = 0, 3  # color types
+_HAS_COLOR, _HAS_ALPHA = 2, 4  # bits of a color type
 _BACKGROUND, _SIGNIFICANT_BITS = b"bKGD", b"sBIT"
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _STRUCTURE = (*_PIXEL_CHUNKS, b"acTL", b"fcTL", b"fdAT", b"iDOT")
@@ -100,6 +101,8 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         kind = chunk.kind
         if kind in (b"IHDR", b"PLTE", b"acTL"):
             structure[kind] = chunk.read(file)
+        if kind == b"PLTE" and structure.get(b"IHDR", b"").ljust(13, b"\0")[9] != _PALETTE:
+            dropped.append("PLTE")  # a suggestion
         if kind in _STRUCTURE or not kind.isalpha():
             continue
         if not is_copied(kind) and kind not in (*TEXT, *_COLOR, *_SINGLE):
@@ -142,6 +145,12 @@ def read_ancillary(file: BinaryIO) -> Ancillary:
         tuple(damaged),
         tuple(dict.fromkeys(dropped)),
     )
+
+
+def samples_of(head: bytes) -> tuple[int, int]:
+    """Return the bits of a sample and the channels of a pixel of a PNG file without a palette, from its first bytes."""
+    bits, color_type = head[24:26]  # of IHDR
+    return bits, (3 if color_type & _HAS_COLOR else 1) + (color_type & _HAS_ALPHA > 0)
 
 
 def is_copied(kind: bytes) -> bool:
@@ -293,9 +302,9 @@ def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
     ImageMagick writes profiles as "Raw profile type" text: a name, a length and hexadecimal digits on lines.
     """
     keyword, _, rest = data.partition(b"\0")
-    if keyword == _XMP_KEYWORD and kind == b"iTXt":
-        flag, _, _, text = rest[:1], *rest[2:].split(b"\0", 2)
-        return ("xmp", _inflated(text) if flag == b"\1" else text) if text else ("", b"")
+    if keyword == _XMP_KEYWORD:
+        packet = _xmp_of_text(kind, rest)
+        return ("xmp", packet) if packet else ("", b"")
     name = _RAW_PROFILES.get(keyword.removeprefix(_RAW_PROFILE))
     if name is None or not keyword.startswith(_RAW_PROFILE):
         return "", b""
@@ -307,6 +316,19 @@ def _profile_of_text(kind: bytes, data: bytes) -> tuple[str, bytes]:
     if profile.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
         return "xmp", profile.partition(b"\0")[2]
     return (name, profile) if profile else ("", b"")
+
+
+def _xmp_of_text(kind: bytes, rest: bytes) -> bytes:
+    """Return the packet behind the keyword of a text chunk, in UTF-8; Qt writes it as Latin-1 if it can."""
+    if kind == b"iTXt":
+        flag, (_, _, text) = rest[:1], (*rest[2:].split(b"\0", 2), b"", b"")[:3]
+        return _inflated(text) if flag == b"\1" else text
+    text = _inflated(rest[1:]) if kind == b"zTXt" else rest
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode()
+    return text
 
 
 def _inflated(data: bytes) -> bytes:

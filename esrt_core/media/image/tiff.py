@@ -20,6 +20,7 @@ from PIL import Image
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import exif, photoshop, tiff_tags
+from esrt_core.media.image.byte_order import little_endian
 from esrt_core.media.image.formats import TIFF, encoding
 from esrt_core.media.image.icc import to_srgb
 from esrt_core.media.image.picture import Metadata, Page, Unit
@@ -27,13 +28,15 @@ from esrt_core.media.image.pixels import (
     UPRIGHT,
     Layout,
     Samples,
+    float_page,
     integers_to_16,
-    normalize,
     page_of,
     shown_size,
     stored_view,
+    unmixed,
     widen_to_16,
 )
+from esrt_core.media.image.premultiplied import BLACK, straightened
 from esrt_core.media.image.tiff_tags import LOST_MAKER_NOTES
 
 if TYPE_CHECKING:
@@ -85,6 +88,14 @@ def is_deep(page: tifffile.TiffPage) -> bool:
     return page.dtype is None or page.dtype.itemsize > 1 or page.bitspersample > 8 or page.dtype.kind == "i"
 
 
+def is_beyond_pillow(page: tifffile.TiffPage) -> bool:
+    """Return whether tifffile is to read a page that Pillow opens: it is deep, or its alpha is a plane of its own.
+
+    Pillow loses such a plane of a gray page. It refuses a palette or few bits with alpha, and then tifffile reads them.
+    """
+    return is_deep(page) or (page.planarconfig == _SEPARATE_PLANES and _has_alpha(page))
+
+
 def missing_segments(page: tifffile.TiffPage) -> int:
     """Return how many strips or tiles a page announces but does not point to."""
     missing = math.prod(page.chunked) - len(page.dataoffsets)
@@ -113,6 +124,15 @@ def orientation_of(page: tifffile.TiffPage) -> int:
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else UPRIGHT
 
 
+def unsupported_compression(page: tifffile.TiffPage) -> str | None:
+    """Return which compression of a page tifffile does not know, or None."""
+    import tifffile
+
+    if page.compression in tifffile.TIFF.DECOMPRESSORS:
+        return None
+    return f"a TIFF page with the compression {getattr(page.compression, 'name', page.compression)}"
+
+
 def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
     """Return what about a page and its decoded samples is not supported, or None if `read_tiff_page` reads it."""
     if page.photometric not in _COLOR_SAMPLES:
@@ -121,32 +141,47 @@ def unsupported(page: tifffile.TiffPage, samples: Samples) -> str | None:
     count = _COLOR_SAMPLES[page.photometric]
     channels = 1 if samples.ndim == 2 else _channels_last(page, samples).shape[-1]
     needed = count + (_has_alpha(page) and samples.ndim == 3)
-    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "uif" or channels < needed:
+    if samples.ndim not in (2, 3) or samples.size == 0 or samples.dtype.kind not in "buif" or channels < needed:
         return f"a TIFF page of {samples.dtype} samples and shape {samples.shape}"
+    if page.photometric == Photometric.PALETTE and not _has_all_colors(page, samples):
+        return "a TIFF page with colors that its palette lacks"
     if page.photometric in _CONVERTED and samples.dtype.kind == "f":
         return f"a TIFF page with {_CONVERTED[page.photometric]} as float numbers"
+    if page.photometric == Photometric.CIELAB and _is_premultiplied(page):
+        return "a TIFF page of LAB multiplied by its alpha"
     return None
+
+
+def _has_all_colors(page: tifffile.TiffPage, samples: Samples) -> bool:
+    if page.colormap is None or samples.dtype.kind not in "bu":
+        return False
+    indices, _, _ = _separate(page, _channels_last(page, samples))
+    return bool(indices.max() < page.colormap.shape[1])
 
 
 def read_tiff_page(page: tifffile.TiffPage, samples: Samples, icc: bytes | None) -> Page:
     """Return the decoded samples of a page that is supported, oriented."""
     color, alpha, notes = _separate(page, _channels_last(page, samples))
+    alpha = None if alpha is None else _of_full_scale(alpha, page)
     orientation = orientation_of(page)
+    if page.photometric == Photometric.PALETTE:
+        return _oriented(_through_palette(page, color, alpha, notes), orientation)
+    color = _of_full_scale(color, page)
     if page.photometric in _CONVERTED:
+        if alpha is not None and _is_premultiplied(page):
+            peak = np.iinfo(color.dtype).max
+            color = np.clip(np.rint(unmixed(color, _as_fraction(alpha), BLACK)), 0, peak).astype(color.dtype)
         converted = _to_srgb(color, _CONVERTED[page.photometric], icc)
-        alpha8 = None if alpha is None else _to_8(alpha)
+        alpha8 = None if alpha is None else _alpha_of(alpha, np.uint8)
         return _oriented(
             replace(page_of(converted.frame.planes[0], alpha8, 8), notes=(*notes, *converted.notes)), orientation
         )
-    if page.photometric == Photometric.PALETTE and page.colormap is not None:
-        color = np.moveaxis(page.colormap, 0, -1)[color]  # (H, W, 3), 16 bits
-        return _oriented(page_of(color.astype(np.uint16), None, 16, notes), orientation)
     read = _scaled(color, alpha, page)
     if page.photometric == Photometric.MINISWHITE:
         inverted = read.frame.planes[0].dtype.type(read.frame.peak) - read.frame.planes[0]
         read = replace(read, frame=replace(read.frame, planes=(inverted,)))
-    if alpha is not None and page.extrasamples[0] == _ASSOCIATED:
-        read = _unpremultiplied(read)
+    if alpha is not None and _is_premultiplied(page):
+        read = straightened(read, BLACK)
     return _oriented(replace(read, notes=(*notes, *read.notes)), orientation)
 
 
@@ -165,7 +200,7 @@ def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple
     directories: list[exif.Directories | None] = []
     with tifffile.TiffWriter(file, bigtiff=bigtiff, byteorder="<") as writer:
         for frame, metadata in chain([first], remaining):
-            found = None if metadata.exif is None else exif.little_endian(exif.directories(metadata.exif))
+            found = None if metadata.exif is None else little_endian(exif.directories(metadata.exif))
             _write_page(writer, frame, metadata, _extra_tags(metadata, found, _LONG8 if bigtiff else _LONG))
             directories.append(found)
     _append_directories(file, directories, big=bigtiff)
@@ -176,6 +211,16 @@ def write_tiff(pages: Iterable[tuple[Frame, Metadata]], file: BinaryIO) -> tuple
 def _channels_last(page: tifffile.TiffPage, samples: Samples) -> Samples:
     separate = page.planarconfig == _SEPARATE_PLANES and samples.ndim == 3
     return np.moveaxis(samples, 0, -1) if separate else samples
+
+
+def _of_full_scale(samples: Samples, page: tifffile.TiffPage) -> Samples:
+    """Return unsigned samples of fewer bits than their dtype has with its full scale."""
+    bits = int(page.bitspersample)
+    if samples.dtype == bool or (samples.dtype == np.uint8 and bits < 8):
+        return np.asarray(np.rint(samples * np.float32(255 / (2**bits - 1))), np.uint8)
+    if samples.dtype == np.uint16 and bits < 16:
+        return widen_to_16(samples, 2**bits - 1)
+    return samples << np.uint32(32 - bits) if samples.dtype == np.uint32 and bits < 32 else samples
 
 
 def _separate(page: tifffile.TiffPage, samples: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
@@ -194,19 +239,29 @@ def _has_alpha(page: tifffile.TiffPage) -> bool:
     return bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
 
 
+def _is_premultiplied(page: tifffile.TiffPage) -> bool:
+    return bool(page.extrasamples) and page.extrasamples[0] == _ASSOCIATED
+
+
+def _through_palette(page: tifffile.TiffPage, indices: Samples, alpha: Samples | None, notes: tuple[str, ...]) -> Page:
+    """Return a page of the colors of a palette, of 16 bits if its indices have more than 8."""
+    assert page.colormap is not None
+    palette = np.moveaxis(page.colormap, 0, -1)  # (N, 3), 16 bits
+    if is_deep(page):
+        wide = None if alpha is None else _alpha_of(alpha, np.uint16)
+        return page_of(palette[indices.astype(np.intp)].astype(np.uint16), wide, 16, notes)
+    colors = (palette >> 8).astype(np.uint8)[indices.astype(np.intp)]
+    return page_of(colors, None if alpha is None else _alpha_of(alpha, np.uint8), 8, notes)
+
+
 def _scaled(color: Samples, alpha: Samples | None, page: tifffile.TiffPage) -> Page:
     if color.dtype.kind == "f":
-        values, value_range, notes = normalize(color)
-        clipped = None if alpha is None else np.clip(np.nan_to_num(alpha.astype(np.float32)), 0, 1)
-        return replace(page_of(values, clipped, 32, notes), value_range=value_range)
+        return float_page(color, alpha)
     if color.dtype == np.uint8:
         return page_of(np.ascontiguousarray(color), None if alpha is None else np.ascontiguousarray(alpha), 8)
     if color.dtype == np.uint16:
-        bits = int(page.bitspersample)
-        peak = 2**bits - 1
-        wide_page = page_of(widen_to_16(color, peak), None if alpha is None else widen_to_16(alpha, peak), 16)
-        return replace(wide_page, bits=bits)
-    wide_alpha = None if alpha is None else np.rint(_as_fraction(alpha) * 65535).astype(np.uint16)
+        return replace(page_of(color, alpha, 16), bits=int(page.bitspersample))
+    wide_alpha = None if alpha is None else _alpha_of(alpha, np.uint16)
     if color.dtype == np.int8 and color.min() >= 0:
         return page_of(color.astype(np.uint16) * 257, wide_alpha, 16)
     wide, notes = integers_to_16(color)
@@ -230,16 +285,8 @@ def _to_8(samples: Samples) -> NDArray[np.uint8]:
     return (samples >> (samples.dtype.itemsize * 8 - 8)).astype(np.uint8)
 
 
-def _unpremultiplied(page: Page) -> Page:
-    frame = page.frame
-    assert frame.alpha is not None
-    color = frame.planes[0].astype(np.float32)
-    alpha = frame.alpha.astype(np.float32).reshape(frame.alpha.shape + (1,) * (color.ndim - 2))
-    straight = np.divide(color * frame.peak, alpha, out=np.zeros_like(color), where=alpha > 0)
-    straight = np.clip(straight, 0, frame.peak)
-    if frame.depth != 32:
-        straight = np.rint(straight)
-    return replace(page, frame=replace(frame, planes=(straight.astype(frame.planes[0].dtype),)))
+def _alpha_of(alpha: Samples, dtype: type[np.uint8 | np.uint16]) -> Samples:
+    return np.rint(_as_fraction(alpha) * np.iinfo(dtype).max).astype(dtype)
 
 
 def _oriented(page: Page, orientation: int) -> Page:

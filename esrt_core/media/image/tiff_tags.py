@@ -7,8 +7,9 @@ import struct
 from dataclasses import dataclass, replace
 
 from esrt_core.media.image import exif, photoshop
+from esrt_core.media.image.byte_order import little_endian, reversed_parts
 from esrt_core.media.image.exif import Directory, Value
-from esrt_core.media.image.picture import Resolution, Unit, resolution_of
+from esrt_core.media.image.picture import CREDENTIALS, Resolution, Unit, resolution_of
 
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
@@ -21,11 +22,18 @@ _STRUCTURE = frozenset(
     {*range(254, 260), *range(262, 269), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 329)}
     | {330, *range(332, 335), 336, 337, *range(338, 352), 400, *range(512, 523), 529, 530, 531, 532, 559}
     | {X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC, 32953, *range(32995, 32999)}
-    | {33421, 33422, 34232, 37439, 37724, 50674, 65420, 65421}
+    | {33421, 33422, 34232, 37439, 37724, 50674, 52545, 65420, 65421}
 )
+_LAYERS, _STONITS, _CREDENTIALS = 37724, 37439, 52545
 _RATIONAL_COEFFICIENTS = 50844
 _OFFSET_TYPES = (4, 13, 16, 17, 18)  # LONG, IFD, LONG8, SLONG8, IFD8
 LOST_MAKER_NOTES = "maker notes left out: their offsets would be wrong in another place"
+_SAID = {
+    _LAYERS: "Photoshop's layers left out",
+    _STONITS: "the brightness of the samples (StoNits) left out",
+    _CREDENTIALS: CREDENTIALS,
+}
+_NO_OFFSETS = (50838,)  # ImageJ's counts of bytes
 _OF_EXIF = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 18246, 18249, *range(40091, 40096), 50341})
 
 
@@ -50,14 +58,14 @@ def read_page_tags(read_at: exif.ReadAt, offset: int, *, is_turned: bool) -> Pag
 
     Raises: MediaError if it is damaged.
     """
-    everything = exif.little_endian(exif.read_directories(read_at, offset, lambda tag, value: True))
+    stored = exif.read_directories(read_at, offset, lambda tag, value: True)
+    everything = little_endian(stored)
     tags = everything.image
     image = {tag: value for tag, value in tags.items() if is_carried(tag, value)}
     lost = [
         f"TIFF tag {tag} left out: it may point into the old file" for tag, value in tags.items() if _points(tag, value)
     ]
-    if 37724 in tags:
-        lost.append("Photoshop's layers left out")
+    lost += [note for tag, note in _SAID.items() if tag in tags]
     if image.pop(_RATIONAL_COEFFICIENTS, None):
         lost.append("rational polynomial coefficients left out: they are in pixels of the source")
     if is_turned and image.keys() & set(GEO):
@@ -73,7 +81,7 @@ def read_page_tags(read_at: exif.ReadAt, offset: int, *, is_turned: bool) -> Pag
         exif.build(kept) if kept.image or kept.exif or kept.gps else None,
         None if xmp is None else xmp.raw.strip(b"\0") or None,
         None if icc is None else icc.raw,
-        photoshop_of(tags[PHOTOSHOP].raw if PHOTOSHOP in tags else b"", tags[IPTC].raw if IPTC in tags else None),
+        photoshop_of(tags[PHOTOSHOP].raw if PHOTOSHOP in tags else b"", _iptc(stored.image)),
         _resolution(tags),
         {tag: value for tag, value in image.items() if not _is_of_exif(tag)},
         tuple(lost),
@@ -131,6 +139,15 @@ def photoshop_of(resources: bytes, iptc: bytes | None) -> bytes | None:
     return resources or None
 
 
+def _iptc(stored: Directory) -> bytes | None:
+    """Return the IPTC of a page as it is in the file; some programs store it as numbers of four bytes, swapped."""
+    value = stored.get(IPTC)
+    if value is None:
+        return None
+    swapped = value.type == exif.LONG and value.raw[:1] != b"\x1c" and value.raw[3:4] == b"\x1c"
+    return reversed_parts(value.raw, 4) if swapped else value.raw
+
+
 def _is_of_exif(tag: int) -> bool:
     """Return whether EXIF has a tag in its first or its own directory; TIFF/EP has the latter in the page."""
     return tag in _OF_EXIF or tag in (33434, 33437) or 34850 <= tag <= 34867 or 36864 <= tag <= 42082 or tag == 42240
@@ -138,7 +155,7 @@ def _is_of_exif(tag: int) -> bool:
 
 def _points(tag: int, value: Value) -> bool:
     """Return whether a tag that is unknown here may hold offsets into the file."""
-    known = tag < 32768 or _is_of_exif(tag)
+    known = tag < 32768 or _is_of_exif(tag) or tag in _NO_OFFSETS
     return not known and tag not in _STRUCTURE and value.type in _OFFSET_TYPES
 
 

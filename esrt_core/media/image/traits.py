@@ -1,12 +1,28 @@
 """What the headers of a file say beside size and layout: how often it plays, whether it is lossless, what is odd."""
 
+from collections import Counter
 from pathlib import Path
 
-from esrt_core.media.image import jxl, psd
+from esrt_core.media.image import isobmff, jxl, psd
 from esrt_core.media.image.animation import Animation
-from esrt_core.media.image.formats import BMP, GIF, JPEG, JXL, PNG, PSD, QOI, TGA, TIFF, WEBP, format_for_path
+from esrt_core.media.image.formats import (
+    AVIF,
+    BMP,
+    GIF,
+    HEIF,
+    JPEG,
+    JXL,
+    PNG,
+    PSD,
+    QOI,
+    TGA,
+    TIFF,
+    WEBP,
+    format_for_path,
+)
+from esrt_core.media.image.heif_items import read_beside
 from esrt_core.media.image.opening import Opened
-from esrt_core.media.image.picture import extension_of
+from esrt_core.media.image.picture import CREDENTIALS, extension_of
 
 _LOSSLESS = (PNG, GIF, TIFF, BMP, TGA, QOI)
 
@@ -58,11 +74,18 @@ def oddities(opening: Opened) -> tuple[str, ...]:
     if named is not None and named is not opening.format:
         notes.append(f"has the extension of {named.label} but is {opening.format.label}")
     image = opening.image
-    bits = 8 if image is None else image.info.get("bit_depth") or 8  # set by pillow-heif
+    bits = _stored_bits(opening)
     if bits > 8 and opening.deep is None:
         notes.append(f"{bits} bits reduced to 8")
     if opening.format is JXL:
         notes.extend(_jpeg_xl_oddities(opening))
+        notes.extend(_further_boxes(jxl.further_boxes(opening.read_at, opening.byte_size)))
+    if opening.format in (AVIF, HEIF):
+        notes.extend(_heif_oddities(opening))
+    if opening.format is PSD:
+        header = psd.read_header(opening.head, opening.read_at)
+        icc = None if image is None else image.info.get("icc_profile")
+        notes.extend(() if header is None else psd.left_out(header, icc))
     if opening.format is PSD and (layers := psd.layer_count(opening.read_at)):
         notes.append(f"the layers of the Photoshop file ({layers}) are left out: the merged image is read")
     if opening.format is JPEG and image is not None:
@@ -76,6 +99,13 @@ def oddities(opening: Opened) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _stored_bits(opening: Opened) -> int:
+    """Return the bits of a sample of a HEIC, or of an AVIF, which is read with 8 if it is animated; 8 for others."""
+    if opening.format is AVIF:
+        return isobmff.bits_of(opening.read_at, opening.byte_size)
+    return 8 if opening.image is None else opening.image.info.get("bit_depth") or 8  # set by pillow-heif
+
+
 def _jpeg_xl_oddities(opening: Opened) -> list[str]:
     header = jxl.read_header(opening.read_at, opening.byte_size)
     if header is None:
@@ -87,3 +117,23 @@ def _jpeg_xl_oddities(opening: Opened) -> list[str]:
     if further:
         notes.append(f"further channels of the JPEG XL ({further}) are left out")
     return notes
+
+
+def _heif_oddities(opening: Opened) -> list[str]:
+    beside = read_beside(opening.read_at, opening.byte_size)
+    counts = Counter(beside.images)
+    notes = [f"left out beside the main image: {', '.join(map(_counted, counts.items()))}"] if counts else []
+    if beside.has_sequence and opening.format is HEIF:
+        notes.append("the image sequence is left out: the still image is read")
+    if beside.has_credentials:
+        notes.append(CREDENTIALS)
+    return [*notes, *_further_boxes(beside.boxes)]
+
+
+def _further_boxes(kinds: tuple[str, ...]) -> list[str]:
+    return [f"boxes of other kinds ({', '.join(kinds)}) left out"] if kinds else []
+
+
+def _counted(each: tuple[str, int]) -> str:
+    name, count = each
+    return name if count == 1 else f"{name} ({count})"

@@ -11,17 +11,20 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from esrt_core.media.image.exif import turned
+from esrt_core.media.image.turning import turned
 
 SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"  # begins a JPEG's APP1
 EXTENDED_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
 _MOST_BYTES = 65_533 - len(SEGMENT)
 _PART_BYTES = 65_400  # of extended XMP, in one segment
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _VALUE = rb"(?:\s*=\s*[\"']|\s*>\s*)"  # of an attribute or an element
 _ORIENTATION = re.compile(rb"(tiff:Orientation" + _VALUE + rb")([1-8])")
+# Previews of the old pixels, and what says that a gain map or a video follows.
 _STALE = re.compile(
-    rb"<(xmp:Thumbnails|Container:Directory|GContainer:Directory)[\s>].*?</\1>"
-    rb'|\s(hdrgm:Version|GCamera:(?:MicroVideo|MotionPhoto)\w*)="[^"]*"',
+    rb"<(xmp:Thumbnails|G?Container:Directory|hdrgm:\w+|GCamera:(?:MicroVideo|MotionPhoto)\w*)"
+    rb"(?:\s*/>|[\s>].*?</\1>)"
+    rb"|\s(?:hdrgm:\w+|GCamera:(?:MicroVideo|MotionPhoto)\w*)\s*=\s*(?:\"[^\"]*\"|'[^']*')",
     re.DOTALL,
 )
 _HAS_EXTENDED = re.compile(rb'\sxmpNote:HasExtendedXMP=["\'][^"\']*["\']|<xmpNote:HasExtendedXMP>[^<]*</[^>]*>')
@@ -35,6 +38,8 @@ _SCALED = (
     (re.compile(rb"(GPano:(?:FullPanoHeight|CroppedAreaImageHeight|CroppedAreaTop)Pixels" + _VALUE + rb")(\d+)"), 1),
 )
 _FOCAL_PLANE = re.compile(rb"(exif:FocalPlane([XY])Resolution" + _VALUE + rb")(\d+)/(\d+)")
+_RESOLUTION = re.compile(rb"(tiff:[XY]Resolution" + _VALUE + rb")\d+/\d+")
+_RESOLUTION_UNIT = re.compile(rb"(tiff:ResolutionUnit" + _VALUE + rb")[1-3]")
 _SUBJECT = re.compile(rb"<exif:Subject(?:Area|Location)>.*?</exif:Subject", re.DOTALL)
 _ITEM = re.compile(rb"(<rdf:li>\s*)(\d+)")
 # Regions of faces and other things. The first two have their center and size as shares of the width and height.
@@ -58,7 +63,7 @@ _MAIN = (
 
 def orientation(xmp: bytes) -> int | None:
     """Return the orientation that a packet states, 1 to 8, or None."""
-    found = _ORIENTATION.search(xmp)
+    found = _ORIENTATION.search(in_utf8(xmp))
     return int(found[2]) if found else None
 
 
@@ -67,7 +72,7 @@ def upright(xmp: bytes, turn: int, width: int, height: int) -> bytes:
 
     `width` and `height` are those of the stored pixels, in px.
     """
-    xmp = _STALE.sub(b"", _ORIENTATION.sub(rb"\g<1>1", xmp))
+    xmp = _STALE.sub(b"", _ORIENTATION.sub(rb"\g<1>1", in_utf8(xmp)))
     if turn == 1:
         return xmp
     xmp = _CENTERED.sub(lambda found: _turned_center(found[0], turn), xmp)
@@ -87,26 +92,43 @@ def for_size(xmp: bytes, size: tuple[int, int], factor: tuple[float, float]) -> 
     return _BOUNDARY.sub(lambda found: _scaled_boundary(found[0], factor), xmp)
 
 
+def with_resolution(xmp: bytes, dpi: int) -> bytes:
+    """Return a packet whose resolution, if it states one, is `dpi` px per inch."""
+    xmp = _RESOLUTION.sub(rb"\g<1>%d/1" % dpi, xmp)
+    return _RESOLUTION_UNIT.sub(rb"\g<1>2", xmp)
+
+
+def in_utf8(packet: bytes) -> bytes:
+    """Return a packet in UTF-8, in which it is changed here, if it is in UTF-16 or UTF-32; others stay as they are."""
+    if not packet.startswith(_MARKS) and not (b"<" in packet[:4] and b"\0" in packet[:4]):
+        return packet
+    width = 4 if b"\0\0" in packet[:8] else 2
+    order = "le" if packet.startswith((b"\xff\xfe", b"<")) else "be"
+    text = (packet + bytes(-len(packet) % width)).decode(f"utf-{8 * width}-{order}", "replace").strip("\ufeff\0")
+    return re.sub(r"""(<\?xml[^>]*encoding=["'])UTF-(?:16|32)[LB]?E?""", r"\1UTF-8", text, count=1, flags=re.I).encode()
+
+
 def text(xmp: bytes) -> str:
-    """Return a packet as text: UTF-8 or UTF-16, or the Latin-1 that some programs write."""
-    if xmp.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return xmp.decode("utf-16", "replace")
+    """Return a packet as text: UTF-8, or the Latin-1 that some programs write."""
     try:
         return xmp.decode("utf-8")
     except UnicodeDecodeError:
         return xmp.decode("latin-1")
 
 
-def joined(segments: Iterable[bytes]) -> bytes:
-    """Return the extended XMP of a JPEG's APP1 segments, b"" if a part is missing."""
-    parts = {}
-    size = 0
+def joined(segments: Iterable[bytes], main: bytes) -> bytes | None:
+    """Return the extended XMP of a JPEG's APP1 segments, b"" without any, None if a part is missing.
+
+    Of several the one counts whose name is in `main`.
+    """
+    found: dict[bytes, list[bytes]] = {}
     for segment in segments:
-        header, data = segment[len(EXTENDED_SEGMENT) :][:40], segment[len(EXTENDED_SEGMENT) + 40 :]
-        size = int.from_bytes(header[32:36], "big")
-        parts[int.from_bytes(header[36:40], "big")] = data
-    whole = b"".join(data for _, data in sorted(parts.items()))
-    return whole if len(whole) == size else b""
+        found.setdefault(segment[len(EXTENDED_SEGMENT) :][:32], []).append(segment[len(EXTENDED_SEGMENT) + 32 :])
+    if not found:
+        return b""
+    parts = {int.from_bytes(part[4:8], "big"): part for part in found[max(found, key=lambda name: name in main)]}
+    whole = b"".join(part[8:] for _, part in sorted(parts.items()))
+    return whole if len(whole) == int.from_bytes(parts[min(parts)][:4], "big") else None
 
 
 def without_extension(main: bytes) -> bytes:
@@ -206,7 +228,7 @@ def _scaled_boundary(area: bytes, factor: tuple[float, float]) -> bytes:
 
 def _turned_items(sequence: bytes, turn: int, width: int, height: int) -> bytes:
     values = [float(number) for _, number in _ITEM.findall(sequence)]
-    if len(values) < 2:
+    if len(values) < 2 or values[0] >= width or values[1] >= height:
         return sequence
     numbers = iter(turned(values, turn, width - 1, height - 1))
     return _ITEM.sub(lambda found: found[1] + b"%d" % round(next(numbers)), sequence)

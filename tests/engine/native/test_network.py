@@ -171,3 +171,14 @@ def test_what_lies_behind_the_last_key_does_not_count(library: Library) -> None:
     with torch.inference_mode():
         expected = network(torch.from_numpy(x)).numpy()
     assert np.abs(native_form(network, library)(x) - expected).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("factor", [1, 8, 16])  # needs no maxima anywhere, in most places, nowhere
+def test_scores_of_every_size_are_weighed_alike(library: Library, factor: float) -> None:
+    network = drawn_network(2, blocks=1)
+    with torch.no_grad():
+        network.ltb.et.emha.qkv.weight.view(3, -1)[0] *= factor  # queries
+    x = tiles(1, 3, 20, 24)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+    assert np.abs(native_form(network, library)(x) - expected).max() <= TOLERANCE

@@ -3,6 +3,7 @@
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -127,6 +128,73 @@ def test_missing_apng_frames_are_damage() -> None:
     cut = whole[: whole.rindex(b"fcTL") - 4]
     with pytest.raises(MediaError, match="1 frames are missing"):
         shown(cut)
+    kept = read(cut, ReadLimits(allow_truncated=True))
+    assert kept.info.pages == 1
+    assert kept.notes[0].startswith("the file is truncated or damaged")
+
+
+def recounted(data: bytes, count: int) -> bytes:
+    """Return an APNG that announces `count` frames; nothing here verifies the checksum of that chunk."""
+    at = data.index(b"acTL") + 4
+    return data[:at] + count.to_bytes(4, "big") + data[at + 4 :]
+
+
+@pytest.mark.parametrize("announced", [3, 4_294_967_295])
+def test_frames_that_a_whole_apng_lacks_are_noted(announced: int) -> None:
+    whole = apng([(solid(RED, 8, 6), 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 1)])
+    decoded = read(recounted(whole, announced))
+    assert decoded.info.pages == len(list(decoded.pages)) == 2
+    assert decoded.notes == (f"{announced - 2:,} frames are announced but not in the file",)
+
+
+def test_billions_of_announced_frames_cost_no_memory() -> None:
+    whole = apng([(solid(RED, 8, 6), 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 1)])
+    cut = recounted(whole, 4_294_967_295)[: whole.rindex(b"fcTL") - 4]
+    with pytest.raises(MediaError, match="4,294,967,294 frames are missing"):
+        shown(cut)
+
+
+def test_a_frame_without_data_is_left_out() -> None:
+    pixels = solid(RED, 8, 6)
+    whole = apng([(pixels, 0, 0, NONE, 0), (solid(HALF_BLUE, 3, 2), 2, 1, NONE, 1)])
+    start = whole.index(b"fdAT") - 4
+    decoded = read(whole[:start] + whole[whole.index(b"IEND") - 4 :])
+    assert not decoded.info.animated
+    assert (rgba(next(iter(decoded.pages))) == RED).all()
+
+
+@pytest.mark.parametrize("at", ["twice", "behind the pixels"])
+def test_an_animation_that_is_announced_wrongly_is_a_still_image(at: str) -> None:
+    frame = (solid((0, 255, 0, 255), 8, 6), 0, 0, NONE, 0)
+    whole = apng([frame, frame], default=solid(RED, 8, 6))
+    start = whole.index(b"acTL") - 4
+    announcement, after = whole[start : start + 20], whole.index(b"fcTL") - 4
+    if at == "twice":
+        data = whole[:start] + announcement + whole[start:]
+    else:
+        data = whole[:start] + whole[start + 20 : after] + announcement + whole[after:]
+    decoded = read(data)
+    assert not decoded.info.animated
+    assert (rgba(next(iter(decoded.pages))) == RED).all()
+
+
+def test_the_depth_that_a_deep_animation_loses_is_noted() -> None:
+    pixels = np.full((6, 8, 6), 200, np.uint8)  # two bytes a sample
+    control = b"".join(side.to_bytes(4, "big") for side in (0, 8, 6, 0, 0)) + b"\0\4\0\x64\0\0"
+    later = (1).to_bytes(4, "big") + control[4:]
+    header = (8).to_bytes(4, "big") + (6).to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    stills = [(b"fcTL", control), (b"IDAT", pixel_data(pixels))]
+    stills += [(b"fcTL", later), (b"fdAT", (2).to_bytes(4, "big") + pixel_data(pixels))]
+    data = build([(b"IHDR", header), (b"acTL", bytes([0, 0, 0, 2, 0, 0, 0, 0])), *stills, (b"IEND", b"")])
+    decoded = read(data)
+    assert (decoded.info.depth, decoded.notes) == (8, ("16 bits reduced to 8",))
+    assert [rgba(page)[0, 0].tolist() for page in decoded.pages] == [[200, 200, 200, 255]] * 2
+
+
+def test_the_depth_that_an_animated_avif_loses_is_noted() -> None:
+    frames = np.random.default_rng(3).integers(0, 1024, (3, 16, 24, 3)).astype(np.uint16)
+    decoded = read(bytes(imagecodecs.avif_encode(frames, bitspersample=10, level=90)))
+    assert (decoded.info.pages, decoded.info.depth, decoded.notes) == (3, 8, ("10 bits reduced to 8",))
 
 
 def test_apng_is_composed_as_by_ffmpeg(tmp_path: Path) -> None:

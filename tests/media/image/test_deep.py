@@ -1,5 +1,6 @@
 """Files of more than 8 bits that Pillow reduces or refuses."""
 
+import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -10,6 +11,7 @@ from PIL import Image
 from esrt_core.errors import MediaError
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image.picture import Metadata, Page, ReadLimits
+from esrt_core.media.image.png import build
 from tests.media.pictures import first, noise, present, psd_file, read, run_length_sgi, saved, srgb_profile, written
 
 SMOOTH = np.add.outer(np.arange(16) * 100, np.arange(24) * 60)[..., None] + np.array([0, 300, 700])  # below 4096
@@ -195,3 +197,34 @@ def test_profile_of_a_photoshop_file_of_16_bits_is_kept() -> None:
     data = psd_file(noise(4, 4, 3, dtype=np.uint16), 0)
     data = data[:30] + len(resource).to_bytes(4, "big") + resource + data[34:]
     assert read(data).metadata.icc == profile
+
+
+_GRAY, _RGB, _GRAY_ALPHA, _RGBA = 0, 2, 4, 6  # color types of PNG
+
+
+@pytest.mark.parametrize(
+    ("color_type", "channels", "has_key"),
+    [
+        (_GRAY, 1, False),
+        (_GRAY, 1, True),
+        (_RGB, 3, False),
+        (_RGB, 3, True),
+        (_GRAY_ALPHA, 2, False),
+        (_RGBA, 4, False),
+    ],
+)
+def test_a_png_of_16_bits_is_planned_as_it_is_read(color_type: int, channels: int, has_key: bool) -> None:
+    samples = noise(6, 9, channels, dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = (9).to_bytes(4, "big") + (6).to_bytes(4, "big") + bytes([16, color_type, 0, 0, 0])
+    key = [(b"tRNS", samples[2, 3].astype(">u2").tobytes())] if has_key else []
+    source = read(build([(b"IHDR", header), *key, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]))
+    frame = next(iter(source.pages)).frame
+    has_alpha = has_key or channels in (2, 4)
+    space = ColorSpace.GRAY if color_type in (_GRAY, _GRAY_ALPHA) else ColorSpace.RGB
+    assert (source.info.space, source.info.depth, source.info.has_alpha) == (space, 16, has_alpha)
+    assert (frame.space, frame.depth, frame.alpha is not None) == (space, 16, has_alpha)
+    assert np.array_equal(frame.planes[0], samples[..., 0] if space is ColorSpace.GRAY else samples[..., :3])
+    if has_alpha:
+        expected = np.where((samples == samples[2, 3]).all(axis=2), 0, 65535) if has_key else samples[..., -1]
+        assert np.array_equal(present(frame.alpha), expected)

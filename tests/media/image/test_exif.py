@@ -4,6 +4,7 @@ import pytest
 
 from esrt_core.errors import MediaError
 from esrt_core.media.image import exif
+from esrt_core.media.image.byte_order import little_endian
 from esrt_core.media.image.exif import ASCII, LONG, RATIONAL, SHORT, UNDEFINED, Directories, Value
 
 ORDERS = pytest.mark.parametrize("order", ["little", "big"])
@@ -75,9 +76,61 @@ def test_a_block_without_an_exif_directory_gets_one() -> None:
 def test_the_byte_order_of_encoded_text_changes_with_the_block() -> None:
     comment = b"UNICODE\0" + "a\u65e5".encode("utf-16-be")
     given = Directories("big", {0x112: shorts("big", 3)}, {0x9286: Value(UNDEFINED, len(comment), comment)}, {})
-    swapped = exif.little_endian(given)
+    swapped = little_endian(given)
     assert swapped.image[0x112].raw == b"\3\0"
     assert swapped.exif[0x9286].raw == b"UNICODE\0" + "a\u65e5".encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("tag", "big", "little"),
+    [
+        (0xA302, b"\0\2\0\3\0\1\1\2\2\0", b"\2\0\3\0\0\1\1\2\2\0"),  # columns, rows, a byte for each
+        (0xA20C, b"\0\1\0\1x\0\0\0\0\5\0\0\0\7", b"\1\0\1\0x\0\5\0\0\0\7\0\0\0"),  # names, rationals
+        (0x8828, b"\0\1\0\1x\0\0\0\0\5\0\0\0\7", b"\1\0\1\0x\0\5\0\0\0\7\0\0\0"),
+        (0xA40B, b"\0\1\0\1\0a\0\0", b"\1\0\1\0a\0\0\0"),  # UTF-16
+        (0x8828, b"\1\0\1\0short", b"\1\0\1\0short"),
+    ],
+)
+def test_the_byte_order_of_tables_changes_with_the_block(tag: int, big: bytes, little: bytes) -> None:
+    given = Directories("big", {}, {tag: Value(UNDEFINED, len(big), big)}, {})
+    assert little_endian(given).exif[tag].raw == little
+
+
+@ORDERS
+@pytest.mark.parametrize(
+    ("stated", "subject", "expected"),
+    [
+        ((40, 20), (10, 5, 4, 2), (10, 20, 4, 8)),  # in px of the picture
+        ((400, 200), (100, 50, 40, 20), (10, 20, 4, 8)),  # in px of the photo that the picture was reduced from
+        ((40, 20), (100, 50, 40, 20), (200, 100, 80, 40)),  # of nothing that is known
+    ],
+)
+def test_the_subject_of_a_reduced_photo_turns_with_it(
+    order: exif.Order, stated: tuple[int, int], subject: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    inner = {0xA002: shorts(order, stated[0]), 0xA003: shorts(order, stated[1]), 0x9214: shorts(order, *subject)}
+    block = exif.upright(exif.build(Directories(order, {}, inner, {})), 5, 40, 20)
+    found = exif.directories(exif.for_size(block, 40, 80, (2.0, 2.0))).exif
+    assert found[0x9214] == shorts(order, *expected)
+
+
+@ORDERS
+@pytest.mark.parametrize(("kind", "size"), [(1, 1), (SHORT, 2), (LONG, 4)])
+def test_an_orientation_of_any_type_is_reset(order: exif.Order, kind: int, size: int) -> None:
+    block = exif.build(Directories(order, {0x112: Value(kind, 1, (6).to_bytes(size, order))}, {}, {}))
+    assert exif.orientation(block) == 6
+    assert exif.orientation(exif.upright(block, 6, 4, 3)) == 1
+
+
+@ORDERS
+def test_a_value_that_overlaps_the_end_of_a_directory_is_not_changed(order: exif.Order) -> None:
+    block = bytearray(exif.build(Directories(order, {0x11A: rational(order, 72, 1)}, {}, {})))
+    block[22:26] = (72).to_bytes(4, order)  # where the offset of the next directory is
+    entry = block.index((0x11A).to_bytes(2, order))
+    block[entry + 8 : entry + 12] = (22).to_bytes(4, order)
+    found = exif.value_of(exif.upright(bytes(block), 1, 4, 3), 0x11A)
+    assert found is not None
+    assert found.raw[:4] == (72).to_bytes(4, order)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +172,16 @@ def test_numbers(order: exif.Order) -> None:
 def test_a_block_without_a_header_is_refused() -> None:
     with pytest.raises(MediaError, match="no TIFF header"):
         exif.order_of(b"rubbish!")
+
+
+@ORDERS
+@pytest.mark.parametrize("entries", [None, 5000])
+def test_a_damaged_exif_directory_leaves_the_first_one(order: exif.Order, entries: int | None) -> None:
+    whole = exif.build(Directories(order, {274: shorts(order, 6)}, {0xA002: shorts(order, 30)}, {}))
+    at = int.from_bytes(exif.value_of(whole, 0x8769).raw, order)  # type: ignore[union-attr]
+    damaged = whole[:at] if entries is None else whole[:at] + entries.to_bytes(2, order) + whole[at + 2 :]
+    assert (exif.is_damaged_inside(whole), exif.is_damaged_inside(damaged)) == (False, True)
+    assert exif.orientation(damaged) == 6
+    assert exif.value_of(damaged, 0xA002) is None
+    assert exif.directories(damaged).image == {274: shorts(order, 6)}
+    assert exif.for_size(exif.upright(damaged, 6, 30, 20), 40, 60, (2.0, 2.0))[at:] == damaged[at:]

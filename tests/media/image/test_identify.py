@@ -58,10 +58,30 @@ def test_the_name_helps_where_the_bytes_do_not() -> None:
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        (b"P7\nWIDTH 2\n", "is a PAM, which"),
-        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\4", "is a Photoshop file of 16 bits that is neither gray nor RGB"),
+        (b"P7\nWIDTH 2\n", "is a PAM with a damaged header or of tuples that are neither gray nor RGB"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10\0\x0c", "a damaged header or of an unknown color mode"),
         (b"8BPS\0\1" + bytes(16) + b"\0\x20\0\3", "is a Photoshop file of 32 bits, which"),
     ],
 )
 def test_what_is_an_image_but_cannot_be_read_is_named(head: bytes, words: str) -> None:
     assert words in unidentified_reason(head, ".jpg")
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\x76\x2f\x31\x01\2\0\0\0", "an OpenEXR image"),
+        (b"#?RADIANCE\n", "a Radiance HDR image"),
+        (b"gimp xcf v011\0", "a GIMP image (XCF)"),
+        (b"/* XPM */\nstatic char", "an XPM image"),
+        (b"#define a_width 4\n", "an XBM image"),
+        (b"\x8aMNG\r\n\x1a\n", "an MNG animation"),
+        (b"\0\0\2\0\1\0\x20\x20", "a Windows cursor (CUR)"),
+        (b"BLP2\1\0\0\0", "a Blizzard texture (BLP)"),
+        (b"FORM\0\0\1\0ILBMBMHD", "an Amiga image (ILBM)"),
+        (bytes(128) + b"DICM\2\0", "a DICOM image"),
+        (b"II\xbc\1\x20\0\0\0", "a JPEG XR image"),
+    ],
+)
+def test_images_of_other_formats_are_named(head: bytes, name: str) -> None:
+    assert unidentified_reason(head, "") == f"is {name}, which esrt does not read; convert it to TIFF or PNG first"

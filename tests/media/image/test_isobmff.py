@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esrt_core.media.image import jxl
+from esrt_core.media.frame import Frame
+from esrt_core.media.image import exif, jxl
 from esrt_core.media.image.isobmff import box, read_exif
+from esrt_core.media.image.picture import Metadata, Page
 from tests.media.pictures import noise, picture, present, read, saved, written
 
 NOTE = b"Nikon\0\2 and offsets that count from here"
@@ -126,3 +128,25 @@ def test_every_form_of_an_items_place_is_read(version: int) -> None:
 def test_what_is_no_exif_is_none() -> None:
     assert of_file(saved(picture(), "AVIF")) is None
     assert of_file(b"") is None
+
+
+@pytest.mark.parametrize("format", ["avif", "heic"])
+def test_an_orientation_of_1_stays_where_it_is(format: str) -> None:
+    if format == "heic":
+        pytest.importorskip("pillow_heif")
+    block = exif_block(1)
+    page = Page(Frame((noise(16, 16, 3),)))
+    data, notes = written([page], format, Metadata(exif=block))
+    assert (of_file(data), notes) == (block, ())
+    assert not {b"irot", b"imir"} & {data[at : at + 4] for at in range(len(data))}  # the file says the same
+
+
+def test_of_an_animated_avif_only_the_orientation_is_removed() -> None:
+    block = exif_block(1)
+    pages = [Page(Frame((noise(16, 16, 3, seed=seed),)), duration_ms=50.0) for seed in (0, 1)]
+    data, _ = written(pages, "avif", Metadata(exif=block))
+    stored = present(of_file(data))
+    assert exif.value_of(stored, exif.ORIENTATION) is None
+    assert len(stored) == len(block)
+    assert stored.endswith(block[block.index(b"caf") :])
+    assert b"irot" not in data

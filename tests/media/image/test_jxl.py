@@ -13,7 +13,7 @@ from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import isobmff, jxl
 from esrt_core.media.image.icc import is_nearly_srgb
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page
-from tests.media.pictures import noise, picture, present, read, written
+from tests.media.pictures import noise, picture, present, read, saved, written
 
 pytest.importorskip("pillow_jxl")
 BLOCK = b"MM\0*\0\0\0\x08\0\1\x01\x3b\0\2\0\0\0\x05\0\0\0\x1a\0\0\0\0Jane\0"
@@ -65,15 +65,20 @@ def test_floats_stay_floats() -> None:
     assert np.array_equal(page.frame.planes[0], samples)
     (page,) = read(jxl_file(samples.astype(np.float16))).pages
     assert np.array_equal(page.frame.planes[0], samples.astype(np.float16))
+    for channels in (2, 4):
+        samples = noise(6, 9, channels).astype(np.float32) / 255
+        decoded = read(jxl_file(samples))
+        (page,) = decoded.pages
+        assert (decoded.info.depth, decoded.info.has_alpha, decoded.notes) == (32, True, ())
+        assert np.array_equal(page.frame.planes[0], np.squeeze(samples[..., :-1]))
+        assert np.array_equal(present(page.frame.alpha), samples[..., -1])
 
 
 def test_what_is_not_read_is_said() -> None:
-    assert read(jxl_file(noise(6, 9, 4).astype(np.float32) / 255)).notes == ("32 bits reduced to 8",)
-    frames = np.stack([noise(6, 9, 3, dtype=np.uint16)] * 2)
-    assert read(jxl_file(frames)).notes == (
-        "only the first frame of the animated JPEG XL is read",
-        "16 bits reduced to 8",
-    )
+    frames = noise(2, 6, 9, 3, dtype=np.uint16)
+    decoded = read(jxl_file(frames))
+    assert decoded.notes == ("only the first frame of the animated JPEG XL is read",)
+    assert np.array_equal(next(iter(decoded.pages)).frame.planes[0], frames[0])
 
 
 def test_headers_of_8_bits_and_damaged_ones() -> None:
@@ -98,6 +103,29 @@ def test_16_bits_are_written_without_loss_when_asked(shape: tuple[int, ...]) -> 
         assert alpha is None or np.array_equal(present(again.frame.alpha), alpha)
         assert (decoded.metadata.exif, decoded.metadata.xmp) == (BLOCK, XMP)
         assert is_nearly_srgb(present(decoded.metadata.icc), space)
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 3), (6, 9, 4), (6, 9, 2)])
+def test_floats_are_written_without_loss_and_beyond_one(shape: tuple[int, ...]) -> None:
+    samples = noise(*shape).astype(np.float32) / 255
+    samples[0, 0, ...] = 1
+    samples.reshape(6, 9, -1)[0, 1, 0] = 4
+    decoded = read(jxl.as_srgb(jxl_file(samples)))
+    data, notes = written(decoded.pages, "jxl", decoded.metadata)
+    assert notes == ()
+    again = imagecodecs.jpegxl_decode(data)
+    assert again.dtype == np.float32
+    assert np.allclose(again, samples, atol=1e-6)
+    assert is_nearly_srgb(present(read(data).metadata.icc), next(iter(decoded.pages)).frame.space)
+
+
+def test_floats_become_16_bits_at_a_lossy_quality() -> None:
+    samples = noise(6, 9, 3).astype(np.float32) / 255
+    pages = read(jxl_file(samples)).pages
+    data, notes = written(pages, "jxl", options=EncodeOptions(quality=90))
+    assert notes == ("float values reduced to 16 bits: JPEG XL is not written with float values at that quality",)
+    assert read(data).info.depth == 16
+    assert written(pages, "jxl", options=EncodeOptions(quality=100))[1] == ()
 
 
 def test_lossy_16_bits_are_srgb_to_every_reader() -> None:
@@ -149,3 +177,11 @@ def test_boxes_that_cannot_be_decompressed_are_said() -> None:
     damaged = with_boxes(in_brotli(b"Exif", BLOCK)[:-6] + b"damage")
     with pytest.raises(MediaError, match="a box cannot be decompressed"):
         jxl.read_box(lambda at, length: damaged[at : at + length], len(damaged), b"Exif")
+
+
+def test_boxes_of_other_kinds_are_said() -> None:
+    data = saved(picture(), "JXL", lossless=True, use_container=True)
+    assert read(data).notes == ()
+    box = isobmff.box
+    data += box(b"jumb", b"signed") + box(b"brob", b"priv", b"compressed") + box(b"jxli", b"index")
+    assert read(data).notes == ("boxes of other kinds (jumb, priv) left out",)

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import xml.etree.ElementTree as ElementTree
+import zlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from esrt_core.media.frame import ColorSpace, Frame
 from esrt_core.media.image import png
-from esrt_core.media.image.exif import EXIF, directories
+from esrt_core.media.image.exif import EXIF, SHORT, Directories, Value, build, directories
 from esrt_core.media.image.metadata import for_size
 from esrt_core.media.image.picture import EncodeOptions, Metadata, Page, Resolution
 from tests.media.pictures import gray_profile, noise, picture, present, read, reopened, saved, srgb_profile, written
@@ -243,6 +244,15 @@ def test_damaged_exif_never_fails_the_picture(garbage: bytes) -> None:
     assert decoded.metadata.exif is None or notes == ()
 
 
+@pytest.mark.parametrize("target", ["jpeg", "tiff", "png"])
+def test_a_damaged_directory_within_exif_is_noted_and_the_picture_turned(target: str) -> None:
+    whole = build(Directories("big", {274: Value(SHORT, 1, b"\0\6")}, {0xA002: Value(SHORT, 1, b"\0\x1e")}, {}))
+    decoded = read(saved(picture(), "JPEG", exif=b"Exif\0\0" + whole[: whole.rindex(b"\xa0\x02") - 2]))
+    assert "part of the EXIF data is damaged" in decoded.notes
+    assert (decoded.info.width, decoded.info.height) == picture().size[::-1]
+    written(decoded.pages, target, decoded.metadata)
+
+
 def test_a_damaged_profile_is_noted() -> None:
     decoded = read(saved(picture(), "PNG", icc_profile=b"no profile" * 20))
     assert decoded.metadata.icc is None
@@ -263,10 +273,10 @@ def test_metadata_that_a_format_cannot_hold_are_noted() -> None:
 def test_metadata_that_an_encoder_refuses_are_left_out_and_noted() -> None:
     data, notes = written(read(source()).pages, "jpeg", Metadata(exif=b"x" * 70_000, icc=srgb_profile()))
     assert notes == ("EXIF data left out: it cannot be rewritten (EXIF has no TIFF header)",)
-    block = b"II*\0\x08" + bytes(70_000)
-    data, notes = written(read(source()).pages, "jpeg", Metadata(exif=block, icc=srgb_profile()))
-    assert notes == ("EXIF left out: EXIF data is too long",)
-    assert reopened(data).info["icc_profile"] == srgb_profile()
+    long = Metadata(icc=srgb_profile() + bytes(255 * 65_519), exif=exif().tobytes()[6:])
+    data, notes = written(read(source()).pages, "jpeg", long)
+    assert notes == ("color profile left out: JPEG holds 16,707,345 bytes",)
+    assert "exif" in reopened(data).info
 
 
 def test_exif_that_cannot_be_rewritten_is_left_out() -> None:
@@ -513,3 +523,44 @@ def test_the_shape_of_pixels_without_a_unit_is_kept_byte_for_byte(sides: bytes) 
     assert data.count(b"pHYs") == 1
     assert chunks_of(data)[b"pHYs"] == b"\0\0\x27\x10\0\0\x27\x10\1"
     assert decoded.metadata.resolution is not None or not written(decoded.pages, "jpeg", decoded.metadata)[1]
+
+
+def png_with(kind: bytes, data: bytes) -> bytes:
+    whole = saved(picture(), "PNG")
+    return whole[:33] + png.chunk_bytes(kind, data) + whole[33:]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_xmp_that_a_png_has_as_plain_text_is_xmp(kind: bytes, encoding: str) -> None:
+    packet = "<x:xmpmeta>caf\u00e9</x:xmpmeta>"
+    text = packet.encode(encoding)
+    data = b"XML:com.adobe.xmp\0" + (b"\0" + zlib.compress(text) if kind == b"zTXt" else text)
+    decoded = read(png_with(kind, data))
+    assert decoded.metadata.xmp == packet.encode()
+    for format in ("png", "jpeg", "webp"):
+        result, notes = written(decoded.pages, format, decoded.metadata)
+        assert notes == ()
+        assert read(result).metadata.xmp == packet.encode()
+
+
+def test_xmp_whose_text_chunk_is_cut_off_is_no_xmp() -> None:
+    decoded = read(png_with(b"iTXt", b"XML:com.adobe.xmp\0\0\0en"))
+    assert decoded.metadata.xmp is None
+
+
+def test_a_gray_profile_that_is_converted_is_said() -> None:
+    decoded = read(saved(picture("L"), "PNG", icc_profile=gray_profile()))
+    assert written(decoded.pages, "webp", decoded.metadata)[1] == (
+        "gray converted to sRGB through its color profile: WebP has no grayscale",
+    )
+
+
+def test_a_resolution_is_set_everywhere() -> None:
+    packet = b'<x tiff:XResolution="72/1" tiff:YResolution="720000/10000" tiff:ResolutionUnit="3"/>'
+    resource = b"8BIM\3\xed\0\0\0\0\0\x10" + 2 * b"\0\x48\0\0\0\1\0\1"
+    decoded = read(saved(picture(), "JPEG", xmp=packet, extra=segments((0xED, b"Photoshop 3.0\0" + resource))))
+    data, _ = written(decoded.pages, "jpeg", decoded.metadata, EncodeOptions(dpi=300))
+    found = read(data).metadata
+    assert found.xmp == b'<x tiff:XResolution="300/1" tiff:YResolution="300/1" tiff:ResolutionUnit="2"/>'
+    assert found.photoshop == resource.replace(b"\0\x48\0\0", b"\x01\x2c\0\0")

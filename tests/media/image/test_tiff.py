@@ -57,6 +57,87 @@ def test_white_is_zero_is_inverted(dtype: type[np.unsignedinteger]) -> None:
     assert np.array_equal(frame.planes[0], np.iinfo(dtype).max - samples)
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb", "separated"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_alpha_in_a_plane_of_its_own(photometric: str, dtype: type[np.generic], compression: str | None) -> None:
+    colors = {"minisblack": 1, "rgb": 3, "separated": 4}[photometric]
+    samples = noise(colors + 1, 19, 17, dtype=dtype)
+    options = {"planarconfig": "separate", "extrasamples": ["unassalpha"], "compression": compression}
+    source = read(tiff(samples, photometric=photometric, **options))
+    frame = next(iter(source.pages)).frame
+    expected = samples[-1] if frame.alpha.dtype == samples.dtype else np.rint(samples[-1] / 257)  # type: ignore[union-attr]
+    assert np.array_equal(present(frame.alpha), expected)
+    assert (source.info.depth, source.info.has_alpha, source.info.space) == (frame.depth, True, frame.space)
+    if photometric != "separated":
+        assert np.array_equal(frame.planes[0], samples[0] if colors == 1 else np.moveaxis(samples[:3], 0, -1))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_few_bits_with_alpha_have_the_full_scale(bits: int, planar: str, photometric: str) -> None:
+    samples = noise(2, 19, 17) >> (8 - bits)
+    stored = samples if planar == "separate" else np.moveaxis(samples, 0, -1)
+    options = {"planarconfig": planar, "extrasamples": ["unassalpha"], "bitspersample": bits}
+    frame = first(tiff(stored, photometric=photometric, **options)).frame
+    full = samples * (255 // (2**bits - 1))
+    assert np.array_equal(frame.planes[0], full[0] if photometric == "minisblack" else 255 - full[0])
+    assert np.array_equal(present(frame.alpha), full[1])
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_palette_with_alpha(bits: int) -> None:
+    colors, indices, alpha = noise(3, 2**bits), noise(6, 5) >> (8 - bits), noise(6, 5) >> (8 - bits)
+    packed = tiff(
+        np.dstack([indices, alpha]), photometric="minisblack", extrasamples=["unassalpha"], bitspersample=bits
+    )
+    source = read(with_palette(packed, colors))
+    frame = next(iter(source.pages)).frame
+    assert (source.info.depth, source.info.has_alpha) == (frame.depth, True) == (8, True)
+    assert np.array_equal(frame.planes[0], np.moveaxis(colors, 0, -1)[indices])
+    assert np.array_equal(present(frame.alpha), alpha * (255 // (2**bits - 1)))
+
+
+def test_a_compression_that_nobody_knows_is_refused_by_its_name() -> None:
+    data = bytearray(tiff(noise(6, 5)))
+    at = data.index(b"\x03\x01\x03\0\x01\0\0\0")  # tag 259, one SHORT
+    data[at + 8 : at + 10] = (34676).to_bytes(2, "little")
+    with pytest.raises(MediaError, match="with the compression SGILOG cannot be read"):
+        read(bytes(data))
+
+
+def test_a_palette_that_lacks_colors_is_refused() -> None:
+    packed = tiff(
+        np.full((6, 5, 2), 9, np.uint8), photometric="minisblack", extrasamples=["unassalpha"], bitspersample=4
+    )
+    with pytest.raises(MediaError, match="colors that its palette lacks"):
+        read(with_palette(packed, noise(3, 8)))
+
+
+def with_palette(gray: bytes, colors: np.ndarray) -> bytes:
+    """Return a TIFF of one page that tifffile wrote as gray, as one of a palette, which tifffile writes without alpha.
+
+    `colors` is (3, N), 8 bits.
+    """
+    data = bytearray(gray)
+    at = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[at : at + 2], "little")
+    entries = {int.from_bytes(row[:2], "little"): row for row in rows_of(data, at + 2, count)}
+    entries[262] = entries[262][:8] + (3).to_bytes(4, "little")
+    map_at = len(data) + 2 + 12 * (count + 1) + 4
+    entries[320] = b"".join(
+        value.to_bytes(size, "little") for value, size in ((320, 2), (3, 2), (colors.size, 4), (map_at, 4))
+    )
+    data[4:8] = len(data).to_bytes(4, "little")
+    data += len(entries).to_bytes(2, "little") + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    return bytes(data) + (colors.astype("<u2") * 257).tobytes()
+
+
+def rows_of(data: bytearray, at: int, count: int) -> list[bytes]:
+    return [bytes(data[start : start + 12]) for start in range(at, at + 12 * count, 12)]
+
+
 def test_a_16_bit_palette() -> None:
     colors = noise(3, 65536, dtype=np.uint16)
     samples = noise(5, 4, dtype=np.uint16)

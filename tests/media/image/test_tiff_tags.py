@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from esrt_core.media.image import exif, tiff, tiff_tags
+from esrt_core.media.image import exif, photoshop, tiff, tiff_tags
 from esrt_core.media.image.exif import Value
 from esrt_core.media.image.metadata import for_size
-from esrt_core.media.image.picture import EncodeOptions, Metadata, Resolution, Unit
+from esrt_core.media.image.picture import CREDENTIALS, EncodeOptions, Metadata, Resolution, Unit
 from tests.media.pictures import gray_profile, noise, read, srgb_profile, written
 
 XP_TITLE = "T\u00eft".encode("utf-16-le") + b"\0\0"
@@ -212,6 +212,38 @@ def test_face_regions_turn_and_sizes_scale_with_an_oriented_page(orientation: in
 
 def test_tifffile_s_own_description_is_not_carried() -> None:
     assert read(file_of({"data": noise(6, 8), "description": '{"shape": [6, 8]}'})).metadata.exif is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "note"),
+    [
+        ((52545, 7, b"signed"), CREDENTIALS),
+        ((37439, 12, (1.5,)), "the brightness of the samples (StoNits) left out"),
+    ],
+)
+def test_what_belongs_to_the_old_samples_is_said(tag: GivenTag, note: str) -> None:
+    decoded = read(file_of({"data": noise(6, 8), "extratags": tags(tag)}))
+    assert decoded.metadata.tiff_tags == ()
+    assert decoded.notes == (note,)
+
+
+def test_counts_of_bytes_of_imagej_are_no_offsets() -> None:
+    given = tags((50838, 4, (12, 34)), (50839, 1, b"metadata"))
+    decoded = read(file_of({"data": noise(6, 8), "extratags": given}))
+    assert decoded.notes == ()
+    assert [tag for tag, _ in decoded.metadata.tiff_tags] == [50838, 50839]
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("stored", ["<", ">"])
+def test_iptc_that_is_stored_as_numbers_is_read(byteorder: str, stored: str) -> None:
+    iptc = b"\x1c\2\x69\0\7caption"
+    numbers = struct.unpack(f"{stored}3I", iptc)
+    data = file_of({"data": noise(6, 8), "extratags": tags((33723, 4, numbers))}, byteorder=byteorder)
+    assert struct.pack(f"{byteorder}3I", *numbers) in data
+    found = read(data).metadata.photoshop
+    assert found is not None
+    assert photoshop.iptc_of(found) == iptc
 
 
 def test_names_of_tags_for_a_note() -> None:

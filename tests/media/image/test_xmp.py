@@ -72,9 +72,15 @@ def test_sizes_and_the_focal_plane_follow_the_result() -> None:
 def test_a_part_of_extended_xmp_that_is_missing_is_noticed() -> None:
     head = xmp.EXTENDED_SEGMENT + b"A" * 32 + (6).to_bytes(4, "big")
     first, second = head + (0).to_bytes(4, "big") + b"abc", head + (3).to_bytes(4, "big") + b"def"
-    assert xmp.joined([second, first]) == b"abcdef"
-    assert xmp.joined([first]) == b""
-    assert xmp.joined([]) == b""
+    assert xmp.joined([second, first], b"A" * 32) == b"abcdef"
+    assert xmp.joined([first], b"A" * 32) is None
+    assert xmp.joined([], b"") == b""
+
+
+def test_of_several_extended_packets_that_of_the_first_packet_counts() -> None:
+    head = xmp.EXTENDED_SEGMENT + b"%s" + (3).to_bytes(4, "big") + bytes(4) + b"%s"
+    parts = [head % (name * 32, text) for name, text in ((b"A", b"abc"), (b"B", b"def"), (b"C", b"ghi"))]
+    assert xmp.joined(parts, b"HasExtendedXMP='" + b"B" * 32) == b"def"
 
 
 def test_packets_that_cannot_be_put_together_are_not() -> None:
@@ -83,6 +89,33 @@ def test_packets_that_cannot_be_put_together_are_not() -> None:
     assert xmp.merged(main, b"no packet") is None
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_text_in_every_encoding(encoding: str) -> None:
     assert xmp.text("<x>J\u00e9</x>".encode(encoding)) == "<x>J\u00e9</x>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_packets_of_wide_characters_turn_too(encoding: str, mark: str) -> None:
+    packet = mark + '<?xml version="1.0" encoding="UTF-16"?><x>J\u00e9</x><tiff:Orientation>6</tiff:Orientation>'
+    stored = packet.encode(encoding).removesuffix(b"\0")  # as the padding of a TIFF's tag is taken off
+    expected = packet.removeprefix("\ufeff").replace("UTF-16", "UTF-8").replace("6<", "1<")
+    assert xmp.orientation(stored) == 6
+    assert xmp.upright(stored, 6, 4, 3) == expected.encode()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b' hdrgm:Version="1.0"',
+        b" hdrgm:Version='1.0'",
+        b"<hdrgm:Version>1.0</hdrgm:Version>",
+        b" GCamera:MotionPhoto='1'",
+        b"<GCamera:MotionPhotoVersion>1</GCamera:MotionPhotoVersion>",
+        b"<GCamera:MicroVideoOffset/>",
+        b"<Container:Directory><rdf:Seq/></Container:Directory>",
+    ],
+)
+def test_what_says_that_further_images_follow_is_dropped(part: bytes) -> None:
+    form = b"<a%s/>" if part.startswith(b" ") else b"<a>%s</a>"
+    assert xmp.upright(form % part, 1, 4, 3) == form % b""
