@@ -12,13 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.fit_auto import Examples, examples_of, regret
-from benchmarks.kinds import Table, load_table
-from esrt_core.evaluation.prediction import KINDS, predict_from
+from benchmarks.fit_auto import FORMS, regret, seen_forms
+from benchmarks.kinds import Row, Table, load_table
+from esrt_core.evaluation.prediction import KINDS, predict_gains
 
 TOLERANCE = 0.05  # dB
-FILE_FORMS = ("file", "png", "cropped")
+
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Hold gains over clean (N, kinds) in dB, what was predicted of them, the PSNR of clean, and the rows and forms."""
+
+    gains: Values
+    predicted: Values
+    clean: Values
+    rows: Sequence[Row]
+    forms: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -44,11 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     options = parser.parse_args()
-    table = measured(load_table(options.cache, "report", ("clean", *KINDS)))
-    clean = {id(row): psnr[0] for row, psnr in zip(table.rows, table.psnr, strict=True)}
-    examples = examples_of(table)
-    predicted = np.array([list(predict_from(inputs).values()) for inputs in examples.inputs])
-    lost, base = regret(predicted, examples.gains), np.array([clean[id(row)] for row in examples.rows])
+    examples = examples_of(measured(load_table(options.cache, "report", ("clean", *KINDS))))
+    lost = regret(examples.predicted, examples.gains)
     summary(examples, lost)
     print("\n| damage | scale | count | bicubic | clean | photo | drawing | auto | regret, halves | |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -60,21 +71,36 @@ def main() -> None:
                 )
                 if mask.any():
                     name = f"drawing, {damage}" if drawing else damage
-                    print(text(name, scale, line(examples, mask, lost, base)), flush=True)
+                    print(text(name, scale, line(examples, mask, lost)), flush=True)
 
 
 def measured(table: Table) -> Table:
     """Return the rows of which all kinds were measured."""
     places = np.flatnonzero(~np.isnan(table.psnr).any(1)).tolist()
-    return Table([table.rows[p] for p in places], [table.lr[p] for p in places], table.psnr[places])
+    return Table([table.rows[p] for p in places], [table.lr[p] for p in places], table.errors[places])
+
+
+def examples_of(table: Table) -> Examples:
+    """Predict the gains of every form of every row."""
+    predicted, gains, clean, rows, forms = [], [], [], [], []
+    for row, lr, psnr in zip(table.rows, table.lr, table.psnr, strict=True):
+        for form, seen, container in seen_forms(row, lr):
+            expected = predict_gains(seen, container, row.scale)
+            predicted.append([expected[kind] for kind in KINDS])
+            gains.append(psnr[1:] - psnr[0])
+            clean.append(psnr[0])
+            rows.append(row)
+            forms.append(form)
+    return Examples(np.array(gains), np.array(predicted), np.array(clean), rows, forms)
 
 
 def half_of(examples: Examples) -> np.ndarray:
     return np.array([row.place % 2 for row in examples.rows])
 
 
-def line(examples: Examples, mask: np.ndarray, lost: np.ndarray, base: np.ndarray) -> Line:
+def line(examples: Examples, mask: np.ndarray, lost: np.ndarray) -> Line:
     """Average the examples of a mask; the chosen kind has the best one's PSNR less its regret."""
+    base = examples.clean
     best = base + np.maximum(examples.gains, 0).max(1)
     halves = half_of(examples)
     return Line(
@@ -107,7 +133,7 @@ def summary(examples: Examples, lost: np.ndarray) -> None:
     for drawing in (False, True):
         for scale in (2, 3, 4):
             mask = np.array([(row.drawing, row.scale) == (drawing, scale) for row in examples.rows])
-            parts = [halves == 0, halves == 1, *(forms == form for form in FILE_FORMS)]
+            parts = [halves == 0, halves == 1, *(forms == form for form in FORMS)]
             values = [lost[mask & part] for part in parts] + [each[mask] for each in fixed]
             if mask.any():
                 cells = " | ".join(f"{each.mean():.3f}" if len(each) else "-" for each in values)

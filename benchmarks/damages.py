@@ -66,6 +66,13 @@ def noisy_jpeg(sigma: float, quality: int, lr: Rgb, random: np.random.Generator)
     return saved("JPEG", quality, "4:2:0", noisy(sigma, lr, random).lr, random)
 
 
+def saved_twice(first: int, second: int, lr: Rgb, random: np.random.Generator) -> Damaged:
+    """Save as JPEG, crop so that the grid of blocks is another one, and save again."""
+    by = tuple(int(value) for value in random.integers(0, 8, 2))
+    once = saved("JPEG", first, "mixed", np.roll(lr, by, (0, 1)), random)
+    return saved("JPEG", second, "mixed", np.roll(once.lr, (-by[0], -by[1]), (0, 1)), random)
+
+
 def filmed(codec: str, rate: int, lr: Rgb, random: np.random.Generator) -> Damaged:
     """Encode a clip of the picture sliding to the left; return the frame in which it is not shifted."""
     file, middle = io.BytesIO(), FRAMES // 2
@@ -135,6 +142,7 @@ def drawn(random: np.random.Generator) -> Mapping[str, Damage]:
         "faint noise": partial(noisy, float(random.uniform(1, 4))),
         "noise": partial(noisy, float(random.uniform(4, 12))),
         "noise, JPEG": partial(noisy_jpeg, float(random.uniform(1, 8)), between(50, 95)),
+        "JPEG twice": partial(saved_twice, between(30, 90), between(60, 97)),
         "WebP": partial(saved, "WEBP", between(40, 97), None),
         "AVIF": partial(saved, "AVIF", between(35, 95), None),
         "HEIC": partial(saved, "HEIF", between(25, 70), None),

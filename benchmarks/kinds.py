@@ -4,11 +4,12 @@
     python -m benchmarks.kinds CACHE --drawings FOLDER --set more --kinds
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
-The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, and the PSNR on Y in dB of
-bicubic and of every kind against the undamaged picture. Rows that are there already are kept, and those that a --share
-left out are measured by a later call with a larger one; a kind's column belongs to the hashes of its weights, so that
-new weights are measured anew and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale`
-takes. Only one part of each picture is used, at a place drawn from its number.
+The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, the PSNR on Y in dB of
+bicubic, and of every kind the squared error on Y against the undamaged picture, summed over each block of 8 x 8 px of
+the LR: what a kind gains is in some places of a picture and not in others, and a rule learns more from where. Rows that
+are there already are kept; a kind's column belongs to the hashes of its weights, so that new weights are measured anew
+and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale` takes. Only one part of each
+picture is used, at a place drawn from its number.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from benchmarks.damages import Damage, Damaged, drawn, reported
 from esrt_core.engine.options import EngineOptions
 from esrt_core.evaluation.dataset import find_pictures, read_rgb
-from esrt_core.evaluation.protocol import Rgb, bicubic, make_lr, psnr_y
+from esrt_core.evaluation.protocol import Rgb, bicubic, luma_bt601, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.pipeline.enlarge import enlarge
@@ -38,6 +39,7 @@ from esrt_core.system.process import configure_process
 SCALES = (2, 4, 3)
 SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
 SIDE = 96  # px of the LR
+BLOCK = 8  # px of the LR, a side of what errors are summed over
 SEED = 20261128
 
 
@@ -69,7 +71,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
-    share: float = 1.0
+    damages: int
 
     @property
     def stem(self) -> str:
@@ -100,7 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
     parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
-    parser.add_argument("--share", type=float, default=1.0, help="of each picture's rows that are measured now")
+    parser.add_argument("--damages", type=int, default=99, help="of each picture: undamaged, and others drawn from all")
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
 
@@ -116,7 +118,7 @@ def ordered(options: argparse.Namespace) -> Iterator[Job]:
             scale = options.scales[(place + turn) % len(options.scales)]
             for paths, drawing, kinds in ((photos, False, options.photo_kinds), (drawings, True, options.kinds)):
                 if place < len(paths):
-                    measured = tuple(kinds), options.share
+                    measured = tuple(kinds), options.damages
                     yield Job(options.cache, options.set, paths[place], drawing, place, scale, *measured)
 
 
@@ -131,18 +133,28 @@ def measure_picture(job: Job) -> None:
             np.savez_compressed(file, lr=np.stack(pixels), rows=np.array(json.dumps([asdict(row) for row in rows])))
         whole.replace(table)
     pixels = np.load(table)["lr"]
-    chosen = job.random().permutation(len(pixels))[: round(len(pixels) * job.share)]
     for kind in job.kinds:
         column = job.folder / f"{job.stem}.{kind}-{digest(kind, job.scale)}.npy"
-        values = np.load(column) if column.is_file() else np.full(len(pixels), np.nan)
-        missing = [place for place in chosen if np.isnan(values[place])]
-        for place in missing:
-            values[place] = psnr_y(enlarged(pixels[place], kind, job.scale), hr, job.scale)
-        if missing:
-            write_column(column, values)
+        if not column.is_file():
+            write_column(column, np.stack([errors(enlarged(lr, kind, job.scale), hr, job.scale) for lr in pixels]))
 
 
-def write_column(path: Path, values: NDArray[np.float64]) -> None:
+def errors(result: Rgb, hr: Rgb, scale: int) -> NDArray[np.float32]:
+    """Return the squared error on Y, summed over blocks of the LR; like PSNR's, without a border of `scale` px."""
+    squared = np.square(luma_bt601(result) - luma_bt601(hr))
+    squared[:scale] = squared[-scale:] = squared[:, :scale] = squared[:, -scale:] = 0
+    side, count = BLOCK * scale, SIDE // BLOCK
+    return np.asarray(squared.reshape(count, side, count, side).sum((1, 3)), np.float32)
+
+
+def psnr_of(sums: NDArray[np.float32], scale: int) -> NDArray[np.float64]:
+    """Return PSNR in dB of errors (..., blocks, blocks)."""
+    area = (SIDE * scale - 2 * scale) ** 2
+    found: NDArray[np.float64] = 10 * np.log10(255**2 * area / np.maximum(sums.sum((-2, -1), dtype=np.float64), 1e-3))
+    return found
+
+
+def write_column(path: Path, values: NDArray[np.float32]) -> None:
     whole = path.with_suffix(".part")
     with whole.open("wb") as file:
         np.save(file, values)
@@ -175,14 +187,14 @@ def damaged_rows(job: Job, hr: Rgb, lr: Rgb) -> tuple[list[Row], list[Rgb]]:
 
 def damages(job: Job, random: np.random.Generator) -> dict[str, Damage]:
     chosen = dict(reported() if job.set == "report" else drawn(random))
-    if job.drawing:
-        kept = DRAWN if job.set == "report" else DRAWN_FIT
-        chosen = {name: damage for name, damage in chosen.items() if name in kept}
-    return chosen
+    if job.drawing and job.set == "report":
+        chosen = {name: damage for name, damage in chosen.items() if name in DRAWN}
+    names = list(chosen)
+    others = random.permutation(len(names) - 1)[: job.damages - 1] + 1  # the first is undamaged
+    return {names[place]: chosen[names[place]] for place in (0, *sorted(others.tolist()))}
 
 
 DRAWN = ("undamaged", "JPEG 50", "JPEG 80", "JPEG 95", "noise 4", "WebP 80", "AVIF 60", "H.264 crf 22")
-DRAWN_FIT = ("undamaged", "JPEG 25", "JPEG 56", "JPEG 80", "JPEG 92", "faint noise", "WebP", "clip")
 
 
 def enlarged(lr: Rgb, kind: str, scale: int) -> Rgb:
@@ -218,13 +230,22 @@ def _pool(kind: str) -> UpscalerPool:
 class Table:
     """Hold the rows that are measured for some kinds.
 
-    lr    the damaged pixels of every row.
-    psnr  (rows, kinds) dB.
+    lr      the damaged pixels of every row.
+    errors  (rows, kinds, blocks, blocks), see errors(); NaN for kinds that were not measured.
     """
 
     rows: Sequence[Row]
     lr: Sequence[Rgb]
-    psnr: NDArray[np.float64]
+    errors: NDArray[np.float32]
+
+    @property
+    def psnr(self) -> NDArray[np.float64]:
+        """Return PSNR in dB, (rows, kinds)."""
+        scales = np.array([row.scale for row in self.rows])
+        found = np.empty(self.errors.shape[:2])
+        for scale in set(scales.tolist()):
+            found[scales == scale] = psnr_of(self.errors[scales == scale], scale)
+        return found
 
 
 def load_table(folder: Path, set_: str, kinds: Sequence[str]) -> Table:
@@ -237,10 +258,9 @@ def load_table(folder: Path, set_: str, kinds: Sequence[str]) -> Table:
             mine = [Row(**{**row, "crop": tuple(row["crop"])}) for row in json.loads(str(file["rows"]))]
             pixels += list(file["lr"])
         rows += mine
+        missing = np.full((len(mine), SIDE // BLOCK, SIDE // BLOCK), np.nan, np.float32)
         files = [path.with_name(f"{path.stem}.{kind}-{digest(kind, mine[0].scale)}.npy") for kind in kinds]
-        columns.append(
-            np.stack([np.load(each) if each.is_file() else np.full(len(mine), np.nan) for each in files], axis=1)
-        )
+        columns.append(np.stack([np.load(each) if each.is_file() else missing for each in files], axis=1))
     return Table(rows, pixels, np.concatenate(columns))
 
 

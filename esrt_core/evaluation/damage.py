@@ -42,12 +42,14 @@ class Look:
     """Hold what the pixels of a picture tell.
 
     features  numbers in the order of FEATURES, for the rule that chooses weights.
+    luma      what they were taken from, for the same rule: Y (windows, H, W), 0..255.
     quality   of the JPEG that it is or was, 10 to 97 on libjpeg's scale; None if no trace of one was found.
     noise     its standard deviation in the calmest places, gray levels.
     is_noisy  whether these places have noise: as much of what is fine as of what is coarse.
     """
 
     features: Values
+    luma: Values
     quality: int | None
     noise: float
     is_noisy: bool
@@ -56,7 +58,7 @@ class Look:
 def look(frames: Sequence[Frame]) -> Look:
     """Look at one picture, or at several frames of a clip, which have one size."""
     rgb = windows_of(frames)
-    luma = rgb[..., 0] * np.float32(0.299) + rgb[..., 1] * np.float32(0.587) + rgb[..., 2] * np.float32(0.114)
+    luma = luma_of(rgb)
     found = _jpeg(luma)
     traces = {
         "blocks": _blockiness(luma),
@@ -67,6 +69,7 @@ def look(frames: Sequence[Frame]) -> Look:
     values = traces | _texture(luma) | _palette(rgb, luma)
     return Look(
         features=np.array([values[name] for name in FEATURES]),
+        luma=luma,
         quality=found.quality if found.convincing else None,
         noise=float(np.exp(values["fine 10"])),
         is_noisy=values["fine 10"] > _LEAST_NOISE and values["sharp still"] > _WHITE,
@@ -85,6 +88,11 @@ def damage_warning(damaged: Mapping[str, str], pictures: int, consequence: str) 
     name, what = next(iter(damaged.items()))
     many = f"{len(damaged)} of {pictures} pictures look" if pictures > 1 else "the picture looks"
     return f"{many} damaged ({name}: {what}): {consequence}"
+
+
+def luma_of(rgb: Values) -> Values:
+    """Return Y (...) in float32, 0..255, of R, G and B (..., 3)."""
+    return rgb[..., 0] * np.float32(0.299) + rgb[..., 1] * np.float32(0.587) + rgb[..., 2] * np.float32(0.114)
 
 
 def windows_of(frames: Sequence[Frame]) -> Values:

@@ -18,9 +18,9 @@ def texture(height: int = 160, width: int = 192, seed: int = 0) -> Rgb:
     random = np.random.default_rng(seed)
     size = (2 * height, 2 * width)
     picture = np.full((*size, 3), 128.0)
-    for step, strength in ((2, 8.0), (12, 13.0), (48, 40.0)):
+    for step, strength in ((2, 4.0), (12, 13.0), (48, 40.0)):
         picture += imresize(random.normal(0, strength, (size[0] // step + 1, size[1] // step + 1, 1)), *size)
-    for _ in range(height * width // 205):
+    for _ in range(height * width // 100):
         top, left = random.integers(0, size[0]), random.integers(0, size[1])
         rows, columns = random.integers(6, 60, 2)
         picture[top : top + rows, left : left + columns] += random.normal(0, 30, 3)
