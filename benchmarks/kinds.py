@@ -39,6 +39,7 @@ from esrt_core.system.process import configure_process
 SCALES = (2, 4, 3)
 SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
 SIDE = 96  # px of the LR
+ALL_DAMAGES = 99
 BLOCK = 8  # px of the LR, a side of what errors are summed over
 SEED = 20261128
 
@@ -71,7 +72,7 @@ class Job:
     place: int
     scale: int
     kinds: tuple[str, ...]
-    damages: int
+    damages: int = ALL_DAMAGES
 
     @property
     def stem(self) -> str:
@@ -102,7 +103,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", default=["clean", "photo", "drawing"], help="of drawings")
     parser.add_argument("--photo-kinds", nargs="*", default=["clean", "photo", "drawing"], help="of photos")
     parser.add_argument("--scales", type=int, nargs="+", default=list(SCALES))
-    parser.add_argument("--damages", type=int, default=99, help="of each picture: undamaged, and others drawn from all")
+    parser.add_argument(
+        "--damages", type=int, default=ALL_DAMAGES, help="of each picture: undamaged, and others drawn from all"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
 
