@@ -70,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--left-out", type=int, choices=range(FOLDS), help="fit to the others and print the regret")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -77,7 +78,7 @@ def main() -> None:
     folds = folds_of([each.row for each in examples])
     fitted = [each for each, fold in zip(examples, folds, strict=True) if fold != options.left_out]
     print(f"{len(fitted)} examples of {len({each.row.picture for each in fitted})} pictures", flush=True)
-    network = train(fitted, options.steps)
+    network = train(fitted, options.steps, options.seed)
     if options.left_out is None:
         save_file(network.constants(), CONSTANTS)
     else:
@@ -193,9 +194,9 @@ class Network(nn.Module):
         return {name: array if name in exact else array.astype(np.float16) for name, array in arrays.items()}
 
 
-def train(examples: Sequence[Example], steps: int) -> Network:
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
+def train(examples: Sequence[Example], steps: int, seed: int) -> Network:
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
     inputs = np.stack([each.inputs for each in examples])
     network = Network(inputs.mean(0), inputs.std(0) + np.float32(1e-3))
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
