@@ -123,9 +123,8 @@ def aspect_of(content: bytes) -> float:
 
 
 def iptc_of(data: bytes) -> bytes | None:
-    """Return the IPTC data among resources, one behind the other if there are several, or None."""
-    found = [content for number, content, _ in resources(data) if number == IPTC]
-    return b"".join(found) if found else None
+    """Return the IPTC data among resources, one behind the other if there are several, or None if there is nothing."""
+    return b"".join(content for number, content, _ in resources(data) if number == IPTC) or None
 
 
 def of_iptc(iptc: bytes) -> bytes:

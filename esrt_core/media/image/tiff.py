@@ -346,8 +346,9 @@ def _extra_tags(
         if iptc is None or metadata.photoshop != photoshop.of_iptc(iptc):
             tags[tiff_tags.PHOTOSHOP] = exif.Value(_BYTE, len(metadata.photoshop), metadata.photoshop)
     pointers = () if found is None else exif.nested(found, 0)[1]
+    filled = [(tag, value) for tag, value in sorted(tags.items()) if value.raw]  # readers take empty ones for damage
     return [
-        *((tag, value.type, value.count, _for_tifffile(value), True) for tag, value in sorted(tags.items())),
+        *((tag, value.type, value.count, _for_tifffile(value), True) for tag, value in filled),
         *((_PLACEHOLDERS[tag], offset_type, 1, 0, True) for tag in pointers),
     ]
 

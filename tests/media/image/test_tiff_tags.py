@@ -246,6 +246,16 @@ def test_iptc_that_is_stored_as_numbers_is_read(byteorder: str, stored: str) -> 
     assert photoshop.iptc_of(found) == iptc
 
 
+def test_what_is_empty_makes_no_tag() -> None:
+    """A TIFF has no values without data: other readers take such a tag for damage."""
+    empty = Metadata(photoshop=photoshop.of_iptc(b""), xmp=b"", tiff_tags=((65000, Value(7, 0, b"")),))
+    result, notes = written(read(file_of({"data": noise(6, 8)})).pages, "tiff", empty)
+    with tifffile.TiffFile(io.BytesIO(result)) as file:
+        assert not {700, 33723, 65000} & {tag.code for tag in tags_of(file)[0]}
+        assert all(tag.count for tag in tags_of(file)[0])
+    assert notes == ()
+
+
 def test_names_of_tags_for_a_note() -> None:
     assert tiff_tags.names({33550: Value(12, 0, b"")}) == "GeoTIFF"
     assert tiff_tags.names({700: Value(1, 0, b""), 65000: Value(1, 0, b"")}) == "TIFF tags 700, 65000"
