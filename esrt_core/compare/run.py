@@ -27,6 +27,8 @@ from esrt_core.selection import AUTO, CLEAN, PHOTO, container_of_image, describe
 from esrt_core.weights.store import DEFAULT_SCALE, WeightsFile, resolve
 from esrt_core.weights.tensors import load_weights
 
+_TIE = 0.05  # dB, below which neither kind of weights is the better one
+
 
 @dataclass(frozen=True)
 class ModelRun:
@@ -104,11 +106,11 @@ def _damage_of(picture: Rgb, info: ImageInfo, scale: int) -> tuple[str, Damage |
     """Return what damage is seen, "" for none, how to do it to another picture, if known, and what is expected.
 
     That is the gain of the photo weights over the clean ones in dB, by name. Of a lossless file damage is believed if
-    that gain is not negative: gradients that a program made can look like a JPEG.
+    that gain is more than a tie: gradients that a program made can look like a JPEG.
     """
     seen, container = look([Frame((picture,))]), container_of_image(info)
     expected = predict_gains(seen, container, scale)[PHOTO]
-    if info.lossless and expected <= 0:
+    if info.lossless and expected < _TIE:
         return "", None, {}
     damage = reproduced_damage(picture, seen, container)
     kind = describe(PHOTO, seen, container) if damage is not None or expected > 0 else ""
