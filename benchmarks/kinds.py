@@ -1,7 +1,6 @@
 """Measure every kind of weights on damaged pictures, once: the table behind `--model auto`.
 
     python -m benchmarks.kinds CACHE --photos FOLDER ... --drawings FOLDER --set fit
-    python -m benchmarks.kinds CACHE --drawings FOLDER --set more --kinds
     python -m benchmarks.kinds CACHE --photos HELDOUT --drawings UNSEEN --set report
 
 The cache is a folder. A row is one picture with one damage at one scale: its damaged LR, the PSNR on Y in dB of
@@ -37,7 +36,7 @@ from esrt_core.selection import UpscalerPool
 from esrt_core.system.process import configure_process
 
 SCALES = (2, 4, 3)
-SETS = ("fit", "more", "report")  # "more" is seen by the fit without any kind's PSNR, to tell drawings from photos
+SETS = ("fit", "report")
 SIDE = 96  # px of the LR
 ALL_DAMAGES = 99
 BLOCK = 8  # px of the LR, a side of what errors are summed over

@@ -1,6 +1,6 @@
 """Segments of a JPEG, and data behind its end: what another JPEG gets as it is, turned or scaled, and what is said.
 
-EXIF longer than a segment goes on in the next, as ExifTool and Photoshop write it. APP11: ISO/IEC 19566-5, B.
+EXIF longer than a segment is split over several, as ExifTool and Photoshop write it. APP11: ISO/IEC 19566-5, B.
 """
 
 import re
@@ -137,7 +137,7 @@ def _resized(marker: int, data: bytes, size: tuple[int, int], factor: tuple[floa
         return data
     try:
         return EXIF_SEGMENT + exif.for_size(block, *size, factor)
-    except MediaError:  # it goes on in the next segment
+    except MediaError:  # it is split over several segments
         return data
 
 
