@@ -24,7 +24,7 @@ typedef struct {
     Size size;
 } TransformerJob;
 
-long transformer_scratch(void) { return (SEGMENT + MOST_ROWS) * (TOKEN + HIDDEN_PADDED); }
+long transformer_scratch(void) { return (SEGMENT + MOST_ROWS) * (TOKEN + HIDDEN_PADDED + REDUCED); }
 
 static float *pixel(Map map, long y, long x) { return map.data + y * map.pitch + x * map.step; }
 
@@ -120,16 +120,21 @@ static void fold(const TransformerJob *job, long y, long x, long count, const fl
         }
 }
 
-/* Put row y of the tokens through Expansion and the MLP's first layer. */
+/* Put row y of the tokens through Expansion and the MLP's first layer.
+
+   What was attended is copied first: a product reads whole blocks of rows, and what lies behind the last pixel is the next
+   row, in which another thread may be writing its hidden layer. */
 static void transform_row(const void *argument, long y, Member *member) {
     const TransformerJob *job = argument;
     const Transformer *weights = job->weights;
     float *tokens = member->scratch, *hidden = tokens + (SEGMENT + MOST_ROWS) * TOKEN;
+    float *attended = hidden + (SEGMENT + MOST_ROWS) * HIDDEN_PADDED;
     for (int down = 0; down < PATCH; down++)
         memset(pixel(job->space->folded[down], y, -1), 0, (job->size.width + 2) * CHANNELS * sizeof(float));
     for (long x = 0; x < job->size.width; x += SEGMENT) {
         const long count = job->size.width - x < SEGMENT ? job->size.width - x : SEGMENT;
-        product(pixel(job->space->attended, y, x), REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
+        memcpy(attended, pixel(job->space->attended, y, x), count * REDUCED * sizeof(float));
+        product(attended, REDUCED, weights->expand, tokens, TOKEN, count, REDUCED, TOKEN);
         add_patches(job, y, x, count, tokens);
         product(tokens, TOKEN, weights->fc1, hidden, HIDDEN_PADDED, count, TOKEN, HIDDEN_PADDED);
         activate(job, y, x, count, tokens, hidden);
