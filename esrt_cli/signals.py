@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
 
 
@@ -43,12 +44,17 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def graceful_interrupt(first: Callable[[], None]) -> Iterator[None]:
-    """Call `first` on the first Ctrl-C; a second one interrupts as usual."""
+    """Call `first` on the first Ctrl-C; a second one interrupts as usual.
+
+    It runs in a thread: a handler may run within a write of the main thread to the terminal, which it could not
+    write to again, or while that holds a lock.
+    """
     before = signal.getsignal(signal.SIGINT)
+    call = Thread(target=first, name="first interrupt")
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
-        first()
+        call.start()
 
     if callable(before):  # not if the parent process ignores Ctrl-C
         signal.signal(signal.SIGINT, on_interrupt)
@@ -57,3 +63,5 @@ def graceful_interrupt(first: Callable[[], None]) -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is on_interrupt:
             signal.signal(signal.SIGINT, before)
+        if call.ident is not None:
+            call.join()
