@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from esrt_core.evaluation.dataset import rgb_of
@@ -153,8 +152,9 @@ def _blockiness(luma: Values) -> float:
         steps = np.minimum(np.abs(np.diff(luma, axis=axis)), 24)
         profile = steps.mean(axis=(0, 3 - axis))
         excess = profile[1:-1] - 0.5 * (profile[:-2] + profile[2:])
-        folded = np.array([excess[start::BLOCK].mean() for start in range(BLOCK)])
-        strengths.append((folded.max() - np.median(folded)) / (profile.mean() + 0.3))
+        folded = np.sort([excess[start::BLOCK].mean() for start in range(BLOCK)])
+        median = folded[BLOCK // 2 - 1 : BLOCK // 2 + 1].mean()  # np.median would import numpy.ma
+        strengths.append((folded[-1] - median) / (profile.mean() + 0.3))
     return float(np.mean(strengths))
 
 
@@ -173,11 +173,11 @@ class _Fit:
 
 def _jpeg(luma: Values) -> _Fit:
     """Find the JPEG quality whose table fits best, on the grid of the picture itself or on a shifted one."""
-    plain = _fit(_histograms(_blocks(luma, 0, 0))[None], _TABLES)[0]
+    plain = _fit(_histograms(_blocks(luma, 0, 0)), _TABLES)
     if plain.convincing:
         return plain
     top, left = _best_grid(luma)
-    moved = _fit(_histograms(_blocks(luma, top, left))[None], _TABLES)[0]
+    moved = _fit(_histograms(_blocks(luma, top, left)), _TABLES)
     return max(plain, moved, key=lambda found: found.score)
 
 
@@ -186,15 +186,19 @@ def _best_grid(luma: Values) -> tuple[int, int]:
     part = luma[len(luma) // 2]
     top, left = (max(length - WINDOW, 0) // 2 // BLOCK * BLOCK for length in part.shape)
     part = part[top : top + WINDOW, left : left + WINDOW]
-    rows = sliding_window_view(part, BLOCK, axis=1) @ _dct()[:_LOW].T  # (H, W - 7, u)
-    both = sliding_window_view(rows, BLOCK, axis=0) @ _dct()[:_LOW].T  # (H - 7, W - 7, u, v)
-    size = np.rint(np.abs(both) * _PER_LEVEL).astype(np.int32).clip(0, _LOW_TABLES.bins)
-    phase = np.arange(size.shape[0])[:, None] % BLOCK * BLOCK + np.arange(size.shape[1]) % BLOCK
+    height, width = (length - BLOCK + 1 for length in part.shape)
+    matrix = _dct()[:_LOW]
+    down = np.stack([part[k : k + height] for k in range(BLOCK)]).reshape(BLOCK, -1)
+    rows = (matrix @ down).reshape(_LOW, height, -1)  # (v, H - 7, W)
+    across = np.stack([rows[..., k : k + width] for k in range(BLOCK)]).reshape(BLOCK, -1)
+    both = (matrix @ across).reshape(_LOW * _LOW, height, width)  # every block's coefficients, (u v, H - 7, W - 7)
+    size = np.minimum(np.rint(np.abs(both) * _PER_LEVEL), _LOW_TABLES.bins).astype(np.intp)
+    phase = np.arange(height)[:, None] % BLOCK * BLOCK + np.arange(width) % BLOCK
     shape = (BLOCK * BLOCK, _LOW * _LOW, _LOW_TABLES.bins + 1)
-    index = (phase[..., None, None] * shape[1] + np.arange(shape[1]).reshape(_LOW, _LOW)) * shape[2] + size
-    histograms = np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(shape)
-    fits = _fit(histograms[:, 1:, :-1].astype(np.float32), _LOW_TABLES)
-    return divmod(max(range(len(fits)), key=lambda place: fits[place].score), BLOCK)
+    index = size + (phase * shape[1] + np.arange(shape[1])[:, None, None]) * shape[2]
+    histograms = np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(shape[0], -1).astype(np.float32)
+    total, count = np.split(histograms @ _grid_weights(), 2, axis=1)  # (grid, quality)
+    return divmod(int((total / np.sqrt(0.5 * count + 1)).max(1).argmax()), BLOCK)
 
 
 @dataclass(frozen=True)
@@ -226,18 +230,30 @@ def _make_tables(frequencies: Sequence[tuple[int, int]], qualities: Values, larg
     return _Tables(qualities, cosines.astype(np.float32), least, places.reshape(len(frequencies), -1).T)
 
 
-def _fit(histograms: Values, tables: _Tables) -> list[_Fit]:
-    """Fit every table to histograms (N, frequency, bin)."""
-    places = np.arange(histograms.shape[1])
-    larger = np.zeros((*histograms.shape[:2], tables.bins + 1), np.float32)
-    larger[..., :-1] = histograms[..., ::-1].cumsum(2)[..., ::-1]
-    total = (histograms @ tables.cosines)[:, places, tables.steps].sum(2)  # (N, quality)
-    count = larger[..., tables.least][:, places, tables.steps].sum(2)
+@lru_cache(maxsize=1)
+def _grid_weights() -> Values:
+    """Return what turns histograms into sums of cosines and into counts: (frequency x bin, 2 x quality).
+
+    The constant coefficient and the last bin, of all that is larger, count for nothing.
+    """
+    tables = _LOW_TABLES
+    weights = np.zeros((_LOW * _LOW, tables.bins + 1, 2, len(tables.qualities)), np.float32)
+    counted = np.arange(tables.bins)[:, None] >= tables.least
+    for part, values in enumerate((tables.cosines, counted)):
+        weights[1:, :-1, part] = values[:, tables.steps].transpose(2, 0, 1)
+    return weights.reshape(-1, 2 * len(tables.qualities))
+
+
+def _fit(histograms: Values, tables: _Tables) -> _Fit:
+    """Fit every table to histograms (frequency, bin) and return the best."""
+    places = np.arange(len(histograms))
+    larger = np.zeros((len(histograms), tables.bins + 1), np.float32)
+    larger[:, :-1] = histograms[:, ::-1].cumsum(1)[:, ::-1]
+    total = (histograms @ tables.cosines)[places, tables.steps].sum(1)  # (quality,)
+    count = larger[:, tables.least][places, tables.steps].sum(1)
     scores = total / np.sqrt(0.5 * count + 1)
-    return [
-        _Fit(int(tables.qualities[q]), float(total[n, q] / (count[n, q] + 1)), float(scores[n, q]))
-        for n, q in enumerate(scores.argmax(1))
-    ]
+    best = scores.argmax()
+    return _Fit(int(tables.qualities[best]), float(total[best] / (count[best] + 1)), float(scores[best]))
 
 
 def _blocks(luma: Values, top: int, left: int) -> Values:
@@ -275,13 +291,19 @@ def _texture(luma: Values) -> dict[str, float]:
     energies = _mean_of_blocks(fine * fine), _mean_of_blocks(slope[0] ** 2 + slope[1] ** 2) / 4
     found: dict[str, float] = {}
     for name, energy in zip(("fine", "slope"), energies, strict=True):
-        levels = np.quantile(energy, [q / 100 for q in QUANTILES])
+        levels = _quantiles(energy, [q / 100 for q in QUANTILES])
         found |= {f"{name} {q}": 0.5 * np.log(level + _EPSILON**2) for q, level in zip(QUANTILES, levels, strict=True)}
-    busy, still = (energies[1] > np.quantile(energies[1], share) for share in (0.75, 0.15))
+    busy, still = (energies[1] > level for level in _quantiles(energies[1], [0.75, 0.15]))
     for name, chosen in (("busy", busy), ("calm", ~busy), ("still", ~still)):
         means = [energy[chosen].mean() if chosen.any() else 0.0 for energy in energies]
         found[f"sharp {name}"] = 0.5 * np.log((means[0] + _EPSILON**2) / (means[1] + _EPSILON**2))
     return found | _spectrum(_blocks(luma, 0, 0))
+
+
+def _quantiles(values: Values, shares: Sequence[float]) -> Values:
+    """Return what np.quantile does, which would import numpy.ma."""
+    found: Values = np.interp(np.multiply(shares, len(values) - 1), np.arange(len(values)), np.sort(values))
+    return found
 
 
 def _mean_of_blocks(plane: Values) -> Values:
