@@ -59,7 +59,7 @@ def started(*commands: Sequence[str | Path]) -> str:
     return done.stdout
 
 
-SLOW = {"av", "http.client", "imagecodecs", "psutil", "pydantic", "rich", "tifffile", "torch"}
+SLOW = {"av", "http.client", "imagecodecs", "numpy.ma", "psutil", "pydantic", "rich", "tifffile", "torch"}
 
 
 def test_a_small_picture_loads_only_what_it_needs(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ QUALITIES = np.arange(10, 98)
 _FREQUENCIES = tuple((u, v) for u in range(6) for v in range(6) if 0 < u + v < 7)  # which JPEG keeps longest
 GOOD_QUALITY = 90  # from which on a JPEG is as good as undamaged, as a truth
 _PER_LEVEL = 4  # histogram bins per gray level
-_LOW = 4  # frequencies a side that find a shifted grid
+_LOW, _LOW_BINS = 4, 40 * _PER_LEVEL  # frequencies a side that find a shifted grid, and bins of their histograms
 _LEAST_COSINE, _LEAST_SCORE = 0.2, 7.0  # of a quality that is believed
 _LEAST_NOISE, _WHITE = math.log(1.0), -0.35  # of noise: ln of gray levels, and of fine to coarse (0 if white)
 _MARGIN = 2  # gray levels that lossy compression leaves of one color
@@ -173,11 +173,11 @@ class _Fit:
 
 def _jpeg(luma: Values) -> _Fit:
     """Find the JPEG quality whose table fits best, on the grid of the picture itself or on a shifted one."""
-    plain = _fit(_histograms(_blocks(luma, 0, 0)), _TABLES)
+    plain = _fit(_histograms(_blocks(luma, 0, 0)))
     if plain.convincing:
         return plain
     top, left = _best_grid(luma)
-    moved = _fit(_histograms(_blocks(luma, top, left)), _TABLES)
+    moved = _fit(_histograms(_blocks(luma, top, left)))
     return max(plain, moved, key=lambda found: found.score)
 
 
@@ -192,9 +192,9 @@ def _best_grid(luma: Values) -> tuple[int, int]:
     rows = (matrix @ down).reshape(_LOW, height, -1)  # (v, H - 7, W)
     across = np.stack([rows[..., k : k + width] for k in range(BLOCK)]).reshape(BLOCK, -1)
     both = (matrix @ across).reshape(_LOW * _LOW, height, width)  # every block's coefficients, (u v, H - 7, W - 7)
-    size = np.minimum(np.rint(np.abs(both) * _PER_LEVEL), _LOW_TABLES.bins).astype(np.intp)
+    size = np.minimum(np.rint(np.abs(both) * _PER_LEVEL), _LOW_BINS).astype(np.intp)
     phase = np.arange(height)[:, None] % BLOCK * BLOCK + np.arange(width) % BLOCK
-    shape = (BLOCK * BLOCK, _LOW * _LOW, _LOW_TABLES.bins + 1)
+    shape = (BLOCK * BLOCK, _LOW * _LOW, _LOW_BINS + 1)
     index = size + (phase * shape[1] + np.arange(shape[1])[:, None, None]) * shape[2]
     histograms = np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(shape[0], -1).astype(np.float32)
     total, count = np.split(histograms @ _grid_weights(), 2, axis=1)  # (grid, quality)
@@ -221,10 +221,10 @@ class _Tables:
         return len(self.cosines)
 
 
-def _make_tables(frequencies: Sequence[tuple[int, int]], qualities: Values, largest: int) -> _Tables:
+def _make_tables(frequencies: Sequence[tuple[int, int]], qualities: Values, bins: int) -> _Tables:
     tables = np.array([scaled_table(int(quality)) for quality in qualities])  # (quality, v, u)
     values, places = np.unique([tables[:, v, u] for u, v in frequencies], return_inverse=True)
-    sizes = np.arange(largest * _PER_LEVEL)[:, None] / _PER_LEVEL
+    sizes = np.arange(bins)[:, None] / _PER_LEVEL
     cosines = np.where(sizes > values / 2, np.cos(2 * np.pi * sizes / values), 0)
     least = np.minimum(values * _PER_LEVEL // 2 + 1, len(sizes))
     return _Tables(qualities, cosines.astype(np.float32), least, places.reshape(len(frequencies), -1).T)
@@ -236,7 +236,7 @@ def _grid_weights() -> Values:
 
     The constant coefficient and the last bin, of all that is larger, count for nothing.
     """
-    tables = _LOW_TABLES
+    tables = _make_tables([divmod(place, _LOW) for place in range(1, _LOW * _LOW)], QUALITIES[::2], _LOW_BINS)
     weights = np.zeros((_LOW * _LOW, tables.bins + 1, 2, len(tables.qualities)), np.float32)
     counted = np.arange(tables.bins)[:, None] >= tables.least
     for part, values in enumerate((tables.cosines, counted)):
@@ -244,9 +244,9 @@ def _grid_weights() -> Values:
     return weights.reshape(-1, 2 * len(tables.qualities))
 
 
-def _fit(histograms: Values, tables: _Tables) -> _Fit:
-    """Fit every table to histograms (frequency, bin) and return the best."""
-    places = np.arange(len(histograms))
+def _fit(histograms: Values) -> _Fit:
+    """Fit the table of every quality to histograms (frequency, bin) and return the best."""
+    tables, places = _TABLES, np.arange(len(histograms))
     larger = np.zeros((len(histograms), tables.bins + 1), np.float32)
     larger[:, :-1] = histograms[:, ::-1].cumsum(1)[:, ::-1]
     total = (histograms @ tables.cosines)[places, tables.steps].sum(1)  # (quality,)
@@ -345,8 +345,7 @@ def _palette(rgb: Values, luma: Values) -> dict[str, float]:
     }
 
 
-_TABLES = _make_tables(_FREQUENCIES, QUALITIES, 100)
-_LOW_TABLES = _make_tables([divmod(place, _LOW) for place in range(1, _LOW * _LOW)], QUALITIES[::2], 40)
+_TABLES = _make_tables(_FREQUENCIES, QUALITIES, 100 * _PER_LEVEL)
 QUANTILES = (5, 10, 25, 50, 75, 90)
 BANDS = ((1, 3), (3, 5), (5, 7), (7, 9), (9, 12), (12, 15))
 FEATURES = (
