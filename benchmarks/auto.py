@@ -77,7 +77,7 @@ def main() -> None:
 def measured(table: Table) -> Table:
     """Return the rows of which all kinds were measured."""
     places = np.flatnonzero(~np.isnan(table.psnr).any(1)).tolist()
-    return Table([table.rows[p] for p in places], [table.lr[p] for p in places], table.errors[places])
+    return Table([table.rows[p] for p in places], [table.lr[p] for p in places], [table.errors[p] for p in places])
 
 
 def examples_of(table: Table) -> Examples:

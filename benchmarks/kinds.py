@@ -7,8 +7,8 @@ The cache is a folder. A row is one picture with one damage at one scale: its da
 bicubic, and of every kind the squared error on Y against the undamaged picture, summed over each block of 8 x 8 px of
 the LR: what a kind gains is in some places of a picture and not in others, and a rule learns more from where. Rows that
 are there already are kept; a kind's column belongs to the hashes of its weights, so that new weights are measured anew
-and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale` takes. Only one part of each
-picture is used, at a place drawn from its number.
+and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale` takes. The report is about
+whole pictures; to fit, one part of each picture is used, at a place drawn from its number.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from esrt_core.system.process import configure_process
 
 SCALES = (2, 4, 3)
 SETS = ("fit", "report")
-SIDE = 96  # px of the LR
+SIDE = 96  # px of the LR of what is used to fit
 ALL_DAMAGES = 99
 BLOCK = 8  # px of the LR, a side of what errors are summed over
 SEED = 20261128
@@ -145,13 +145,15 @@ def errors(result: Rgb, hr: Rgb, scale: int) -> NDArray[np.float32]:
     """Return the squared error on Y, summed over blocks of the LR; like PSNR's, without a border of `scale` px."""
     squared = np.square(luma_bt601(result) - luma_bt601(hr))
     squared[:scale] = squared[-scale:] = squared[:, :scale] = squared[:, -scale:] = 0
-    side, count = BLOCK * scale, SIDE // BLOCK
-    return np.asarray(squared.reshape(count, side, count, side).sum((1, 3)), np.float32)
+    side = BLOCK * scale
+    rows, columns = (length // side for length in squared.shape)
+    return np.asarray(squared.reshape(rows, side, columns, side).sum((1, 3)), np.float32)
 
 
 def psnr_of(sums: NDArray[np.float32], scale: int) -> NDArray[np.float64]:
     """Return PSNR in dB of errors (..., blocks, blocks)."""
-    area = (SIDE * scale - 2 * scale) ** 2
+    height, width = (count * BLOCK * scale - 2 * scale for count in sums.shape[-2:])
+    area = height * width
     found: NDArray[np.float64] = 10 * np.log10(255**2 * area / np.maximum(sums.sum((-2, -1), dtype=np.float64), 1e-3))
     return found
 
@@ -164,11 +166,12 @@ def write_column(path: Path, values: NDArray[np.float32]) -> None:
 
 
 def part(job: Job) -> tuple[Rgb, Rgb]:
-    """Return the part of a picture that is used, and its LR."""
-    whole = read_rgb(job.path, ReadLimits())
+    """Return the picture, or the part of it that is used, in whole blocks of the LR, and its LR."""
+    whole, unit = read_rgb(job.path, ReadLimits()), BLOCK * job.scale
+    sides = [length // unit * unit if job.set == "report" else SIDE * job.scale for length in whole.shape[:2]]
     random = np.random.default_rng((SEED, job.place))  # one place for all scales
-    top, left = (round(random.random() * (length - SIDE * job.scale)) for length in whole.shape[:2])
-    hr = np.ascontiguousarray(whole[top : top + SIDE * job.scale, left : left + SIDE * job.scale])
+    top, left = (round(random.random() * (length - side)) for length, side in zip(whole.shape, sides, strict=False))
+    hr = np.ascontiguousarray(whole[top : top + sides[0], left : left + sides[1]])
     return hr, make_lr(hr, job.scale)
 
 
@@ -233,37 +236,33 @@ class Table:
     """Hold the rows that are measured for some kinds.
 
     lr      the damaged pixels of every row.
-    errors  (rows, kinds, blocks, blocks), see errors(); NaN for kinds that were not measured.
+    errors  (kinds, blocks, blocks) of every row, see errors(); NaN for kinds that were not measured.
     """
 
     rows: Sequence[Row]
     lr: Sequence[Rgb]
-    errors: NDArray[np.float32]
+    errors: Sequence[NDArray[np.float32]]
 
     @property
     def psnr(self) -> NDArray[np.float64]:
         """Return PSNR in dB, (rows, kinds)."""
-        scales = np.array([row.scale for row in self.rows])
-        found = np.empty(self.errors.shape[:2])
-        for scale in set(scales.tolist()):
-            found[scales == scale] = psnr_of(self.errors[scales == scale], scale)
-        return found
+        return np.stack([psnr_of(each, row.scale) for row, each in zip(self.rows, self.errors, strict=True)])
 
 
 def load_table(folder: Path, set_: str, kinds: Sequence[str]) -> Table:
     """Return all rows of a set, with NaN for kinds that were not measured with the present weights."""
     rows: list[Row] = []
     pixels: list[Rgb] = []
-    columns = []
+    measured: list[NDArray[np.float32]] = []
     for path in sorted(folder.glob(f"{set_}-*.npz")):
         with np.load(path) as file:
             mine = [Row(**{**row, "crop": tuple(row["crop"])}) for row in json.loads(str(file["rows"]))]
             pixels += list(file["lr"])
         rows += mine
-        missing = np.full((len(mine), SIDE // BLOCK, SIDE // BLOCK), np.nan, np.float32)
+        missing = np.full((len(mine), *(side // BLOCK for side in pixels[-1].shape[:2])), np.nan, np.float32)
         files = [path.with_name(f"{path.stem}.{kind}-{digest(kind, mine[0].scale)}.npy") for kind in kinds]
-        columns.append(np.stack([np.load(each) if each.is_file() else missing for each in files], axis=1))
-    return Table(rows, pixels, np.concatenate(columns))
+        measured += list(np.stack([np.load(each) if each.is_file() else missing for each in files], axis=1))
+    return Table(rows, pixels, measured)
 
 
 def as_damaged(row: Row, lr: Rgb) -> Damaged:
