@@ -170,7 +170,7 @@ def part(job: Job) -> tuple[Rgb, Rgb]:
     whole, unit = read_rgb(job.path, ReadLimits()), BLOCK * job.scale
     sides = [length // unit * unit if job.set == "report" else SIDE * job.scale for length in whole.shape[:2]]
     random = np.random.default_rng((SEED, job.place))  # one place for all scales
-    top, left = (round(random.random() * (length - side)) for length, side in zip(whole.shape, sides, strict=False))
+    top, left = (round(random.random() * (length - side)) for length, side in zip(whole.shape[:2], sides, strict=True))
     hr = np.ascontiguousarray(whole[top : top + sides[0], left : left + sides[1]])
     return hr, make_lr(hr, job.scale)
 
