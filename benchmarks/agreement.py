@@ -8,13 +8,14 @@ which took the picture for undamaged; and always saying one kind.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fit_auto import container_of
 from benchmarks.kinds import Row, enlarged, load_table
-from esrt_core.compare.gain import EXPECTED, MEASURED, Reduction
+from esrt_core.compare.gain import Reduction, trust_of
 from esrt_core.compare.reproduce import Damage, reproduced_damage
 from esrt_core.evaluation.damage import look
 from esrt_core.evaluation.prediction import predict_gains
@@ -36,7 +37,8 @@ def main() -> None:
             seen, container = look([Frame((lr,))]), container_of(row)
             expected = predict_gains(seen, container, row.scale)["photo"]
             damaged = ranked(row, lr, reproduced_damage(lr, seen, container))
-            combined = MEASURED * damaged + EXPECTED * expected
+            trust = trust_of(math.sqrt(lr.shape[0] * lr.shape[1]) / row.scale)
+            combined = trust * damaged + (1 - trust) * expected
             measured = (photo - clean, combined, damaged, expected, ranked(row, lr, None))
             found.setdefault((row.scale, row.damage), []).append(measured)
     print("| scale | damage | photos | always photo | always clean | 0.1.0 | damaged again | expected | compare |")

@@ -8,7 +8,8 @@ bicubic, and of every kind the squared error on Y against the undamaged picture,
 the LR: what a kind gains is in some places of a picture and not in others, and a rule learns more from where. Rows that
 are there already are kept; a kind's column belongs to the hashes of its weights, so that new weights are measured anew
 and nothing else is. Kinds without weights of a scale take the passes that `esrt upscale` takes. The report is about
-whole pictures; to fit, one part of each picture is used, at a place drawn from its number.
+whole pictures, or with --side about parts of them, which take less time; to fit, one part of each picture is used, at a
+place drawn from its number. A cache belongs to one side.
 """
 
 import argparse
@@ -72,6 +73,8 @@ class Job:
     scale: int
     kinds: tuple[str, ...]
     damages: int = ALL_DAMAGES
+    side: int | None = None  # px of the LR of the part that is used; None for whole pictures
+    named: tuple[str, ...] = ()  # damages; () for all
 
     @property
     def stem(self) -> str:
@@ -105,8 +108,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--damages", type=int, default=ALL_DAMAGES, help="of each picture: undamaged, and others drawn from all"
     )
+    parser.add_argument("--named", nargs="+", default=[], help="damages of the report, if not all")
+    parser.add_argument("--side", type=int, help="px of the LR of parts to report; default: whole")
     parser.add_argument("--jobs", type=int, default=1)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.set == "fit":
+        options.side = SIDE
+    return options
 
 
 def ordered(options: argparse.Namespace) -> Iterator[Job]:
@@ -120,7 +128,7 @@ def ordered(options: argparse.Namespace) -> Iterator[Job]:
             scale = options.scales[(place + turn) % len(options.scales)]
             for paths, drawing, kinds in ((photos, False, options.photo_kinds), (drawings, True, options.kinds)):
                 if place < len(paths):
-                    measured = tuple(kinds), options.damages
+                    measured = tuple(kinds), options.damages, options.side, tuple(options.named)
                     yield Job(options.cache, options.set, paths[place], drawing, place, scale, *measured)
 
 
@@ -168,7 +176,7 @@ def write_column(path: Path, values: NDArray[np.float32]) -> None:
 def part(job: Job) -> tuple[Rgb, Rgb]:
     """Return the picture, or the part of it that is used, in whole blocks of the LR, and its LR."""
     whole, unit = read_rgb(job.path, ReadLimits()), BLOCK * job.scale
-    sides = [length // unit * unit if job.set == "report" else SIDE * job.scale for length in whole.shape[:2]]
+    sides = [length // unit * unit if job.side is None else job.side * job.scale for length in whole.shape[:2]]
     random = np.random.default_rng((SEED, job.place))  # one place for all scales
     top, left = (round(random.random() * (length - side)) for length, side in zip(whole.shape[:2], sides, strict=True))
     hr = np.ascontiguousarray(whole[top : top + sides[0], left : left + sides[1]])
@@ -194,6 +202,8 @@ def damages(job: Job, random: np.random.Generator) -> dict[str, Damage]:
     chosen = dict(reported() if job.set == "report" else drawn(random))
     if job.drawing and job.set == "report":
         chosen = {name: damage for name, damage in chosen.items() if name in DRAWN}
+    if job.named:
+        return {name: damage for name, damage in chosen.items() if name in job.named}
     names = list(chosen)
     others = random.permutation(len(names) - 1)[: job.damages - 1] + 1  # the first is undamaged
     return {names[place]: chosen[names[place]] for place in (0, *sorted(others.tolist()))}

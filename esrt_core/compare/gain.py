@@ -3,7 +3,7 @@
 The reduced version of a damaged picture looks undamaged. Measured like that, a model is rewarded for sharpening damage
 and for reproducing it. So it gets the same damage again, which no model can know from the original. Its detail is
 still finer than the picture's, and its truth a damaged one: between the clean and the photo weights, what `auto`
-expects counts, too.
+expects counts, too, and the more, the fewer pixels there are to measure on.
 """
 
 import math
@@ -14,7 +14,7 @@ from esrt_core.compare.reproduce import Damage
 from esrt_core.evaluation.protocol import Rgb, bicubic, crop_to_multiple, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 
-MEASURED, EXPECTED = 0.3, 0.7  # shares by least squares, for photos of a corpus at x2, x3 and x4 (benchmarks/agreement)
+EVEN_SIDE = 70.0  # px of the reduced version where measure and expectation tell as much (benchmarks/agreement.md)
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Reduction:
         self._lr = reduced if reduced is None or damage is None else damage(reduced)
         self._baseline = None if self._lr is None else self._psnr(bicubic(self._lr, scale))
 
+    @property
+    def trust(self) -> float:
+        """Return the share that what is measured has beside what is expected, 0 to 1."""
+        return 0.0 if self._lr is None else trust_of(math.sqrt(self._lr.shape[0] * self._lr.shape[1]))
+
     def score_bicubic(self) -> Score:
         """Measure bicubic."""
         return Score("bicubic", self._baseline, None if self._baseline is None else 0.0)
@@ -56,10 +61,16 @@ class Reduction:
         return value if math.isfinite(value) else None
 
 
-def with_expectation(scores: Sequence[Score], expected: Sequence[float | None]) -> list[Score]:
+def trust_of(side: float) -> float:
+    """Return the share of a measure on a reduced version of `side` x `side` px beside what is expected, 0 to 1."""
+    return side / (side + EVEN_SIDE)
+
+
+def with_expectation(scores: Sequence[Score], expected: Sequence[float | None], trust: float) -> list[Score]:
     """Return scores whose gains differ in part as expected, with the same mean; PSNR stays as measured.
 
-    `expected` has the gain over the clean weights in dB of each score, None for those of which nothing is expected.
+    expected  the gain over the clean weights in dB of each score, None for those of which nothing is expected.
+    trust     the share of what was measured, 0 to 1.
     """
     known = [(score.gain, gain) for score, gain in zip(scores, expected, strict=True) if None not in (score.gain, gain)]
     if len(known) < 2:
@@ -70,6 +81,6 @@ def with_expectation(scores: Sequence[Score], expected: Sequence[float | None]) 
         if score.gain is None or gain is None:
             found.append(score)
             continue
-        change = measured + MEASURED * (score.gain - measured) + EXPECTED * (gain - predicted) - score.gain
-        found.append(Score(score.label, score.psnr, score.gain + change))
+        difference = trust * (score.gain - measured) + (1 - trust) * (gain - predicted)
+        found.append(Score(score.label, score.psnr, measured + difference))
     return found

@@ -88,7 +88,7 @@ def compare_models(options: ComparisonOptions, progress: ProgressCallback = igno
     if reduction.is_damaged:
         bundled = [model == AUTO or model in expected for model in options.models]
         gains = [expected.get(file.name) if known else None for file, known in zip(files, bundled, strict=True)]
-        scores = with_expectation(scores, [None, *gains])
+        scores = with_expectation(scores, [None, *gains], reduction.trust)
     _write(target, frame, candidates, scores, reduction.is_damaged, options)
     notes += _notes_on_figures(reduction, kind)
     named = "" if damage is None else kind
