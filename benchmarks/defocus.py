@@ -1,4 +1,4 @@
-"""Make photos out of focus of a corpus's: python -m benchmarks.defocus FOLDER --photos CORPUS --count 200 --seed 0
+"""Make photos out of focus from those of a corpus: python -m benchmarks.defocus FOLDER --photos CORPUS --count 200
 
 Photographers' corpora were often reduced until they are sharp, so that lights out of focus and grain are rare in them.
 The background of each picture, beyond a line through it, is defocused in linear light by a disc, with its lights far
@@ -26,13 +26,14 @@ BRIGHTNESS = 2.0, 40.0  # of the lights, times what the picture has
 LENS = 0.5, 1.2  # px, sigma of the blur of everything
 GRAIN = -3.0, 7.0  # sigma in 8-bit levels; none below 0
 COARSENESS = 0.3, 0.9  # px, sigma of the grain's own blur
+SHARP = -0.5, 0.7  # share of the picture that is in focus, about; none below 0
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Optics:
-    """Hold what is done to one picture: see the constants; `sharp` is the share of it that is in focus."""
+    """Hold what is done to one picture: see the constants."""
 
     radius: float
     lights: float
@@ -44,12 +45,14 @@ class Optics:
 
 
 def drawn(random: np.random.Generator) -> Optics:
+    """Draw what is done to one picture; lengths and brightness evenly in their logarithm."""
+
     def between(limits: tuple[float, float]) -> float:
         return float(np.exp(random.uniform(*np.log(limits))))
 
     return Optics(
         between(RADII), random.uniform(*LIGHTS), between(BRIGHTNESS), between(LENS),
-        max(random.uniform(*GRAIN), 0.0), random.uniform(*COARSENESS), random.uniform(-0.5, 0.7),
+        max(random.uniform(*GRAIN), 0.0), random.uniform(*COARSENESS), random.uniform(*SHARP),
     )  # fmt: skip
 
 
