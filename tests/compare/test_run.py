@@ -1,18 +1,21 @@
 """Models compared on one picture, with tiny random networks."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from esrt_core.compare.gain import Reduction
+from esrt_core.compare.gain import Reduction, trust_of
 from esrt_core.compare.options import ComparisonOptions
 from esrt_core.compare.run import Comparison, compare_models
 from esrt_core.engine.options import EngineOptions
 from esrt_core.engine.upscaler import Upscaler
 from esrt_core.errors import MediaError, OptionError, TargetError
 from esrt_core.evaluation.comparison import to_display_rgb
+from esrt_core.evaluation.damage import look
+from esrt_core.evaluation.prediction import Container, predict_gains
 from esrt_core.evaluation.protocol import bicubic, make_lr, psnr_y
 from esrt_core.media.frame import Frame
 from esrt_core.media.image.picture import ReadLimits
@@ -155,3 +158,18 @@ def test_a_damaged_picture_is_damaged_again_before_it_is_measured(tmp_path: Path
     plain = compared(source, [weights_of(2)])
     assert (plain.damage, plain.notes) == ("", ())
     assert plain.scores[0].psnr == psnr_y(bicubic(make_lr(texture(), 2), 2), texture(), 2)
+
+
+def test_between_the_bundled_weights_of_a_damaged_picture_counts_in_part_what_is_expected(tmp_path: Path) -> None:
+    damaged = jpeg(texture(), 50)
+    Image.fromarray(damaged).save(tmp_path / "a.png")
+    found = compare_models(ComparisonOptions(tmp_path / "a.png", ("clean", "photo"), 2, None, CPU, ReadLimits(10**6)))
+    (_, _), (clean, clean_gain), (photo, photo_gain) = ((score.psnr, score.gain) for score in found.scores)
+    assert clean is not None
+    assert photo is not None
+    assert clean_gain is not None
+    assert photo_gain is not None
+    expected = predict_gains(look([Frame((damaged,))]), Container(), 2)["photo"]
+    trust = trust_of(math.sqrt(80 * 96))  # px of the reduced version
+    assert abs(photo - clean - expected) > 0.01  # or the shares made no difference
+    assert photo_gain - clean_gain == pytest.approx(trust * (photo - clean) + (1 - trust) * expected)
