@@ -4,6 +4,8 @@ Writes esrt_core/evaluation/prediction.safetensors: a network that says of every
 of the clean weights is and how many times as large that of the others. Every row of the table is shown in up to three
 forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8 grid is shifted. With --left-out the
 pictures of a fifth of the photographers' pictures and of the drawings are left out, and the regret on them is printed.
+With --start a network that was fitted before is trained on; its fits to other examples or with other seeds stay so near
+to it that the mean of their parameters is a network, too, and a better one: --average takes it.
 """
 
 import argparse
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu, smooth_l1_loss
 
@@ -72,15 +74,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--left-out", type=int, choices=range(FOLDS), help="fit to the others and print the regret")
+    parser.add_argument("--start", type=Path, help="network to train on")
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--average", type=Path, nargs="*", default=[], help="write the mean of the result and these")
+    parser.add_argument("--output", type=Path, default=CONSTANTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     examples = list(examples_of(load_table(options.cache, "fit", ("clean", *KINDS))))
     folds = folds_of([each.row for each in examples])
     fitted = [each for each, fold in zip(examples, folds, strict=True) if fold != options.left_out]
     print(f"{len(fitted)} examples of {len({each.row.picture for each in fitted})} pictures", flush=True)
-    network = train(fitted, options.steps, options.seed)
+    start = loaded(options.start) if options.start else None
+    network = train(fitted, options.steps, options.seed, options.rate, start)
     if options.left_out is None:
-        save_file(network.constants(), CONSTANTS)
+        save_file(averaged([network.constants(), *map(load_file, options.average)]), options.output)
     else:
         print(report([each for each, fold in zip(examples, folds, strict=True) if fold == options.left_out], network))
 
@@ -194,13 +201,30 @@ class Network(nn.Module):
         return {name: array if name in exact else array.astype(np.float16) for name, array in arrays.items()}
 
 
-def train(examples: Sequence[Example], steps: int, seed: int) -> Network:
+def loaded(path: Path) -> Network:
+    """Return a network that was fitted before."""
+    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in load_file(path).items()}
+    network = Network(state["mean"].numpy(), state["deviation"].numpy())
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def averaged(networks: Sequence[Mapping[str, NDArray[np.generic]]]) -> dict[str, NDArray[np.generic]]:
+    """Return the mean of the parameters of networks, in the types of the first."""
+    return {
+        name: np.mean([network[name].astype(np.float64) for network in networks], axis=0).astype(array.dtype)
+        for name, array in networks[0].items()
+    }
+
+
+def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start: Network | None) -> Network:
+    """Fit a new network, or train `start` on, whose standardization of the inputs stays."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     inputs = np.stack([each.inputs for each in examples])
-    network = Network(inputs.mean(0), inputs.std(0) + np.float32(1e-3))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
+    network = start or Network(inputs.mean(0), inputs.std(0) + np.float32(1e-3))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
     weights = np.array([UNDAMAGED if each.row.damage == "undamaged" else 1.0 for each in examples])
     losses: list[float] = []
     for step in range(1, steps + 1):
@@ -253,11 +277,12 @@ def loss_of(outputs: Tensor, errors: Tensor, area: Tensor) -> Tensor:
     Kinds that were not measured count only as never to be chosen.
     """
     known = ~errors[:, 1:].sum((2, 3)).isnan()  # (B, kinds)
-    levels = torch.log(errors.nan_to_num(1.0) / area[:, None] + FLOOR)
-    importance = errors[:, :1].sqrt() / errors[:, :1].sqrt().sum((2, 3), keepdim=True)
+    floored = errors.nan_to_num(1.0) + FLOOR * area[:, None]  # a blank part may have no error at all
+    levels = torch.log(floored / area[:, None])
+    importance = floored[:, :1].sqrt() / floored[:, :1].sqrt().sum((2, 3), keepdim=True)
     shares = smooth_l1_loss(outputs[:, 1:], levels[:, 1:] - levels[:, :1], beta=0.2, reduction="none")
     clean = smooth_l1_loss(outputs[:, 0], levels[:, 0], beta=0.5)
-    truth = torch.where(known, gains_of_errors(errors.nan_to_num(1.0)), 0.0)
+    truth = torch.where(known, gains_of_errors(floored), 0.0)
     predicted = gains_of_outputs(outputs, area)
     gains = smooth_l1_loss(predicted, truth.clamp(-LARGEST, LARGEST), beta=0.2, reduction="none")
     by_kind = known * (2 * (shares * importance).sum((2, 3)) + gains)

@@ -1,0 +1,75 @@
+"""The network of `--model auto` while it is fitted: it is what the command runs, and can be trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from benchmarks.fit_auto import BLOCKS, Example, Network, averaged, loaded, loss_of, train
+from benchmarks.kinds import BLOCK, Row
+from esrt_core.evaluation.prediction import CONSTANTS, INPUTS, KINDS, block_features, predict_errors
+
+ROW = Row("a.png", False, 0, 2, "undamaged", "png", 24.0, None, False, (1, 1), 30.0)
+
+
+def example() -> Example:
+    random = np.random.default_rng(0)
+    luma = random.uniform(0, 255, (BLOCKS * BLOCK, BLOCKS * BLOCK)).astype(np.float32)
+    errors = np.full((1 + len(KINDS), BLOCKS, BLOCKS), np.nan, np.float32)
+    area = np.full((BLOCKS, BLOCKS), 256, np.float32)
+    return Example(ROW, "file", luma, random.uniform(0, 1, len(INPUTS)).astype(np.float32), errors, area)
+
+
+def fitted(seed: int) -> Network:
+    torch.manual_seed(seed)
+    return Network(np.zeros(len(INPUTS), np.float32), np.ones(len(INPUTS), np.float32))
+
+
+def outputs(network: Network, of: Example) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = network(
+            torch.from_numpy(of.luma)[None], network.scaled(torch.from_numpy(of.inputs)[None])
+        )
+    return found
+
+
+def test_the_shipped_network_says_the_same_as_the_command() -> None:
+    given = example()
+    expected = predict_errors([block_features(given.luma)], given.inputs)[0]
+    np.testing.assert_allclose(outputs(loaded(CONSTANTS), given)[0].numpy(), expected, atol=1e-3)
+
+
+def test_a_network_is_read_as_it_was_written(tmp_path: Path) -> None:
+    save_file(fitted(1).constants(), tmp_path / "network.safetensors")
+    found = outputs(loaded(tmp_path / "network.safetensors"), example())
+    np.testing.assert_allclose(found.numpy(), outputs(fitted(1), example()).numpy(), atol=0.02)  # float16
+
+
+def test_a_mean_of_networks_has_the_mean_of_their_parameters() -> None:
+    first, second = fitted(1).constants(), fitted(2).constants()
+    found = averaged([first, second])
+    assert {name: array.dtype for name, array in found.items()} == {name: array.dtype for name, array in first.items()}
+    mean = (first["edges.weight"].astype(np.float32) + second["edges.weight"].astype(np.float32)) / 2
+    np.testing.assert_allclose(found["edges.weight"].astype(np.float32), mean, rtol=2e-3, atol=1e-4)
+
+
+def test_training_on_begins_at_the_start() -> None:
+    given = example()
+    measured = replace(given, errors=np.full(given.errors.shape, 1000, np.float32))
+    start = fitted(1)
+    before = outputs(start, given)
+    found = train([measured], 1, 0, 1e-9, start)
+    np.testing.assert_allclose(outputs(found, given).numpy(), before.numpy(), atol=1e-3)
+
+
+def test_a_blank_part_without_any_error_does_not_break_a_fit() -> None:
+    errors = torch.zeros(1, 1 + len(KINDS), BLOCKS, BLOCKS)
+    area = torch.full((1, BLOCKS, BLOCKS), 256.0)
+    network = fitted(1)
+    loss = loss_of(
+        network(torch.full((1, BLOCKS * BLOCK, BLOCKS * BLOCK), 255.0), torch.zeros(1, len(INPUTS))), errors, area
+    )
+    torch.autograd.backward(loss)
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in network.parameters())
