@@ -4,8 +4,7 @@ Writes esrt_core/evaluation/prediction.safetensors: a network that says of every
 of the clean weights is and how many times as large that of the others. Every row of the table is shown in up to three
 forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8 grid is shifted. With --left-out the
 pictures of a fifth of the photographers' pictures and of the drawings are left out, and the regret on them is printed.
-With --start a network that was fitted before is trained on; its fits to other examples or with other seeds stay so near
-to it that the mean of their parameters is a network, too, and a better one: --average takes it.
+With --start an earlier network is trained further, at a lower --rate.
 """
 
 import argparse
@@ -74,9 +73,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--left-out", type=int, choices=range(FOLDS), help="fit to the others and print the regret")
-    parser.add_argument("--start", type=Path, help="network to train on")
+    parser.add_argument("--start", type=Path, help="earlier network, to be trained further")
     parser.add_argument("--rate", type=float, default=RATE)
-    parser.add_argument("--average", type=Path, nargs="*", default=[], help="write the mean of the result and these")
     parser.add_argument("--output", type=Path, default=CONSTANTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -87,7 +85,7 @@ def main() -> None:
     start = loaded(options.start) if options.start else None
     network = train(fitted, options.steps, options.seed, options.rate, start)
     if options.left_out is None:
-        save_file(averaged([network.constants(), *map(load_file, options.average)]), options.output)
+        save_file(network.constants(), options.output)
     else:
         print(report([each for each, fold in zip(examples, folds, strict=True) if fold == options.left_out], network))
 
@@ -209,16 +207,8 @@ def loaded(path: Path) -> Network:
     return network.eval()
 
 
-def averaged(networks: Sequence[Mapping[str, NDArray[np.generic]]]) -> dict[str, NDArray[np.generic]]:
-    """Return the mean of the parameters of networks, in the types of the first."""
-    return {
-        name: np.mean([network[name].astype(np.float64) for network in networks], axis=0).astype(array.dtype)
-        for name, array in networks[0].items()
-    }
-
-
 def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start: Network | None) -> Network:
-    """Fit a new network, or train `start` on, whose standardization of the inputs stays."""
+    """Fit a new network, or train `start` further, which keeps its standardization of the inputs."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     inputs = np.stack([each.inputs for each in examples])

@@ -1,4 +1,4 @@
-"""The network of `--model auto` while it is fitted: it is what the command runs, and can be trained on."""
+"""The network of `--model auto` while it is fitted: that of the command, or an earlier one, trained further."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks.fit_auto import BLOCKS, Example, Network, averaged, loaded, loss_of, train
+from benchmarks.fit_auto import BLOCKS, Example, Network, loaded, loss_of, train
 from benchmarks.kinds import BLOCK, Row
 from esrt_core.evaluation.prediction import CONSTANTS, INPUTS, KINDS, block_features, predict_errors
 
@@ -47,15 +47,7 @@ def test_a_network_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.numpy(), outputs(fitted(1), example()).numpy(), atol=0.02)  # float16
 
 
-def test_a_mean_of_networks_has_the_mean_of_their_parameters() -> None:
-    first, second = fitted(1).constants(), fitted(2).constants()
-    found = averaged([first, second])
-    assert {name: array.dtype for name, array in found.items()} == {name: array.dtype for name, array in first.items()}
-    mean = (first["edges.weight"].astype(np.float32) + second["edges.weight"].astype(np.float32)) / 2
-    np.testing.assert_allclose(found["edges.weight"].astype(np.float32), mean, rtol=2e-3, atol=1e-4)
-
-
-def test_training_on_begins_at_the_start() -> None:
+def test_training_further_begins_with_the_earlier_network() -> None:
     given = example()
     measured = replace(given, errors=np.full(given.errors.shape, 1000, np.float32))
     start = fitted(1)
