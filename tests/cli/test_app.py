@@ -29,6 +29,9 @@ sys.exit(code)
 """
 
 
+NAMED_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # the tests' parent need not be a shell
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
@@ -44,7 +47,10 @@ sys.exit(code)
     ],
 )
 def test_help_version_completion_and_option_errors_import_nothing_heavy(arguments: list[str], code: int) -> None:
-    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False)
+    environment = {**os.environ, NAMED_SHELL: "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
     assert "HEAVY []" in done.stderr or (done.returncode, done.stderr) == (0, "")  # completion exits by itself
     assert done.returncode == code
     assert "Traceback" not in done.stderr
