@@ -143,6 +143,8 @@ def measure_picture(job: Job) -> None:
             np.savez_compressed(file, lr=np.stack(pixels), rows=np.array(json.dumps([asdict(row) for row in rows])))
         whole.replace(table)
     pixels = np.load(table)["lr"]
+    if pixels.shape[1:] != lr.shape:
+        raise SystemExit(f"{table} is of another --side or of other pictures; name another cache")
     for kind in job.kinds:
         column = job.folder / f"{job.stem}.{kind}-{digest(kind, job.scale)}.npy"
         if not column.is_file():
