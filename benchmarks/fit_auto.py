@@ -1,10 +1,10 @@
-"""Fit the network of `--model auto` to a table of benchmarks.kinds: python -m benchmarks.fit_auto CACHE
+"""Fit the network of `--model auto` to tables of benchmarks.kinds: python -m benchmarks.fit_auto CACHE ...
 
 Writes esrt_core/evaluation/prediction.safetensors: a network that says of every block of a picture how large the error
 of the clean weights is and how many times as large that of the others. Every row of the table is shown in up to three
 forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8 grid is shifted. With --left-out the
 pictures of a fifth of the photographers' pictures and of the drawings are left out, and the regret on them is printed.
-With --start an earlier network is trained further, at a lower --rate.
+With --start an earlier network is trained further, at a lower --rate, and with --keep the mean of both is written.
 """
 
 import argparse
@@ -41,7 +41,7 @@ FORMS = ("file", "png", "cropped")
 BATCH, RATE, DECAY, CLIP = 24, 3e-3, 0.02, 1.0
 WIDTHS = 16, 32, 64  # channels of edges, of cells of 4 x 4 px and of blocks of 8 x 8 px
 BLOCKS = SIDE // BLOCK - 1  # a side of what is shown: a picture less up to one block
-UNDAMAGED = 3.0  # weight of undamaged pictures, which are one of a dozen damages
+UNDAMAGED = 0.06  # share of undamaged pictures in what is shown, however few damages were measured
 LARGEST = 2.0  # dB; larger gains need no exact prediction
 FLOOR = 0.05  # squared levels, added to the errors of a block
 SOFTNESS = 0.15  # dB, of the choice when its regret is learned
@@ -69,21 +69,25 @@ class Example:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
+    parser.add_argument("caches", type=Path, nargs="+")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--left-out", type=int, choices=range(FOLDS), help="fit to the others and print the regret")
     parser.add_argument("--start", type=Path, help="earlier network, to be trained further")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of that network's parameters in the result's")
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--output", type=Path, default=CONSTANTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    examples = list(examples_of(load_table(options.cache, "fit", ("clean", *KINDS))))
+    tables = (load_table(cache, "fit", ("clean", *KINDS)) for cache in options.caches)
+    examples = [example for table in tables for example in examples_of(table)]
     folds = folds_of([each.row for each in examples])
     fitted = [each for each, fold in zip(examples, folds, strict=True) if fold != options.left_out]
     print(f"{len(fitted)} examples of {len({each.row.picture for each in fitted})} pictures", flush=True)
     start = loaded(options.start) if options.start else None
     network = train(fitted, options.steps, options.seed, options.rate, start)
+    if options.start:
+        network = mean_of(loaded(options.start), network, options.keep)
     if options.left_out is None:
         save_file(network.constants(), options.output)
     else:
@@ -207,6 +211,13 @@ def loaded(path: Path) -> Network:
     return network.eval()
 
 
+def mean_of(earlier: Network, later: Network, share: float) -> Network:
+    """Return the network whose parameters are the mean of two, `share` of them the earlier one's."""
+    states = earlier.state_dict(), later.state_dict()
+    later.load_state_dict({name: share * states[0][name] + (1 - share) * states[1][name] for name in states[0]})
+    return later
+
+
 def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start: Network | None) -> Network:
     """Fit a new network, or train `start` further, which keeps its standardization of the inputs."""
     torch.manual_seed(seed)
@@ -215,10 +226,10 @@ def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start
     network = start or Network(inputs.mean(0), inputs.std(0) + np.float32(1e-3))
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
-    weights = np.array([UNDAMAGED if each.row.damage == "undamaged" else 1.0 for each in examples])
+    shares = shares_of([each.row for each in examples])
     losses: list[float] = []
     for step in range(1, steps + 1):
-        chosen = random.choice(len(examples), BATCH, p=weights / weights.sum())
+        chosen = random.choice(len(examples), BATCH, p=shares)
         luma, told, errors, area = batch([turned(shown(examples[place], random), random) for place in chosen])
         told = network.scaled(told)
         loss = loss_of(network(luma, told + JITTER * torch.randn_like(told)), errors, area)
@@ -231,6 +242,13 @@ def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start
         if step % 500 == 0:
             print(f"{step} steps, loss {np.mean(losses[-500:]):.4f}", flush=True)
     return network
+
+
+def shares_of(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return how often each row is shown, of sum 1: undamaged pictures have a fixed share in all."""
+    undamaged = np.array([row.damage == "undamaged" for row in rows])
+    shares = np.where(undamaged, UNDAMAGED / max(undamaged.sum(), 1), (1 - UNDAMAGED) / max((~undamaged).sum(), 1))
+    return np.asarray(shares / shares.sum())  # all may be undamaged, or none
 
 
 Shown = tuple[Values, Values, Values, Values]

@@ -65,7 +65,7 @@ def look(frames: Sequence[Frame]) -> Look:
         "score": float(np.log1p(max(found.score, 0.0))),
         "quality": found.quality / 100 if found.convincing else 1.0,
     }
-    values = traces | _texture(luma) | _palette(rgb, luma)
+    values = traces | _texture(luma) | _palette(rgb, luma) | _halved_color(rgb, luma)
     return Look(
         features=np.array([values[name] for name in FEATURES]),
         luma=luma,
@@ -345,6 +345,35 @@ def _palette(rgb: Values, luma: Values) -> dict[str, float]:
     }
 
 
+def _halved_color(rgb: Values, luma: Values) -> dict[str, float]:
+    """Return what tells whether color of half the resolution (4:2:0) matters, or was halved already.
+
+    Where it leaves the range of a channel it is cut off, and the luma changes.
+    """
+    height, width = (length // 2 * 2 for length in luma.shape[1:])
+    quarters = [np.s_[:, top:height:2, left:width:2] for top in range(2) for left in range(2)]
+    fine, means = [], []
+    for channel in (0, 2):
+        chroma = rgb[..., channel] - luma
+        parts = [chroma[quarter] for quarter in quarters]
+        steps = parts[0] - parts[1]
+        means.append((parts[0] + parts[1] + parts[2] + parts[3]) / 4)
+        fine.append((steps * steps).mean())
+    red, blue = means
+    green = (0.299 * red + 0.114 * blue) / -0.587
+    changed = 0.0
+    for quarter in quarters:
+        level = luma[quarter]
+        change = -level  # the three channels are `level` with weights of sum 1
+        for mean, share in ((red, 0.299), (green, 0.587), (blue, 0.114)):
+            change += np.float32(share) * np.clip(level + mean, 0, 255)
+        changed += float((change * change).mean()) / len(quarters)
+    return {
+        "fine color": float(0.5 * np.log(max(fine) + _EPSILON**2)),
+        "halved": float(0.5 * np.log(changed + _EPSILON**2)),
+    }
+
+
 _TABLES = _make_tables(_FREQUENCIES, QUALITIES, 100 * _PER_LEVEL)
 QUANTILES = (5, 10, 25, 50, 75, 90)
 BANDS = ((1, 3), (3, 5), (5, 7), (7, 9), (9, 12), (12, 15))
@@ -354,4 +383,5 @@ FEATURES = (
     "sharp busy", "sharp calm", "sharp still",
     *(f"band {low}" for low, _ in BANDS),
     "flat", "plain", "equal", "levels 1", "levels 8", "hard", "moving", "color", "colored",
+    "fine color", "halved",
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Photos made out of focus: discs of light, cut off at white, a sharp side, grain of the asked deviation."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks.defocus import Optics, defocused, disc, drawn, main
 
 def optics(**changes: float) -> Optics:
     values = {"radius": 8.0, "lights": 0.05, "brightness": 40.0, "lens": 0.5, "grain": 0.0, "coarseness": 0.5}
-    return Optics(**{**values, "sharp": -5.0, **changes})
+    return Optics(light=(1.0, 1.0, 1.0), **{**values, "sharp": -5.0, **changes})
 
 
 def night(side: int = 96) -> np.ndarray:
@@ -52,8 +53,24 @@ def test_grain_has_the_asked_deviation() -> None:
     assert defocused(gray, optics(sharp=5.0), np.random.default_rng(0)).std() == pytest.approx(0, abs=0.01)
 
 
+def test_colored_light_darkens_some_channels_and_cuts_others_off() -> None:
+    gray = np.full((40, 40, 3), 150, np.uint8)
+    made = defocused(gray, replace(optics(sharp=5.0), light=(4.0, 1.0, 0.01)), np.random.default_rng(0))
+    red, green, blue = made[20, 20]
+    assert (red, green) == (255, 150)
+    assert blue == pytest.approx(150 * 0.01 ** (1 / 2.2), abs=1)
+
+
+def test_a_share_of_the_pictures_stands_in_colored_light() -> None:
+    found = [drawn(np.random.default_rng(seed), 0.5).light for seed in range(60)]
+    colored = [light for light in found if light != (1.0, 1.0, 1.0)]
+    assert 15 < len(colored) < 45
+    assert {light.index(max(light)) for light in colored} == {0, 1, 2}  # red, green and blue light
+    assert all(max(light) >= 1 > min(light) for light in colored)
+
+
 def test_optics_differ_by_seed_and_some_have_no_grain() -> None:
-    found = [drawn(np.random.default_rng(seed)) for seed in range(60)]
+    found = [drawn(np.random.default_rng(seed), 0.0) for seed in range(60)]
     assert len({each.radius for each in found}) == 60
     assert 0 < sum(each.grain == 0 for each in found) < 60
 

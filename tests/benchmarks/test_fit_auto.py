@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks.fit_auto import BLOCKS, Example, Network, loaded, loss_of, train
+from benchmarks.fit_auto import BLOCKS, UNDAMAGED, Example, Network, loaded, loss_of, mean_of, shares_of, train
 from benchmarks.kinds import BLOCK, Row
 from esrt_core.evaluation.prediction import CONSTANTS, INPUTS, KINDS, block_features, predict_errors
 
@@ -54,6 +55,23 @@ def test_training_further_begins_with_the_earlier_network() -> None:
     before = outputs(start, given)
     found = train([measured], 1, 0, 1e-9, start)
     np.testing.assert_allclose(outputs(found, given).numpy(), before.numpy(), atol=1e-3)
+
+
+def test_a_share_of_the_earlier_network_is_kept() -> None:
+    for share in (0.0, 0.25, 1.0):
+        found = mean_of(fitted(1), fitted(2), share).edges.weight
+        expected = share * fitted(1).edges.weight + (1 - share) * fitted(2).edges.weight
+        torch.testing.assert_close(found, expected)
+
+
+def test_undamaged_pictures_are_shown_as_often_however_few_damages_were_measured() -> None:
+    damaged = replace(ROW, damage="noise")
+    for count in (1, 4, 13):
+        shares = shares_of([ROW, *[damaged] * count, ROW, *[damaged] * count])
+        assert shares.sum() == pytest.approx(1)
+        assert shares[0] + shares[1 + count] == pytest.approx(UNDAMAGED)
+    assert shares_of([ROW, ROW]).tolist() == [0.5, 0.5]
+    assert shares_of([damaged]).tolist() == [1.0]
 
 
 def test_a_blank_part_without_any_error_does_not_break_a_fit() -> None:

@@ -59,6 +59,28 @@ def test_smooth_and_textured_pictures_are_not_noisy() -> None:
     assert not seen(np.zeros((40, 40, 3), np.uint8)).is_noisy
 
 
+def test_color_that_was_halved_is_less_fine() -> None:
+    place = FEATURES.index("fine color")
+    pixels = np.random.default_rng(0).integers(60, 200, (96, 96, 3)).astype(np.uint8)
+    full, halved = (seen(jpeg(pixels, 95, kind)).features[place] for kind in ("4:4:4", "4:2:0"))
+    assert halved < full - np.log(1.5)
+
+
+def test_halved_color_changes_the_luma_only_where_a_channel_is_cut_off() -> None:
+    place = FEATURES.index("halved")
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, 1::2, 0] = 255  # red and black, px by px: the mean color of a pair cannot be shown with either's luma
+    gray = np.repeat(stripes[..., :1], 3, axis=2)
+    pale = np.full_like(stripes, 128)
+    pale[:, 1::2, 0] = 150
+    for harmless in (gray, pale):
+        assert seen(harmless).features[place] == pytest.approx(np.log(0.05))
+    # with a luma of 76 on red and 0 on black, and half of red's color, red is 166 and the others 38 on the first;
+    # on the second red is 89, and the others, at -38, are cut off at 0
+    expected = 0.5 * np.log((0.701 * 38.1) ** 2 / 2)
+    assert seen(stripes).features[place] == pytest.approx(expected, abs=0.02)
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 200), (9, 7), (24, 24), (100, 8)])
 def test_small_pictures_can_be_looked_at(height: int, width: int) -> None:
     found = seen(texture()[:1, :1].repeat(height, 0).repeat(width, 1))
