@@ -78,6 +78,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--output", type=Path, default=CONSTANTS)
     options = parser.parse_args()
+    if options.keep and not options.start:
+        parser.error("--keep needs --start: a share of which network?")
     torch.set_num_threads(1)
     tables = (load_table(cache, "fit", ("clean", *KINDS)) for cache in options.caches)
     examples = [example for table in tables for example in examples_of(table)]
@@ -86,7 +88,7 @@ def main() -> None:
     print(f"{len(fitted)} examples of {len({each.row.picture for each in fitted})} pictures", flush=True)
     start = loaded(options.start) if options.start else None
     network = train(fitted, options.steps, options.seed, options.rate, start)
-    if options.start:
+    if options.keep:
         network = mean_of(loaded(options.start), network, options.keep)
     if options.left_out is None:
         save_file(network.constants(), options.output)

@@ -65,7 +65,8 @@ def look(frames: Sequence[Frame]) -> Look:
         "score": float(np.log1p(max(found.score, 0.0))),
         "quality": found.quality / 100 if found.convincing else 1.0,
     }
-    values = traces | _texture(luma) | _palette(rgb, luma) | _halved_color(rgb, luma)
+    chroma = rgb[..., 2] - luma, rgb[..., 0] - luma
+    values = traces | _texture(luma) | _palette(luma, chroma) | _halved_color(luma, chroma)
     return Look(
         features=np.array([values[name] for name in FEATURES]),
         luma=luma,
@@ -322,7 +323,7 @@ def _spectrum(blocks: Values) -> dict[str, float]:
     }
 
 
-def _palette(rgb: Values, luma: Values) -> dict[str, float]:
+def _palette(luma: Values, chroma: tuple[Values, Values]) -> dict[str, float]:
     """Return what tells drawings from photos: flat blocks, equal neighbors, few levels, hard edges; and colors."""
     steps = np.abs(np.diff(luma, axis=2))
     height, width = luma.shape[1] // BLOCK, luma.shape[2] // BLOCK
@@ -330,7 +331,6 @@ def _palette(rgb: Values, luma: Values) -> dict[str, float]:
     spans = blocks.max(axis=(2, 4)) - blocks.min(axis=(2, 4))
     levels = np.sort(np.bincount(luma.astype(np.uint8).ravel(), minlength=256))[::-1] / luma.size
     moving = steps > 4
-    chroma = rgb[..., 2] - luma, rgb[..., 0] - luma
     color = np.concatenate([np.abs(np.diff(each, axis=2)).ravel() for each in chroma])
     return {
         "flat": float((spans < 1.5).mean()),
@@ -345,21 +345,20 @@ def _palette(rgb: Values, luma: Values) -> dict[str, float]:
     }
 
 
-def _halved_color(rgb: Values, luma: Values) -> dict[str, float]:
+def _halved_color(luma: Values, chroma: tuple[Values, Values]) -> dict[str, float]:
     """Return what tells whether color of half the resolution (4:2:0) matters, or was halved already.
 
-    Where it leaves the range of a channel it is cut off, and the luma changes.
+    Where it leaves the range of a channel it is cut off, and the luma changes. `chroma` is B and R less the luma.
     """
     height, width = (length // 2 * 2 for length in luma.shape[1:])
     quarters = [np.s_[:, top:height:2, left:width:2] for top in range(2) for left in range(2)]
     fine, means = [], []
-    for channel in (0, 2):
-        chroma = rgb[..., channel] - luma
-        parts = [chroma[quarter] for quarter in quarters]
+    for plane in chroma:
+        parts = [plane[quarter] for quarter in quarters]
         steps = parts[0] - parts[1]
         means.append((parts[0] + parts[1] + parts[2] + parts[3]) / 4)
         fine.append((steps * steps).mean())
-    red, blue = means
+    blue, red = means
     green = (0.299 * red + 0.114 * blue) / -0.587
     changed = 0.0
     for quarter in quarters:
