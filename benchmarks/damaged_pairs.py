@@ -1,8 +1,9 @@
 """Make the small pictures of a training set as programs damage them: python -m benchmarks.damaged_pairs SMALL SET ...
 
 For `esrt train SET ... --lr-dir SMALL/x2`: `--degrade photo` knows noise and JPEG, but phones save HEIC, and clips are
-H.264. Every picture is reduced, half of them by a random kernel after a blur as `--degrade photo` draws them, and then
-gets one of the damages that the fitting of `--model auto` draws from, encoded by the libraries that people use.
+H.264. Every picture is reduced, a share of them (--soft) by a random kernel after a blur as `--degrade photo` draws
+them. Then it gets one of the damages that the fitting of `--model auto` draws from, encoded by the libraries that
+people use; one of these is none at all, and --undamaged is the share of pictures that gets none in any case.
 """
 
 import argparse
@@ -17,31 +18,33 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.damages import drawn
+from benchmarks.damages import drawn, undamaged
 from esrt_core.evaluation.dataset import find_pictures, read_pair
 from esrt_core.evaluation.protocol import Rgb
 from esrt_core.media.image.picture import ReadLimits
 from esrt_core.training.degradation import degrade, draw_damage
 
-SOFT = 0.5  # share of the pictures that are not reduced by bicubic alone
-
 
 @dataclass(frozen=True)
 class Order:
-    """Say where the small pictures of which scales go; `seed` draws the damages."""
+    """Say where the small pictures of which scales go and which shares are what; `seed` draws the damages."""
 
     folder: Path
     scales: tuple[int, ...]
     seed: int
+    soft: float
+    undamaged: float
 
 
 def write(order: Order, path: Path) -> None:
     for scale in order.scales:
         random = np.random.default_rng((order.seed, zlib.crc32(path.name.encode()), scale))
         pair = read_pair(path, None, scale, ReadLimits())
-        lr = softened(pair.hr, scale, random) if random.random() < SOFT else pair.lr
+        lr = softened(pair.hr, scale, random) if random.random() < order.soft else pair.lr
         choices = drawn(random)
         damage = choices[list(choices)[int(random.integers(len(choices)))]]
+        if random.random() < order.undamaged:
+            damage = undamaged
         Image.fromarray(damage(lr, random).lr).save(order.folder / f"x{scale}" / f"{path.stem}.png")
 
 
@@ -59,9 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("pictures", type=Path, nargs="+", help="folders")
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--soft", type=float, default=0.5)
+    parser.add_argument("--undamaged", type=float, default=0.0)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args(arguments)
-    order = Order(options.small, tuple(options.scales), options.seed)
+    order = Order(options.small, tuple(options.scales), options.seed, options.soft, options.undamaged)
     for scale in order.scales:
         (order.folder / f"x{scale}").mkdir(parents=True, exist_ok=True)
     paths = [path for folder in options.pictures for path in find_pictures(folder)]

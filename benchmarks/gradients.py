@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = load_checkpoint(resolve(options.model, options.scale).path).network.train()
-    set_trainable(network, freeze_body=False)
+    set_trainable(network)
     pictures = [read_rgb(path, ReadLimits()) for path in find_pictures(options.photos)]
     lr, hr = batch(pictures, options.scale)
     print(f"x{options.scale}, {options.model}, {len(lr)} patches, torch {torch.__version__}\n")

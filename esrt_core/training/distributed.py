@@ -43,6 +43,14 @@ class Replica:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return tensor.tolist()
 
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of a tensor over all processes, on the CPU."""
+        if self.world == 1:
+            return values
+        tensor = values.to(self.device)
+        dist.all_reduce(tensor)
+        return tensor.cpu()
+
     def gather(self, values: list[float]) -> list[list[float]]:
         """Return the lists of all processes, in rank order."""
         if self.world == 1:

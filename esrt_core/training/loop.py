@@ -19,7 +19,6 @@ from esrt_core.training.precision import in_half_precision
 from esrt_core.training.recorder import Recorder
 from esrt_core.training.sampler import Batch, Sampler
 from esrt_core.training.schedule import Point, Schedule, Stage
-from esrt_core.training.start import UPSAMPLERS
 from esrt_core.training.state import SavedState, TrainingState, restore_counters, restore_optimizers
 from esrt_core.training.step import Loss, Stepper
 from esrt_core.training.validation import Validator
@@ -85,7 +84,6 @@ class Trainer:
         self.state = state
         self.options = options
         self.schedule = schedule
-        self.optimizer = optimizer
         self.lr = lr
         self.sampler = sampler
         self.validator = validator
@@ -95,7 +93,8 @@ class Trainer:
         self._next: PreparedBatch | None = None
         self._due: tuple[object, ...] = ()
         self._parts = 1
-        self._set_phase(state.freeze_body)
+        set_trainable(state.network)
+        state.optimizers = build_optimizers(state.network, optimizer, lr, options.weight_decay)
 
     def restore(self, saved: SavedState) -> None:
         """Resume from a saved state.
@@ -104,7 +103,6 @@ class Trainer:
         """
         state = self.state
         restore_counters(state, saved)
-        self._set_phase(state.freeze_body)
         restore_optimizers(state.optimizers, saved)
         move_rates(state.optimizers)
         state.validated = min(state.validated, self._validations_at(self.schedule.fraction(state.step, state.seconds)))
@@ -141,7 +139,7 @@ class Trainer:
             self.recorder.flush()
             self.recorder.save(self.state)
             self._stop(number)
-        return self.schedule.at(self.state.step, self.state.seconds, self.state.unfrozen_at)
+        return self.schedule.at(self.state.step, self.state.seconds)
 
     def _report_length(self, point: Point, step_seconds: float) -> None:
         """Tell the user if the run, at the speed of a step in seconds, is too short to help."""
@@ -159,14 +157,11 @@ class Trainer:
         raise StopError(text, 128 + int(number))
 
     def _enter(self, point: Point) -> None:
-        """Change phase, patch, batch and loss if the schedule does."""
-        due = (point.stage, point.freeze_body, point.mse)
+        """Change patch, batch and loss if the schedule does."""
+        due = (point.stage, point.mse)
         if due == self._due:
             return
         self._due = due
-        if self.state.freeze_body and not point.freeze_body:
-            self.state.unfrozen_at = self.state.step
-            self._set_phase(freeze_body=False)
         loss = Loss(self.options.fft_weight, point.mse)
         device = self.replica.device
         network = self.replica.wrap(in_half_precision(self.state.network, device))
@@ -175,11 +170,6 @@ class Trainer:
     def _validations_at(self, fraction: float) -> int:
         """Return the number of validations due by this share of the run."""
         return int(fraction * self.options.validations)
-
-    def _set_phase(self, freeze_body: bool) -> None:
-        self.state.freeze_body = freeze_body
-        set_trainable(self.state.network, freeze_body)
-        self.state.optimizers = build_optimizers(self.state.network, self.optimizer, self.lr, self.options.weight_decay)
 
     def _train(self, point: Point) -> None:
         """Do one step; draw the next batch while a GPU computes."""
@@ -230,8 +220,7 @@ class Trainer:
         self.recorder.validated(self.state, self.validator.psnr(self.recorder.averaged(self.state)))
 
 
-def set_trainable(network: nn.Module, freeze_body: bool) -> None:
-    """Require gradients for all parameters, or for the upsampler's alone if `freeze_body`."""
+def set_trainable(network: nn.Module) -> None:
+    """Require gradients for all parameters that the network uses."""
     for name, value in network.named_parameters():
-        frozen = name.endswith(UNUSED) or (freeze_body and not name.startswith(UPSAMPLERS))
-        value.requires_grad_(not frozen)
+        value.requires_grad_(not name.endswith(UNUSED))

@@ -1,6 +1,7 @@
 """Run a training from its first check to its result, and register the weights so that `--model NAME` finds them."""
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from esrt_core.engine.device import choose_device, use_torch_threads
 from esrt_core.errors import OptionError
 from esrt_core.evaluation.damage import damage_warning, look, visible_damage
 from esrt_core.media.frame import Frame
+from esrt_core.model.esrt import ESRT
 from esrt_core.progress import ProgressCallback, ignore_progress
 from esrt_core.training.bank import Data, choose_data, decode
 from esrt_core.training.distributed import Replica, join
@@ -23,6 +25,7 @@ from esrt_core.training.sampler import Sampler
 from esrt_core.training.schedule import Schedule, Stage, plan_stages
 from esrt_core.training.start import Start, load_start
 from esrt_core.training.state import EMA, TrainingState, read_state
+from esrt_core.training.upsampler import fit_upsamplers
 from esrt_core.training.validation import CPU_PIXELS, GPU_PIXELS, Validator, cut_crops, damaged
 from esrt_core.weights.catalog import RESERVED_NAMES, check_name
 from esrt_core.weights.checkpoint import load_checkpoint
@@ -30,6 +33,8 @@ from esrt_core.weights.header import CheckpointMetadata
 from esrt_core.weights.importing import import_weights
 from esrt_core.weights.library import imported_rows
 from esrt_core.weights.settings import store_options
+
+FITTED_PIXELS = 200_000  # LR px to fit new upsamplers to
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ def _train(options: TrainOptions, replica: Replica, observers: Observers) -> Tra
     data, validator = _prepare_validation(chosen, options, replica, observers.event)
     bank = decode(data.training, options.scale, replica, observers.event, observers.progress)
     sampler = Sampler(bank, options.seed, replica.device, replica.rank, replica.world)
+    if start.new_upsampler:
+        _fit_upsamplers(start.network, sampler, stages[0], options.degrade == "photo", replica)
     recorder = Recorder(folder, describe(options, start, data), replica, observers.event)
     trainer = _trainer(options, start, stages, sampler, validator, recorder)
     try:
@@ -143,6 +150,15 @@ def _prepare_validation(
     return data.without(unusable), Validator(crops, options.scale, replica)
 
 
+def _fit_upsamplers(network: ESRT, sampler: Sampler, stage: Stage, damage: bool, replica: Replica) -> None:
+    """Fit the upsamplers of a network on the CPU to the first batches of the run."""
+    draw = sampler.damaged_batch if damage else sampler.batch
+    count = math.ceil(FITTED_PIXELS / (stage.batch * stage.patch**2))
+    batches = (draw(step, stage.patch, stage.batch) for step in range(count))
+    fit_upsamplers(network.to(replica.device), batches, replica.total)
+    network.to("cpu")
+
+
 def _trainer(
     options: TrainOptions,
     start: Start,
@@ -155,10 +171,8 @@ def _trainer(
     network = copy.deepcopy(start.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     if device.type == "cuda":
         compile_blocks(network)
-    state = TrainingState(network, EMA(network, options.ema), loss_scale(device), freeze_body=start.new_upsampler)
-    schedule = Schedule(
-        options.steps, options.length_seconds, stages, options.warmup, start.new_upsampler, options.mse_last
-    )
+    state = TrainingState(network, EMA(network, options.ema), loss_scale(device))
+    schedule = Schedule(options.steps, options.length_seconds, stages, options.warmup, options.mse_last)
     return Trainer(state, options, schedule, start.optimizer, start.lr, sampler, validator, recorder)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 FLOOR = 0.01  # share of the peak at which the cosine ends
-UPSAMPLER_SHARE = 0.04  # share of a run in which a new upsampler is trained with a frozen body
 MAX_WARMUP_SHARE = 0.1  # of a run: a short one ends its warm-up early
 
 
@@ -25,15 +24,11 @@ GPU_STAGES = (Stage(1.0, 48, 48),)  # only one: every further shape would be com
 
 @dataclass(frozen=True)
 class Point:
-    """Hold the settings of one step; `fraction` is the share of the run that is done.
-
-    `freeze_body` is true while only the upsampler is trained, `mse` if the loss is MSE.
-    """
+    """Hold the settings of one step; `fraction` is the share of the run that is done, `mse` true if the loss is MSE."""
 
     fraction: float
     lr_factor: float
     stage: Stage
-    freeze_body: bool
     mse: bool
 
 
@@ -41,15 +36,14 @@ class Point:
 class Schedule:
     """Plan a run of `steps` steps, or of `seconds` if `steps` is None.
 
-    The learning rate rises linearly over `warmup` steps, at most MAX_WARMUP_SHARE of the run (again when the body is
-    unfrozen), and follows one cosine from the peak to FLOOR.
+    The learning rate rises linearly over `warmup` steps, at most MAX_WARMUP_SHARE of the run, and follows one cosine
+    from the peak to FLOOR.
     """
 
     steps: int | None
     seconds: float | None
     stages: Sequence[Stage]
     warmup: int
-    upsampler_alone: bool = False
     mse_last: float = 0.0
 
     def fraction(self, step: int, seconds: float) -> float:
@@ -76,20 +70,13 @@ class Schedule:
         for begin, stage in zip(ends, self.stages, strict=False):
             yield stage.end - begin, stage.batch * stage.patch**2
 
-    def at(self, step: int, seconds: float, unfrozen_at: int | None) -> Point:
-        """Return the settings of a step; `unfrozen_at` is the step at which the body was unfrozen, None before."""
+    def at(self, step: int, seconds: float) -> Point:
+        """Return the settings of a step."""
         fraction = self.fraction(step, seconds)
         cosine = FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * fraction))
         stage = next((stage for stage in self.stages if fraction < stage.end), self.stages[-1])
-        freeze_body = self.upsampler_alone and fraction < UPSAMPLER_SHARE
-        warm = self._warmth(step, fraction, unfrozen_at)
-        return Point(fraction, warm * cosine, stage, freeze_body, fraction >= 1 - self.mse_last)
-
-    def _warmth(self, step: int, fraction: float, unfrozen_at: int | None) -> float:
-        """Return the share of the learning rate that the warm-up allows."""
-        begun_at, begun = (0, 0.0) if unfrozen_at is None else (unfrozen_at, UPSAMPLER_SHARE)
-        by_steps = (step - begun_at + 1) / (self.warmup + 1)
-        return min(1.0, max(by_steps, (fraction - begun) / MAX_WARMUP_SHARE))
+        warm = min(1.0, max((step + 1) / (self.warmup + 1), fraction / MAX_WARMUP_SHARE))
+        return Point(fraction, warm * cosine, stage, fraction >= 1 - self.mse_last)
 
 
 def plan_stages(cuda: bool, patch: int | None, batch: int | None, world: int) -> tuple[Stage, ...]:

@@ -61,7 +61,7 @@ def _find(start: str, scale: int) -> WeightsFile:
 
 
 def _with_new_upsampler(loaded: ESRT, scale: int) -> ESRT:
-    """Return a network of another scale with the body of the loaded one and random upsamplers."""
+    """Return a network of another scale with the body of the loaded one and random upsamplers, to be fitted."""
     network = ESRT(ESRTConfig(scale, loaded.config.channels, loaded.config.blocks))
     body = {name: value for name, value in loaded.state_dict().items() if not name.startswith(UPSAMPLERS)}
     network.load_state_dict(body, strict=False)

@@ -23,8 +23,6 @@ GROWTH = 1000  # finite steps after which a factor that was halved is doubled ag
 COUNTERS = {  # attribute of TrainingState: key in the file
     "step": "step",
     "seconds": "seconds",
-    "freeze_body": "body_rests",
-    "unfrozen_at": "joined",
     "validated": "validated",
     "skipped": "skipped",
     "bicubic_psnr": "bicubic_psnr",
@@ -107,10 +105,9 @@ class LossScale:
 class TrainingState:
     """Hold what changes during a run.
 
-    step         steps done; `seconds` is the training time, without interruptions.
-    freeze_body  whether only the upsampler is trained now; `unfrozen_at` is the step at which the body was unfrozen.
-    validated    validations done; `best_psnr` and the two baselines are in dB on the held-out pictures.
-    skipped      steps skipped in a row because they were not finite.
+    step       steps done; `seconds` is the training time, without interruptions.
+    validated  validations done; `best_psnr` and the two baselines are in dB on the held-out pictures.
+    skipped    steps skipped in a row because they were not finite.
 
     The position in the data needs no entry: batches depend only on the seed and the step.
     """
@@ -121,8 +118,6 @@ class TrainingState:
     optimizers: list[Optimizer] = field(default_factory=list)
     step: int = 0
     seconds: float = 0.0
-    freeze_body: bool = False
-    unfrozen_at: int | None = None
     validated: int = 0
     skipped: int = 0
     bicubic_psnr: float = 0.0
@@ -177,10 +172,11 @@ def read_state(path: Path, device: torch.device, state: TrainingState) -> SavedS
         raise _damaged(path) from error
     if not isinstance(content, dict) or not isinstance(content.get("version"), int):
         raise _damaged(path)
-    if content["version"] != VERSION:
-        raise TrainingError(f"{path} was written by another version of esrt; use that version to finish the run")
     average, optimizers = content.get("ema"), content.get("optimizers", content.get("optimisers"))  # as 0.1.0 spelled
     scale, counters = content.get("loss_scale"), content.get("counters")  # files of 0.1.0 may have no loss scale
+    upsampler_alone = isinstance(counters, dict) and counters.get("body_rests") is True  # 0.1.0's first steps
+    if content["version"] != VERSION or upsampler_alone:
+        raise TrainingError(f"{path} was written by another version of esrt; use that version to finish the run")
     if not (
         _is_like(state.network.state_dict(), content.get("network"))
         and isinstance(average, dict)
@@ -198,7 +194,7 @@ def read_state(path: Path, device: torch.device, state: TrainingState) -> SavedS
 
 
 def restore_counters(state: TrainingState, saved: SavedState) -> None:
-    """Restore weights, average, loss scale and counters; optimizers are restored once built for the phase."""
+    """Restore weights, average, loss scale and counters; not the optimizers."""
     state.network.load_state_dict(saved.network)
     state.ema.load_state_dict(saved.updates, saved.shadow)
     state.scale.restore(*(saved.loss_scale or (state.scale.maximum, 0)))
@@ -270,8 +266,6 @@ def _is_loss_scale(value: object) -> bool:
 _KINDS: dict[str, Callable[[object], bool]] = {
     "step": _is_count,
     "seconds": _is_duration,
-    "freeze_body": lambda value: type(value) is bool,
-    "unfrozen_at": lambda value: value is None or _is_count(value),
     "validated": _is_count,
     "skipped": _is_count,
     "bicubic_psnr": _is_number,

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def network() -> ESRT:
     torch.manual_seed(0)
     net = ESRT(ESRTConfig(2, channels=16, blocks=1))
-    set_trainable(net, freeze_body=False)
+    set_trainable(net)
     return net
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,21 +99,33 @@ def test_every_recipe_resumes_exactly(make_options: MakeOptions, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_the_new_upsampler_is_trained_alone_first(
-    make_options: MakeOptions, weights_of: WeightsOf, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("degrade", ["none", "photo"])
+def test_new_upsamplers_are_fitted_before_the_start_is_measured(
+    degrade: str,
+    make_options: MakeOptions,
+    weights_of: WeightsOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[list[bool]] = []
-    begin = Stepper.begin
+    sources = (write_pictures(tmp_path / "large", 5, 120, 120)[0].parent,)
+    options = make_options(sources=sources, from_scratch=False, start=str(weights_of(2)), scale=3, degrade=degrade)
+    fitted = train(options).start_psnr
+    monkeypatch.setattr("esrt_core.training.run.fit_upsamplers", lambda *arguments: None)
+    random = train(replace(options, out=tmp_path / "random")).start_psnr
+    assert fitted > random + 3
 
-    def spy(self: Stepper, *batch: Tensor) -> Tensor:
-        parameters = {name.removeprefix("network."): value for name, value in self.network.named_parameters()}
-        seen.append([parameters[name].requires_grad for name in ("tail.last.weight", "head.weight")])
-        return begin(self, *batch)
 
-    monkeypatch.setattr(Stepper, "begin", spy)
-    monkeypatch.setattr("esrt_core.training.schedule.UPSAMPLER_SHARE", 0.5)
-    train(make_options(from_scratch=False, start=str(weights_of(2)), scale=3))
-    assert seen == [[True, False]] * 3 + [[True, True]] * 3
+@pytest.mark.slow
+def test_a_run_with_new_upsamplers_resumes_exactly(
+    make_options: MakeOptions, weights_of: WeightsOf, tmp_path: Path
+) -> None:
+    options = make_options(from_scratch=False, start=str(weights_of(2)), scale=3)
+    train(replace(options, out=tmp_path / "whole"))
+    with pytest.raises(StopError):
+        train(options, stopper(signal.SIGTERM))
+    train(options)
+    whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "run")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 @pytest.mark.slow

@@ -1,17 +1,17 @@
 import pytest
 
-from esrt_core.training.schedule import FLOOR, UPSAMPLER_SHARE, Schedule, Stage, plan_stages
+from esrt_core.training.schedule import FLOOR, Schedule, Stage, plan_stages
 
 STAGES = (Stage(0.5, 24, 16), Stage(1.0, 48, 4))
 
 
-def make(steps: int | None = 100, seconds: float | None = None, alone: bool = False, mse_last: float = 0.0) -> Schedule:
-    return Schedule(steps, seconds, STAGES, warmup=9, upsampler_alone=alone, mse_last=mse_last)
+def make(steps: int | None = 100, seconds: float | None = None, mse_last: float = 0.0) -> Schedule:
+    return Schedule(steps, seconds, STAGES, warmup=9, mse_last=mse_last)
 
 
 def test_the_rate_warms_up_and_ends_at_the_floor() -> None:
     schedule = make()
-    factors = [schedule.at(step, 0.0, None).lr_factor for step in range(101)]
+    factors = [schedule.at(step, 0.0).lr_factor for step in range(101)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[:9] == sorted(factors[:9])
     assert factors[10:] == sorted(factors[10:], reverse=True)
@@ -21,7 +21,7 @@ def test_the_rate_warms_up_and_ends_at_the_floor() -> None:
 @pytest.mark.parametrize(("steps", "seconds"), [(40, None), (None, 40.0)])
 def test_the_warm_up_of_a_short_run_is_a_tenth_of_it(steps: int | None, seconds: float | None) -> None:
     schedule = Schedule(steps, seconds, STAGES, warmup=50)
-    factors = [schedule.at(step, float(step), None).lr_factor for step in range(40)]
+    factors = [schedule.at(step, float(step)).lr_factor for step in range(40)]
     assert factors[0] == pytest.approx(1 / 51)
     assert factors[:5] == sorted(factors[:5])
     assert factors[4] > 0.95
@@ -30,27 +30,18 @@ def test_the_warm_up_of_a_short_run_is_a_tenth_of_it(steps: int | None, seconds:
 
 def test_the_clock_takes_the_place_of_the_steps() -> None:
     schedule = make(steps=None, seconds=50.0)
-    assert schedule.at(7, 25.0, None).fraction == 0.5
-    assert schedule.at(7, 80.0, None).fraction == 1.0
+    assert schedule.at(7, 25.0).fraction == 0.5
+    assert schedule.at(7, 80.0).fraction == 1.0
 
 
 def test_the_stages_follow_each_other() -> None:
-    assert [make().at(step, 0.0, None).stage.patch for step in (0, 49, 50, 100)] == [24, 24, 48, 48]
-
-
-def test_the_body_rests_first_and_warms_up_when_it_joins() -> None:
-    schedule = make(alone=True)
-    first = int(100 * UPSAMPLER_SHARE)
-    assert schedule.at(first - 1, 0.0, None).freeze_body
-    joining = schedule.at(first, 0.0, first)
-    assert not joining.freeze_body
-    assert joining.lr_factor == pytest.approx(0.1, rel=0.01)
+    assert [make().at(step, 0.0).stage.patch for step in (0, 49, 50, 100)] == [24, 24, 48, 48]
 
 
 def test_the_end_uses_mse_when_asked_to() -> None:
     schedule = make(mse_last=0.2)
-    assert [schedule.at(step, 0.0, None).mse for step in (0, 79, 80, 99)] == [False, False, True, True]
-    assert not make().at(99, 0.0, None).mse
+    assert [schedule.at(step, 0.0).mse for step in (0, 79, 80, 99)] == [False, False, True, True]
+    assert not make().at(99, 0.0).mse
 
 
 def test_batches_are_divided_evenly_among_processes() -> None:

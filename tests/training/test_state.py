@@ -150,7 +150,7 @@ def put(*path: object, value: object) -> Callable[[Content], object]:
         put("counters", "seconds", value=float("nan")),
         put("counters", "best_psnr", value="30"),
         put("counters", "best_psnr", value=10**400),
-        put("counters", "joined", value=1.5),
+        put("counters", "validated", value=1.5),
     ],
 )
 def test_a_state_of_wrong_types_is_refused(tmp_path: Path, change: Callable[[Content], object]) -> None:
@@ -158,6 +158,17 @@ def test_a_state_of_wrong_types_is_refused(tmp_path: Path, change: Callable[[Con
     saved_by("adam", path)
     torch.save(change(torch.load(path, weights_only=True)), path)
     with pytest.raises(TrainingError, match=r"state\.pt is damaged, so the run cannot be resumed"):
+        restored("adam", path)
+
+
+def test_a_state_of_0_1_0_is_resumed_unless_it_trained_a_new_upsampler_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    saved_by("adam", path)
+    saved = torch.load(path, weights_only=True)
+    torch.save(put("counters", "body_rests", value=False)(saved), path)
+    restored("adam", path)
+    torch.save(put("counters", "body_rests", value=True)(saved), path)
+    with pytest.raises(TrainingError, match="use that version to finish the run"):
         restored("adam", path)
 
 

@@ -175,7 +175,7 @@ def test_replayed_graphs_train_as_single_kernels_do(kind: str) -> None:
     for graphs in (True, False):
         torch.manual_seed(0)
         net = ESRT(ESRTConfig(2, channels=16, blocks=1)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        set_trainable(net, freeze_body=False)
+        set_trainable(net)
         compile_blocks(net)
         stepper = Stepper(Float16(net), Loss(), device, loss_scale(device))
         optimizers = build_optimizers(net, kind, 1e-3, None)
