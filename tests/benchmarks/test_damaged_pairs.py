@@ -48,6 +48,20 @@ def test_the_seed_decides_the_damage(tmp_path: Path) -> None:
     assert made("c", "2") != made("a", "1")
 
 
+def test_the_shares_say_how_many_are_soft_and_how_many_get_no_damage(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for seed in range(4):
+        Image.fromarray(picture(128, seed)).save(folder / f"p{seed}.png")
+
+    def unlike_the_protocol(soft: str) -> int:
+        main([str(tmp_path / soft), str(folder), "--scales", "2", "--soft", soft, "--undamaged", "1"])
+        small = [np.asarray(Image.open(path)) for path in sorted((tmp_path / soft / "x2").iterdir())]
+        return sum(bool((each != make_lr(picture(128, seed), 2)).any()) for seed, each in enumerate(small))
+
+    assert (unlike_the_protocol("0"), unlike_the_protocol("1")) == (0, 4)
+
+
 def test_a_soft_reduction_keeps_the_place_and_the_levels() -> None:
     flat = np.full((48, 48, 3), 200, np.uint8)
     assert (softened(flat, 3, np.random.default_rng(0)) == 200).all()

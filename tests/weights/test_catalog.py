@@ -131,7 +131,7 @@ def test_the_bundled_catalog_is_that_of_the_bundled_files() -> None:
 
 
 def test_the_bundled_files_leave_the_wheel_small() -> None:
-    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 12_000_000
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 14_000_000  # 15 MB in all
 
 
 TOOL = Path(__file__).parents[2] / "tools" / "bundle_weights.py"
