@@ -1,14 +1,17 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.conftest import MakePicture, WeightsOf
+from tests.evaluation.pictures import texture
 
 
-def test_figures_and_sheet(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
-    make_picture(width=40, height=30)
+def test_figures_and_sheet(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
+    Image.fromarray(texture()).save(tmp_path / "a.png")
     ran = run("compare", "a.png", "--models", weights_of(2), "--device", "cpu")
     lines = ran.out.decode().splitlines()
     assert (ran.code, ran.err) == (0, "")
@@ -18,8 +21,8 @@ def test_figures_and_sheet(run: Run, make_picture: MakePicture, weights_of: Weig
     assert lines[3] == "a_x2_compare.png: crops where they differ most"
 
 
-def test_verbose_says_which_weights_ran_and_how(run: Run, make_picture: MakePicture, weights_of: WeightsOf) -> None:
-    make_picture(width=40, height=30)
+def test_verbose_says_which_weights_ran_and_how(run: Run, tmp_path: Path, weights_of: WeightsOf) -> None:
+    Image.fromarray(texture()).save(tmp_path / "a.png")
     ran = run("compare", "a.png", "--model", weights_of(2), "--device", "cpu", "-v")
     (line,) = ran.err.splitlines()
     made = r"on cpu in fp32, tile \d+, 1 tile computed, 0 reused"

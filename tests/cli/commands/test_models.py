@@ -24,8 +24,10 @@ def test_list_shows_the_bundled_weights_in_columns(run: Run) -> None:
         ["clean", "x3"],
         ["clean", "x4"],
         ["drawing", "x2"],
+        ["drawing", "x3"],
         ["drawing", "x4"],
         ["photo", "x2"],
+        ["photo", "x3"],
         ["photo", "x4"],
     ]
     assert all(line.endswith("bundled") for line in lines)
