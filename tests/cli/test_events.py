@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import Ran, Run
 from tests.conftest import MakePicture, WeightsOf
+from tests.evaluation.pictures import texture
 from tests.pipeline.clips import make, picture, x264
 from tests.training.conftest import write_pictures
 
@@ -103,8 +105,9 @@ def test_what_measures_and_exports(run: Run, make_picture: MakePicture, weights_
     found = events(run("eval", "in", *model))
     assert kinds(found) == ["start", "note", "progress", "result", "end"]
     assert [each["name"] for each in found[-2]["pictures"]] == ["a.png"]
-    found = events(run("compare", "in/a.png", *model))
-    assert (found[-2]["event"], found[-2]["target"]) == ("result", "in/a_x2_compare.png")
+    Image.fromarray(texture()).save(make_picture("b.png"))
+    found = events(run("compare", "b.png", *model))
+    assert (found[-2]["event"], found[-2]["target"]) == ("result", "b_x2_compare.png")
     found = events(run("export", "-o", "a.pth", *model))
     assert (found[-2]["event"], found[-2]["format"]) == ("result", "authors")
 

@@ -84,7 +84,7 @@ def test_the_weights_of_every_pass_go_along(tmp_path: Path, monkeypatch: pytest.
     pool = UpscalerPool(upscale.model, upscale.engine)
     plan = plan_store(options, pool)
     setup = setup_of(plan.tasks, options, pool, ActorSpec(1, 1, 0, "cpu"))
-    of_all_kinds = [("clean", 2), ("clean", 3), ("drawing", 2), ("drawing", 4), ("photo", 2)]  # 2 x 3 and 2 x 4
+    of_all_kinds = [("clean", 2), ("clean", 3), ("drawing", 2), ("drawing", 3), ("photo", 2)]
     assert sorted(setup.weights) == of_all_kinds
     assert through(plan, setup).result is not None
     single = plan_upscale(Input(Path("in/a.jpg")), replace(upscale, output="one/"), pool.selector)
