@@ -1,7 +1,7 @@
 """Fit the upsamplers of a new scale by least squares, to what a trained body makes of pictures.
 
-An upsampler is linear. So the best 3 x 3 convolution from the features to the pixels of the enlarged picture can be
-computed at once, and training goes on from there instead of from random weights.
+An upsampler is linear. So the best 3 x 3 convolution from the features to the pixels of the enlarged picture is the
+solution of a linear system, and training starts from it instead of from random weights.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,8 +24,8 @@ def fit_upsamplers(network: ESRT, batches: Iterable[Pair], total: Total) -> None
     """Set the upsamplers so that the squared error on the batches is smallest; the body stays as it is.
 
     A batch is LR (B, 3, H, W) and HR (B, 3, scale * H, scale * W), RGB in [0, 1]; `total` returns the sum of a tensor
-    over all processes. `up` is fitted to HR, then `tail` to what `up` leaves. The outermost LR px of a batch do not
-    count, for there a convolution sees the padding.
+    over all processes. `up` is fitted to HR, then `tail` to what `up` leaves. The px at the border, where a convolution
+    sees the padding, count like all others: a picture has them too.
     """
     samples = []
     for lr, hr in batches:
@@ -43,16 +43,16 @@ def fit_upsamplers(network: ESRT, batches: Iterable[Pair], total: Total) -> None
 
 
 def _neighborhoods(features: Tensor) -> Tensor:
-    """Return what a 3 x 3 convolution sees at each px but the outermost, and a one for its bias: (N, 9 * C + 1)."""
-    seen = F.unfold(features.contiguous(), 3).mT.flatten(0, 1)
+    """Return what a 3 x 3 convolution sees at each px, and a one for its bias: (N, 9 * C + 1)."""
+    seen = F.unfold(features.contiguous(), 3, padding=1).mT.flatten(0, 1)
     return torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
 
 
 def _pixels(hr: Tensor, factors: tuple[int, ...]) -> Tensor:
-    """Return the HR px of each LR px but the outermost, in the order of the pixel shuffles: (N, 3 * scale**2)."""
+    """Return the HR px of each LR px, in the order of the pixel shuffles: (N, 3 * scale**2)."""
     for factor in reversed(factors):
         hr = F.pixel_unshuffle(hr, factor)
-    return hr[..., 1:-1, 1:-1].flatten(2).mT.flatten(0, 1)
+    return hr.flatten(2).mT.flatten(0, 1)
 
 
 def _least_squares(samples: Iterable[Pair], total: Total) -> Tensor:
