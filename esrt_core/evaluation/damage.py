@@ -174,11 +174,10 @@ class _Fit:
 
 def _jpeg(luma: Values) -> _Fit:
     """Find the JPEG quality whose table fits best, on the grid of the picture itself or on a shifted one."""
-    plain = _fit(_histograms(_blocks(luma, 0, 0)))
+    plain = _fit(_blocks(luma, 0, 0))
     if plain.convincing:
         return plain
-    top, left = _best_grid(luma)
-    moved = _fit(_histograms(_blocks(luma, top, left)))
+    moved = _fit(_blocks(luma, *_best_grid(luma)))
     return max(plain, moved, key=lambda found: found.score)
 
 
@@ -245,7 +244,28 @@ def _grid_weights() -> Values:
     return weights.reshape(-1, 2 * len(tables.qualities))
 
 
-def _fit(histograms: Values) -> _Fit:
+def _fit(blocks: Values) -> _Fit:
+    """Find the quality whose table fits best, and believe it only if blocks that differ say so, too.
+
+    In a gradient or a tiled picture all blocks are alike: that they fit some table is one coincidence, not hundreds.
+    """
+    found = _best_fit(_histograms(blocks))
+    if not found.convincing:
+        return found
+    distinct = _best_fit(_histograms(_distinct(blocks, found.quality)))
+    return found if distinct.convincing else distinct
+
+
+def _distinct(blocks: Values, quality: int) -> Values:
+    """Return one block of all that a JPEG of this quality would store alike, but for signs."""
+    table = np.array(scaled_table(quality), np.float32)
+    stored = np.rint(np.abs(blocks) / table).astype(np.int16)
+    rows = np.stack([stored[:, v, u] for u, v in _FREQUENCIES], axis=1)
+    whole = rows.view(f"V{rows.itemsize * rows.shape[1]}")[:, 0]  # np.unique by axis takes four times as long
+    return blocks[np.unique(whole, return_index=True)[1]]
+
+
+def _best_fit(histograms: Values) -> _Fit:
     """Fit the table of every quality to histograms (frequency, bin) and return the best."""
     tables, places = _TABLES, np.arange(len(histograms))
     larger = np.zeros((len(histograms), tables.bins + 1), np.float32)

@@ -38,6 +38,33 @@ def test_nothing_is_found_where_nothing_was_lost() -> None:
     assert seen(np.zeros((64, 64, 3), np.uint8)).quality is None
 
 
+def alike(kind: str) -> Rgb:
+    """Draw what has few different blocks of 8 x 8 px: all fit the table of some JPEG quality by coincidence."""
+    rows, columns = np.mgrid[:120, :160].astype(np.float64)
+    tile = np.random.default_rng(0).integers(0, 256, (8, 8))
+    level = {
+        "across": columns * 1.6,
+        "down": rows * 2.1,
+        "diagonal": (rows + columns) * 0.9,
+        "radial": np.hypot(rows, columns) * 1.2,
+        "stripes": (rows + columns) // 3 % 2 * 200,
+        "checkers": (rows // 4 + columns // 4) % 2 * 255,
+        "tiles": np.tile(tile, (15, 20)),
+    }[kind]
+    return np.repeat(np.asarray(level, np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize("kind", ["across", "down", "diagonal", "radial", "stripes", "checkers", "tiles"])
+def test_blocks_that_are_alike_are_no_trace_of_a_jpeg(kind: str) -> None:
+    assert seen(alike(kind)).quality is None
+    assert seen(alike(kind)[3:, 2:]).quality is None
+
+
+def test_a_jpeg_is_found_among_blocks_that_are_alike() -> None:
+    picture = np.concatenate([alike("across"), np.resize(texture()[:64, :160], (64, 160, 3))])
+    assert seen(jpeg(picture, 60)).quality == 60
+
+
 def test_a_jpeg_that_was_made_smaller_has_no_grid() -> None:
     assert seen(imresize(jpeg(texture(), 50), 120, 144)).quality is None
 
