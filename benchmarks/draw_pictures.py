@@ -8,6 +8,7 @@ With --photos, pictures of a folder are copied in among them; with --mixed, a pa
 import argparse
 import io
 import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.drawings import draw, draw_graphic, draw_page
+from benchmarks.drawings import draw, draw_graphic, draw_page, installed
 from esrt_core.evaluation.dataset import find_pictures, read_pair, read_rgb
 from esrt_core.media.image.picture import ReadLimits
 
@@ -95,6 +96,8 @@ def main() -> None:
     parser.add_argument("--photo-count", type=int, default=0, help="how many photos, evenly spread over the folders")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
+    if absent := installed.missing():
+        print(f"not installed, so that other pictures are drawn: {', '.join(absent)}", file=sys.stderr)
     kind = "graphic" if options.graphics else "page" if options.pages else "drawing"
     order = Order(options.folder, kind, options.size, options.small, tuple(options.scales), options.damaged)
     folders = [options.small / f"x{scale}" for scale in options.scales] if options.small else []

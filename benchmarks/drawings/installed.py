@@ -63,6 +63,12 @@ def place(name: str) -> Path | None:
     return _places().get(name)
 
 
+def missing() -> list[str]:
+    """Return the fonts that are not installed, so that other pictures are drawn than with them."""
+    names = dict.fromkeys((*SANS, *SERIF, *MONOSPACED, *LETTERED, *SCRIPTS))
+    return [name for name in names if place(name) is None]
+
+
 def foreign_word(rng: np.random.Generator, name: str) -> str:
     """Return letters in a row from a font of SCRIPTS."""
     ranges = SCRIPTS[name]

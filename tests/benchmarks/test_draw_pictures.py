@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from benchmarks.draw_pictures import Order, write, write_mixed
+from benchmarks.drawings import installed
 from esrt_core.evaluation.dataset import read_pair
 from esrt_core.media.image.picture import ReadLimits
 
@@ -34,3 +36,10 @@ def test_a_part_of_a_photo_lies_on_a_mixed_page(tmp_path: Path) -> None:
     found = np.lib.stride_tricks.sliding_window_view(made, (16, 16, 3))[:, :, 0].reshape(-1, 16 * 16 * 3)
     share = np.mean([window.tobytes() in known for window in found])
     assert 0.02 < share < 0.8
+
+
+def test_fonts_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "_places", lambda: {"FreeSans.ttf": Path("FreeSans.ttf")})
+    found = installed.missing()
+    assert "LiberationMono-Regular.ttf" in found
+    assert "FreeSans.ttf" not in found
