@@ -186,19 +186,27 @@ def _best_grid(luma: Values) -> tuple[int, int]:
     part = luma[len(luma) // 2]
     top, left = (max(length - WINDOW, 0) // 2 // BLOCK * BLOCK for length in part.shape)
     part = part[top : top + WINDOW, left : left + WINDOW]
-    height, width = (length - BLOCK + 1 for length in part.shape)
-    matrix = _dct()[:_LOW]
+    height = len(part) - BLOCK + 1
     down = np.stack([part[k : k + height] for k in range(BLOCK)]).reshape(BLOCK, -1)
-    rows = (matrix @ down).reshape(_LOW, height, -1)  # (v, H - 7, W)
-    across = np.stack([rows[..., k : k + width] for k in range(BLOCK)]).reshape(BLOCK, -1)
-    both = (matrix @ across).reshape(_LOW * _LOW, height, width)  # every block's coefficients, (u v, H - 7, W - 7)
-    size = np.minimum(np.rint(np.abs(both) * _PER_LEVEL), _LOW_BINS).astype(np.intp)
-    phase = np.arange(height)[:, None] % BLOCK * BLOCK + np.arange(width) % BLOCK
-    shape = (BLOCK * BLOCK, _LOW * _LOW, _LOW_BINS + 1)
-    index = size + (phase * shape[1] + np.arange(shape[1])[:, None, None]) * shape[2]
-    histograms = np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(shape[0], -1).astype(np.float32)
+    rows = (_dct()[:_LOW] @ down).reshape(_LOW, height, -1)  # (v, H - 7, W)
+    histograms = np.concatenate([_histograms_by_column(rows[:, top::BLOCK]) for top in range(BLOCK)])
     total, count = np.split(histograms @ _grid_weights(), 2, axis=1)  # (grid, quality)
     return divmod(int((total / np.sqrt(0.5 * count + 1)).max(1).argmax()), BLOCK)
+
+
+def _histograms_by_column(rows: Values) -> Values:
+    """Return histograms (left, frequency x bin) of the blocks that begin at columns `left`, `left` + 8 and so on.
+
+    `rows` (v, N, W) are transformed along the columns. With every eighth row at a time, the arrays stay in the cache.
+    """
+    width = rows.shape[2] - BLOCK + 1
+    across = np.stack([rows[..., k : k + width] for k in range(BLOCK)]).reshape(BLOCK, -1)
+    size = (_dct()[:_LOW] * _PER_LEVEL @ across).reshape(_LOW * _LOW, -1, width)  # (u v, N, W - 7)
+    size = np.minimum(np.rint(np.abs(size, out=size), out=size), _LOW_BINS, out=size)
+    shape = (BLOCK, _LOW * _LOW, _LOW_BINS + 1)
+    first = (np.arange(width) % BLOCK * shape[1] + np.arange(shape[1])[:, None, None]) * shape[2]
+    index = size.astype(np.int32) + first.astype(np.int32)
+    return np.bincount(index.ravel(), minlength=math.prod(shape)).reshape(BLOCK, -1).astype(np.float32)
 
 
 @dataclass(frozen=True)
