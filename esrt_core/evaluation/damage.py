@@ -197,7 +197,7 @@ def _best_grid(luma: Values) -> tuple[int, int]:
 def _histograms_by_column(rows: Values) -> Values:
     """Return histograms (left, frequency x bin) of the blocks that begin at columns `left`, `left` + 8 and so on.
 
-    `rows` (v, N, W) are transformed along the columns. With every eighth row at a time, the arrays stay in the cache.
+    `rows` (v, N, W) are transformed along the columns: every eighth row, for arrays of all rows are slow to allocate.
     """
     width = rows.shape[2] - BLOCK + 1
     across = np.stack([rows[..., k : k + width] for k in range(BLOCK)]).reshape(BLOCK, -1)
