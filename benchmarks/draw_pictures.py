@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.drawings import draw, draw_graphic, draw_page, installed
+from benchmarks.drawings import draw, draw_fine, draw_graphic, draw_page, installed
 from esrt_core.evaluation.dataset import find_pictures, read_pair, read_rgb
 from esrt_core.media.image.picture import ReadLimits
 
-KINDS = {"drawing": draw, "page": draw_page, "graphic": draw_graphic}
+KINDS = {"drawing": draw, "page": draw_page, "graphic": draw_graphic, "fine": draw_fine}
 QUALITIES = (40, 95)
 MIXED = 7  # second number of the seed of what lies on a page
 
@@ -88,6 +88,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=480, help="px a side")
     parser.add_argument("--pages", action="store_true", help="text, tables, diagrams and line art only")
     parser.add_argument("--graphics", action="store_true", help="pages, programs, comics, charts, plans and scans")
+    parser.add_argument(
+        "--fine", action="store_true", help="fine lines: squared paper, plans, maps, level lines, music"
+    )
     parser.add_argument("--mixed", action="store_true", help="pages on which a part of one of --photos lies")
     parser.add_argument("--small", type=Path, help="folder for the small pictures")
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
@@ -98,7 +101,8 @@ def main() -> None:
     options = parser.parse_args()
     if absent := installed.missing():
         print(f"not installed, so that other pictures are drawn: {', '.join(absent)}", file=sys.stderr)
-    kind = "graphic" if options.graphics else "page" if options.pages else "drawing"
+    asked = {"graphic": options.graphics, "fine": options.fine, "page": options.pages}
+    kind = next((kind for kind, wanted in asked.items() if wanted), "drawing")
     order = Order(options.folder, kind, options.size, options.small, tuple(options.scales), options.damaged)
     folders = [options.small / f"x{scale}" for scale in options.scales] if options.small else []
     for folder in (options.folder, *folders):

@@ -53,6 +53,11 @@ class Canvas:
         """Draw a polyline with rounded corners."""
         self._draw.line(self._scaled(points), fill=fill, width=self._stroke(width), joint="curve")
 
+    def wash(self, points: Sequence[Point], ink: Color, width: float, opacity: float) -> None:
+        """Draw a polyline in ink that lets through what lies below: where two cross, it is darker."""
+        ink_with_alpha = (*ink, round(255 * opacity))
+        ImageDraw.Draw(self.image, "RGBA").line(self._scaled(points), ink_with_alpha, self._stroke(width))
+
     def rectangle(
         self, box: Box, fill: Color | None, outline: Color | None = None, width: float = 1, radius: float = 0
     ) -> None:

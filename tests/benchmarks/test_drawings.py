@@ -3,12 +3,12 @@ import pytest
 from PIL import Image
 
 from benchmarks.drawings import canvas as canvases
-from benchmarks.drawings import draw, draw_graphic, draw_page, installed, scene
+from benchmarks.drawings import draw, draw_fine, draw_graphic, draw_page, installed, scene
 from benchmarks.drawings.fonts import FONTS, load_font, random_word
 from benchmarks.drawings.scan import scanned
 
 
-@pytest.mark.parametrize("drawing", [draw, draw_page, draw_graphic])
+@pytest.mark.parametrize("drawing", [draw, draw_page, draw_graphic, draw_fine])
 def test_equal_seeds_draw_equal_pictures(drawing: scene.Drawing) -> None:
     first = drawing(7, 48)
     assert first.shape == (48, 48, 3)
@@ -23,7 +23,7 @@ def test_other_seeds_draw_other_pictures_full_of_detail() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("painter", scene.EVERYTHING | scene.GRAPHICS, ids=lambda painter: painter.__name__)
+@pytest.mark.parametrize("painter", scene.EVERYTHING | scene.GRAPHICS | scene.FINE, ids=lambda painter: painter.__name__)
 def test_every_painter_covers_small_and_oblong_canvases(painter: scene.Painter) -> None:
     for width, height in ((30, 90), (120, 40), (96, 96)):
         untouched = canvases.Canvas(np.random.default_rng(5), width, height, 2, (1, 2, 3))
@@ -38,6 +38,16 @@ def test_edges_are_smooth() -> None:
     canvas.polygon([(2, 3), (18, 7), (9, 17)], (255, 255, 255))
     reduced = np.asarray(canvas.image.resize((20, 20), scene.REDUCERS[0]))
     assert len(np.unique(reduced)) > 6
+
+
+def test_ink_that_lets_through_is_darker_where_lines_cross() -> None:
+    canvas = canvases.Canvas(np.random.default_rng(0), 20, 20, 1, (200, 200, 200))
+    canvas.wash([(0, 10), (20, 10)], (0, 0, 0), 1, 0.5)
+    canvas.wash([(10, 0), (10, 20)], (0, 0, 0), 1, 0.5)
+    pixels = np.asarray(canvas.image)[..., 0]
+    assert pixels[3, 3] == 200
+    assert abs(int(pixels[10, 3]) - 100) <= 1
+    assert abs(int(pixels[10, 10]) - 50) <= 1
 
 
 @pytest.mark.parametrize("name", FONTS)
