@@ -5,9 +5,11 @@ of the clean weights is and how many times as large that of the others. Every ro
 forms: the file itself, its pixels kept as PNG, and those cropped so that an 8 x 8 grid is shifted. With --left-out the
 pictures of a fifth of the photographers' pictures and of the drawings are left out, and the regret on them is printed.
 With --start an earlier network is trained further, at a lower --rate, and with --keep the mean of both is written.
+With --add some dB are added to what it expects of each kind, for weights that got better since (alone: --steps 0).
 """
 
 import argparse
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,17 +71,20 @@ class Example:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("caches", type=Path, nargs="+")
+    parser.add_argument("caches", type=Path, nargs="*")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--left-out", type=int, choices=range(FOLDS), help="fit to the others and print the regret")
     parser.add_argument("--start", type=Path, help="earlier network, to be trained further")
     parser.add_argument("--keep", type=float, default=0.0, help="share of that network's parameters in the result's")
     parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument(
+        "--add", type=float, nargs=len(KINDS), default=[0.0] * len(KINDS), help=f"dB for each of {KINDS}"
+    )
     parser.add_argument("--output", type=Path, default=CONSTANTS)
     options = parser.parse_args()
-    if options.keep and not options.start:
-        parser.error("--keep needs --start: a share of which network?")
+    if (options.keep or not options.steps) and not options.start:
+        parser.error("--keep and --steps 0 need --start: which network?")
     torch.set_num_threads(1)
     tables = (load_table(cache, "fit", ("clean", *KINDS)) for cache in options.caches)
     examples = [example for table in tables for example in examples_of(table)]
@@ -87,9 +92,10 @@ def main() -> None:
     fitted = [each for each, fold in zip(examples, folds, strict=True) if fold != options.left_out]
     print(f"{len(fitted)} examples of {len({each.row.picture for each in fitted})} pictures", flush=True)
     start = loaded(options.start) if options.start else None
-    network = train(fitted, options.steps, options.seed, options.rate, start)
+    network = start if start and not options.steps else train(fitted, options.steps, options.seed, options.rate, start)
     if options.keep:
         network = mean_of(loaded(options.start), network, options.keep)
+    add_gains(network, options.add)
     if options.left_out is None:
         save_file(network.constants(), options.output)
     else:
@@ -218,6 +224,12 @@ def mean_of(earlier: Network, later: Network, share: float) -> Network:
     states = earlier.state_dict(), later.state_dict()
     later.load_state_dict({name: share * states[0][name] + (1 - share) * states[1][name] for name in states[0]})
     return later
+
+
+def add_gains(network: Network, gains: Sequence[float]) -> None:
+    """Add dB to what a network expects of each kind of weights, everywhere in a picture."""
+    with torch.no_grad():
+        network.output.bias[1:] -= torch.tensor(gains) * math.log(10) / 10
 
 
 def train(examples: Sequence[Example], steps: int, seed: int, rate: float, start: Network | None) -> Network:

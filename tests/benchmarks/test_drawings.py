@@ -23,7 +23,9 @@ def test_other_seeds_draw_other_pictures_full_of_detail() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("painter", scene.EVERYTHING | scene.GRAPHICS | scene.FINE, ids=lambda painter: painter.__name__)
+@pytest.mark.parametrize(
+    "painter", scene.EVERYTHING | scene.GRAPHICS | scene.FINE, ids=lambda painter: painter.__name__
+)
 def test_every_painter_covers_small_and_oblong_canvases(painter: scene.Painter) -> None:
     for width, height in ((30, 90), (120, 40), (96, 96)):
         untouched = canvases.Canvas(np.random.default_rng(5), width, height, 2, (1, 2, 3))

@@ -8,7 +8,19 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks.fit_auto import BLOCKS, UNDAMAGED, Example, Network, loaded, loss_of, mean_of, shares_of, train
+from benchmarks.fit_auto import (
+    BLOCKS,
+    UNDAMAGED,
+    Example,
+    Network,
+    add_gains,
+    gains_of_outputs,
+    loaded,
+    loss_of,
+    mean_of,
+    shares_of,
+    train,
+)
 from benchmarks.kinds import BLOCK, Row
 from esrt_core.evaluation.prediction import CONSTANTS, INPUTS, KINDS, block_features, predict_errors
 
@@ -62,6 +74,14 @@ def test_a_share_of_the_earlier_network_is_kept() -> None:
         found = mean_of(fitted(1), fitted(2), share).edges.weight
         expected = share * fitted(1).edges.weight + (1 - share) * fitted(2).edges.weight
         torch.testing.assert_close(found, expected)
+
+
+def test_what_is_added_is_expected_of_each_kind_and_no_more() -> None:
+    network, luma = loaded(CONSTANTS), 255 * torch.rand(2, 32, 32)
+    told, area = torch.zeros(2, len(INPUTS)), torch.ones(2, 4, 4)
+    before = gains_of_outputs(network(luma, told), area)
+    add_gains(network, [0.04, -0.3])
+    torch.testing.assert_close(gains_of_outputs(network(luma, told), area) - before, torch.tensor([[0.04, -0.3]] * 2))
 
 
 def test_undamaged_pictures_are_shown_as_often_however_few_damages_were_measured() -> None:
