@@ -86,11 +86,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture; the others follow")
     parser.add_argument("--size", type=int, default=480, help="px a side")
-    parser.add_argument("--pages", action="store_true", help="text, tables, diagrams and line art only")
-    parser.add_argument("--graphics", action="store_true", help="pages, programs, comics, charts, plans and scans")
-    parser.add_argument(
-        "--fine", action="store_true", help="fine lines: squared paper, plans, maps, level lines, music"
-    )
+    kinds = parser.add_mutually_exclusive_group()
+    for option, kind, what in (
+        ("--pages", "page", "text, tables, diagrams and line art only"),
+        ("--graphics", "graphic", "pages, programs, comics, charts, plans and scans"),
+        ("--fine", "fine", "fine lines: graph paper, floor plans, maps, contour lines, sheet music"),
+    ):
+        kinds.add_argument(option, dest="kind", action="store_const", const=kind, default="drawing", help=what)
     parser.add_argument("--mixed", action="store_true", help="pages on which a part of one of --photos lies")
     parser.add_argument("--small", type=Path, help="folder for the small pictures")
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
@@ -101,9 +103,7 @@ def main() -> None:
     options = parser.parse_args()
     if absent := installed.missing():
         print(f"not installed, so that other pictures are drawn: {', '.join(absent)}", file=sys.stderr)
-    asked = {"graphic": options.graphics, "fine": options.fine, "page": options.pages}
-    kind = next((kind for kind, wanted in asked.items() if wanted), "drawing")
-    order = Order(options.folder, kind, options.size, options.small, tuple(options.scales), options.damaged)
+    order = Order(options.folder, options.kind, options.size, options.small, tuple(options.scales), options.damaged)
     folders = [options.small / f"x{scale}" for scale in options.scales] if options.small else []
     for folder in (options.folder, *folders):
         folder.mkdir(parents=True, exist_ok=True)

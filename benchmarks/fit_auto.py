@@ -85,6 +85,8 @@ def main() -> None:
     options = parser.parse_args()
     if (options.keep or not options.steps) and not options.start:
         parser.error("--keep and --steps 0 need --start: which network?")
+    if (options.steps or options.left_out is not None) and not options.caches:
+        parser.error("caches are needed, but for --steps 0")
     torch.set_num_threads(1)
     tables = (load_table(cache, "fit", ("clean", *KINDS)) for cache in options.caches)
     examples = [example for table in tables for example in examples_of(table)]

@@ -54,7 +54,7 @@ class Canvas:
         self._draw.line(self._scaled(points), fill=fill, width=self._stroke(width), joint="curve")
 
     def wash(self, points: Sequence[Point], ink: Color, width: float, opacity: float) -> None:
-        """Draw a polyline in ink that lets through what lies below: where two cross, it is darker."""
+        """Draw a polyline in translucent ink, `opacity` 0..1: where two cross, it is darker."""
         ink_with_alpha = (*ink, round(255 * opacity))
         ImageDraw.Draw(self.image, "RGBA").line(self._scaled(points), ink_with_alpha, self._stroke(width))
 

@@ -1,4 +1,4 @@
-"""Fine lines, pale and close together: squared paper, plans of houses, maps of towns, level lines, music."""
+"""Fine lines, pale and close together: graph paper, floor plans, city maps, contour lines, sheet music."""
 
 import math
 from itertools import pairwise
@@ -12,8 +12,8 @@ from benchmarks.drawings.installed import SANS, SERIF
 from benchmarks.drawings.lineart import smooth
 
 
-def squared(canvas: Canvas) -> None:
-    """Draw over squared, triangular or dotted paper."""
+def graph_paper(canvas: Canvas) -> None:
+    """Draw figures on square, isometric or dotted paper."""
     rng = canvas.rng
     paper, ink = _paper_and_ink(canvas)
     canvas.rectangle((0, 0, canvas.width, canvas.height), paper)
@@ -64,8 +64,8 @@ def _figure(canvas: Canvas, ink: Color) -> None:
         canvas.text((x, y), random_words(rng, font, 2), font, float(rng.uniform(7, 14)), ink)
 
 
-def house(canvas: Canvas) -> None:
-    """Draw a plan of a house: walls, doors, windows, hatching, dimension lines."""
+def floor_plan(canvas: Canvas) -> None:
+    """Draw a floor plan: walls, doors, hatching, dimension lines."""
     rng = canvas.rng
     paper, ink = _paper_and_ink(canvas)
     canvas.rectangle((0, 0, canvas.width, canvas.height), paper)
@@ -75,10 +75,9 @@ def house(canvas: Canvas) -> None:
     font, size = SANS[int(rng.integers(len(SANS)))], float(rng.uniform(6.5, 10))
     _rooms(canvas, (14, 14, canvas.width - 26, canvas.height - 26), 3, (ink, paper), font, size)
     thin = float(rng.choice([0.5, 0.7, 1]))
-    for side in (canvas.width, canvas.height):
-        upright, stops = side is canvas.height, np.sort(rng.uniform(0.05, 0.95, int(rng.integers(3, 7)))) * side
-        at = (canvas.width if upright else canvas.height) - 12
-        _dimension(canvas, stops.tolist(), at, upright, (ink, thin), font, size)
+    for upright, side, across in ((False, canvas.width, canvas.height), (True, canvas.height, canvas.width)):
+        stops = np.sort(rng.uniform(0.05, 0.95, int(rng.integers(3, 7)))) * side
+        _dimension(canvas, stops.tolist(), across - 12, upright, (ink, thin), font, size)
 
 
 def _rooms(canvas: Canvas, box: Box, depth: int, colors: tuple[Color, Color], font: str, size: float) -> None:
@@ -126,8 +125,8 @@ def _dimension(
         canvas.text(turned((first + last) / 2, at - 2), f"{(last - first) / 40:.2f}", font, size, pen[0], "ms")
 
 
-def town(canvas: Canvas) -> None:
-    """Draw a map of a town: many thin pale streets, some wide ones, parks, houses, names."""
+def city_map(canvas: Canvas) -> None:
+    """Draw a map of a city: many thin pale streets, some wide ones, parks, names."""
     rng = canvas.rng
     paper = mix(WHITE, random_color(rng, 0.6, 1), float(rng.uniform(0, 0.25)))
     if dark := rng.random() < 0.2:
@@ -172,8 +171,8 @@ def _network(canvas: Canvas) -> list[tuple[list[Point], float]]:
     return streets
 
 
-def levels(canvas: Canvas) -> None:
-    """Draw level lines around summits, every fifth wider and with its height."""
+def contours(canvas: Canvas) -> None:
+    """Draw contour lines around summits, every fifth wider and labelled with its height."""
     rng = canvas.rng
     paper, ink = _paper_and_ink(canvas)
     canvas.rectangle((0, 0, canvas.width, canvas.height), paper)
@@ -192,7 +191,7 @@ def levels(canvas: Canvas) -> None:
                 canvas.text((float(x[place]), float(y[place])), str(index * 20), font, 8, ink, "mm")
 
 
-def music(canvas: Canvas) -> None:
+def sheet_music(canvas: Canvas) -> None:
     """Draw staves with notes, stems, beams and bars."""
     rng = canvas.rng
     paper, ink = _paper_and_ink(canvas)

@@ -55,7 +55,14 @@ GRAPHICS: Painters = {  # what people enlarge who have no photo: the drawing wei
     halftone.process_print: 0.3,
     interface.screen: 1,
 }
-FINE: Painters = {fine.squared: 4, fine.house: 2, fine.town: 3, fine.levels: 1, fine.music: 1, plans.geometry: 1}
+FINE: Painters = {
+    fine.graph_paper: 4,
+    fine.floor_plan: 2,
+    fine.city_map: 3,
+    fine.contours: 1,
+    fine.sheet_music: 1,
+    plans.geometry: 1,
+}
 _SCANNED = 0.1  # share of graphics that come from a scanner
 _FACTOR = 4
 _PAPER = (128, 128, 128)
@@ -84,15 +91,19 @@ def draw_graphic(seed: int, size: int) -> NDArray[np.uint8]:
         _choose(rng, {desktop.page: 3, desktop.sheet: 1, plans.plot: 1, plans.flow: 1})(canvas)
         return scanned(canvas.image.resize((size, size), Image.Resampling.BOX), rng)
     _compose(canvas, GRAPHICS)
-    reducer = Image.Resampling.BOX if rng.random() < 0.5 else REDUCERS[int(rng.integers(len(REDUCERS)))]
-    return np.asarray(canvas.image.resize((size, size), reducer))
+    return _reduced(canvas, size)
 
 
 def draw_fine(seed: int, size: int) -> NDArray[np.uint8]:
-    """Draw, as `draw` does, fine lines: squared paper, plans of houses, maps of towns, level lines, music."""
-    rng = np.random.default_rng(seed)
-    canvas = Canvas(rng, size, size, _FACTOR, _PAPER)
+    """Draw, as `draw` does, fine lines: graph paper, floor plans, city maps, contour lines, sheet music."""
+    canvas = Canvas(np.random.default_rng(seed), size, size, _FACTOR, _PAPER)
     _compose(canvas, FINE)
+    return _reduced(canvas, size)
+
+
+def _reduced(canvas: Canvas, size: int) -> NDArray[np.uint8]:
+    """Reduce a canvas to `size` x `size` px, by a box in half of the cases, as a browser does."""
+    rng = canvas.rng
     reducer = Image.Resampling.BOX if rng.random() < 0.5 else REDUCERS[int(rng.integers(len(REDUCERS)))]
     return np.asarray(canvas.image.resize((size, size), reducer))
 

@@ -42,7 +42,7 @@ def test_edges_are_smooth() -> None:
     assert len(np.unique(reduced)) > 6
 
 
-def test_ink_that_lets_through_is_darker_where_lines_cross() -> None:
+def test_translucent_ink_is_darker_where_lines_cross() -> None:
     canvas = canvases.Canvas(np.random.default_rng(0), 20, 20, 1, (200, 200, 200))
     canvas.wash([(0, 10), (20, 10)], (0, 0, 0), 1, 0.5)
     canvas.wash([(10, 0), (10, 20)], (0, 0, 0), 1, 0.5)
